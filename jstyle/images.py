@@ -1,0 +1,294 @@
+"""Pictures: found, opened, cropped, turned into arrays and back, and written as PNG files.
+
+An opened picture is always an upright 8-bit RGB `PIL.Image`; an array is always float32 in [-1, 1] of
+shape (n, 3, height, width), the range the VAE works in.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePath
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
+
+from jstyle.errors import InputError
+
+SUFFIXES = frozenset(
+    [".png", ".jpg", ".jpeg", ".jfif", ".webp", ".avif", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".pbm"]
+)
+"""File name endings (lower case) by which a picture is recognised inside a folder."""
+
+# Only these readers are offered a file: others of Pillow's start outside programs (EPS calls Ghostscript).
+_FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "BMP", "TIFF", "GIF", "PPM")
+_READABLE = "PNG, JPEG, WebP, AVIF, BMP, TIFF, GIF or PPM"
+_METADATA_KEY = "jstyle"
+_SHEET_SIDE = 8192  # pixels; a contact sheet is shrunk to stay inside, so that any viewer opens it
+
+
+def find_images(paths: Sequence[Path]) -> list[Path]:
+    """Files as they are given, folders as the pictures directly in them, sorted by name; each path once.
+
+    Inside a folder, hidden files, sub-folders and files without one of `SUFFIXES` are passed over. A file
+    that is named outright is kept whatever its ending: its bytes decide when it is opened.
+
+    Raises:
+        InputError: a path is missing or unreadable, or a folder holds no picture.
+    """
+    found: list[Path] = []
+    for path in map(Path, paths):
+        try:
+            if path.is_dir():
+                found += _pictures_in(path)
+            else:
+                path.stat()
+                found.append(path)
+        except OSError as error:
+            raise InputError(f"cannot read {str(path)!r}: {error.strerror}") from error
+    return list(dict.fromkeys(found))
+
+
+def _pictures_in(folder: Path) -> list[Path]:
+    names = sorted(entry for entry in folder.iterdir() if entry.suffix.lower() in SUFFIXES)
+    pictures = [entry for entry in names if not entry.name.startswith(".") and not entry.is_dir()]
+    if not pictures:
+        raise InputError(f"the folder {str(folder)!r} holds no picture ({_READABLE})")
+    return pictures
+
+
+def open_image(path: Path) -> Image.Image:
+    """The picture in a file as RGB, turned upright by its EXIF orientation.
+
+    16-bit grey is scaled to 8 bits, transparency is laid on white, of an animation the first frame is
+    taken, and an embedded colour profile is ignored.
+
+    Raises:
+        InputError: one line that names the file and says what is wrong with it.
+    """
+    path = Path(path)
+    with _complaints_about(path), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's remarks on odd files; what matters arrives as an error
+        if not path.is_file():
+            path.stat()
+            raise InputError(f"{str(path)!r} is not a file: name a picture ({_READABLE})")
+        if path.stat().st_size == 0:
+            raise InputError(f"{str(path)!r} is empty (0 bytes)")
+        with Image.open(path, formats=_FORMATS) as image:
+            image.load()
+            return _to_rgb(_upright(image))
+
+
+@contextmanager
+def _complaints_about(path: Path) -> Iterator[None]:
+    """Turns whatever a reader raises into one InputError line."""
+    shown = repr(str(path))
+    try:
+        yield
+    except InputError:
+        raise
+    except Image.DecompressionBombError as error:
+        limit = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 10**6
+        raise InputError(f"{shown} has more than {limit} million pixels: scale it down first") from error
+    except UnidentifiedImageError as error:
+        raise InputError(f"{shown} is no readable picture ({_READABLE})") from error
+    except Exception as error:  # on damaged bytes Pillow's readers raise nearly anything
+        if isinstance(error, OSError) and error.strerror:
+            raise InputError(f"cannot read {shown}: {error.strerror}") from error
+        detail = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"cannot read {shown}: {detail}") from error
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # the pixels were read: a damaged EXIF block alone is no reason to refuse them
+        return image
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "F" or image.mode.startswith("I"):
+        return _from_deep_grey(image)
+    if image.has_transparency_data:
+        opaque = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(opaque, image.convert("RGBA")).convert("RGB")
+    return image.convert("RGB")
+
+
+def _from_deep_grey(image: Image.Image) -> Image.Image:
+    """16-bit grey, scaled: Pillow's own conversion clips everything above 255 to white."""
+    values = np.asarray(image)
+    if image.mode == "F" or values.min() < 0 or values.max() > 65535:
+        raise ValueError("its 32-bit pixels have no known scale; save it with 8 or 16 bits")
+    return Image.fromarray(np.rint(values / 257.0).astype(np.uint8)).convert("RGB")
+
+
+def fit(image: Image.Image, width: int, height: int) -> Image.Image:
+    """The largest centred part with the wanted aspect, resized by Lanczos to (width, height) pixels.
+
+    For a square this is StyleID's own preparation: the centre square of the shorter side, then Lanczos.
+    """
+    crop_width = max(1, min(image.width, round(image.height * width / height)))
+    crop_height = max(1, min(image.height, round(image.width * height / width)))
+    left = round((image.width - crop_width) / 2)
+    top = round((image.height - crop_height) / 2)
+    part = image.crop((left, top, left + crop_width, top + crop_height))
+    return part.resize((width, height), Image.Resampling.LANCZOS)
+
+
+def to_array(images: Sequence[Image.Image]) -> np.ndarray:
+    """RGB pictures of one size as float32 (n, 3, height, width) in [-1, 1].
+
+    Raises:
+        InputError: there is no picture, or they differ in size.
+    """
+    pixels = _stacked([image.convert("RGB") for image in images])  # (n, height, width, 3)
+    return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1.0)
+
+
+def to_mask(images: Sequence[Image.Image]) -> np.ndarray:
+    """Masks of one size as float32 (n, 1, height, width), 1 where the picture is at least half white.
+
+    Raises:
+        InputError: there is no mask, or they differ in size.
+    """
+    pixels = _stacked([image.convert("L") for image in images])  # (n, height, width)
+    return (pixels[:, None] >= 127.5).astype(np.float32)
+
+
+def _stacked(images: Sequence[Image.Image]) -> np.ndarray:
+    sizes = sorted({image.size for image in images})
+    if len(sizes) != 1:
+        shown = ", ".join(f"{width}x{height}" for width, height in sizes) or "none at all"
+        raise InputError(f"pictures of one size are needed, not {shown}")
+    return np.stack([np.asarray(image) for image in images])
+
+
+def to_images(array: np.ndarray) -> list[Image.Image]:
+    """RGB pictures from (n, 3, height, width) in [-1, 1]; values outside are clipped.
+
+    Raises:
+        InputError: a value is not finite.
+    """
+    if not np.isfinite(array).all():
+        raise InputError("the network's output is not finite (NaN or infinity): use dtype float32")
+    pixels = np.rint((np.clip(array, -1.0, 1.0) + 1.0) * 127.5).astype(np.uint8)
+    return [Image.fromarray(np.ascontiguousarray(one.transpose(1, 2, 0))) for one in pixels]
+
+
+def save_png(image: Image.Image, path: Path, metadata: Mapping[str, object] | None = None) -> None:
+    """Write a PNG whole or not at all, with `metadata` as JSON in its text chunk "jstyle".
+
+    The same picture and metadata always give the same bytes. Values may be anything JSON knows, and paths.
+
+    Raises:
+        InputError: the file cannot be written; nothing is left behind.
+    """
+    path = Path(path)
+    part = path.parent / f".{secrets.token_hex(8)}.part"  # short, so that it fits where the name fits
+    try:
+        with open(part, "xb") as file:
+            image.save(file, "PNG", pnginfo=_text_chunk(metadata or {}))
+        os.replace(part, path)
+    except OSError as error:
+        reason = f"{error.strerror or error}; free some space or choose another place"
+        raise InputError(f"cannot write {str(path)!r}: {reason}") from error
+    finally:
+        with suppress(OSError):  # it is gone after a success, and may never have come to be
+            part.unlink()
+
+
+def _text_chunk(metadata: Mapping[str, object]) -> PngInfo:
+    text = json.dumps(metadata, ensure_ascii=False, default=_plain)
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:  # a file name with undecodable bytes; escaped, it survives
+        text = json.dumps(metadata, default=_plain)
+    chunk = PngInfo()
+    chunk.add_text(_METADATA_KEY, text)  # becomes an iTXt chunk where Latin-1 does not suffice
+    return chunk
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, PurePath):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} cannot be stored in a PNG's metadata")
+
+
+def read_metadata(path: Path) -> dict[str, object] | None:
+    """The settings `save_png` stored, or None where there is no file, no such text, or a damaged PNG."""
+    try:
+        with Image.open(path, formats=("PNG",)) as image:
+            text = image.info[_METADATA_KEY]
+            image.verify()
+        metadata = json.loads(text)
+    except Exception:  # on damaged bytes Pillow's reader raises nearly anything
+        return None
+    return metadata if isinstance(metadata, dict) else None
+
+
+def grid(
+    rows: Sequence[Sequence[Image.Image | None]],
+    row_labels: Sequence[str] | None = None,
+    column_labels: Sequence[str] | None = None,
+    *,
+    cell: tuple[int, int] | None = None,
+    gap: int = 8,
+) -> Image.Image:
+    """A contact sheet on white. Pictures are scaled into their cell with their aspect kept; None is empty.
+
+    Row labels stand upright in a left margin, column labels in a top margin. `cell` is (width, height) in
+    pixels and defaults to the largest of the pictures; a very large sheet gets smaller cells.
+
+    Raises:
+        InputError: there is no picture.
+    """
+    columns = max((len(row) for row in rows), default=0)
+    width, height = _cell_size(rows, columns, cell, gap)
+    margin = max(16, height // 16)
+    left, top = (margin if row_labels else 0) + gap, (margin if column_labels else 0) + gap
+    xs = [left + j * (width + gap) for j in range(columns)]
+    ys = [top + i * (height + gap) for i in range(len(rows))]
+    sheet = Image.new("RGB", (xs[-1] + width + gap, ys[-1] + height + gap), "white")
+    for y, row in zip(ys, rows):
+        for x, image in zip(xs, row):
+            if image is not None:
+                scale = min(width / image.width, height / image.height)
+                size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+                inside = image.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+                sheet.paste(inside, (x + (width - inside.width) // 2, y + (height - inside.height) // 2))
+    for x, label in zip(xs, column_labels or ()):
+        sheet.paste(_label(label, width, margin), (x, gap // 2))
+    for y, label in zip(ys, row_labels or ()):
+        sheet.paste(_label(label, height, margin).transpose(Image.Transpose.ROTATE_90), (gap // 2, y))
+    return sheet
+
+
+def _cell_size(
+    rows: Sequence[Sequence[Image.Image | None]], columns: int, cell: tuple[int, int] | None, gap: int
+) -> tuple[int, int]:
+    sizes = [image.size for row in rows for image in row if image is not None]
+    if not sizes:
+        raise InputError("a contact sheet needs at least one picture")
+    width, height = cell or (max(size[0] for size in sizes), max(size[1] for size in sizes))
+    most = (_SHEET_SIDE - gap) / (1 + 1 / 16)  # the label margin is a sixteenth of a cell
+    shrink = min(1.0, (most / columns - gap) / width, (most / len(rows) - gap) / height)
+    return max(1, int(width * shrink)), max(1, int(height * shrink))
+
+
+def _label(text: str, width: int, height: int) -> Image.Image:
+    """Centred dark text on white, cut with an ellipsis to the width."""
+    font = ImageFont.load_default(height * 0.7)
+    text = "".join(c if c.isprintable() else "?" for c in text)
+    shown = text
+    while shown and font.getlength(shown) > width:
+        text = text[:-1]
+        shown = text + "..." if text else ""
+    strip = Image.new("RGB", (width, height), "white")
+    ImageDraw.Draw(strip).text((width / 2, height / 2), shown, "#333333", font, anchor="mm")
+    return strip

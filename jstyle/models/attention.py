@@ -1,0 +1,99 @@
+"""The UNet's transformer: attention with its editing seam, feed-forward, and the block around them."""
+
+from __future__ import annotations
+
+from typing import Optional
+
+from jstyle import ops
+from jstyle.editing import QKV, Edit, Site
+from jstyle.models.layers import Conv2d, GroupNorm, LayerNorm, Linear, Nothing
+from jstyle.runtime import jt
+
+
+class Attention(jt.Module):
+    """Multi-head attention. x is (batch, tokens, channels); context, if given, (batch, keys, context_channels).
+
+    ``site`` is set by the UNet that owns the layer and tells editors which layer they see.
+    """
+
+    site: Site
+
+    def __init__(self, channels: int, heads: int, context_channels: Optional[int], upcast: bool) -> None:
+        self.to_q = Linear(channels, channels, bias=False)
+        self.to_k = Linear(context_channels or channels, channels, bias=False)
+        self.to_v = Linear(context_channels or channels, channels, bias=False)
+        self.to_out = jt.nn.ModuleList([Linear(channels, channels), Nothing()])
+        self.heads = heads
+        self.is_cross = context_channels is not None
+        self.upcast = upcast
+
+    def execute(self, x: jt.Var, context: Optional[jt.Var], edit: Optional[Edit]) -> jt.Var:
+        context = x if context is None else context
+        qkv = QKV(self._split(self.to_q(x)), self._split(self.to_k(context)), self._split(self.to_v(context)))
+        if edit is not None:
+            qkv = edit(self.site, qkv)
+        out = ops.attention(qkv.q, qkv.k, qkv.v, bias=qkv.bias, shared=qkv.shared, upcast=self.upcast)
+        return self.to_out[0](out.reshape(x.shape))
+
+    def _split(self, x: jt.Var) -> jt.Var:
+        b, tokens, channels = x.shape
+        return x.reshape(b, tokens, self.heads, channels // self.heads)
+
+
+class GEGLU(jt.Module):
+    """A projection to twice the width, gated by half of itself."""
+
+    def __init__(self, channels: int, inner: int) -> None:
+        self.proj = Linear(channels, 2 * inner)
+
+    def execute(self, x: jt.Var) -> jt.Var:
+        return ops.geglu(self.proj(x))
+
+
+class FeedForward(jt.Module):
+    """(batch, tokens, channels) -> the same, through four times the width."""
+
+    def __init__(self, channels: int) -> None:
+        self.net = jt.nn.ModuleList([GEGLU(channels, 4 * channels), Nothing(), Linear(4 * channels, channels)])
+
+    def execute(self, x: jt.Var) -> jt.Var:
+        return self.net[2](self.net[0](x))
+
+
+class BasicTransformerBlock(jt.Module):
+    """Self-attention, cross-attention to the text and a feed-forward, each with its norm and residual."""
+
+    def __init__(self, channels: int, heads: int, context_channels: int, upcast: bool) -> None:
+        self.norm1 = LayerNorm(channels)
+        self.attn1 = Attention(channels, heads, None, upcast)
+        self.norm2 = LayerNorm(channels)
+        self.attn2 = Attention(channels, heads, context_channels, upcast)
+        self.norm3 = LayerNorm(channels)
+        self.ff = FeedForward(channels)
+
+    def execute(self, x: jt.Var, text: jt.Var, edit: Optional[Edit]) -> jt.Var:
+        x = x + self.attn1(self.norm1(x), None, edit)
+        x = x + self.attn2(self.norm2(x), text, edit)
+        return x + self.ff(self.norm3(x))
+
+
+class Transformer2DModel(jt.Module):
+    """A transformer block over the positions of a feature map (batch, height, width, channels).
+
+    SD 1.x projects in and out by 1x1 convolutions, SD 2.x by linear layers: the same map, stored in
+    other shapes.
+    """
+
+    def __init__(
+        self, channels: int, heads: int, context_channels: int, groups: int, linear_projection: bool, upcast: bool
+    ) -> None:
+        self.norm = GroupNorm(groups, channels, eps=1e-6)
+        self.proj_in = Linear(channels, channels) if linear_projection else Conv2d(channels, channels, 1)
+        self.transformer_blocks = jt.nn.ModuleList([BasicTransformerBlock(channels, heads, context_channels, upcast)])
+        self.proj_out = Linear(channels, channels) if linear_projection else Conv2d(channels, channels, 1)
+
+    def execute(self, x: jt.Var, text: jt.Var, edit: Optional[Edit]) -> jt.Var:
+        b, h, w, c = x.shape
+        tokens = self.proj_in(self.norm(x)).reshape(b, h * w, c)
+        tokens = self.transformer_blocks[0](tokens, text, edit)
+        return x + self.proj_out(tokens.reshape(b, h, w, c))

@@ -1,0 +1,77 @@
+"""The leaves of the networks: modules that hold weights in diffusers' shapes and call ``jstyle.ops``.
+
+Weights start as zeros that Jittor never has to materialise; every network here is filled from a file.
+"""
+
+from __future__ import annotations
+
+from jstyle import ops
+from jstyle.runtime import jt
+
+
+class Linear(jt.Module):
+    """(..., in_features) -> (..., out_features)."""
+
+    def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
+        self.weight = jt.zeros([out_features, in_features])
+        self.bias = jt.zeros([out_features]) if bias else None
+
+    def execute(self, x: jt.Var) -> jt.Var:
+        return ops.linear(x, self.weight, self.bias)
+
+
+class Conv2d(jt.Module):
+    """(batch, height, width, in_channels) -> (batch, height', width', out_channels)."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, padding: int = 0) -> None:
+        self.weight = jt.zeros([out_channels, in_channels, kernel, kernel])
+        self.bias = jt.zeros([out_channels])
+        self.stride = stride
+        self.padding = padding
+
+    def execute(self, x: jt.Var) -> jt.Var:
+        if self.weight.shape[2] == 1:
+            return ops.linear(x, self.weight, self.bias)
+        return ops.conv2d(x, self.weight, self.bias, self.stride, self.padding)
+
+
+class GroupNorm(jt.Module):
+    """(batch, height, width, channels), normalised per group of channels."""
+
+    def __init__(self, groups: int, channels: int, eps: float) -> None:
+        self.weight = jt.zeros([channels])
+        self.bias = jt.zeros([channels])
+        self.groups = groups
+        self.eps = eps
+
+    def execute(self, x: jt.Var) -> jt.Var:
+        return ops.group_norm(x, self.groups, self.weight, self.bias, self.eps)
+
+
+class LayerNorm(jt.Module):
+    """(..., channels), normalised over the channels."""
+
+    def __init__(self, channels: int, eps: float = 1e-5) -> None:
+        self.weight = jt.zeros([channels])
+        self.bias = jt.zeros([channels])
+        self.eps = eps
+
+    def execute(self, x: jt.Var) -> jt.Var:
+        return ops.layer_norm(x, self.weight, self.bias, self.eps)
+
+
+class Embedding(jt.Module):
+    """Integer ids of any shape -> (..., channels)."""
+
+    def __init__(self, rows: int, channels: int) -> None:
+        self.weight = jt.zeros([rows, channels])
+
+    def execute(self, ids: jt.Var) -> jt.Var:
+        return self.weight[ids]
+
+
+class Nothing(jt.Module):
+    """Stands where diffusers has a dropout, which does nothing at inference but takes an index in a list."""
+
+    def execute(self, x: jt.Var) -> jt.Var:
+        return x

@@ -1,0 +1,105 @@
+"""What Jittor needs besides a processor: a Python it knows, NumPy 1, a C++ compiler, Python's headers."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import sysconfig
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+
+from jstyle.runtime.start_error import StartError
+
+OLDEST_PYTHON = (3, 9)
+NEWEST_PYTHON = (3, 12)
+INSTALL = "pip install -r requirements.txt"
+
+
+def installed_version(package: str) -> str | None:
+    """The version of an installed package, found without importing it."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def check_python(version: tuple[int, int], system: str = sys.platform) -> None:
+    """Raises: `StartError` on a Python that Jittor or its NumPy does not run on."""
+    if system.startswith("win"):
+        raise StartError("Windows is not supported: use the Windows Subsystem for Linux (WSL 2).")
+    if not OLDEST_PYTHON <= version <= NEWEST_PYTHON:
+        known = f"{dotted(OLDEST_PYTHON)} to {dotted(NEWEST_PYTHON)}"
+        raise StartError(f"Python {dotted(version)} is not supported: use Python {known}.")
+
+
+def dotted(version: tuple[int, int]) -> str:
+    return f"{version[0]}.{version[1]}"
+
+
+def check_packages(jittor: str | None, numpy: str | None) -> None:
+    """Takes the installed versions. Raises: `StartError` without Jittor, or with a NumPy it cannot use."""
+    if jittor is None:
+        raise StartError(f"Jittor is not installed: run `{INSTALL}`.")
+    if numpy is None:
+        raise StartError(f"NumPy is not installed: run `{INSTALL}`.")
+    if int(numpy.split(".")[0]) >= 2:
+        raise StartError(f"Jittor needs NumPy 1, but {numpy} is installed: run `pip install 'numpy<2'`.")
+
+
+def find_compiler(environ: Mapping[str, str], system: str = sys.platform) -> str:
+    """The C++ compiler Jittor will call: the user's ``cc_path``, else g++ (clang++ on macOS).
+
+    Raises: `StartError` when there is none.
+    """
+    name = environ.get("cc_path") or ("clang++" if system == "darwin" else "g++")
+    found = shutil.which(name, path=environ.get("PATH", ""))
+    if found is not None:
+        return found
+    if environ.get("cc_path"):
+        raise StartError(f"The C++ compiler cc_path={name} is not there: correct or unset cc_path.")
+    mend = "xcode-select --install" if system == "darwin" else "apt install g++"
+    raise StartError(f"No C++ compiler ({name}) was found, and Jittor compiles its kernels: `{mend}`.")
+
+
+def find_python_config(executable: str = sys.executable, system: Sequence[str] = ("/usr", "/usr/local")) -> str | None:
+    """The ``python3.x-config`` to tell Jittor of, or None where it finds one by itself.
+
+    Jittor looks beside the interpreter, which in a virtual environment is the wrong place, and in
+    /usr and /usr/local. Raises: `StartError` when Python's headers are not installed.
+    """
+    name = f"python{dotted(sys.version_info[:2])}-config"
+    beside = Path(executable).parent
+    known = [beside / name, Path(f"{executable}-config"), *(Path(folder, "bin", name) for folder in system)]
+    if any(path.is_file() for path in [*known, beside / "python3-config"]):
+        return None
+    own = Path(sysconfig.get_config_var("BINDIR") or "", name)
+    if own.is_file():
+        return str(own)
+    package = name.replace("-config", "-dev")
+    raise StartError(f"Python's headers are missing, and Jittor compiles with them: `apt install {package}`.")
+
+
+def jittor_home(environ: Mapping[str, str]) -> Path:
+    """The folder under which Jittor keeps ``.cache/jittor``: JITTOR_HOME, else what an earlier Jittor
+    wrote down, else the home folder. Raises: `StartError` when it cannot be written to.
+    """
+    home = Path(environ.get("JITTOR_HOME") or _remembered_home() or Path.home()).absolute()
+    cache = home / ".cache" / "jittor"
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        writable = os.access(cache, os.W_OK)
+    except OSError:
+        writable = False
+    if not writable:
+        raise StartError(f"Cannot write to {cache}: set JITTOR_HOME to a folder that can be written to.")
+    return home
+
+
+def _remembered_home() -> str | None:
+    try:
+        return json.loads((Path.home() / ".cache/jittor/config.json").read_text()).get("JITTOR_HOME")
+    except (OSError, ValueError):
+        return None

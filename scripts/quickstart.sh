@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# From nothing to the first stylised pictures: makes .venv, then runs StyleID on the sample pictures.
+# Options are passed on to scripts/run_styleid.py.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source scripts/setup_env.sh
+
+set_up requirements.txt
+.venv/bin/python scripts/run_styleid.py \
+    --content samples/content --style samples/style --output outputs/quickstart "$@"
+echo "The pictures are in $PWD/outputs/quickstart"

@@ -1,0 +1,1 @@
+"""StyleID: style injection into a diffusion model without training (arXiv 2312.09008)."""

@@ -1,0 +1,85 @@
+"""The editors that replace a stylised image's self-attention features (arXiv 2312.09008, equations 4 to 6)."""
+
+from __future__ import annotations
+
+from typing import FrozenSet, Optional, Sequence
+
+import numpy as np
+
+from jstyle.editing import QKV, Editable, Site, decoder_self_attention
+from jstyle.errors import InputError
+from jstyle.runtime import jt
+from styleid.bank import Bank
+
+
+class InjectFromBanks:
+    """Content queries and style keys and values from banks; row i of the batch is content i in the style."""
+
+    def __init__(self, contents: Sequence[Bank], style: Bank, gamma: float, temperature: float, steps: range) -> None:
+        self._contents = contents
+        self._style = style
+        self._gamma = gamma
+        self._temperature = temperature
+        self._steps = steps
+
+    def __call__(self, site: Site, step: int, qkv: QKV) -> QKV:
+        if step not in self._steps:
+            return qkv
+        content_q = np.stack([bank.read(step, site.path, "q") for bank in self._contents])
+        k, v = (
+            jt.array(self._style.read(step, site.path, part)[None]).cast(qkv.q.dtype).expand(qkv.q.shape)
+            for part in ("k", "v")
+        )
+        q = blend(jt.array(content_q).cast(qkv.q.dtype), qkv.q, self._gamma, self._temperature)
+        return QKV(q, k, v, qkv.bias, qkv.shared)
+
+
+class InjectFromRows:
+    """The same, with the features of the very call: the batch is [contents, style, stylised images]."""
+
+    def __init__(self, contents: int, gamma: float, temperature: float, steps: range) -> None:
+        self._contents = contents
+        self._gamma = gamma
+        self._temperature = temperature
+        self._steps = steps
+
+    def __call__(self, site: Site, step: int, qkv: QKV) -> QKV:
+        if step not in self._steps:
+            return qkv
+        n = self._contents
+        q = blend(qkv.q[:n], qkv.q[n + 1 :], self._gamma, self._temperature)
+        k, v = (jt.concat([x[: n + 1], x[n : n + 1].expand([n, *x.shape[1:]])], dim=0) for x in (qkv.k, qkv.v))
+        return QKV(jt.concat([qkv.q[: n + 1], q], dim=0), k, v, qkv.bias, qkv.shared)
+
+
+def blend(content_q: jt.Var, q: jt.Var, gamma: float, temperature: float) -> jt.Var:
+    """Query preservation with the temperature folded in: scaling the queries scales the logits."""
+    return (content_q * gamma + q * (1.0 - gamma)) * temperature
+
+
+def injected_sites(unet: Editable, layers: Optional[Sequence[int]]) -> FrozenSet[str]:
+    """The paths of the decoder self-attentions to inject into.
+
+    ``layers`` counts decoder resnets from the lowest resolution, as the paper's code does (its
+    ``output_blocks``); None means all self-attentions of the last two up blocks, 6 to 11 in Stable Diffusion.
+    Raises InputError for a layer that has no self-attention.
+    """
+    numbers = {_layer_number(unet, site): site.path for site in unet.sites if decoder_self_attention(site)}
+    if layers is None:
+        last = max(_block(site) for site in unet.sites if decoder_self_attention(site))
+        return frozenset(site.path for site in unet.sites if decoder_self_attention(site) and _block(site) >= last - 1)
+    wrong = sorted(set(layers) - set(numbers))
+    if wrong:
+        raise InputError(f"layer {wrong[0]} has no decoder self-attention; this model has {sorted(numbers)}")
+    return frozenset(numbers[layer] for layer in layers)
+
+
+def _block(site: Site) -> int:
+    """The up block of ``up_blocks.B.attentions.A...``."""
+    return int(site.path.split(".")[1])
+
+
+def _layer_number(unet: Editable, site: Site) -> int:
+    """B * resnets per block + A for ``up_blocks.B.attentions.A...``."""
+    per_block = 1 + max(int(other.path.split(".")[3]) for other in unet.sites if decoder_self_attention(other))
+    return _block(site) * per_block + int(site.path.split(".")[3])

@@ -1,0 +1,129 @@
+"""Tiny Stable Diffusion networks that the recorder and the parity tests share: configurations and weights by name.
+
+`SD1` and `SD2` have the structure of Stable Diffusion 1.x and 2.1, with few channels. Each holds the `unet`, `vae` and
+`text` configurations in the JSON form of diffusers and transformers. Weights are not stored: both sides make the same
+numbers with `seeded_tensor` from a parameter's name in the Hugging Face checkpoint and its shape. For the text encoder
+that name has the prefix `text_model.`, as in the checkpoints on the Hugging Face hub.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any, Dict, Sequence
+
+import numpy as np
+
+Config = Dict[str, Any]
+
+VOCAB_SIZE = 576
+"""256 bytes, 256 bytes that end a word, 62 merges, <|startoftext|> and <|endoftext|>."""
+
+
+def unet_config(channels: Sequence[int], heads: Any, context_dim: int, groups: int, linear: bool) -> Config:
+    """A `unet/config.json` of four levels, cross-attention in all but the lowest, two resnets a level."""
+    return {
+        "_class_name": "UNet2DConditionModel",
+        "act_fn": "silu",
+        "attention_head_dim": heads,
+        "block_out_channels": list(channels),
+        "center_input_sample": False,
+        "cross_attention_dim": context_dim,
+        "down_block_types": ["CrossAttnDownBlock2D"] * 3 + ["DownBlock2D"],
+        "downsample_padding": 1,
+        "dual_cross_attention": False,
+        "flip_sin_to_cos": True,
+        "freq_shift": 0,
+        "in_channels": 4,
+        "layers_per_block": 2,
+        "mid_block_scale_factor": 1,
+        "norm_eps": 1e-05,
+        "norm_num_groups": groups,
+        "num_class_embeds": None,
+        "only_cross_attention": False,
+        "out_channels": 4,
+        "sample_size": 16,
+        "up_block_types": ["UpBlock2D"] + ["CrossAttnUpBlock2D"] * 3,
+        "upcast_attention": linear,
+        "use_linear_projection": linear,
+    }
+
+
+def vae_config(channels: Sequence[int], groups: int, layers: int = 2) -> Config:
+    """A `vae/config.json`; the image is 2 ** (levels - 1) times as large as the latent."""
+    levels = len(channels)
+    return {
+        "_class_name": "AutoencoderKL",
+        "act_fn": "silu",
+        "block_out_channels": list(channels),
+        "down_block_types": ["DownEncoderBlock2D"] * levels,
+        "in_channels": 3,
+        "latent_channels": 4,
+        "layers_per_block": layers,
+        "norm_num_groups": groups,
+        "out_channels": 3,
+        "sample_size": 16 * 2 ** (levels - 1),
+        "scaling_factor": 0.18215,
+        "up_block_types": ["UpDecoderBlock2D"] * levels,
+    }
+
+
+def text_config(hidden: int, heads: int, act: str) -> Config:
+    """A `text_encoder/config.json` of two layers; the token ids of the start and end are the hub's historical ones."""
+    return {
+        "architectures": ["CLIPTextModel"],
+        "attention_dropout": 0.0,
+        "bos_token_id": 0,
+        "eos_token_id": 2,
+        "hidden_act": act,
+        "hidden_size": hidden,
+        "initializer_factor": 1.0,
+        "initializer_range": 0.02,
+        "intermediate_size": 4 * hidden,
+        "layer_norm_eps": 1e-05,
+        "max_position_embeddings": 77,
+        "model_type": "clip_text_model",
+        "num_attention_heads": heads,
+        "num_hidden_layers": 2,
+        "pad_token_id": 1,
+        "projection_dim": hidden,
+        "vocab_size": VOCAB_SIZE,
+    }
+
+
+SD1: Dict[str, Config] = {
+    "unet": unet_config([32, 32, 64, 64], heads=4, context_dim=32, groups=8, linear=False),
+    "vae": vae_config([16, 32, 32], groups=8),
+    "text": text_config(32, heads=4, act="quick_gelu"),
+}
+
+SD2: Dict[str, Config] = {
+    "unet": unet_config([32, 32, 64, 64], heads=[2, 2, 4, 4], context_dim=48, groups=8, linear=True),
+    "vae": vae_config([16, 24, 32], groups=8),
+    "text": text_config(48, heads=3, act="gelu"),
+}
+
+FOLDER: Dict[str, Config] = {
+    "unet": unet_config([8, 8, 16, 16], heads=[1, 1, 2, 2], context_dim=16, groups=4, linear=True),
+    "vae": vae_config([8, 8, 16], groups=4, layers=1),
+    "text": text_config(16, heads=2, act="gelu"),
+}
+"""The networks of `diffusers_folder/`, whose weights are stored and so are smaller still."""
+
+
+def seeded_tensor(name: str, shape: Sequence[int]) -> np.ndarray:
+    """The float32 parameter `name` of this shape, from a generator seeded by the name's CRC-32.
+
+    Linear and convolution weights are N(0, 1 / fan_in), biases N(0, 0.1^2), norm weights N(1, 0.1^2), embeddings
+    N(0, 0.5^2): every parameter shows in the output, and the outputs are of order one.
+    """
+    shape = tuple(int(size) for size in shape)
+    noise = np.random.default_rng(zlib.crc32(name.encode())).standard_normal(shape)
+    if name.endswith(".bias"):
+        value = 0.1 * noise
+    elif "_embedding.weight" in name:
+        value = 0.5 * noise
+    elif len(shape) == 1:
+        value = 1 + 0.1 * noise
+    else:
+        value = noise / np.sqrt(np.prod(shape[1:]))
+    return value.astype(np.float32)

@@ -1,0 +1,42 @@
+"""The networks against PyTorch diffusers and transformers on the same weights."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from jstyle.runtime import jt
+from tests.parity.networks import build, cases, relative_error
+
+FLAVOURS = ["sd1", "sd2"]
+TOLERANCE = 1e-5
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_unet(flavour: str) -> None:
+    unet = build(flavour, "unet")
+    for case in cases(f"unet_{flavour}"):
+        with jt.no_grad():
+            out = unet(jt.array(case["sample"]), case["timestep"], jt.array(case["context"]))
+        assert relative_error(out, case["out"]) < TOLERANCE
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_vae(flavour: str) -> None:
+    vae = build(flavour, "vae")
+    for case in cases(f"vae_{flavour}"):
+        with jt.no_grad():
+            posterior = vae.encode(jt.array(case["image"]))
+            decoded = vae.decode(jt.array(case["latent"]))
+        assert relative_error(posterior.mean, case["mean"]) < TOLERANCE
+        assert relative_error(posterior.logvar, case["logvar"]) < TOLERANCE
+        assert relative_error(decoded, case["decoded"]) < TOLERANCE
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_text_encoder(flavour: str) -> None:
+    encoder = build(flavour, "text")
+    for case in cases(f"text_{flavour}"):
+        with jt.no_grad():
+            out = encoder(jt.array(case["input_ids"].astype(np.int32)))
+        assert relative_error(out, case["last_hidden_state"]) < TOLERANCE
