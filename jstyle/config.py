@@ -154,14 +154,17 @@ class CLIPTextConfig:
         return _build(cls, {key: value for key, value in raw.items() if key in names}, "text encoder config")
 
 
-def read_json(path: Path) -> Any:
-    """The content of a JSON file. Raises InputError naming the file when it is missing or damaged."""
+def read_json(path: Path) -> dict:
+    """The object in a JSON file. Raises InputError naming the file when it is missing or damaged."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path} is missing; is this a diffusers model folder?") from None
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read as JSON ({error}); fetch the model again") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path} does not hold a JSON object; fetch the model again")
+    return content
 
 
 def to_dict(config: Any, class_name: str) -> dict:

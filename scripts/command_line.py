@@ -122,8 +122,9 @@ def _field_docs(settings: type) -> dict[str, str]:
         definition = ast.parse(textwrap.dedent(inspect.getsource(one))).body[0]
         statements = definition.body if isinstance(definition, ast.ClassDef) else []
         for field, below in zip(statements, statements[1:]):
-            named = isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
-            if named and isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
+            if not (isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)):
+                continue
+            if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
                 docs[field.target.id] = " ".join(str(below.value.value).split())
     return docs
 

@@ -99,13 +99,11 @@ def main() -> int:
     if settings.vae_tiling:
         pipe.enable_vae_tiling()
     pipe, inputs = with_pictures(pipe, settings)
-    tasks = [
-        (prompt, settings.seed + i)
-        for i, prompt in enumerate(p for p in settings.prompt for _ in range(settings.images))
-    ]
+    texts = [prompt for prompt in settings.prompt for _ in range(settings.images)]
+    tasks = [(prompt, settings.seed + i) for i, prompt in enumerate(texts)]
     paths = [settings.output / f"{seed:05d}.png" for _, seed in tasks]
     common = {**asdict(settings), "model_hash": pipe.model_hash}
-    for name in ("prompt", "images", "output", "batch_size", "overwrite", "image", "mask"):
+    for name in ("prompt", "images", "output", "batch_size", "overwrite"):
         del common[name]
     described = [{"prompt": prompt, "method": "txt2img", **common, "seed": seed} for prompt, seed in tasks]
     finished = Finished(settings.output, overwrite=settings.overwrite)
@@ -122,7 +120,7 @@ def main() -> int:
                 eta=settings.eta,
                 seed=[tasks[i][1] for i in batch],
                 sampler=settings.sampler,
-                on_step=lambda step, n=len(batch): bar.update(n),
+                on_step=lambda step: bar.update(step.x.shape[0]),
                 **inputs,
             )
             for i, picture in zip(batch, out.images):

@@ -133,7 +133,7 @@ def test_times_beyond_the_schedule_are_refused() -> None:
 
 def test_config_of_sd21() -> None:
     config = ScheduleConfig.from_dict(SD21)
-    assert (config.sampler, config.prediction_type, config.timestep_spacing) == ("ddim", "v_prediction", None)
+    assert (config.sampler, config.prediction_type, config.timestep_spacing) == ("ddim", "v_prediction", "leading")
     assert (config.steps_offset, config.set_alpha_to_one, config.clip_sample) == (1, False, False)
 
 
@@ -152,12 +152,16 @@ def test_what_the_json_omits_is_the_classes_default(class_name: str, set_alpha_t
     assert (config.beta_schedule, config.beta_start, config.beta_end) == ("linear", 0.0001, 0.02)
 
 
-def test_omitted_spacing_is_the_samplers_own() -> None:
+def test_a_checkpoint_keeps_its_spacing_for_every_sampler() -> None:
+    """diffusers' from_config carries the class's default over to another sampler; only a bare config leaves it open."""
     schedule = sd_schedule()
     assert SAMPLERS["pndm"].levels(schedule, 10)[0].t == 901
-    assert SAMPLERS["euler"].levels(schedule, 10)[0].t == 999
-    assert SAMPLERS["euler"].levels(sd_schedule(timestep_spacing="leading"), 10)[0].t == 901
-    assert SAMPLERS["pndm"].levels(sd_schedule(timestep_spacing="leading"), 10, "trailing")[0].t == 999
+    assert SAMPLERS["euler"].levels(schedule, 10)[0].t == 901
+    assert SAMPLERS["pndm"].levels(schedule, 10, "trailing")[0].t == 999
+    euler = {**SD21, "_class_name": "EulerDiscreteScheduler"}
+    assert ScheduleConfig.from_dict(euler).timestep_spacing == "linspace"
+    bare = Schedule(ScheduleConfig())
+    assert (SAMPLERS["pndm"].levels(bare, 10)[0].t, SAMPLERS["euler"].levels(bare, 10)[0].t) == (900, 999)
 
 
 @pytest.mark.parametrize("changes", [

@@ -16,7 +16,7 @@ from pathlib import Path, PurePath
 
 WHEELS = ("onednn-cpu-gomp", "onednn-devel-cpu-gomp")
 WHEEL_MACHINE = ("Linux", "x86_64")
-SLOW = f"convolutions are 10 to 100 times slower; `pip install {' '.join(WHEELS)}` mends it on x86-64 Linux"
+SLOW = f"convolutions are 100 times slower; `pip install {' '.join(WHEELS)}` mends it on x86-64 Linux"
 
 # (system, machine) -> the folder that Jittor 1.3 looks for
 BUILDS = {

@@ -1,0 +1,124 @@
+"""Stable Diffusion 2.1's full configuration with random weights: does it run here, how long, in how much memory?
+
+    python -m benchmarks.sd21 txt2img --steps 2 --size 512
+    python -m benchmarks.sd21 styleid --steps 4 --size 512 --features recompute
+
+Prints seconds per stage and the peak resident memory of the process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from jstyle.checkpoint import Components
+from jstyle.config import CLIPTextConfig, UNetConfig, VAEConfig
+from jstyle.models import AutoencoderKL, CLIPTextModel, UNet2DConditionModel
+from jstyle.pipeline import StableDiffusionPipeline
+from jstyle.prompts import load_tokenizer
+from jstyle.runtime import jt
+from jstyle.schedule import ScheduleConfig
+from styleid.settings import StyleIDSettings
+from styleid.transfer import Transfer
+
+ROOT = Path(__file__).resolve().parents[1]
+SAMPLES = ROOT / "samples"
+TOKENIZER = ROOT / "jstyle" / "embedded" / "tiny" / "tokenizer"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("work", choices=["txt2img", "styleid"])
+    parser.add_argument("--steps", type=int, default=4)
+    parser.add_argument("--size", type=int, default=512, help="pixels along a side")
+    parser.add_argument("--features", choices=["memory", "disk", "recompute"], default="recompute")
+    options = parser.parse_args()
+    start = time.perf_counter()
+    pipe = random_sd21()
+    print(f"{'weights':<22}{time.perf_counter() - start:8.1f} s, peak {peak():.2f} GB")
+    start = time.perf_counter()
+    if options.work == "txt2img":
+        text_to_image(pipe, options)
+    else:
+        styleid(pipe, options)
+    print(f"{options.work:<22}{time.perf_counter() - start:8.1f} s, peak {peak():.2f} GB")
+
+
+def text_to_image(pipe: StableDiffusionPipeline, options: argparse.Namespace) -> None:
+    """One guided image."""
+    last = [time.perf_counter()]
+
+    def on_step(step: Any) -> None:
+        now = time.perf_counter()
+        print(f"  step {step.index:<15}{now - last[0]:8.1f} s, peak {peak():.2f} GB", flush=True)
+        last[0] = now
+
+    pipe("a house", options.size, options.size, options.steps, seed=0, on_step=on_step)
+
+
+def styleid(pipe: StableDiffusionPipeline, options: argparse.Namespace) -> None:
+    """One content in one style."""
+    settings = StyleIDSettings(steps=options.steps, width=options.size, height=options.size, features=options.features)
+    transfer = Transfer(pipe, settings)
+    content = Image.open(SAMPLES / "content" / "house_by_the_sea.png")
+    style = Image.open(SAMPLES / "style" / "watercolour.png")
+    for done in transfer.run([content], [style]):
+        print(f"  {done.error or 'the picture is finite'}")
+    print(transfer.costs.report())
+
+
+def random_sd21() -> StableDiffusionPipeline:
+    """The networks of Stable Diffusion 2.1 (768 px, v-prediction) with random weights of deviation 1 / sqrt(fan in)."""
+    unet = UNet2DConditionModel(
+        UNetConfig(
+            sample_size=96,
+            cross_attention_dim=1024,
+            attention_head_dim=(5, 10, 20, 20),
+            use_linear_projection=True,
+            upcast_attention=True,
+        )
+    )
+    vae = AutoencoderKL(
+        VAEConfig(
+            down_block_types=("DownEncoderBlock2D",) * 4,
+            up_block_types=("UpDecoderBlock2D",) * 4,
+            block_out_channels=(128, 256, 512, 512),
+            layers_per_block=2,
+            sample_size=768,
+        )
+    )
+    text = CLIPTextModel(CLIPTextConfig(49408, 1024, 4096, 512, 23, 16, 77, "gelu"))
+    for network in (unet, vae, text):
+        randomise(network)
+    schedule = ScheduleConfig(
+        "ddim", 1000, 0.00085, 0.012, "scaled_linear", None, "v_prediction", "leading", 1, set_alpha_to_one=False
+    )
+    return StableDiffusionPipeline(Components(unet, vae, text, load_tokenizer(TOKENIZER), schedule, TOKENIZER))
+
+
+def randomise(network: Any) -> None:
+    """Fill a network in place, parameter by parameter."""
+    rng = np.random.default_rng(0)
+    for name, parameter in network.named_parameters():
+        shape = tuple(parameter.shape)
+        if len(shape) == 1:
+            value = np.full(shape, name.endswith("weight"), np.float32)
+        else:
+            value = rng.standard_normal(shape, np.float32) / np.float32(np.prod(shape[1:]) ** 0.5)
+        parameter.assign(jt.array(value))
+        parameter.sync()
+
+
+def peak() -> float:
+    """Peak resident memory of this process in GB (10^9 bytes)."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+
+if __name__ == "__main__":
+    main()
