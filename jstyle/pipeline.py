@@ -175,8 +175,8 @@ class StableDiffusionPipeline:
         """
         method = self.sampler(sampler)
         shape = self.latent_shape(height, width)
-        denoiser = self.denoiser(prompt, negative_prompt, guidance_scale, num_images_per_prompt)
         noise = noise_of(prompt, num_images_per_prompt, seed, generator)
+        denoiser = self.denoiser(prompt, negative_prompt, guidance_scale, num_images_per_prompt)
         unit = noise.normal("latents", shape) if latents is None else given_latents(latents, len(noise.seeds), shape)
         x = unit * method.initial_scale(self.schedule, num_inference_steps)
         steps = method(denoiser, x, self.schedule, num_inference_steps, eta=eta, noise=step_noise(noise, shape))

@@ -7,5 +7,5 @@ source scripts/setup_env.sh
 
 set_up requirements.txt
 .venv/bin/python scripts/run_styleid.py \
-    --content samples/content --style samples/style --output outputs/quickstart "$@"
+    --config configs/styleid.yaml --content samples/content --style samples/style --output outputs/quickstart "$@"
 echo "The pictures are in $PWD/outputs/quickstart"

@@ -14,7 +14,7 @@ supported_python() {
             return
         fi
     done
-    fail "Python 3.9 to 3.12 is needed and ${PYTHON:-python3} is not: install one, or name it by PYTHON=/path/to/python."
+    fail "Python 3.9 to 3.12 is needed: install one, or name it by PYTHON=/path/to/python."
 }
 
 make_venv() {

@@ -14,6 +14,7 @@ from jstyle.outputs import Finished
 from styleid.transfer import Pair, Stylised
 
 SHEET = "contact_sheet.png"
+SHEET_CELL = 192  # pixels, at least
 # How features are kept and how images are batched does not change what a picture is meant to be.
 _WITHOUT_MEANING = frozenset({"features", "batch_size", "content", "style"})
 
@@ -83,7 +84,9 @@ class Job:
             [content, *(made.get((row, column)) for column in range(len(styles)))]
             for row, content in enumerate(contents)
         ]
-        side = max((image.size for image in made.values()), default=(256, 256))
+        width, height = max((image.size for image in made.values()), default=(1, 1))
+        larger = max(1, -(-SHEET_CELL // max(width, height)))  # small pictures leave no room for their names
+        side = width * larger, height * larger
         sheet = images.grid(rows, ["", *self._contents], ["", *self._styles], cell=side)
         images.save_png(sheet, self._folder / SHEET)
 

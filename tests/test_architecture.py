@@ -1,0 +1,58 @@
+"""Imports run one way, and no room reaches over another."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Dict, Set
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+FORBIDDEN: Dict[str, Set[str]] = {
+    "jstyle": {"styleid", "style_align", "scripts", "tests", "benchmarks"},
+    "jstyle/models": {"jstyle.pipeline", "jstyle.samplers", "jstyle.guidance", "jstyle.weights", "jstyle.schedule"},
+    "jstyle/ops": {"jstyle.models", "jstyle.editing", "jstyle.config", "jstyle.schedule"},
+    "jstyle/samplers": {"jstyle.models", "jstyle.pipeline", "jstyle.guidance", "jstyle.editing"},
+    "jstyle/schedule.py": {"jstyle.samplers", "jstyle.models", "jstyle.pipeline"},
+    "jstyle/runtime": {"jstyle.ops", "jstyle.models", "jstyle.pipeline", "jstyle.errors"},
+    "styleid": {"style_align", "scripts", "tests", "benchmarks"},
+    "styleid/settings.py": {"jstyle", "jittor"},
+}
+
+
+def imports(file: Path) -> Set[str]:
+    """Every module that a file imports anywhere."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{name.name}" for name in node.names}
+    return found
+
+
+def files(place: str) -> list:
+    path = ROOT / place
+    return [path] if path.is_file() else sorted(path.rglob("*.py"))
+
+
+@pytest.mark.parametrize("place", list(FORBIDDEN))
+def test_imports_run_one_way(place: str) -> None:
+    for file in files(place):
+        for name in imports(file):
+            wrong = [bad for bad in FORBIDDEN[place] if name == bad or name.startswith(f"{bad}.")]
+            assert not wrong, f"{file.relative_to(ROOT)} imports {name}"
+
+
+def test_jittor_is_imported_in_one_place() -> None:
+    for place in ("jstyle", "styleid", "scripts"):
+        for file in files(place):
+            direct = {name for name in imports(file) if name == "jittor" or name.startswith("jittor.")}
+            assert not direct or "runtime" in file.parts, f"{file.relative_to(ROOT)} imports Jittor by itself"
+
+
+@pytest.mark.parametrize("file", files("scripts"), ids=lambda file: file.name)
+def test_scripts_that_users_run_are_thin(file: Path) -> None:
+    if file.parent.name == "scripts" and file.name not in ("command_line.py", "draw_samples.py"):
+        assert len(file.read_text().splitlines()) <= 160
