@@ -2,6 +2,7 @@
 
     python -m benchmarks.sd21 txt2img --steps 2 --size 512
     python -m benchmarks.sd21 styleid --steps 4 --size 512 --features recompute
+    python -m benchmarks.sd21 decode --size 1024 --tiled
 
 Prints seconds per stage and the peak resident memory of the process.
 """
@@ -20,6 +21,7 @@ from PIL import Image
 from jstyle.checkpoint import Components
 from jstyle.config import CLIPTextConfig, UNetConfig, VAEConfig
 from jstyle.models import AutoencoderKL, CLIPTextModel, UNet2DConditionModel
+from jstyle.noise import NoiseSource
 from jstyle.pipeline import StableDiffusionPipeline
 from jstyle.prompts import load_tokenizer
 from jstyle.runtime import jt
@@ -34,10 +36,11 @@ TOKENIZER = ROOT / "jstyle" / "embedded" / "tiny" / "tokenizer"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("work", choices=["txt2img", "styleid"])
+    parser.add_argument("work", choices=["txt2img", "styleid", "decode"])
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--size", type=int, default=512, help="pixels along a side")
     parser.add_argument("--features", choices=["memory", "disk", "recompute"], default="recompute")
+    parser.add_argument("--tiled", action="store_true", help="decode in tiles")
     options = parser.parse_args()
     start = time.perf_counter()
     pipe = random_sd21()
@@ -45,8 +48,10 @@ def main() -> None:
     start = time.perf_counter()
     if options.work == "txt2img":
         text_to_image(pipe, options)
-    else:
+    elif options.work == "styleid":
         styleid(pipe, options)
+    else:
+        decode(pipe, options)
     print(f"{options.work:<22}{time.perf_counter() - start:8.1f} s, peak {peak():.2f} GB")
 
 
@@ -60,6 +65,14 @@ def text_to_image(pipe: StableDiffusionPipeline, options: argparse.Namespace) ->
         last[0] = now
 
     pipe("a house", options.size, options.size, options.steps, seed=0, on_step=on_step)
+
+
+def decode(pipe: StableDiffusionPipeline, options: argparse.Namespace) -> None:
+    """One latent to one image."""
+    if options.tiled:
+        pipe.enable_vae_tiling()
+    latent = NoiseSource([0]).normal("latents", pipe.latent_shape(options.size, options.size))
+    print(f"  an image of {pipe.decode_latents(latent).shape[2:]}")
 
 
 def styleid(pipe: StableDiffusionPipeline, options: argparse.Namespace) -> None:

@@ -124,10 +124,17 @@ def rename_text(name: str) -> str:
 def save(module: jt.Module, file: Path, dtype: str = "float32") -> None:
     """Write every parameter, under its own name, to a safetensors file that appears only when it is whole."""
     arrays = {name: np.array(parameter.numpy()).astype(dtype) for name, parameter in module.named_parameters()}
+    write_tensors(arrays, file)
+
+
+def write_tensors(arrays: Mapping[str, np.ndarray], file: Path) -> None:
+    """Write a safetensors file whole or not at all. Raises InputError when it cannot be written."""
     temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:
-        save_file(arrays, temporary, metadata={"format": "pt"})
+        save_file(dict(arrays), temporary, metadata={"format": "pt"})
         os.replace(temporary, file)
+    except (OSError, SafetensorError) as error:  # a full disk is the library's own kind of error
+        raise InputError(f"cannot write {file} ({error}); free some space or choose another place") from None
     finally:
         temporary.unlink(missing_ok=True)
 

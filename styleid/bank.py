@@ -13,10 +13,11 @@ from typing import Dict, Literal, Mapping, Protocol, Sequence, Tuple
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
 from jstyle.editing import QKV, Site
 from jstyle.errors import InputError
+from jstyle.weights import write_tensors
 
 Role = Literal["content", "style"]
 PARTS: Mapping[Role, Tuple[str, ...]] = {"content": ("q",), "style": ("k", "v")}
@@ -81,14 +82,17 @@ class DiskWriter:
         self._final = folder
         self._temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
         shutil.rmtree(self._temporary, ignore_errors=True)
-        self._temporary.mkdir(parents=True)
+        try:
+            self._temporary.mkdir(parents=True)
+        except OSError as error:
+            raise InputError(f"cannot keep features in {str(folder.parent)!r}: {error.strerror}") from error
 
     def write(self, step: int, arrays: Dict[str, np.ndarray]) -> None:
-        save_file(arrays, _step_file(self._temporary, step))
+        write_tensors(arrays, _step_file(self._temporary, step))
 
     def finish(self, latent: np.ndarray) -> DiskBank:
         """Store the inverted latent and make the bank visible. Another process's equal bank may stand there already."""
-        save_file({"latent": np.ascontiguousarray(latent)}, self._temporary / "latent.safetensors")
+        write_tensors({"latent": np.ascontiguousarray(latent)}, self._temporary / "latent.safetensors")
         try:
             os.replace(self._temporary, self._final)
         except OSError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -276,7 +277,9 @@ except KeyboardInterrupt:
 def test_half_a_cuda_starts_quietly_on_the_cpu_and_leaves_the_process_alone(tmp_path: Path) -> None:
     executable(tmp_path / "nvcc", "echo 'Cuda compilation tools, release 12.2, V12.2.140'")
     ran = python("-c", SURVIVES, PATH=f"{tmp_path}:{os.environ['PATH']}", CUDA_VISIBLE_DEVICES="")
-    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "interrupted False ''\n", "")
+    assert (ran.returncode, ran.stdout) == (0, "interrupted False ''\n"), ran.stderr
+    # Jittor's C++ writes this line about kernels it compiles for the first time, whatever its settings
+    assert re.sub(r"Compiling Operators\([^\r\n]*", "", ran.stderr).strip() == ""
 
 
 def test_no_compiler_is_one_line(tmp_path: Path) -> None:
