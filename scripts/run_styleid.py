@@ -60,14 +60,13 @@ def main() -> int:
     wanted = job.unfinished(overwrite=options.overwrite)
     print(f"{len(job.pairs)} pairs, {len(job.pairs) - len(wanted)} of them finished before")
     store = options.store or options.output / "features"
-    with tqdm(unit="evaluation", disable=not wanted) as bar:
 
-        def progress(stage: str, images: int) -> None:
-            bar.set_description(stage, refresh=False)
-            bar.update(images)
+    def progress(stage: str, pictures: int) -> None:
+        bar.set_description(stage, refresh=False)
+        bar.update(pictures)
 
-        transfer = Transfer(pipe, settings, store=store, progress=progress)
-        bar.total = transfer.evaluations_planned(wanted)
+    transfer = Transfer(pipe, settings, store=store, progress=progress)
+    with tqdm(total=transfer.evaluations_planned(wanted), unit="evaluation", disable=not wanted) as bar:
         for done in transfer.run(list(contents.values()), list(styles.values()), wanted) if wanted else ():
             failure = job.save(done)
             if failure:

@@ -10,6 +10,7 @@ from typing import Callable, Dict
 import ml_dtypes
 import numpy as np
 import pytest
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from jstyle.errors import InputError
@@ -184,3 +185,19 @@ def test_a_missing_or_damaged_json_is_named(folder: Path, file: str, content: st
         load(folder)
     assert Path(file).parent.name in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_disk_that_is_full_leaves_nothing_behind(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipe = load(folder)
+
+    def full(arrays: Arrays, file: Path, metadata: object) -> None:
+        Path(file).write_bytes(b"half")
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("jstyle.weights.save_file", full)
+    with pytest.raises(InputError, match="No space left on device.*free some space") as caught:
+        pipe.save_pretrained(folder.parent / "saved")
+    assert "\n" not in str(caught.value)
+    assert [path.name for path in folder.parent.iterdir()] == ["model"]

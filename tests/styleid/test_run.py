@@ -10,6 +10,7 @@ from typing import Any, List
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors import SafetensorError
 
 from jstyle import images
 from jstyle.errors import InputError
@@ -234,3 +235,25 @@ def test_every_shipped_config_is_valid(config: Path, monkeypatch: pytest.MonkeyP
     chosen, options = command_line.parse(StyleIDSettings, "", given, extra=run_styleid.Run)
     assert (chosen.steps, chosen.gamma, chosen.temperature) == (50, 0.75, 1.5)
     assert options.model
+
+
+def test_features_that_do_not_fit_on_the_disk_leave_nothing_behind(
+    pipe: StableDiffusionPipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(arrays: Any, file: Path, metadata: object) -> None:
+        Path(file).write_bytes(b"half")
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("jstyle.weights.save_file", full)
+    with pytest.raises(InputError, match="No space left on device") as caught:
+        run(pipe, tmp_path / "store", features="disk")
+    assert "\n" not in str(caught.value)
+    assert list((tmp_path / "store").iterdir()) == []
+
+
+def test_damaged_disk_features_are_named(pipe: StableDiffusionPipeline, tmp_path: Path) -> None:
+    run(pipe, tmp_path, [(0, 0)], features="disk")
+    for file in tmp_path.glob("*/step_000.safetensors"):
+        file.write_bytes(file.read_bytes()[:-5])
+    with pytest.raises(InputError, match="is damaged.*delete the folder"):
+        run(pipe, tmp_path, [(0, 0)], features="disk", skip_first_step=False)
