@@ -21,6 +21,8 @@ from jstyle.tiling import in_tiles
 Prompt = Union[str, Sequence[str]]
 OnStep = Callable[[Step], None]
 
+MAX_TILE = 512  # pixels; what decoding one tile takes grows with its area, its attention with the square of that
+
 
 @dataclass(frozen=True)
 class PipelineOutput:
@@ -204,7 +206,7 @@ class StableDiffusionPipeline:
         return jt.concat([posterior.mean, posterior.logvar], dim=1)
 
     def _tiled(self, run: Callable[[jt.Var], jt.Var], x: jt.Var, scale: float) -> jt.Var:
-        side = self.vae.config.sample_size
+        side = min(self.vae.config.sample_size, MAX_TILE)
         tile = side if scale < 1 else side // self.vae.config.factor
         if self.vae_tiling and max(x.shape[2:]) > tile:
             return in_tiles(run, x, tile, scale)
