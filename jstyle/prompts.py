@@ -9,7 +9,6 @@ from typing import Any, Sequence
 
 import numpy as np
 
-from jstyle.config import read_json
 from jstyle.errors import InputError
 from jstyle.models import CLIPTextModel
 from jstyle.runtime import jt
@@ -23,9 +22,10 @@ def load_tokenizer(folder: Path) -> Any:
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")  # it misses PyTorch, which nobody needs here
     from transformers import CLIPTokenizer  # takes a second to import; only pipelines need it
 
-    read_json(folder / "vocab.json")  # transformers' own complaint about a damaged one says nothing
-    if not (folder / "merges.txt").is_file():
-        raise InputError(f"{folder / 'merges.txt'} is missing; fetch the model again")
+    names = ["tokenizer.json"] if (folder / "tokenizer.json").is_file() else ["vocab.json", "merges.txt"]
+    for name in names:
+        if not (folder / name).is_file():
+            raise InputError(f"{folder / name} is missing; fetch the model again")
     try:
         return CLIPTokenizer.from_pretrained(str(folder), local_files_only=True)
     except Exception as error:  # transformers raises whatever its parser meets

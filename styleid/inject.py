@@ -27,7 +27,7 @@ class InjectFromBanks:
             return qkv
         content_q = np.stack([bank.read(step, site.path, "q") for bank in self._contents])
         k, v = (
-            jt.array(self._style.read(step, site.path, part)[None]).cast(qkv.q.dtype).expand(qkv.q.shape)
+            _repeated(jt.array(self._style.read(step, site.path, part)[None]).cast(qkv.q.dtype), len(self._contents))
             for part in ("k", "v")
         )
         q = blend(jt.array(content_q).cast(qkv.q.dtype), qkv.q, self._gamma, self._temperature)
@@ -48,13 +48,18 @@ class InjectFromRows:
             return qkv
         n = self._contents
         q = blend(qkv.q[:n], qkv.q[n + 1 :], self._gamma, self._temperature)
-        k, v = (jt.concat([x[: n + 1], x[n : n + 1].expand([n, *x.shape[1:]])], dim=0) for x in (qkv.k, qkv.v))
+        k, v = (jt.concat([x[: n + 1], _repeated(x[n : n + 1], n)], dim=0) for x in (qkv.k, qkv.v))
         return QKV(jt.concat([qkv.q[: n + 1], q], dim=0), k, v, qkv.bias, qkv.shared)
 
 
 def blend(content_q: jt.Var, q: jt.Var, gamma: float, temperature: float) -> jt.Var:
     """Query preservation with the temperature folded in: scaling the queries scales the logits."""
     return (content_q * gamma + q * (1.0 - gamma)) * temperature
+
+
+def _repeated(x: jt.Var, times: int) -> jt.Var:
+    """One row, (1, tokens, heads, head_dim), for every row of a batch."""
+    return x.expand([times, *x.shape[1:]])
 
 
 def injected_sites(unet: Editable, layers: Optional[Sequence[int]]) -> FrozenSet[str]:

@@ -270,7 +270,7 @@ try:
     import time
     time.sleep(10)
 except KeyboardInterrupt:
-    print("interrupted", jt.has_cuda, repr(os.environ["nvcc_path"]))
+    print("interrupted", jt.has_cuda, repr(os.environ["nvcc_path"]), flush=True)
 """
 
 

@@ -58,6 +58,16 @@ def test_all_steps_from_either_inversion(flavour: Tuple[str, jt.Module]) -> None
         assert relative_error(out, RECORDED[f"{flavour[0]}_{convention}_out_g0.75_t1.5_noskip"]) < TOLERANCE
 
 
+def test_a_content_of_another_size_than_the_style(flavour: Tuple[str, jt.Module]) -> None:
+    name, styleid = flavour[0], method(flavour)
+    content = inverted(styleid, RECORDED[f"{name}_oblong_content"], "content")
+    style = inverted(styleid, RECORDED[f"{name}_style"], "style")
+    mixed = adain(jt.array(content.latent[None]), jt.array(style.latent[None]))
+    assert relative_error(mixed, RECORDED[f"{name}_oblong_adain"]) < TOLERANCE
+    out = styleid.stylise([content], style)
+    assert relative_error(out, RECORDED[f"{name}_oblong_out_g0.75_t1.5"]) < TOLERANCE
+
+
 def test_inverted_latents_features_and_adain(flavour: Tuple[str, jt.Module]) -> None:
     name, styleid = flavour[0], method(flavour)
     content = inverted(styleid, RECORDED[f"{name}_content"], "content")
