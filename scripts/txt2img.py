@@ -85,11 +85,18 @@ class Settings:
             raise ValueError("strength says how far a picture is changed: give --image too")
 
 
+@dataclass(frozen=True)
+class Task:
+    """One image: its text, its seed, its file, and the settings that its file records."""
+
+    prompt: str
+    seed: int
+    path: Path
+    metadata: Dict[str, object]
+
+
 def main() -> int:
     settings = parse(Settings, "Make images from texts with Stable Diffusion.")
-    from tqdm import tqdm
-
-    from jstyle import images
     from jstyle.outputs import Finished
     from jstyle.pipeline import StableDiffusionPipeline
 
@@ -99,34 +106,53 @@ def main() -> int:
     if settings.vae_tiling:
         pipe.enable_vae_tiling()
     pipe, inputs = with_pictures(pipe, settings)
-    texts = [prompt for prompt in settings.prompt for _ in range(settings.images)]
-    tasks = [(prompt, settings.seed + i) for i, prompt in enumerate(texts)]
-    paths = [settings.output / f"{seed:05d}.png" for _, seed in tasks]
-    common = {**asdict(settings), "model_hash": pipe.model_hash}
-    for name in ("prompt", "images", "output", "batch_size", "overwrite"):
-        del common[name]
-    described = [{"prompt": prompt, "method": "txt2img", **common, "seed": seed} for prompt, seed in tasks]
-    finished = Finished(settings.output, overwrite=settings.overwrite)
-    todo = [i for i, path in enumerate(paths) if not finished.has(path, described[i])]
+    tasks = planned(settings, pipe.model_hash)
+    finished = Finished(settings.output, overwrite=settings.overwrite, ignored={"model", "image", "mask"})
+    todo = [task for task in tasks if not finished.has(task.path, task.metadata)]
     print(f"{len(tasks)} images, {len(tasks) - len(todo)} of them finished before")
-    with tqdm(total=len(todo) * settings.steps, unit="step", disable=not todo) as bar:
-        for start in range(0, len(todo), settings.batch_size):
-            batch: List[int] = todo[start : start + settings.batch_size]
+    generate(pipe, settings, todo, inputs)
+    print(f"pictures are in {settings.output}")
+    return 0
+
+
+def planned(settings: Settings, model_hash: str) -> List[Task]:
+    """Every image of the run. Pictures are recorded by their content, so that a changed one is noticed."""
+    from jstyle.weights import fingerprint
+
+    common = {**asdict(settings), "method": "txt2img", "model_hash": model_hash}
+    for name in ("images", "output", "batch_size", "overwrite"):
+        del common[name]
+    for name, path in (("image", settings.image), ("mask", settings.mask)):
+        common[f"{name}_hash"] = None if path is None else fingerprint([path])
+    texts = [prompt for prompt in settings.prompt for _ in range(settings.images)]
+    return [
+        Task(text, seed, settings.output / f"{seed:05d}.png", {**common, "prompt": text, "seed": seed})
+        for seed, text in enumerate(texts, settings.seed)
+    ]
+
+
+def generate(pipe: Any, settings: Settings, tasks: List[Task], inputs: Dict[str, Any]) -> None:
+    """Make the images batch by batch and write each as soon as it is there."""
+    from tqdm import tqdm
+
+    from jstyle.images import save_png
+
+    with tqdm(total=len(tasks) * settings.steps, unit="step", disable=not tasks) as bar:
+        for start in range(0, len(tasks), settings.batch_size):
+            batch = tasks[start : start + settings.batch_size]
             out = pipe(
-                [tasks[i][0] for i in batch],
+                [task.prompt for task in batch],
                 num_inference_steps=settings.steps,
                 guidance_scale=settings.guidance,
                 negative_prompt=settings.negative_prompt,
                 eta=settings.eta,
-                seed=[tasks[i][1] for i in batch],
+                seed=[task.seed for task in batch],
                 sampler=settings.sampler,
                 on_step=lambda step: bar.update(step.x.shape[0]),
                 **inputs,
             )
-            for i, picture in zip(batch, out.images):
-                images.save_png(picture, paths[i], described[i])
-    print(f"pictures are in {settings.output}")
-    return 0
+            for task, picture in zip(batch, out.images):
+                save_png(picture, task.path, task.metadata)
 
 
 def with_pictures(pipe: Any, settings: Settings) -> Tuple[Any, Dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Dict, List, Mapping, Sequence, Tuple
 
@@ -11,12 +10,13 @@ from PIL import Image
 from jstyle import images
 from jstyle.errors import InputError
 from jstyle.outputs import Finished
+from jstyle.weights import fingerprint
 from styleid.transfer import Pair, Stylised
 
 SHEET = "contact_sheet.png"
 SHEET_CELL = 192  # pixels, at least
-# How features are kept and how images are batched does not change what a picture is meant to be.
-_WITHOUT_MEANING = frozenset({"features", "batch_size", "content", "style"})
+# Neither does where things lie or how features are kept change what a picture is meant to be; hashes say what they are.
+_WITHOUT_MEANING = frozenset({"features", "batch_size", "content", "style", "model"})
 
 
 def open_all(paths: Sequence[Path]) -> Tuple[Dict[Path, Image.Image], List[str]]:
@@ -49,7 +49,7 @@ class Job:
         self._contents = _names(contents)
         self._styles = _names(styles)
         self._sources = list(contents), list(styles)
-        self._digests = {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in [*contents, *styles]}
+        self._digests = {path: fingerprint([path]) for path in [*contents, *styles]}
         self._metadata = dict(metadata)
         self.pairs: List[Pair] = [(c, s) for s in range(len(styles)) for c in range(len(contents))]
 

@@ -55,4 +55,4 @@ def test_jittor_is_imported_in_one_place() -> None:
 @pytest.mark.parametrize("file", files("scripts"), ids=lambda file: file.name)
 def test_scripts_that_users_run_are_thin(file: Path) -> None:
     if file.parent.name == "scripts" and file.name not in ("command_line.py", "draw_samples.py"):
-        assert len(file.read_text().splitlines()) <= 160
+        assert len(file.read_text().splitlines()) <= 180
