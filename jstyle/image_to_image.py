@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Optional, Sequence, Tuple, Union
+from typing import List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 from PIL import Image
@@ -48,7 +48,7 @@ class StableDiffusionImg2ImgPipeline(StableDiffusionPipeline):
         method = self.sampler(sampler)
         start = first_step(num_inference_steps, strength)
         noise = noise_of(prompt, num_images_per_prompt, seed, generator)
-        clean = self._encode_each(image, len(noise.seeds))
+        clean = self._encode_each(images.to_array(listed(image)), len(noise.seeds))
         shape = tuple(clean.shape[1:])
         unit = noise.normal("latents", shape) if latents is None else given_latents(latents, len(noise.seeds), shape)
         x = diffuse(clean, unit, method.levels(self.schedule, num_inference_steps, None)[start].alpha_bar)
@@ -57,14 +57,12 @@ class StableDiffusionImg2ImgPipeline(StableDiffusionPipeline):
         steps = method(denoiser, x, self.schedule, num_inference_steps, start=start, eta=eta, noise=fresh)
         return PipelineOutput(self.finish(steps, output_type, on_step), noise.seeds)
 
-    def _encode_each(self, image: Pictures, count: int) -> jt.Var:
-        """Latents of the pictures, repeated to one an image."""
-        pictures = [image] if isinstance(image, Image.Image) else list(image)
-        if not pictures or count % len(pictures):
+    def _encode_each(self, pictures: np.ndarray, count: int) -> jt.Var:
+        """Latents of pictures (n, 3, height, width) in [-1, 1], repeated to one an image."""
+        if count % len(pictures):
             raise InputError(f"{len(pictures)} pictures do not spread over {count} images; give one, or one a prompt")
-        array = images.to_array(pictures)
-        self.latent_shape(*array.shape[2:])
-        latents = self.encode_images(jt.array(array))
+        self.latent_shape(*pictures.shape[2:])
+        latents = self.encode_images(jt.array(pictures))
         return jt.concat([latents[i * len(pictures) // count].unsqueeze(0) for i in range(count)], dim=0)
 
 
@@ -102,14 +100,15 @@ class StableDiffusionInpaintPipeline(StableDiffusionImg2ImgPipeline):
         start = first_step(num_inference_steps, strength)
         noise = noise_of(prompt, num_images_per_prompt, seed, generator)
         count = len(noise.seeds)
-        clean = self._encode_each(image, count)
+        pictures = images.to_array(listed(image))
+        clean = self._encode_each(pictures, count)
         shape = tuple(clean.shape[1:])
         unit = noise.normal("latents", shape) if latents is None else given_latents(latents, count, shape)
         if strength == 1.0:
             x = unit * method.initial_scale(self.schedule, num_inference_steps)
         else:
             x = diffuse(clean, unit, method.levels(self.schedule, num_inference_steps, None)[start].alpha_bar)
-        mask, masked = self._masks(image, mask_image, count)
+        mask, masked = self._masks(pictures, mask_image, count)
         extra, after_step = None, None
         if self.unet.config.in_channels == shape[0]:
             after_step = keep_known(clean, unit, mask)
@@ -122,18 +121,20 @@ class StableDiffusionInpaintPipeline(StableDiffusionImg2ImgPipeline):
         )
         return PipelineOutput(self.finish(steps, output_type, on_step), noise.seeds)
 
-    def _masks(self, image: Pictures, mask_image: Pictures, count: int) -> Tuple[jt.Var, jt.Var]:
+    def _masks(self, pictures: np.ndarray, mask_image: Pictures, count: int) -> Tuple[jt.Var, jt.Var]:
         """The mask at the latent's size and the latents of the pictures with the masked part grey."""
-        pictures = [image] if isinstance(image, Image.Image) else list(image)
-        masks = [mask_image] if isinstance(mask_image, Image.Image) else list(mask_image)
-        if len(masks) not in (1, len(pictures)) or {mask.size for mask in masks} != {p.size for p in pictures}:
+        masks = images.to_mask(listed(mask_image))  # (masks, 1, height, width)
+        if len(masks) not in (1, len(pictures)) or masks.shape[2:] != pictures.shape[2:]:
             raise InputError("a mask of the picture's size is needed, one for all pictures or one each")
-        known = images.to_mask(masks) < 0.5  # (masks, 1, height, width)
-        grey = images.to_images(images.to_array(pictures) * known)
         factor = self.vae.config.factor
-        small = (~known[:, :, ::factor, ::factor]).astype(np.float32)
         rows = [i * len(masks) // count for i in range(count)]
-        return jt.array(small[rows]), self._encode_each(grey, count)
+        small = jt.array(masks[rows][:, :, ::factor, ::factor])
+        return small, self._encode_each(np.where(masks > 0.5, np.float32(0), pictures), count)
+
+
+def listed(pictures: Pictures) -> List[Image.Image]:
+    """One picture or several, as a list."""
+    return [pictures] if isinstance(pictures, Image.Image) else list(pictures)
 
 
 def first_step(steps: int, strength: float) -> int:
