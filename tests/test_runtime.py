@@ -258,6 +258,7 @@ def test_progress_shows_only_what_takes_long(
 SURVIVES = """
 import os, signal, ssl, subprocess, sys
 before = ssl._create_default_https_context
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs start with it ignored
 import jstyle
 from jstyle.runtime import jt
 assert float((jt.ones((2, 2)) @ jt.ones((2, 2))).sum().numpy()[0]) == 8.0
