@@ -5,21 +5,35 @@ They are 512 x 512 pixels, drawn by the code in scripts/drawing from no outside 
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 from drawing import contents, styles
 from drawing.canvas import finished
+from PIL import Image
 
 SAMPLES = Path(__file__).resolve().parents[1] / "samples"
+LARGEST = 250_000  # bytes; a picture full of texture gets 256 colours to stay below, and nobody can tell
+
+
+def png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
 
 
 def main() -> None:
     for folder, pictures in (("content", contents.ALL), ("style", styles.ALL)):
         (SAMPLES / folder).mkdir(parents=True, exist_ok=True)
         for picture in pictures:
+            image = finished(picture())
+            data = png(image)
+            if len(data) > LARGEST:
+                data = png(image.quantize(256))
             path = SAMPLES / folder / f"{picture.__name__}.png"
-            # 256 colours keep a picture under 250 KB, and nobody can tell
-            finished(picture()).quantize(256).save(path, optimize=True)
+            part = path.with_suffix(".part")
+            part.write_bytes(data)
+            part.replace(path)
             print(path)
 
 
