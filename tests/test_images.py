@@ -238,6 +238,7 @@ def test_a_grid_takes_any_sizes_and_labels() -> None:
     mixed = [[Image.new("L", (1, 2000), 9), Image.new("RGB", (300, 200), RED)], [None]]
     bare = images.grid(mixed)
     assert bare.size == (8 + 2 * 308, 8 + 2 * 2008)
+    assert images.grid(mixed, cell=(64, 64)).size == (8 + 2 * 72, 8 + 2 * 72), "one is under a pixel wide there"
     labels = ["a rather long name that cannot fit into the width of its cell", "new\nline 房子"]
     labelled = images.grid(mixed, row_labels=labels, column_labels=labels)
     assert labelled.size == (bare.width + 125, bare.height + 125)
