@@ -26,7 +26,7 @@ Extra = TypeVar("Extra")
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 # Known by name: where the engine cannot start, its classes cannot be imported for a comparison either.
-_EXIT_CODES = {"jstyle.errors.InputError": 2, "jstyle.runtime.StartError": 1}
+_EXIT_CODES = {"jstyle.errors.InputError": 2, "jstyle.runtime.start_error.StartError": 1}
 # jsonargparse's messages in the words of somebody who types options.
 _WORDING = (
     (r'Parser key "([^"]+)"( element \d+)?:', r"--\1:"),

@@ -209,7 +209,7 @@ def exit_of(error: BaseException, capsys: pytest.CaptureFixture[str]) -> tuple[o
 def test_expected_failures_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     from jstyle.errors import InputError
 
-    start_error = type("StartError", (RuntimeError,), {"__module__": "jstyle.runtime"})
+    start_error = type("StartError", (RuntimeError,), {"__module__": "jstyle.runtime.start_error"})
     no_compiler = type("NoCompiler", (start_error,), {})
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "a.png")
     assert exit_of(InputError("a.png is\nempty"), capsys) == (2, "error: a.png is empty\n")
