@@ -12,6 +12,7 @@ import numpy as np
 from jstyle import checkpoint, images, prompts
 from jstyle.errors import InputError
 from jstyle.guidance import GuidedDenoiser
+from jstyle.models.vae import DiagonalGaussian
 from jstyle.noise import NoiseSource, Seeds, image_seeds
 from jstyle.runtime import jt
 from jstyle.samplers import Sampler, Step, sampler
@@ -112,8 +113,8 @@ class StableDiffusionPipeline:
         for i in range(pictures.shape[0]):
             with jt.no_grad():
                 moments = self._tiled(self._moments, pictures[i : i + 1], 1 / self.vae.config.factor)
-                mean, logvar = jt.chunk(moments, 2, dim=1)
-                latent = mean if noise is None else mean + jt.exp(0.5 * logvar) * noise[i : i + 1]
+                posterior = DiagonalGaussian(*jt.chunk(moments, 2, dim=1))
+                latent = posterior.mode() if noise is None else posterior.sample(noise[i : i + 1])
                 latents.append(latent * self.vae.config.scaling_factor)
                 latents[-1].sync()
         return jt.concat(latents, dim=0)

@@ -15,7 +15,7 @@ from styleid.transfer import Pair, Stylised
 
 SHEET = "contact_sheet.png"
 SHEET_CELL = 192  # pixels, at least
-# Neither does where things lie or how features are kept change what a picture is meant to be; hashes say what they are.
+# Where things lie and how features are kept do not change what a picture is meant to be; the hashes say what it is.
 _WITHOUT_MEANING = frozenset({"features", "batch_size", "content", "style", "model"})
 
 

@@ -37,14 +37,14 @@ class StyleID:
     """The method on one UNet, under one text (the empty prompt's), (1, tokens, cross_attention_dim).
 
     Raises InputError when the settings name a layer that the UNet does not have. ``evaluations`` counts the
-    latents that went through the UNet.
+    latents that went through the UNet; ``paths`` are those of the injected layers.
     """
 
     def __init__(self, unet: UNet2DConditionModel, text: jt.Var, schedule: Schedule, settings: StyleIDSettings) -> None:
         self._unet = unet
         self._schedule = schedule
         self._settings = settings
-        self._paths = injected_sites(unet, settings.layers)
+        self.paths = injected_sites(unet, settings.layers)
         self._denoiser = GuidedDenoiser(unet, schedule.prediction_type, text)
 
     @property
@@ -61,7 +61,7 @@ class StyleID:
         recorder = Recorder(role, sinks, self._settings.feature_dtype)
         steps = self._inversion(latents)
         x = latents
-        with jt.no_grad(), attached(self._unet, recorder, lambda site: site.path in self._paths):
+        with jt.no_grad(), attached(self._unet, recorder, lambda site: site.path in self.paths):
             for step in steps:
                 recorder.flush(self._sampling_step(step.index))
                 x = step.x
@@ -94,7 +94,7 @@ class StyleID:
             banks = [content.bank for content in contents if content.bank is not None]
             editor = InjectFromBanks(banks, style.bank, settings.gamma, settings.temperature, steps)  # type: ignore
         start = int(settings.skip_first_step)
-        with jt.no_grad(), attached(self._unet, editor, lambda site: site.path in self._paths):
+        with jt.no_grad(), attached(self._unet, editor, lambda site: site.path in self.paths):
             for step in ddim(denoiser, x, self._schedule, settings.steps, start=start):
                 x = step.x
                 _call(on_step)

@@ -18,7 +18,6 @@ from jstyle.noise import NoiseSource
 from jstyle.pipeline import StableDiffusionPipeline
 from jstyle.runtime import jt
 from styleid.bank import PARTS, DiskBank, DiskWriter, MemoryBank, Role
-from styleid.inject import injected_sites
 from styleid.method import Inverted, StyleID
 from styleid.settings import StyleIDSettings
 
@@ -94,7 +93,6 @@ class Transfer:
         self._store = store
         self._progress = progress
         self._method = StyleID(pipe.unet, pipe.encode_prompt(""), pipe.schedule, settings)
-        self._paths = sorted(injected_sites(pipe.unet, settings.layers))
 
     def run(
         self,
@@ -134,14 +132,14 @@ class Transfer:
         missing = [i for i, one in enumerate(done) if one is None]
         self.costs.reused += len(pictures) - len(missing)
         for batch in _batches(missing, self._settings.batch_size):
+            latents = self._encode(np.concatenate([arrays[i] for i in batch]))
             with self.costs.timed(stage):
-                fresh = self._invert_batch([arrays[i] for i in batch], role, stage)
+                fresh = self._invert_batch([arrays[i] for i in batch], latents, role, stage)
             for i, one in zip(batch, fresh):
                 done[i] = one
         return [one for one in done if one is not None]
 
-    def _invert_batch(self, arrays: Sequence[np.ndarray], role: Role, stage: str) -> List[Inverted]:
-        latents = self._encode(np.concatenate(arrays))
+    def _invert_batch(self, arrays: Sequence[np.ndarray], latents: jt.Var, role: Role, stage: str) -> List[Inverted]:
         self.costs.inversions += len(arrays)
         on_step = self._announcer(stage, len(arrays))
         before = self._method.evaluations
@@ -207,7 +205,7 @@ class Transfer:
             "schedule": self._pipe.schedule.config.to_dict(),
             "image": hashlib.sha256(array.tobytes()).hexdigest(),
             "size": array.shape[2:],
-            "sites": self._paths,
+            "sites": sorted(self._method.paths),
             "parts": PARTS[role],
             **{name: settings[name] for name in _INVERSION_SETTINGS},
         }
