@@ -36,10 +36,11 @@ class Site:
 class QKV:
     """What an attention layer is about to use.
 
-    q is (batch, queries, heads, head_dim), k and v (batch, keys, heads, head_dim): the order in which
-    the projections leave them, so that an editor never pays for a transpose. ``bias`` is added to the
-    logits and broadcasts to (batch, heads, queries, keys). ``shared`` is a second set of keys and
-    values for all queries to attend to.
+    q is (batch, queries, heads, head_dim), k and v (batch or 1, keys, heads, head_dim): the order in which
+    the projections leave them, so that an editor never pays for a transpose, and one set of keys serves all
+    rows without a copy. ``bias`` is added to the logits and broadcasts to (batch, heads, queries, keys).
+    ``shared`` is a second set of keys and values for all queries to attend to. ``temperature`` multiplies
+    the logits q k^T, before a bias.
     """
 
     q: jt.Var
@@ -47,6 +48,7 @@ class QKV:
     v: jt.Var
     bias: Optional[jt.Var] = None
     shared: Optional[KeyValue] = None
+    temperature: float = 1.0
 
 
 class AttentionEditor(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Optional
 
-from jstyle.models import UNet2DConditionModel
+from jstyle.models import TextContext, UNet2DConditionModel
 from jstyle.runtime import jt
 from jstyle.schedule import Level, Prediction, to_prediction
 
@@ -31,7 +31,7 @@ class GuidedDenoiser:
         self.guided = negative_text is not None and guidance_scale != 1.0
         self.unet = unet
         self.prediction_type = prediction_type
-        self.text = jt.concat([negative_text, text], dim=0) if self.guided else text
+        self.text = TextContext(jt.concat([negative_text, text], dim=0) if self.guided else text)
         self.guidance_scale = guidance_scale
         self.extra = extra
         self.evaluations = 0

@@ -6,6 +6,7 @@ from typing import FrozenSet, Optional, Sequence
 
 import numpy as np
 
+from jstyle import ops
 from jstyle.editing import QKV, Editable, Site, decoder_self_attention
 from jstyle.errors import InputError
 from jstyle.runtime import jt
@@ -26,12 +27,10 @@ class InjectFromBanks:
         if step not in self._steps:
             return qkv
         content_q = np.stack([bank.read(step, site.path, "q") for bank in self._contents])
-        k, v = (
-            _repeated(jt.array(self._style.read(step, site.path, part)[None]).cast(qkv.q.dtype), len(self._contents))
-            for part in ("k", "v")
-        )
-        q = blend(jt.array(content_q).cast(qkv.q.dtype), qkv.q, self._gamma, self._temperature)
-        return QKV(q, k, v, qkv.bias, qkv.shared)
+        dtype = str(qkv.q.dtype)
+        k, v = (from_bank(self._style.read(step, site.path, part)[None], dtype) for part in ("k", "v"))
+        q = blend(from_bank(content_q, dtype), qkv.q, self._gamma)
+        return QKV(q, k, v, qkv.bias, qkv.shared, self._temperature)
 
 
 class InjectFromRows:
@@ -47,14 +46,20 @@ class InjectFromRows:
         if step not in self._steps:
             return qkv
         n = self._contents
-        q = blend(qkv.q[:n], qkv.q[n + 1 :], self._gamma, self._temperature)
+        # These rows share a call with others that are not injected, so the temperature goes into their queries.
+        q = blend(qkv.q[:n], qkv.q[n + 1 :], self._gamma) * self._temperature
         k, v = (jt.concat([x[: n + 1], _repeated(x[n : n + 1], n)], dim=0) for x in (qkv.k, qkv.v))
         return QKV(jt.concat([qkv.q[: n + 1], q], dim=0), k, v, qkv.bias, qkv.shared)
 
 
-def blend(content_q: jt.Var, q: jt.Var, gamma: float, temperature: float) -> jt.Var:
-    """Query preservation with the temperature folded in: scaling the queries scales the logits."""
-    return (content_q * gamma + q * (1.0 - gamma)) * temperature
+def blend(content_q: jt.Var, q: jt.Var, gamma: float) -> jt.Var:
+    """Query preservation."""
+    return content_q * gamma + q * (1.0 - gamma)
+
+
+def from_bank(features: np.ndarray, dtype: str) -> jt.Var:
+    """Features as they are kept, in the dtype that the network computes in."""
+    return ops.cast(jt.array(features).cast("float32"), dtype)
 
 
 def _repeated(x: jt.Var, times: int) -> jt.Var:

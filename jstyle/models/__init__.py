@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from jstyle.models.attention import TextContext
 from jstyle.models.clip_text import CLIPTextModel
 from jstyle.models.unet import UNet2DConditionModel
 from jstyle.models.vae import AutoencoderKL
 
-__all__ = ["AutoencoderKL", "CLIPTextModel", "UNet2DConditionModel"]
+__all__ = ["AutoencoderKL", "CLIPTextModel", "TextContext", "UNet2DConditionModel"]

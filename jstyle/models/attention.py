@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import Any, Dict, Optional, Tuple
 
 from jstyle import ops
 from jstyle.editing import QKV, Edit, Site
@@ -10,8 +10,35 @@ from jstyle.models.layers import Conv2d, GroupNorm, LayerNorm, Linear, Nothing
 from jstyle.runtime import jt
 
 
+class TextContext:
+    """A text for the cross-attentions, (batch, tokens, channels), with the keys and values that each has made of it.
+
+    Passed to every call of a run it spares all but the first the projections. What it keeps belongs to the
+    projections it came from: where others stand in their place, they are asked anew. Not for training, where
+    the weights change in place.
+    """
+
+    def __init__(self, text: jt.Var) -> None:
+        self.text = text
+        self._projected: Dict[Tuple[int, ...], Tuple[Tuple[Any, ...], jt.Var, jt.Var]] = {}
+
+    def keys_values(self, to_k: jt.Module, to_v: jt.Module) -> Tuple[jt.Var, jt.Var]:
+        """Both (batch, tokens, channels of the attention)."""
+        source = (to_k, to_v, getattr(to_k, "weight", None), getattr(to_v, "weight", None))
+        key = tuple(map(id, source))
+        if key not in self._projected:
+            self._projected[key] = (source, to_k(self.text), to_v(self.text))  # the source, so that no id is reused
+        return self._projected[key][1:]
+
+    def cast(self, dtype: str) -> TextContext:
+        """This text for a UNet that computes in ``dtype``."""
+        if str(self.text.dtype) != dtype:
+            self.text, self._projected = ops.cast(self.text, dtype), {}
+        return self
+
+
 class Attention(jt.Module):
-    """Multi-head attention. x is (batch, tokens, channels); context, if given, (batch, keys, context_channels).
+    """Multi-head attention, plus a residual. x is (batch, tokens, channels); a text makes it cross-attention.
 
     ``site`` is set by the UNet that owns the layer and tells editors which layer they see.
     """
@@ -27,13 +54,21 @@ class Attention(jt.Module):
         self.is_cross = context_channels is not None
         self.upcast = upcast
 
-    def execute(self, x: jt.Var, context: Optional[jt.Var], edit: Optional[Edit]) -> jt.Var:
-        context = x if context is None else context
-        qkv = QKV(self._split(self.to_q(x)), self._split(self.to_k(context)), self._split(self.to_v(context)))
+    def execute(self, x: jt.Var, text: Optional[TextContext], edit: Optional[Edit], residual: jt.Var) -> jt.Var:
+        k, v = (self.to_k(x), self.to_v(x)) if text is None else text.keys_values(self.to_k, self.to_v)
+        qkv = QKV(self._split(self.to_q(x)), self._split(k), self._split(v))
         if edit is not None:
             qkv = edit(self.site, qkv)
-        out = ops.attention(qkv.q, qkv.k, qkv.v, bias=qkv.bias, shared=qkv.shared, upcast=self.upcast)
-        return self.to_out[0](out.reshape(x.shape))
+        out = ops.attention(
+            qkv.q,
+            qkv.k,
+            qkv.v,
+            bias=qkv.bias,
+            shared=qkv.shared,
+            temperature=qkv.temperature,
+            upcast=self.upcast,
+        )
+        return self.to_out[0](out.reshape(x.shape), residual)
 
     def _split(self, x: jt.Var) -> jt.Var:
         b, tokens, channels = x.shape
@@ -47,17 +82,17 @@ class GEGLU(jt.Module):
         self.proj = Linear(channels, 2 * inner)
 
     def execute(self, x: jt.Var) -> jt.Var:
-        return ops.geglu(self.proj(x))
+        return ops.linear_geglu(x, self.proj.weight, self.proj.bias)
 
 
 class FeedForward(jt.Module):
-    """(batch, tokens, channels) -> the same, through four times the width."""
+    """(batch, tokens, channels) -> the same, through four times the width, plus a residual."""
 
     def __init__(self, channels: int) -> None:
         self.net = jt.nn.ModuleList([GEGLU(channels, 4 * channels), Nothing(), Linear(4 * channels, channels)])
 
-    def execute(self, x: jt.Var) -> jt.Var:
-        return self.net[2](self.net[0](x))
+    def execute(self, x: jt.Var, residual: jt.Var) -> jt.Var:
+        return self.net[2](self.net[0](x), residual)
 
 
 class BasicTransformerBlock(jt.Module):
@@ -71,10 +106,10 @@ class BasicTransformerBlock(jt.Module):
         self.norm3 = LayerNorm(channels)
         self.ff = FeedForward(channels)
 
-    def execute(self, x: jt.Var, text: jt.Var, edit: Optional[Edit]) -> jt.Var:
-        x = x + self.attn1(self.norm1(x), None, edit)
-        x = x + self.attn2(self.norm2(x), text, edit)
-        return x + self.ff(self.norm3(x))
+    def execute(self, x: jt.Var, text: TextContext, edit: Optional[Edit]) -> jt.Var:
+        x = self.attn1(self.norm1(x), None, edit, x)
+        x = self.attn2(self.norm2(x), text, edit, x)
+        return self.ff(self.norm3(x), x)
 
 
 class Transformer2DModel(jt.Module):
@@ -92,8 +127,8 @@ class Transformer2DModel(jt.Module):
         self.transformer_blocks = jt.nn.ModuleList([BasicTransformerBlock(channels, heads, context_channels, upcast)])
         self.proj_out = Linear(channels, channels) if linear_projection else Conv2d(channels, channels, 1)
 
-    def execute(self, x: jt.Var, text: jt.Var, edit: Optional[Edit]) -> jt.Var:
+    def execute(self, x: jt.Var, text: TextContext, edit: Optional[Edit]) -> jt.Var:
         b, h, w, c = x.shape
         tokens = self.proj_in(self.norm(x)).reshape(b, h * w, c)
         tokens = self.transformer_blocks[0](tokens, text, edit)
-        return x + self.proj_out(tokens.reshape(b, h, w, c))
+        return self.proj_out(tokens.reshape(b, h, w, c), x)

@@ -13,7 +13,7 @@ ACTIVATIONS = {"gelu": ops.gelu, "quick_gelu": ops.quick_gelu}
 
 
 class CLIPAttention(jt.Module):
-    """Multi-head self-attention over (batch, tokens, channels) with an additive mask."""
+    """Multi-head self-attention over (batch, tokens, channels) with an additive mask, plus the residual."""
 
     def __init__(self, config: CLIPTextConfig) -> None:
         channels = config.hidden_size
@@ -23,23 +23,23 @@ class CLIPAttention(jt.Module):
         self.out_proj = Linear(channels, channels)
         self.heads = config.num_attention_heads
 
-    def execute(self, x: jt.Var, mask: jt.Var) -> jt.Var:
+    def execute(self, x: jt.Var, mask: jt.Var, residual: jt.Var) -> jt.Var:
         b, tokens, channels = x.shape
         split = [b, tokens, self.heads, channels // self.heads]
         q, k, v = (proj(x).reshape(split) for proj in (self.q_proj, self.k_proj, self.v_proj))
-        return self.out_proj(ops.attention(q, k, v, bias=mask).reshape(x.shape))
+        return self.out_proj(ops.attention(q, k, v, bias=mask).reshape(x.shape), residual)
 
 
 class CLIPMLP(jt.Module):
-    """Two linear layers with the activation that the checkpoint names."""
+    """Two linear layers with the activation that the checkpoint names, plus the residual."""
 
     def __init__(self, config: CLIPTextConfig) -> None:
         self.fc1 = Linear(config.hidden_size, config.intermediate_size)
         self.fc2 = Linear(config.intermediate_size, config.hidden_size)
         self.activation = ACTIVATIONS[config.hidden_act]
 
-    def execute(self, x: jt.Var) -> jt.Var:
-        return self.fc2(self.activation(self.fc1(x)))
+    def execute(self, x: jt.Var, residual: jt.Var) -> jt.Var:
+        return self.fc2(self.activation(self.fc1(x)), residual)
 
 
 class CLIPEncoderLayer(jt.Module):
@@ -52,8 +52,8 @@ class CLIPEncoderLayer(jt.Module):
         self.mlp = CLIPMLP(config)
 
     def execute(self, x: jt.Var, mask: jt.Var) -> jt.Var:
-        x = x + self.self_attn(self.layer_norm1(x), mask)
-        return x + self.mlp(self.layer_norm2(x))
+        x = self.self_attn(self.layer_norm1(x), mask, x)
+        return self.mlp(self.layer_norm2(x), x)
 
 
 class CLIPEncoder(jt.Module):

@@ -5,38 +5,45 @@ Weights start as zeros that Jittor never has to materialise; every network here 
 
 from __future__ import annotations
 
+from typing import Optional, Tuple
+
 from jstyle import ops
 from jstyle.runtime import jt
 
 
 class Linear(jt.Module):
-    """(..., in_features) -> (..., out_features)."""
+    """(..., in_features) -> (..., out_features), plus a residual of that shape."""
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
         self.weight = jt.zeros([out_features, in_features])
         self.bias = jt.zeros([out_features]) if bias else None
 
-    def execute(self, x: jt.Var) -> jt.Var:
-        return ops.linear(x, self.weight, self.bias)
+    def execute(self, x: jt.Var, residual: Optional[jt.Var] = None) -> jt.Var:
+        return ops.linear(x, self.weight, self.bias, residual=residual)
 
 
 class Conv2d(jt.Module):
-    """(batch, height, width, in_channels) -> (batch, height', width', out_channels)."""
+    """(batch, height, width, in_channels) -> (batch, height', width', out_channels), plus a residual of that shape.
 
-    def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, padding: int = 0) -> None:
+    ``padding`` counts zeros at the top and left, and at the bottom and right.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, padding: Tuple[int, int] = (0, 0)
+    ) -> None:
         self.weight = jt.zeros([out_channels, in_channels, kernel, kernel])
         self.bias = jt.zeros([out_channels])
         self.stride = stride
         self.padding = padding
 
-    def execute(self, x: jt.Var) -> jt.Var:
+    def execute(self, x: jt.Var, residual: Optional[jt.Var] = None) -> jt.Var:
         if self.weight.shape[2] == 1:
-            return ops.linear(x, self.weight, self.bias)
-        return ops.conv2d(x, self.weight, self.bias, self.stride, self.padding)
+            return ops.linear(x, self.weight, self.bias, residual=residual)
+        return ops.conv2d(x, self.weight, self.bias, self.stride, self.padding, residual=residual)
 
 
 class GroupNorm(jt.Module):
-    """(batch, height, width, channels), normalised per group of channels."""
+    """(batch, height, width, channels), normalised per group of channels; see ``ops.group_norm``."""
 
     def __init__(self, groups: int, channels: int, eps: float) -> None:
         self.weight = jt.zeros([channels])
@@ -44,8 +51,8 @@ class GroupNorm(jt.Module):
         self.groups = groups
         self.eps = eps
 
-    def execute(self, x: jt.Var) -> jt.Var:
-        return ops.group_norm(x, self.groups, self.weight, self.bias, self.eps)
+    def execute(self, x: jt.Var, shift: Optional[jt.Var] = None, silu: bool = False) -> jt.Var:
+        return ops.group_norm(x, self.groups, self.weight, self.bias, self.eps, shift=shift, silu=silu)
 
 
 class LayerNorm(jt.Module):

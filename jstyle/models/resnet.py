@@ -12,27 +12,26 @@ from jstyle.runtime import jt
 class ResnetBlock2D(jt.Module):
     """norm, silu, conv, time embedding, norm, silu, conv, plus the input.
 
-    x is (batch, height, width, in_channels); temb, where the block takes one, (batch, temb_channels).
+    x is (batch, height, width, in_channels); temb, where the block takes one, (batch, temb_channels), the time's
+    embedding after its silu, which is the same in every block.
     """
 
     def __init__(
         self, in_channels: int, out_channels: int, groups: int, eps: float, temb_channels: Optional[int] = None
     ) -> None:
         self.norm1 = GroupNorm(groups, in_channels, eps)
-        self.conv1 = Conv2d(in_channels, out_channels, 3, padding=1)
+        self.conv1 = Conv2d(in_channels, out_channels, 3, padding=(1, 1))
         if temb_channels is not None:
             self.time_emb_proj = Linear(temb_channels, out_channels)
         self.norm2 = GroupNorm(groups, out_channels, eps)
-        self.conv2 = Conv2d(out_channels, out_channels, 3, padding=1)
+        self.conv2 = Conv2d(out_channels, out_channels, 3, padding=(1, 1))
         self.conv_shortcut = Conv2d(in_channels, out_channels, 1) if in_channels != out_channels else None
 
     def execute(self, x: jt.Var, temb: Optional[jt.Var] = None) -> jt.Var:
-        hidden = self.conv1(ops.silu(self.norm1(x)))
-        if temb is not None:
-            shift = self.time_emb_proj(ops.silu(temb))
-            hidden = hidden + shift.reshape(shift.shape[0], 1, 1, shift.shape[1])
-        hidden = self.conv2(ops.silu(self.norm2(hidden)))
-        return (x if self.conv_shortcut is None else self.conv_shortcut(x)) + hidden
+        hidden = self.conv1(self.norm1(x, silu=True))
+        shift = None if temb is None else self.time_emb_proj(temb)
+        hidden = self.norm2(hidden, shift, silu=True)
+        return self.conv2(hidden, residual=x if self.conv_shortcut is None else self.conv_shortcut(x))
 
 
 class Downsample2D(jt.Module):
@@ -42,18 +41,17 @@ class Downsample2D(jt.Module):
     """
 
     def __init__(self, channels: int, asymmetric: bool = False) -> None:
-        self.conv = Conv2d(channels, channels, 3, stride=2, padding=0 if asymmetric else 1)
-        self.asymmetric = asymmetric
+        self.conv = Conv2d(channels, channels, 3, stride=2, padding=(0, 1) if asymmetric else (1, 1))
 
     def execute(self, x: jt.Var) -> jt.Var:
-        return self.conv(ops.pad_bottom_right(x) if self.asymmetric else x)
+        return self.conv(x)
 
 
 class Upsample2D(jt.Module):
     """Nearest upsampling to (height, width), twice the input's unless given, then a convolution."""
 
     def __init__(self, channels: int) -> None:
-        self.conv = Conv2d(channels, channels, 3, padding=1)
+        self.conv = Conv2d(channels, channels, 3, padding=(1, 1))
 
     def execute(self, x: jt.Var, height: Optional[int] = None, width: Optional[int] = None) -> jt.Var:
         return self.conv(ops.upsample_nearest(x, height or 2 * x.shape[1], width or 2 * x.shape[2]))

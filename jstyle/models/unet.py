@@ -11,7 +11,7 @@ from jstyle import ops
 from jstyle.config import UNetConfig
 from jstyle.editing import Attachment, Site, bind
 from jstyle.errors import InputError
-from jstyle.models.attention import Attention
+from jstyle.models.attention import Attention, TextContext
 from jstyle.models.layers import Conv2d, GroupNorm, Linear
 from jstyle.models.unet_blocks import DOWN_BLOCKS, UP_BLOCKS, UNetMidBlock2DCrossAttn
 from jstyle.runtime import jt
@@ -40,7 +40,7 @@ class UNet2DConditionModel(jt.Module):
         widths = config.block_out_channels
         levels = range(len(widths))
         self.config = config
-        self.conv_in = Conv2d(config.in_channels, widths[0], 3, padding=1)
+        self.conv_in = Conv2d(config.in_channels, widths[0], 3, padding=(1, 1))
         self.time_embedding = TimestepEmbedding(widths[0], 4 * widths[0])
         self.down_blocks = jt.nn.ModuleList(
             [_block(DOWN_BLOCKS, name)(config, level) for name, level in zip(config.down_block_types, levels)]
@@ -50,20 +50,29 @@ class UNet2DConditionModel(jt.Module):
             [_block(UP_BLOCKS, name)(config, level) for name, level in zip(config.up_block_types, reversed(levels))]
         )
         self.conv_norm_out = GroupNorm(config.norm_num_groups, widths[0], config.norm_eps)
-        self.conv_out = Conv2d(widths[0], config.out_channels, 3, padding=1)
+        self.conv_out = Conv2d(widths[0], config.out_channels, 3, padding=(1, 1))
         self.attachments: Tuple[Attachment, ...] = ()
         self.sites: Tuple[Site, ...] = self._find_sites()
 
-    def execute(self, sample: jt.Var, timestep: Times, encoder_hidden_states: jt.Var, step: int = 0) -> jt.Var:
+    @property
+    def dtype(self) -> str:
+        """In what it computes: that of its weights."""
+        return str(self.conv_in.weight.dtype)
+
+    def execute(
+        self, sample: jt.Var, timestep: Times, encoder_hidden_states: Union[jt.Var, TextContext], step: int = 0
+    ) -> jt.Var:
         """sample is (batch, in_channels, height, width), encoder_hidden_states (batch, tokens, cross_attention_dim).
 
-        ``timestep`` is one time for all rows or one a row; ``step`` is announced to the attached editors.
-        Returns (batch, out_channels, height, width).
+        ``timestep`` is one time for all rows or one a row; ``step`` is announced to the attached editors. A
+        `TextContext` that is passed again saves the text's projections. Returns (batch, out_channels, height,
+        width), in fp32 whatever the weights are.
         """
         edit = bind(self.attachments, step)
         text = encoder_hidden_states
-        temb = self.time_embedding(self._embed_time(timestep, sample.shape[0]).cast(sample.dtype))
-        x = self.conv_in(sample.transpose(0, 2, 3, 1))
+        text = (text if isinstance(text, TextContext) else TextContext(text)).cast(self.dtype)
+        temb = ops.silu(self.time_embedding(ops.cast(self._embed_time(timestep, sample.shape[0]), self.dtype)))
+        x = self.conv_in(ops.channels_last(sample, self.dtype))
         skips: List[jt.Var] = [x]
         for block in self.down_blocks:
             x, more = block(x, temb, text, edit)
@@ -71,7 +80,7 @@ class UNet2DConditionModel(jt.Module):
         x = self.mid_block(x, temb, text, edit)
         for block in self.up_blocks:
             x = block(x, skips, temb, text, edit)
-        return self.conv_out(ops.silu(self.conv_norm_out(x))).transpose(0, 3, 1, 2)
+        return ops.channels_first(self.conv_out(self.conv_norm_out(x, silu=True)), "float32")
 
     def _embed_time(self, timestep: Times, rows: int) -> jt.Var:
         """Sinusoids of the time, (rows, channels) (arXiv 1706.03762, section 3.5), in fp32 as in training."""

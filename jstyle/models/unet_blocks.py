@@ -1,16 +1,17 @@
 """The UNet's blocks: resnets and transformers at one resolution, then a change of resolution.
 
-Feature maps are (batch, height, width, channels), ``temb`` (batch, temb_channels), ``text``
-(batch, tokens, cross_attention_dim). ``edit`` is what editors of attention have attached, if anything.
+Feature maps are (batch, height, width, channels), ``temb`` (batch, temb_channels) is the time's embedding after
+its silu, ``text`` what the cross-attentions read. ``edit`` is what editors of attention have attached, if anything.
 """
 
 from __future__ import annotations
 
 from typing import List, Optional, Tuple
 
+from jstyle import ops
 from jstyle.config import UNetConfig
 from jstyle.editing import Edit
-from jstyle.models.attention import Transformer2DModel
+from jstyle.models.attention import TextContext, Transformer2DModel
 from jstyle.models.resnet import Downsample2D, ResnetBlock2D, Upsample2D
 from jstyle.runtime import jt
 
@@ -29,7 +30,7 @@ class DownBlock2D(jt.Module):
         last = level == len(config.block_out_channels) - 1
         self.downsamplers = None if last else jt.nn.ModuleList([Downsample2D(channels)])
 
-    def execute(self, x: jt.Var, temb: jt.Var, text: jt.Var, edit: Optional[Edit]) -> Tuple[jt.Var, List[jt.Var]]:
+    def execute(self, x: jt.Var, temb: jt.Var, text: TextContext, edit: Optional[Edit]) -> Tuple[jt.Var, List[jt.Var]]:
         skips = []
         for i, block in enumerate(self.resnets):
             x = block(x, temb)
@@ -58,7 +59,7 @@ class UNetMidBlock2DCrossAttn(jt.Module):
         self.attentions = transformers(config, level, 1)
         self.resnets = jt.nn.ModuleList([resnet(config, channels, channels) for _ in range(2)])
 
-    def execute(self, x: jt.Var, temb: jt.Var, text: jt.Var, edit: Optional[Edit]) -> jt.Var:
+    def execute(self, x: jt.Var, temb: jt.Var, text: TextContext, edit: Optional[Edit]) -> jt.Var:
         x = self.attentions[0](self.resnets[0](x, temb), text, edit)
         return self.resnets[1](x, temb)
 
@@ -77,10 +78,10 @@ class UpBlock2D(jt.Module):
         self.attentions = transformers(config, level, layers) if cross else None
         self.upsamplers = jt.nn.ModuleList([Upsample2D(channels)]) if level > 0 else None
 
-    def execute(self, x: jt.Var, skips: List[jt.Var], temb: jt.Var, text: jt.Var, edit: Optional[Edit]) -> jt.Var:
+    def execute(self, x: jt.Var, skips: List[jt.Var], temb: jt.Var, text: TextContext, edit: Optional[Edit]) -> jt.Var:
         """Takes its skip connections off the end of ``skips``."""
         for i, block in enumerate(self.resnets):
-            x = block(jt.concat([x, skips.pop()], dim=3), temb)
+            x = block(ops.concat_channels(x, skips.pop()), temb)
             if self.attentions is not None:
                 x = self.attentions[i](x, text, edit)
         if self.upsamplers is not None:

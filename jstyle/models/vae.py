@@ -44,7 +44,7 @@ class SpatialAttention(jt.Module):
         b, h, w, c = x.shape
         normed = self.group_norm(x).reshape(b, h * w, c)
         q, k, v = (to(normed).reshape(b, h * w, 1, c) for to in (self.to_q, self.to_k, self.to_v))
-        return x + self.to_out[0](ops.attention(q, k, v).reshape(b, h, w, c))
+        return self.to_out[0](ops.attention(q, k, v).reshape(b, h, w, c), residual=x)
 
 
 class VAEBlock(jt.Module):
@@ -85,19 +85,19 @@ class Encoder(jt.Module):
         widths, groups = config.block_out_channels, config.norm_num_groups
         befores = [widths[0], *widths[:-1]]
         afters = ["down"] * (len(widths) - 1) + [None]
-        self.conv_in = Conv2d(config.in_channels, widths[0], 3, padding=1)
+        self.conv_in = Conv2d(config.in_channels, widths[0], 3, padding=(1, 1))
         self.down_blocks = jt.nn.ModuleList(
             [VAEBlock(a, b, config.layers_per_block, groups, after) for a, b, after in zip(befores, widths, afters)]
         )
         self.mid_block = VAEMidBlock(widths[-1], groups)
         self.conv_norm_out = GroupNorm(groups, widths[-1], EPS)
-        self.conv_out = Conv2d(widths[-1], 2 * config.latent_channels, 3, padding=1)
+        self.conv_out = Conv2d(widths[-1], 2 * config.latent_channels, 3, padding=(1, 1))
 
     def execute(self, x: jt.Var) -> jt.Var:
         x = self.conv_in(x)
         for block in self.down_blocks:
             x = block(x)
-        return self.conv_out(ops.silu(self.conv_norm_out(self.mid_block(x))))
+        return self.conv_out(self.conv_norm_out(self.mid_block(x), silu=True))
 
 
 class Decoder(jt.Module):
@@ -107,25 +107,26 @@ class Decoder(jt.Module):
         widths, groups = config.block_out_channels[::-1], config.norm_num_groups
         befores = [widths[0], *widths[:-1]]
         afters = ["up"] * (len(widths) - 1) + [None]
-        self.conv_in = Conv2d(config.latent_channels, widths[0], 3, padding=1)
+        self.conv_in = Conv2d(config.latent_channels, widths[0], 3, padding=(1, 1))
         self.up_blocks = jt.nn.ModuleList(
             [VAEBlock(a, b, config.layers_per_block + 1, groups, after) for a, b, after in zip(befores, widths, afters)]
         )
         self.mid_block = VAEMidBlock(widths[0], groups)
         self.conv_norm_out = GroupNorm(groups, widths[-1], EPS)
-        self.conv_out = Conv2d(widths[-1], config.out_channels, 3, padding=1)
+        self.conv_out = Conv2d(widths[-1], config.out_channels, 3, padding=(1, 1))
 
     def execute(self, x: jt.Var) -> jt.Var:
         x = self.mid_block(self.conv_in(x))
         for block in self.up_blocks:
             x = block(x)
-        return self.conv_out(ops.silu(self.conv_norm_out(x)))
+        return self.conv_out(self.conv_norm_out(x, silu=True))
 
 
 class AutoencoderKL(jt.Module):
     """Images (batch, 3, h, w) in [-1, 1] <-> latents (batch, latent_channels, h / factor, w / factor).
 
-    Latents here are the VAE's own; Stable Diffusion's are these times ``config.scaling_factor``.
+    Latents here are the VAE's own; Stable Diffusion's are these times ``config.scaling_factor``. Both ends are
+    fp32 whatever the weights are.
     """
 
     def __init__(self, config: VAEConfig) -> None:
@@ -137,10 +138,12 @@ class AutoencoderKL(jt.Module):
 
     def encode(self, image: jt.Var) -> DiagonalGaussian:
         """The latent's posterior. The log-variance is clipped to [-30, 20], as in training."""
-        moments = self.quant_conv(self.encoder(image.transpose(0, 2, 3, 1))).transpose(0, 3, 1, 2)
+        moments = self.quant_conv(self.encoder(ops.channels_last(image, str(self.quant_conv.weight.dtype))))
+        moments = ops.channels_first(moments, "float32")
         channels = self.config.latent_channels
         return DiagonalGaussian(moments[:, :channels], moments[:, channels:].clamp(-30.0, 20.0))
 
     def decode(self, latent: jt.Var) -> jt.Var:
         """The image of a latent."""
-        return self.decoder(self.post_quant_conv(latent.transpose(0, 2, 3, 1))).transpose(0, 3, 1, 2)
+        latent = ops.channels_last(latent, str(self.post_quant_conv.weight.dtype))
+        return ops.channels_first(self.decoder(self.post_quant_conv(latent)), "float32")

@@ -1,25 +1,36 @@
-"""Normalisations. The variance is taken in a second pass: one pass loses all digits of a large mean."""
+"""Normalisations, with what directly precedes and follows them in the networks."""
 
 from __future__ import annotations
 
+from typing import Optional
+
+from jstyle.ops import reference
+from jstyle.ops.kernels.operator import call, usable
 from jstyle.runtime import jt
 
 
-def group_norm(x: jt.Var, groups: int, weight: jt.Var, bias: jt.Var, eps: float) -> jt.Var:
+def group_norm(
+    x: jt.Var,
+    groups: int,
+    weight: jt.Var,
+    bias: jt.Var,
+    eps: float,
+    *,
+    shift: Optional[jt.Var] = None,
+    silu: bool = False,
+) -> jt.Var:
     """Normalise each group of channels over space (arXiv 1803.08494).
 
-    x is (batch, height, width, channels); weight and bias are (channels,).
+    x is (batch, height, width, channels); weight and bias are (channels,). ``shift``, (batch, channels), is
+    added to x first; ``silu`` applies that activation last.
     """
-    b, h, w, c = x.shape
-    grouped = x.reshape(b, h * w, groups, c // groups)
-    centred = grouped - grouped.mean(dims=(1, 3), keepdims=True)
-    variance = (centred * centred).mean(dims=(1, 3), keepdims=True)
-    normed = (centred / jt.sqrt(variance + eps)).reshape(b, h, w, c)
-    return normed * weight + bias
+    if not usable(x, weight, bias, shift):
+        return reference.group_norm(x, groups, weight, bias, eps, shift, silu)
+    return call("group_norm", [x, weight, bias, shift], [x.shape], groups=groups, eps=eps, silu=silu)[0]
 
 
 def layer_norm(x: jt.Var, weight: jt.Var, bias: jt.Var, eps: float) -> jt.Var:
     """Normalise over the last axis (arXiv 1607.06450). x is (..., channels)."""
-    centred = x - x.mean(dim=-1, keepdims=True)
-    variance = (centred * centred).mean(dim=-1, keepdims=True)
-    return centred / jt.sqrt(variance + eps) * weight + bias
+    if not usable(x, weight, bias):
+        return reference.layer_norm(x, weight, bias, eps)
+    return call("layer_norm", [x, weight, bias], [x.shape], eps=eps)[0]

@@ -2,36 +2,50 @@
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import Optional, Tuple
 
+from jstyle.ops import reference
+from jstyle.ops.kernels.operator import call, usable
 from jstyle.runtime import jt
 
 
-def linear(x: jt.Var, weight: jt.Var, bias: Optional[jt.Var] = None) -> jt.Var:
-    """x W^T + b over the last axis.
+def linear(x: jt.Var, weight: jt.Var, bias: Optional[jt.Var] = None, *, residual: Optional[jt.Var] = None) -> jt.Var:
+    """x W^T + b + residual over the last axis.
 
-    x is (..., in); weight is (out, in), or (out, in, 1, 1) as a 1x1 convolution stores it.
+    x is (..., in); weight is (out, in), or (out, in, 1, 1) as a 1x1 convolution stores it; ``residual`` has the
+    shape of the result.
     """
-    out_features, in_features = weight.shape[:2]
-    rows = jt.nn.matmul_transpose(x.reshape(-1, in_features), weight.reshape(out_features, in_features))
-    if bias is not None:
-        rows = rows + bias
-    return rows.reshape([*x.shape[:-1], out_features])
+    if not usable(x, weight, bias, residual):
+        return reference.linear(x, weight, bias, residual)
+    return call("linear", [x, weight, bias, residual], [[*x.shape[:-1], weight.shape[0]]])[0]
 
 
-def conv2d(x: jt.Var, weight: jt.Var, bias: Optional[jt.Var], stride: int = 1, padding: int = 0) -> jt.Var:
-    """Two-dimensional cross-correlation.
+def linear_geglu(x: jt.Var, weight: jt.Var, bias: jt.Var) -> jt.Var:
+    """``geglu(linear(x, weight, bias))``: x is (..., in), weight (2c, in), the result (..., c)."""
+    if not usable(x, weight, bias):
+        return reference.geglu(reference.linear(x, weight, bias, None))
+    if jt.flags.no_grad:
+        return call("linear_geglu", [x, weight, bias], [[*x.shape[:-1], weight.shape[0] // 2]])[0]
+    wide = call("linear", [x, weight, bias, None], [[*x.shape[:-1], weight.shape[0]]])[0]
+    return call("geglu", [wide], [[*x.shape[:-1], weight.shape[0] // 2]])[0]
 
-    x is (batch, height, width, in) and weight (out, in, kernel_h, kernel_w). Written as the product
-    and sum that Jittor's tuner recognises in this layout, so it runs on oneDNN or cuDNN without a transpose.
+
+def conv2d(
+    x: jt.Var,
+    weight: jt.Var,
+    bias: Optional[jt.Var],
+    stride: int = 1,
+    padding: Tuple[int, int] = (0, 0),
+    *,
+    residual: Optional[jt.Var] = None,
+) -> jt.Var:
+    """Two-dimensional cross-correlation, plus ``residual``.
+
+    x is (batch, height, width, in) and weight (out, in, kernel_h, kernel_w). ``padding`` counts zeros before
+    (at the top and left) and after (at the bottom and right); ``residual`` has the shape of the result.
     """
-    b, h, w, c = x.shape
-    out_channels, _, kernel_h, kernel_w = weight.shape
-    out_h = (h + 2 * padding - kernel_h) // stride + 1
-    out_w = (w + 2 * padding - kernel_w) // stride + 1
-    patches = x.reindex(
-        [b, out_h, out_w, out_channels, c, kernel_h, kernel_w],
-        ["i0", f"i1*{stride}-{padding}+i5", f"i2*{stride}-{padding}+i6", "i4"],
-    )
-    out = (patches * weight.broadcast(patches.shape, [0, 1, 2])).sum([4, 5, 6])
-    return out if bias is None else out + bias
+    size = tuple((n + sum(padding) - kernel) // stride + 1 for n, kernel in zip(x.shape[1:3], weight.shape[2:]))
+    if not usable(x, weight, bias, residual):
+        return reference.conv2d(x, weight, bias, residual, stride, padding[0], (size[0], size[1]))
+    shape = [x.shape[0], *size, weight.shape[0]]
+    return call("conv2d", [x, weight, bias, residual], [shape], stride=stride, padding=padding[0])[0]

@@ -1,0 +1,1 @@
+"""The fused kernels of ``jstyle.ops``: a C++ library, compiled once, and the Jittor operator that calls it."""

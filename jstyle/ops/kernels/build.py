@@ -1,0 +1,114 @@
+"""The kernel library: C++ that is compiled once for this processor and kept in the user's cache."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+SOURCES = Path(__file__).parent / "csrc"
+FLAGS = ("-std=c++17", "-O3", "-march=native", "-fopenmp", "-fPIC", "-fno-math-errno", "-Wall", "-Werror=return-type")
+NEEDED = "avx2"
+
+
+class BuildError(Exception):
+    """The library cannot be had on this machine; the message says why in one line."""
+
+
+def library() -> Path:
+    """The compiled library, built first where this source, compiler and processor have none yet.
+
+    Raises BuildError on a processor it is not written for and where the compiler fails.
+    """
+    check_platform()
+    compiler = find_compiler()
+    folder = cache_folder() / key(compiler)
+    file = folder / "libjstyle_kernels.so"
+    if not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        with locked(folder / "lock"):
+            if not file.exists():
+                compile_library(compiler, file)
+    return file
+
+
+def check_platform() -> None:
+    """Raise BuildError where the kernels were never tried."""
+    if sys.platform != "linux" or platform.machine() != "x86_64":
+        raise BuildError(f"the kernels are for Linux on x86-64, this is {sys.platform} on {platform.machine()}")
+    if NEEDED not in processor_features():
+        raise BuildError(f"the kernels need a processor with {NEEDED.upper()}")
+
+
+def processor_features() -> tuple[str, ...]:
+    """What the processor can do, as Linux lists it, sorted."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("flags"):
+                return tuple(sorted(line.partition(":")[2].split()))
+    return ()
+
+
+def find_compiler() -> str:
+    """The compiler that Jittor uses, too."""
+    compiler = shutil.which(os.environ.get("cc_path") or "g++")
+    if compiler is None:
+        raise BuildError("no C++ compiler was found; apt install g++")
+    return compiler
+
+
+def cache_folder() -> Path:
+    """JSTYLE_CACHE, or jstyle in the user's cache folder."""
+    chosen = os.environ.get("JSTYLE_CACHE")
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(chosen) if chosen else Path(base) / "jstyle"
+
+
+def key(compiler: str) -> str:
+    """A name for what this source, compiler and processor give: one disk may serve several machines."""
+    digest = hashlib.sha256()
+    for file in sorted(SOURCES.iterdir()):
+        digest.update(file.name.encode() + file.read_bytes())
+    version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False).stdout
+    digest.update(" ".join([*FLAGS, version, *processor_features()]).encode())
+    return digest.hexdigest()[:16]
+
+
+@contextlib.contextmanager
+def locked(file: Path) -> Iterator[None]:
+    """Hold the lock of this file; another process waits for it."""
+    import fcntl
+
+    with open(file, "w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+def compile_library(compiler: str, file: Path) -> None:
+    """Compile every source, side by side, and rename the whole library into place."""
+    print("jstyle: Compiling the kernels for this processor: once, some seconds.", file=sys.stderr, flush=True)
+    sources = sorted(SOURCES.glob("*.cpp"))
+    with tempfile.TemporaryDirectory(dir=file.parent) as folder:
+        objects = [Path(folder) / f"{source.stem}.o" for source in sources]
+        commands = [[compiler, *FLAGS, "-c", str(a), "-o", str(b)] for a, b in zip(sources, objects)]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(run, commands))
+        linked = Path(folder) / file.name
+        run([compiler, *FLAGS, "-shared", *map(str, objects), "-o", str(linked)])
+        os.replace(linked, file)
+
+
+def run(command: list[str]) -> None:
+    """Run a compiler. Raises BuildError with its first error line."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        lines = [line for line in done.stderr.splitlines() if "error" in line] or done.stderr.splitlines()[-1:]
+        raise BuildError(f"{Path(command[0]).name} could not compile the kernels: {' '.join(lines[:1])}")

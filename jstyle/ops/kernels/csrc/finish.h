@@ -1,0 +1,47 @@
+// What happens to a product's sums on their way to memory.
+#pragma once
+
+#include "kernel.h"
+#include "product.h"
+
+namespace jstyle {
+
+template <class T>
+inline Vec load_some(const T* p, int64_t n) {
+    return n >= kLanes ? load(p) : load_part(p, n);
+}
+template <class T>
+inline void store_some(T* p, Vec x, int64_t n) {
+    if (n >= kLanes)
+        store(p, x);
+    else
+        store_part(p, x, n);
+}
+
+// bias (columns) in fp32 or T, and a residual of the output's shape, either of which may be absent.
+template <class T>
+struct Finish {
+    const Tensor& bias;
+    const Tensor& residual;
+    T* out;
+    int64_t width;  // columns of the output
+
+    Vec bias_at(int64_t column, int64_t n) const {
+        if (!bias.present()) return Vec{};
+        return bias.is_bf16() ? load_some(bias.bf16() + column, n) : load_some(bias.f32() + column, n);
+    }
+
+    // Up to kLanes columns of one row of the output.
+    void vector(int64_t row, int64_t column, int64_t n, Vec sums) const {
+        const int64_t at = row * width + column;
+        sums += bias_at(column, n);
+        if (residual.present()) sums += load_some(static_cast<const T*>(residual.data) + at, n);
+        store_some(out + at, sums, n);
+    }
+
+    void row(int64_t row, int64_t column, int64_t n, const float* sums) const {
+        for (int64_t j = 0; j < n; j += kLanes) vector(row, column + j, n - j, load(sums + j));
+    }
+};
+
+}  // namespace jstyle

@@ -1,0 +1,72 @@
+"""The kernel library as Python sees it: NumPy arrays in, NumPy arrays out, no Jittor.
+
+Tests and benchmarks of single kernels use it; the networks go through the Jittor operator.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Optional
+
+import ml_dtypes
+import numpy as np
+
+from jstyle.ops.kernels import build
+
+TYPES = {np.dtype(np.float32): 0, np.dtype(ml_dtypes.bfloat16): 1, np.dtype(np.int32): 2}
+
+
+class Tensor(ctypes.Structure):
+    """``JstyleTensor`` of ``kernel.h``."""
+
+    _fields_ = [
+        ("data", ctypes.c_void_p),
+        ("type", ctypes.c_int32),
+        ("rank", ctypes.c_int32),
+        ("shape", ctypes.c_int64 * 8),
+    ]
+
+
+@lru_cache(maxsize=None)
+def load() -> ctypes.CDLL:
+    """The library, its symbols visible to what is loaded later. Raises BuildError where it cannot be had."""
+    return ctypes.CDLL(str(build.library()), mode=ctypes.RTLD_GLOBAL)
+
+
+def set_threads(threads: int) -> None:
+    """How many threads the kernels use from now on, in the whole process."""
+    load().jstyle_set_threads(threads)
+
+
+def run(
+    kernel: str, inputs: Sequence[Optional[np.ndarray]], outputs: Sequence[Optional[np.ndarray]], **attributes: float
+) -> None:
+    """Run a kernel on contiguous arrays, writing ``outputs``; None stands for an absent input or unwanted output.
+
+    Raises ValueError with the kernel's own message.
+    """
+    message = ctypes.create_string_buffer(400)
+    failed = load().jstyle_run(
+        kernel.encode(),
+        (Tensor * len(inputs))(*map(_describe, inputs)),
+        len(inputs),
+        (Tensor * len(outputs))(*map(_describe, outputs)),
+        len(outputs),
+        (ctypes.c_char_p * len(attributes))(*(name.encode() for name in attributes)),
+        (ctypes.c_double * len(attributes))(*attributes.values()),
+        len(attributes),
+        message,
+        len(message),
+    )
+    if failed:
+        raise ValueError(message.value.decode())
+
+
+def _describe(array: Optional[np.ndarray]) -> Tensor:
+    if array is None:
+        return Tensor()
+    if not array.flags.c_contiguous:
+        raise ValueError("kernels take contiguous arrays")
+    return Tensor(array.ctypes.data, TYPES[array.dtype], array.ndim, (ctypes.c_int64 * 8)(*array.shape))

@@ -1,0 +1,76 @@
+"""Kernels as Jittor operators: ``call`` runs one by name, ``usable`` says whether it may."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Optional
+
+from jstyle.errors import InputError
+from jstyle.ops.kernels import build, library
+from jstyle.runtime import jt
+
+CHOICES = ("fused", "reference")
+FLOATS = ("float32", "bfloat16")
+HERE = Path(__file__).parent
+
+
+def usable(*tensors: Optional[jt.Var]) -> bool:
+    """Whether the fused kernels take these: on the CPU, in fp32 or bf16, and not switched off by JSTYLE_OPS."""
+    return (
+        not jt.flags.use_cuda
+        and all(str(x.dtype) in FLOATS for x in tensors if x is not None)
+        and unavailable() is None
+    )
+
+
+@lru_cache(maxsize=None)
+def unavailable() -> Optional[str]:
+    """Why the kernels cannot be used in this process, in one line, or None. Says so once on stderr."""
+    choice = os.environ.get("JSTYLE_OPS", "fused")
+    if choice not in CHOICES:
+        raise InputError(f"JSTYLE_OPS is {choice!r}; set it to {' or '.join(CHOICES)}")
+    if choice == "reference":
+        return "JSTYLE_OPS=reference switches them off"
+    try:
+        _operator()
+    except build.BuildError as error:
+        print(f"jstyle: Plain Jittor computes, slowly: {error}.", file=sys.stderr, flush=True)
+        return str(error)
+    return None
+
+
+@lru_cache(maxsize=None)
+def _operator() -> Callable[..., Any]:
+    """The Jittor operator, compiled once by Jittor. It finds the library's symbols in this process."""
+    library.load()
+    sources = [str(HERE / "jstyle_kernel_op.h"), str(HERE / "jstyle_kernel_op.cc")]
+    with build.locked(build.cache_folder() / "operator.lock"):
+        return jt.compile_custom_ops(sources).jstyle_kernel
+
+
+def call(
+    kernel: str,
+    inputs: Sequence[Optional[jt.Var]],
+    shapes: Sequence[Sequence[int]],
+    dtypes: Optional[Sequence[str]] = None,
+    **attributes: float,
+) -> Sequence[jt.Var]:
+    """The outputs of a kernel, of these shapes and dtypes (default: the first input's).
+
+    None stands for an optional input that is absent. The result is lazy, as all of Jittor's.
+    """
+    slots = "".join("0" if x is None else "1" for x in inputs)
+    first: Any = inputs[0]
+    return _operator()(
+        kernel,
+        slots,
+        "1" * len(shapes),
+        [x for x in inputs if x is not None],
+        [list(shape) for shape in shapes],
+        list(dtypes) if dtypes else [str(first.dtype)] * len(shapes),
+        {name: float(value) for name, value in attributes.items()},
+    )
