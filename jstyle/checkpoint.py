@@ -13,6 +13,7 @@ from jstyle import hub, prompts, weights
 from jstyle.config import CLIPTextConfig, UNetConfig, VAEConfig, read_json, to_dict
 from jstyle.errors import InputError
 from jstyle.models import AutoencoderKL, CLIPTextModel, UNet2DConditionModel
+from jstyle.precision import unet_dtype
 from jstyle.schedule import ScheduleConfig
 
 # Folder, class name in model_index.json, library, weight file stem, and how old files named things.
@@ -34,8 +35,11 @@ class Components:
     files: Tuple[Path, ...] = ()
 
 
-def load(model: str, *, revision: Optional[str] = None, variant: Optional[str] = None) -> Components:
+def load(
+    model: str, *, revision: Optional[str] = None, variant: Optional[str] = None, precision: str = "fp32"
+) -> Components:
     """Read a folder, a hub id or "tiny". Raises InputError for anything missing, damaged or of another kind."""
+    dtype = unet_dtype(precision)
     folder = hub.locate(str(model), revision=revision, variant=variant)
     schedule = ScheduleConfig.from_dict(read_json(folder / "scheduler" / "scheduler_config.json"))
     tokenizer = prompts.load_tokenizer(folder / "tokenizer")
@@ -44,13 +48,13 @@ def load(model: str, *, revision: Optional[str] = None, variant: Optional[str] =
     text = CLIPTextModel(CLIPTextConfig.from_dict(read_json(folder / "text_encoder" / "config.json")))
     _check_fit(unet.config, vae.config, text.config, len(tokenizer))
     files = []
-    for network, (name, *_), rename in (
-        (unet, UNET, str),
-        (vae, VAE, weights.rename_vae),
-        (text, TEXT, weights.rename_text),
+    for network, (name, *_), rename, own_dtype in (
+        (unet, UNET, str, dtype),
+        (vae, VAE, weights.rename_vae, "float32"),
+        (text, TEXT, weights.rename_text, "float32"),
     ):
         own = hub.weight_files(folder / name, variant)
-        weights.load(network, weights.FileTensors(own), name, rename)
+        weights.load(network, weights.FileTensors(own), name, rename, own_dtype)
         files.extend(own)
     return Components(unet, vae, text, tokenizer, schedule, folder / "tokenizer", tuple(files))
 

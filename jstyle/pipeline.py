@@ -50,14 +50,15 @@ class StableDiffusionPipeline:
 
     @classmethod
     def from_pretrained(
-        cls, model: str, *, revision: Optional[str] = None, variant: Optional[str] = None
+        cls, model: str, *, revision: Optional[str] = None, variant: Optional[str] = None, precision: str = "fp32"
     ) -> StableDiffusionPipeline:
         """Load a folder in diffusers' layout, a hub id, or "tiny", the embedded model.
 
-        ``variant="fp16"`` reads the files of that variant; ``revision`` picks a commit or branch of a hub id.
+        ``variant="fp16"`` reads the files of that variant; ``revision`` picks a commit or branch of a hub id;
+        ``precision="bf16"`` runs the UNet in bfloat16, where the processor has instructions for it.
         Raises InputError for anything missing, damaged or of another architecture.
         """
-        return cls(checkpoint.load(model, revision=revision, variant=variant))
+        return cls(checkpoint.load(model, revision=revision, variant=variant, precision=precision))
 
     @classmethod
     def from_pipe(cls, other: StableDiffusionPipeline) -> StableDiffusionPipeline:

@@ -13,6 +13,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from jstyle import ops
 from jstyle.errors import InputError
 from jstyle.runtime import jt
 
@@ -73,8 +74,8 @@ class FileTensors:
         return self._open[self._where[name]].get_tensor(name)
 
 
-def load(module: jt.Module, tensors: Tensors, what: str, rename: Rename = str) -> None:
-    """Fill every parameter of ``module`` from ``tensors``, one at a time, in the parameter's own dtype.
+def load(module: jt.Module, tensors: Tensors, what: str, rename: Rename = str, dtype: str = "float32") -> None:
+    """Fill every parameter of ``module`` from ``tensors``, one at a time, in ``dtype``.
 
     ``rename`` maps a stored name to a parameter's. Raises InputError, before anything is changed, that
     names the missing, unexpected and mis-shaped keys; ``what`` says which network they belong to.
@@ -86,7 +87,11 @@ def load(module: jt.Module, tensors: Tensors, what: str, rename: Rename = str) -
     _check(parameters, stored, what)
     for key, parameter in parameters.items():
         array = tensors.read(stored[key][0]).reshape(tuple(parameter.shape))
-        parameter.assign(jt.array(np.ascontiguousarray(array, dtype=np.float32)).cast(parameter.dtype))
+        with jt.no_grad():  # or what a parameter is cast from would stay beside it
+            value = ops.cast(jt.array(np.ascontiguousarray(array, dtype=np.float32)), dtype)
+        parameter.assign(value)
+        parameter.sync()
+        parameter.start_grad()
 
 
 def _check(parameters: Mapping[str, jt.Var], stored: Mapping[str, Tuple[str, Tuple[int, ...]]], what: str) -> None:
@@ -123,7 +128,8 @@ def rename_text(name: str) -> str:
 
 def save(module: jt.Module, file: Path, dtype: str = "float32") -> None:
     """Write every parameter, under its own name, to a safetensors file that appears only when it is whole."""
-    arrays = {name: np.array(parameter.numpy()).astype(dtype) for name, parameter in module.named_parameters()}
+    parameters = {name: ops.cast(parameter, "float32") for name, parameter in module.named_parameters()}
+    arrays = {name: np.array(parameter.numpy()).astype(dtype) for name, parameter in parameters.items()}
     write_tensors(arrays, file)
 
 

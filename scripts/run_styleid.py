@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import List, Optional, Tuple
+from typing import List, Literal, Optional, Tuple
 
 from command_line import parse, run
 
@@ -34,6 +34,9 @@ class Run:
     variant: Optional[str] = None
     """fp16 reads the half-precision files of a model."""
 
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """bf16 runs the UNet faster, in half the memory, on processors with AVX-512 BF16."""
+
     store: Optional[Path] = None
     """Where disk features are kept; by default features/ in the output folder."""
 
@@ -54,7 +57,9 @@ def main() -> int:
     failures: List[str] = broken_contents + broken_styles
     for line in failures:
         print("error:", line, file=sys.stderr)
-    pipe = StableDiffusionPipeline.from_pretrained(options.model, revision=options.revision, variant=options.variant)
+    pipe = StableDiffusionPipeline.from_pretrained(
+        options.model, revision=options.revision, variant=options.variant, precision=options.precision
+    )
     metadata = {**asdict(settings), "model": options.model, "model_hash": pipe.model_hash}
     job = Job(options.output, list(contents), list(styles), metadata)
     wanted = job.unfinished(overwrite=options.overwrite)

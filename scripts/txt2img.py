@@ -67,6 +67,9 @@ class Settings:
     variant: Optional[str] = None
     """fp16 reads the half-precision files of a model."""
 
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """bf16 runs the UNet faster, in half the memory, on processors with AVX-512 BF16."""
+
     vae_tiling: bool = False
     """Decode large images in tiles, in the memory that one tile takes."""
 
@@ -101,7 +104,7 @@ def main() -> int:
     from jstyle.pipeline import StableDiffusionPipeline
 
     pipe: Any = StableDiffusionPipeline.from_pretrained(
-        settings.model, revision=settings.revision, variant=settings.variant
+        settings.model, revision=settings.revision, variant=settings.variant, precision=settings.precision
     )
     if settings.vae_tiling:
         pipe.enable_vae_tiling()

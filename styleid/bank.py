@@ -15,6 +15,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file
 
+from jstyle import ops
 from jstyle.editing import QKV, Site
 from jstyle.errors import InputError
 from jstyle.weights import write_tensors
@@ -117,7 +118,8 @@ class Recorder:
 
     def __call__(self, site: Site, step: int, qkv: QKV) -> QKV:
         for part in self._parts:
-            self._arrays[f"{site.path}/{part}"] = np.array(getattr(qkv, part).cast(self._dtype).numpy())
+            feature = ops.cast(getattr(qkv, part), "float32")
+            self._arrays[f"{site.path}/{part}"] = np.array(feature.cast(self._dtype).numpy())
         return qkv
 
     def flush(self, step: int) -> None:

@@ -202,6 +202,7 @@ class Transfer:
         settings = asdict(self._settings)
         key = {
             "model": self._pipe.model_hash,
+            "dtype": self._pipe.unet.dtype,
             "schedule": self._pipe.schedule.config.to_dict(),
             "image": hashlib.sha256(array.tobytes()).hexdigest(),
             "size": array.shape[2:],
