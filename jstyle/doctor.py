@@ -70,6 +70,7 @@ def findings() -> Iterator[Finding]:
     yield from cuda_findings(home)
     yield Finding("JDiffusion", "installed" if importlib.util.find_spec("JDiffusion") else "not installed (optional)")
     yield essential("Jittor", compute)
+    yield Finding("kernels", kernels())
 
 
 def essential(label: str, look: Callable[[], str]) -> Finding:
@@ -163,6 +164,24 @@ def compute() -> str:
     device = "CUDA" if jittor.flags.use_cuda else "the CPU"
     blas = "with oneDNN" if jittor.mkl_ops else "without oneDNN"
     return f"started and computed on {device} {blas}"
+
+
+def kernels() -> str:
+    """Build and try the fused kernels, or say what takes their place and why."""
+    try:
+        from jstyle import ops
+        from jstyle.ops.kernels import build, operator
+        from jstyle.runtime import jt
+
+        reason = operator.unavailable()
+        if reason is not None:
+            return f"not used ({reason}): plain Jittor computes, several times slower on a CPU"
+        if jt.flags.use_cuda:
+            return f"{build.library()}, for the CPU only: plain Jittor computes on CUDA"
+        doubled = ops.add(jt.ones((3,)), jt.ones((3,))).numpy()
+    except Exception as error:
+        return f"not usable: {(str(error).strip().splitlines() or [type(error).__name__])[-1]}"
+    return f"{build.library()}, {'in use' if (doubled == 2.0).all() else 'WRONG RESULTS: set JSTYLE_OPS=reference'}"
 
 
 def read(path: str) -> str:

@@ -22,13 +22,23 @@ def test_a_machine_without_a_compiler_is_told_the_mend(tmp_path: Path) -> None:
     ran = subprocess.run(command, env={**environ, "PATH": str(tmp_path)}, cwd=ROOT, capture_output=True, text=True)
     assert ran.returncode == 1 and ran.stderr == ""
     assert "Something essential is missing:\n  No C++ compiler (g++)" in ran.stdout
-    assert ran.stdout.count("apt install g++") == 3  # at the compiler, at Jittor, and once in the verdict
+    assert ran.stdout.count("apt install g++") == 4  # at the compiler, Jittor and the kernels, and in the verdict
 
 
 def test_this_machine_is_well(capsys: pytest.CaptureFixture[str]) -> None:
     assert __main__.main(["doctor"]) == 0
     printed = capsys.readouterr().out
-    for label in ("python:", "packages:", "compiler:", "oneDNN:", "CUDA:", "cache folder:", "memory:", "JDiffusion:"):
+    for label in (
+        "python:",
+        "packages:",
+        "compiler:",
+        "oneDNN:",
+        "CUDA:",
+        "cache folder:",
+        "memory:",
+        "JDiffusion:",
+        "kernels:",
+    ):
         assert f"\n{label}" in printed
     assert "started and computed on" in printed and "All that is essential is here." in printed
 
