@@ -117,7 +117,7 @@ SUM = "from jstyle import ops; from jstyle.runtime import jt; print(ops.add(jt.o
 
 def test_where_the_kernels_cannot_be_had_plain_jittor_computes(tmp_path: Path) -> None:
     refused = "from jstyle.ops.kernels import build; build.NEEDED = 'avx9'; "
-    ran = run_python(refused + SUM)
+    ran = run_python(refused + SUM, JSTYLE_OPS="fused")
     assert ran.stdout == "[2. 2.]\n", ran.stderr
     assert ran.stderr.count("jstyle: Plain Jittor computes, slowly: the kernels need a processor with AVX9.") == 1
 

@@ -72,8 +72,9 @@ class Buffer {
 };
 
 // 2^x for x <= 127 to 2 units in the last place; exactly 0 for x <= -127, so that a masked key has no weight at all.
+// NaN stays NaN: the comparison in max keeps its second argument then.
 inline Vec exp2(Vec x) {
-    const Vec clamped = max(x, splat(-127.0f));
+    const Vec clamped = max(splat(-127.0f), x);
     const Vec shifted = clamped + 12582912.0f;  // 1.5 * 2^23 leaves the rounded integer in the low bits
     const Vec r = clamped - (shifted - 12582912.0f);
     Vec y = splat(1.326472721e-3f);
@@ -83,22 +84,6 @@ inline Vec exp2(Vec x) {
     y = y * r + 6.931469776e-1f;
     y = y * r + 1.0f;
     return reinterpret_cast<Vec>(reinterpret_cast<IntVec>(y) + (reinterpret_cast<IntVec>(shifted) << 23));
-}
-
-// All lanes combined, in a logarithmic number of steps.
-template <class Combine>
-float fold(Vec x, Combine combine) {
-    IntVec lane;
-    for (int i = 0; i < kLanes; ++i) lane[i] = i;
-#pragma GCC unroll 4
-    for (int distance = kLanes / 2; distance > 0; distance /= 2) x = combine(x, __builtin_shuffle(x, lane ^ distance));
-    return x[0];
-}
-inline float peak(Vec x) {
-    return fold(x, [](Vec a, Vec b) { return max(a, b); });
-}
-inline float total(Vec x) {
-    return fold(x, [](Vec a, Vec b) { return a + b; });
 }
 
 // Turns a block of q k^T, its rows kKeyBlock apart, into logits in units of log 2, in place; columns past the keys

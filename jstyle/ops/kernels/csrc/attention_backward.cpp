@@ -17,8 +17,6 @@ namespace {
 // Enough tasks to keep many threads busy, unless their shares of dK and dV would take more numbers than this.
 constexpr int64_t kTasks = 16;
 constexpr int64_t kMostShares = int64_t(1) << 25;
-// The offset of a row that has no weight at all: every weight becomes zero.
-constexpr float kUnreachable = 1e30f;
 
 // What one thread needs for a block of queries against a block of keys.
 template <class T>
@@ -80,7 +78,7 @@ float inner_product(const T* a, const T* b, int64_t count) {
     int64_t i = 0;
     for (; i + kLanes <= count; i += kLanes) products = products + load(a + i) * load(b + i);
     if (i < count) products = products + load_part(a + i, count - i) * load_part(b + i, count - i);
-    return total(products);
+    return sum(products);
 }
 
 // A block of queries of one head.
@@ -156,7 +154,8 @@ class Backward {
         const int64_t stop = std::min(blocks_, (range + 1) * per_range_);
         for (int64_t block = range * per_range_; block < stop; ++block) {
             const int64_t first = block * kQueryBlock;
-            const Queries queries{row, head, first, static_cast<int>(std::min<int64_t>(kQueryBlock, problem_.queries - first))};
+            const int rows = static_cast<int>(std::min<int64_t>(kQueryBlock, problem_.queries - first));
+            const Queries queries{row, head, first, rows};
             prepare(queries, work);
             for (const Set& set : sets_) {
                 const Logits logits(problem_, set.keys, row, head);
@@ -182,7 +181,7 @@ class Backward {
         const float* lse = call_.in(7).f32() + (queries.row * problem_.heads + queries.head) * problem_.queries;
         for (int r = 0; r < queries.rows; ++r) {
             const float offset = lse[queries.first + r] * kLog2E;
-            work.offsets.data()[r] = std::isfinite(offset) ? offset : kUnreachable;
+            work.offsets.data()[r] = std::isfinite(offset) ? offset : 0.0f;  // -infinity: no key has any weight
         }
         if (!wants_dlogits_) return;
         pack_rows(dout, stride, queries.rows, dim, work.dout_rows.data());
@@ -267,10 +266,6 @@ class Backward {
     std::vector<Set> sets_;
     Buffer<float> shares_;  // each task's sums of dK and dV, (batch, heads, ranges, share)
 };
-
-void clear(const Tensor& tensor) {
-    if (tensor.present()) std::memset(tensor.data, 0, tensor.count() * (tensor.is_bf16() ? 2 : 4));
-}
 
 void run(const Call& call) {
     const Problem problem(call);

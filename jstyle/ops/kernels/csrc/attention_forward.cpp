@@ -126,7 +126,7 @@ class Forward {
         float* logits = state.logits + row * kKeyBlock;
         float* totals = state.totals + row * kLanes;
         float& offset = *(state.largest + row);
-        const float most = std::max(kLowest, peak(largest_of(logits, vectors)) * factor);
+        const float most = std::max(kLowest, jstyle::largest(largest_of(logits, vectors)) * factor);
         if (!begun) {
             store(totals, Vec{});
             offset = most;
@@ -139,7 +139,7 @@ class Forward {
 
     // A row's sums over its weights. A row without any weight is zero.
     void write(const State<T>& state, int64_t r, int64_t row, int64_t head, int64_t query) const {
-        const float weight = total(load(state.totals + r * kLanes));
+        const float weight = sum(load(state.totals + r * kLanes));
         store_head(state.sums + r * lanes_of(problem_.head_dim), weight > 0 ? 1 / weight : 0.0f, problem_.head_dim,
                    static_cast<T*>(out_.data) + problem_.at(row, query, head));
         if (lse_.present())

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "attention_tiles.h"
+#include "transpose.h"
 
 namespace jstyle::attention {
 
@@ -41,41 +42,25 @@ Vec load_units(const T* token, int64_t t) {
         return load(token + t);
 }
 
-// One step of a transposition: swaps the halves of every pair of rows a distance apart.
-template <int kDistance>
-__attribute__((always_inline)) inline void swap_halves(Vec* rows) {
-    IntVec low, high;
-    for (int i = 0; i < kLanes; ++i) {
-        low[i] = i & kDistance ? kLanes + i - kDistance : i;
-        high[i] = i & kDistance ? kLanes + i : i + kDistance;
-    }
-#pragma GCC unroll 16
-    for (int i = 0; i < kLanes; ++i)
-        if (!(i & kDistance)) {
-            const Vec first = rows[i], second = rows[i + kDistance];
-            rows[i] = __builtin_shuffle(first, second, low);
-            rows[i + kDistance] = __builtin_shuffle(first, second, high);
-        }
-    if constexpr (kDistance > 1) swap_halves<kDistance / 2>(rows);
-}
-
 // The transpose of count <= kLanes tokens, zero past them; its rows are a stride apart.
 template <class T>
-void transpose(const T* tokens, int64_t stride, int64_t count, int64_t head_dim, Unit<T>* packed, int64_t packed_stride) {
+void transpose(const T* tokens, int64_t stride, int64_t count, int64_t head_dim, Unit<T>* packed,
+               int64_t packed_stride) {
     const int64_t whole = head_dim / kPack<T>, depth = depth_of<T>(head_dim);
     int64_t t = 0;
     for (; t + kLanes <= whole; t += kLanes) {
         Vec rows[kLanes];
 #pragma GCC unroll 16
         for (int i = 0; i < kLanes; ++i) rows[i] = i < count ? load_units(tokens + i * stride, t) : Vec{};
-        swap_halves<kLanes / 2>(rows);
+        transpose_square(rows);
 #pragma GCC unroll 16
         for (int i = 0; i < kLanes; ++i) store(reinterpret_cast<float*>(packed) + (t + i) * packed_stride, rows[i]);
     }
     for (; t < depth; ++t)
         for (int i = 0; i < kLanes; ++i) {
             const T* pair = tokens + i * stride + t * kPack<T>;
-            packed[t * packed_stride + i] = i < count ? join<T>(pair[0], t < whole ? pair[kPack<T> - 1] : T{}) : Unit<T>{};
+            Unit<T>& to = packed[t * packed_stride + i];
+            to = i < count ? join<T>(pair[0], t < whole ? pair[kPack<T> - 1] : T{}) : Unit<T>{};
         }
 }
 
@@ -128,7 +113,8 @@ class PackedHeads {
 
     PackedHeads(const Tensor& tokens, Form form)
         : head_dim_(tokens.dim(3)),
-          block_(form == kTransposed ? kKeyBlock * depth_of<T>(head_dim_) : depth_of<T>(kKeyBlock) * lanes_of(head_dim_)),
+          block_(form == kTransposed ? kKeyBlock * depth_of<T>(head_dim_)
+                                     : depth_of<T>(kKeyBlock) * lanes_of(head_dim_)),
           per_head_(blocks_of(tokens.dim(1), kKeyBlock)),
           units_(tokens.dim(0) * tokens.dim(2) * per_head_ * block_) {
         const int64_t keys = tokens.dim(1), heads = tokens.dim(2), stride = heads * head_dim_;

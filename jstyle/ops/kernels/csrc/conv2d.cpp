@@ -173,7 +173,7 @@ void conv2d_backward(const Call& call) {
     if (call.out(0).present()) input_gradient(shape, dy, weight, call.out(0));
     if (call.out(1).present()) weight_gradient(shape, dy, x, call.out(1));
     if (call.out(2).present()) sum_rows(dy.f32(), dy.count(0, -1), dy.dim(-1), call.out(2).f32());
-    if (call.out(3).present()) copy(dy, call.out(3));
+    if (call.out(3).present()) copy_elements(dy, call.out(3));
 }
 
 // slots: x, weight, bias?, residual? -> y; attributes stride, padding; backward adds y, dy

@@ -20,13 +20,6 @@ inline void sum_rows(const float* x, int64_t rows, int64_t columns, float* out) 
     }
 }
 
-inline void copy(const Tensor& from, Tensor& to) {
-    const int64_t size = from.count(), block = 1 << 16;
-#pragma omp parallel for
-    for (int64_t first = 0; first < size; first += block)
-        std::memcpy(to.f32() + first, from.f32() + first, std::min(block, size - first) * sizeof(float));
-}
-
 inline void need_f32(const Call& call) {
     for (int i = 0; i < call.n_inputs; ++i)
         if (call.in(i).present() && call.in(i).is_bf16())

@@ -4,17 +4,11 @@
 namespace jstyle {
 namespace {
 
-// By halves, so that the additions do not wait for each other.
-float sum_lanes(Vec x) {
-    for (int half = kLanes / 2; half > 0; half /= 2) x += __builtin_shuffle(x, lane_numbers() ^ half);
-    return x[0];
-}
-
-// Four sums side by side, for the same reason.
+// Four sums side by side, so that the additions do not wait for each other.
 struct FourSums {
     Vec sums[4] = {};
 
-    float total() const { return sum_lanes((sums[0] + sums[1]) + (sums[2] + sums[3])); }
+    float total() const { return sum((sums[0] + sums[1]) + (sums[2] + sums[3])); }
 };
 
 // Call f(i, part, k) for every vector of n elements, k going round the four sums.

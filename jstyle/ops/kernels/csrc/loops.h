@@ -41,14 +41,6 @@ void for_blocks(int64_t count, int64_t block, F f) {
 // As many rows of this length as make a block, at least one.
 inline int64_t rows_of_block(int64_t length) { return std::max<int64_t>(1, kBlock / std::max<int64_t>(1, length)); }
 
-// 0, 1, 2, ...
-inline IntVec lane_numbers() {
-    IntVec lane;
-#pragma GCC unroll 16
-    for (int i = 0; i < kLanes; ++i) lane[i] = i;
-    return lane;
-}
-
 struct WholeVector {
     template <class T>
     Vec get(const T* p) const {

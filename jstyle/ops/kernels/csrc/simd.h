@@ -73,15 +73,27 @@ inline void store_part(T* p, Vec x, int64_t n) {
 
 inline Vec max(Vec a, Vec b) { return a > b ? a : b; }
 inline Vec min(Vec a, Vec b) { return a < b ? a : b; }
+
+// 0, 1, 2, ...
+inline IntVec lane_numbers() {
+    IntVec lane;
+#pragma GCC unroll 16
+    for (int i = 0; i < kLanes; ++i) lane[i] = i;
+    return lane;
+}
+
+// All lanes combined by halves, so that the steps do not wait for each other.
+template <class Combine>
+inline float fold(Vec x, Combine combine) {
+#pragma GCC unroll 4
+    for (int half = kLanes / 2; half > 0; half /= 2) x = combine(x, __builtin_shuffle(x, lane_numbers() ^ half));
+    return x[0];
+}
 inline float sum(Vec x) {
-    float total = 0;
-    for (int i = 0; i < kLanes; ++i) total += x[i];
-    return total;
+    return fold(x, [](Vec a, Vec b) { return a + b; });
 }
 inline float largest(Vec x) {
-    float most = x[0];
-    for (int i = 1; i < kLanes; ++i) most = x[i] > most ? x[i] : most;
-    return most;
+    return fold(x, [](Vec a, Vec b) { return max(a, b); });
 }
 
 // e^x to 2 units in the last place (Cephes' expf); below the smallest normal number exactly 0.
