@@ -1,0 +1,86 @@
+"""Outlines that pictures are made of: closed polygons, in hundredths of a square from its upper left corner."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple, Tuple, Union
+
+import numpy as np
+
+Colour = Tuple[int, int, int]
+
+
+class Part(NamedTuple):
+    """One shape, filled with one colour. Parts are laid over one another in order."""
+
+    outline: np.ndarray
+    """(corners, 2), x and y"""
+    role: Union[str, Colour]
+    """A colour, or which of the object's own colours it is: see `palette.role_colour`."""
+    quiet: bool = False
+    """True: it gets no contour where pictures are drawn with lines."""
+
+
+@lru_cache(maxsize=None)
+def polygon(text: str) -> np.ndarray:
+    """Corners written as "x y, x y"."""
+    return np.array([pair.split() for pair in text.split(",")], np.float32)
+
+
+@lru_cache(maxsize=None)
+def smooth(text: str, steps: int = 6) -> np.ndarray:
+    """A closed Catmull-Rom curve through the points."""
+    p = polygon(text)
+    return spline(np.concatenate([p[-1:], p, p[:2]]), steps)
+
+
+@lru_cache(maxsize=None)
+def curve(text: str, width: float, steps: int = 6) -> np.ndarray:
+    """An open Catmull-Rom curve through the points, as the outline of a stroke."""
+    p = polygon(text)
+    path = spline(np.concatenate([2 * p[:1] - p[1:2], p, 2 * p[-1:] - p[-2:-1]]), steps)
+    return stroke(np.concatenate([path, p[-1:]]), width)
+
+
+def spline(p: np.ndarray, steps: int) -> np.ndarray:
+    """Points between the second and the last but one of p, (n, 2)."""
+    t = (np.arange(steps, dtype=np.float32) / steps)[None, :, None]
+    a, b, c, d = (p[i : len(p) - 3 + i, None] for i in range(4))
+    between = b + 0.5 * t * (c - a) + t**2 * (a - 2.5 * b + 2 * c - 0.5 * d) + t**3 * (1.5 * (b - c) + 0.5 * (d - a))
+    return between.reshape(-1, 2)
+
+
+def stroke(path: np.ndarray, width: float) -> np.ndarray:
+    """The outline of a line of this width along the path."""
+    along = np.gradient(path, axis=0)
+    along /= np.maximum(np.hypot(along[:, :1], along[:, 1:]), 1e-6)
+    side = np.stack([-along[:, 1], along[:, 0]], 1) * (width / 2)
+    return np.concatenate([path + side, (path - side)[::-1]])
+
+
+_TURN = np.linspace(0, 2 * np.pi, 28, endpoint=False)
+_CIRCLE = np.stack([np.cos(_TURN), np.sin(_TURN)], 1).astype(np.float32)
+
+
+def ellipse(x: float, y: float, rx: float, ry: float | None = None, angle: float = 0) -> np.ndarray:
+    """`angle`: degrees from the x axis to the first radius, clockwise as y points down."""
+    flat = _CIRCLE * (rx, rx if ry is None else ry)
+    if angle:
+        c, s = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+        flat = flat @ np.array([[c, s], [-s, c]])
+    return flat + (x, y)
+
+
+def box(x: float, y: float, width: float, height: float) -> np.ndarray:
+    return np.array([(x, y), (x + width, y), (x + width, y + height), (x, y + height)], np.float32)
+
+
+def star(x: float, y: float, outer: float, inner: float, tips: int = 5) -> np.ndarray:
+    angle = np.arange(2 * tips) * np.pi / tips - np.pi / 2
+    radius = np.where(np.arange(2 * tips) % 2, inner, outer)
+    return np.stack([x + radius * np.cos(angle), y + radius * np.sin(angle)], 1)
+
+
+def below(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Everything below a line from left to right."""
+    return np.concatenate([np.stack([x, y], 1), [(x[-1], 110), (x[0], 110)]])
