@@ -13,16 +13,17 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.options import ROOT
 from jstyle import images
 from jstyle.pipeline import StableDiffusionPipeline
 from jstyle.runtime import jt
 from jstyle.samplers import INVERSIONS, ddim, ddim_invert
 
-SAMPLE = Path(__file__).resolve().parents[1] / "samples" / "content" / "house_by_the_sea.png"
+SAMPLE = ROOT / "samples" / "content" / "house_by_the_sea.png"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--model", default="tiny")
     parser.add_argument("--image", type=Path, default=SAMPLE)
     options = parser.parse_args()

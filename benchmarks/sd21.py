@@ -12,30 +12,25 @@ from __future__ import annotations
 import argparse
 import resource
 import time
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
+from benchmarks import random_models
+from benchmarks.options import ROOT
 from jstyle.checkpoint import Components
-from jstyle.config import CLIPTextConfig, UNetConfig, VAEConfig
-from jstyle.models import AutoencoderKL, CLIPTextModel, UNet2DConditionModel
 from jstyle.noise import NoiseSource
 from jstyle.pipeline import StableDiffusionPipeline
 from jstyle.prompts import load_tokenizer
 from jstyle.runtime import jt
-from jstyle.schedule import ScheduleConfig
 from styleid.settings import StyleIDSettings
 from styleid.transfer import Transfer
 
-ROOT = Path(__file__).resolve().parents[1]
 SAMPLES = ROOT / "samples"
-TOKENIZER = ROOT / "jstyle" / "embedded" / "tiny" / "tokenizer"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("work", choices=["txt2img", "styleid", "decode"])
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--size", type=int, default=512, help="pixels along a side")
@@ -87,45 +82,16 @@ def styleid(pipe: StableDiffusionPipeline, options: argparse.Namespace) -> None:
 
 
 def random_sd21() -> StableDiffusionPipeline:
-    """The networks of Stable Diffusion 2.1 (768 px, v-prediction) with random weights of deviation 1 / sqrt(fan in)."""
-    unet = UNet2DConditionModel(
-        UNetConfig(
-            sample_size=96,
-            cross_attention_dim=1024,
-            attention_head_dim=(5, 10, 20, 20),
-            use_linear_projection=True,
-            upcast_attention=True,
-        )
-    )
-    vae = AutoencoderKL(
-        VAEConfig(
-            down_block_types=("DownEncoderBlock2D",) * 4,
-            up_block_types=("UpDecoderBlock2D",) * 4,
-            block_out_channels=(128, 256, 512, 512),
-            layers_per_block=2,
-            sample_size=768,
-        )
-    )
-    text = CLIPTextModel(CLIPTextConfig(49408, 1024, 4096, 512, 23, 16, 77, "gelu"))
+    """The networks of Stable Diffusion 2.1 (768 px, v-prediction), filled in memory: no file is written."""
+    unet, vae, text = (random_models.network(part, "sd21") for part in ("unet", "vae", "text_encoder"))
     for network in (unet, vae, text):
-        randomise(network)
-    schedule = ScheduleConfig(
-        "ddim", 1000, 0.00085, 0.012, "scaled_linear", None, "v_prediction", "leading", 1, set_alpha_to_one=False
+        for name, parameter in network.named_parameters():
+            parameter.assign(jt.array(random_models.fill(name, tuple(parameter.shape))))
+            parameter.sync()
+    tokenizer = random_models.EMBEDDED / "tokenizer"
+    return StableDiffusionPipeline(
+        Components(unet, vae, text, load_tokenizer(tokenizer), random_models.SCHEDULE, tokenizer)
     )
-    return StableDiffusionPipeline(Components(unet, vae, text, load_tokenizer(TOKENIZER), schedule, TOKENIZER))
-
-
-def randomise(network: Any) -> None:
-    """Fill a network in place, parameter by parameter."""
-    rng = np.random.default_rng(0)
-    for name, parameter in network.named_parameters():
-        shape = tuple(parameter.shape)
-        if len(shape) == 1:
-            value = np.full(shape, name.endswith("weight"), np.float32)
-        else:
-            value = rng.standard_normal(shape, np.float32) / np.float32(np.prod(shape[1:]) ** 0.5)
-        parameter.assign(jt.array(value))
-        parameter.sync()
 
 
 def peak() -> float:

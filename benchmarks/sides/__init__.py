@@ -1,0 +1,42 @@
+"""The sides of the benchmarks: each does the same work with another engine, in a process of its own.
+
+Each ``with_NAME.py`` has ``open_side(job)``, which loads what the job names:
+``{"model": folder or None, "precision": "fp32" | "bf16", "threads": n}``. A case is
+``{"name": ..., "work": "unet" | ..., "inputs": .npz file, ...}``.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, Mapping, Protocol, Sequence
+
+import numpy as np
+
+Case = Mapping[str, Any]
+Job = Mapping[str, Any]
+Call = Callable[[], Any]
+
+
+class Side(Protocol):
+    """One engine with its networks loaded."""
+
+    def describe(self) -> Dict[str, str]:
+        """Versions, and the settings that decide about speed."""
+        ...
+
+    def variants(self, case: Case) -> Sequence[str]:
+        """The settings worth trying for a case; the lead keeps the fastest."""
+        ...
+
+    def prepare(self, case: Case, variant: str) -> Call:
+        """What will be timed. It returns when its result is computed."""
+        ...
+
+    def arrays(self, result: Any) -> Dict[str, np.ndarray]:
+        """A call's result, to compare the sides by."""
+        ...
+
+
+def inputs(case: Case) -> Dict[str, np.ndarray]:
+    """The arrays that the lead made for a case."""
+    with np.load(case["inputs"]) as stored:
+        return {name: stored[name] for name in stored.files}
