@@ -22,6 +22,9 @@ Rename = Callable[[str], str]
 # Buffers that old checkpoints carry although they follow from the configuration.
 IGNORED_KEYS = frozenset({"text_model.embeddings.position_ids"})
 
+# Jittor keeps memory that was freed; what reading and casting a parameter of this many bytes left is given back.
+RELEASED = 1 << 22
+
 # How diffusers named the VAE's attention before version 0.18.
 _OLD_VAE_NAMES = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 _OLD_VAE_KEY = re.compile(r"(mid_block\.attentions\.0)\.(query|key|value|proj_attn)\.")
@@ -49,29 +52,33 @@ class ArrayTensors:
 
 
 class FileTensors:
-    """The tensors of one safetensors file, or of the shards of one model, memory-mapped.
+    """The tensors of one safetensors file, or of the shards of one model, memory-mapped while one is read.
 
     Raises InputError for a damaged file or a name that two shards hold.
     """
 
     def __init__(self, files: Sequence[Path]) -> None:
         self._where: Dict[str, Path] = {}
-        self._open = {}
+        self._shapes: Dict[str, Tuple[int, ...]] = {}
         for file in files:
             try:
-                self._open[file] = safe_open(file, framework="np")
+                with safe_open(file, framework="np") as tensors:
+                    shapes = {name: tuple(tensors.get_slice(name).get_shape()) for name in list(tensors.keys())}
             except (OSError, SafetensorError) as error:
                 raise InputError(f"{file} is not a whole safetensors file ({error}); fetch it again") from None
-            for name in list(self._open[file].keys()):
+            for name in shapes:
                 if name in self._where:
                     raise InputError(f"{name} is in {self._where[name].name} and in {file.name}; fetch the model again")
                 self._where[name] = file
+            self._shapes.update(shapes)
 
     def shapes(self) -> Mapping[str, Tuple[int, ...]]:
-        return {name: tuple(self._open[file].get_slice(name).get_shape()) for name, file in self._where.items()}
+        return self._shapes
 
     def read(self, name: str) -> np.ndarray:
-        return self._open[self._where[name]].get_tensor(name)
+        # Opened for each: a mapping that stays open keeps every page that was read beside its copy.
+        with safe_open(self._where[name], framework="np") as tensors:
+            return tensors.get_tensor(name)
 
 
 def load(module: jt.Module, tensors: Tensors, what: str, rename: Rename = str, dtype: str = "float32") -> None:
@@ -92,6 +99,8 @@ def load(module: jt.Module, tensors: Tensors, what: str, rename: Rename = str, d
         parameter.assign(value)
         parameter.sync()
         parameter.start_grad()
+        if array.nbytes > RELEASED:
+            jt.gc()
 
 
 def _check(parameters: Mapping[str, jt.Var], stored: Mapping[str, Tuple[str, Tuple[int, ...]]], what: str) -> None:
