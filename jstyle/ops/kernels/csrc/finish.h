@@ -39,6 +39,17 @@ struct Finish {
         store_some(out + at, sums, n);
     }
 
+    // Rows this far apart are unknown to the processor's own prefetching.
+    void expect(int64_t first, int rows, int64_t column) const {
+        const int64_t bytes = std::min<int64_t>(kPanel, width - column) * int64_t(sizeof(T));
+        for (int i = 0; i < rows; ++i)
+            for (int64_t line = 0; line < bytes; line += 64) {
+                const int64_t at = ((first + i) * width + column) * int64_t(sizeof(T)) + line;
+                __builtin_prefetch(reinterpret_cast<const char*>(out) + at, 1);
+                if (residual.present()) __builtin_prefetch(static_cast<const char*>(residual.data) + at);
+            }
+    }
+
     void row(int64_t row, int64_t column, int64_t n, const float* sums) const {
         for (int64_t j = 0; j < n; j += kLanes) vector(row, column + j, n - j, load(sums + j));
     }

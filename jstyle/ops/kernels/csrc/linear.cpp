@@ -27,6 +27,7 @@ void linear_of(const Call& call) {
     const Finish<T> finish{call.in(2), call.in(3), static_cast<T*>(call.out(0).data), columns};
     auto product = product_with(static_cast<const T*>(x.data), x.count(0, -1), static_cast<const T*>(weight.data),
                                 columns, depth);
+    product.expect = [&](int64_t row, int rows, int64_t column) { finish.expect(row, rows, column); };
     product.finish = [&](int64_t row, int rows, int64_t column, int n, const float* sums) {
         for (int i = 0; i < rows; ++i) finish.row(row + i, column, n, sums + i * kPanel);
     };
@@ -42,6 +43,7 @@ void linear_geglu_of(const Call& call) {
     const Finish<T> bias{call.in(2), none, nullptr, columns};
     auto product = product_with(static_cast<const T*>(x.data), x.count(0, -1), static_cast<const T*>(weight.data),
                                 columns, depth);
+    product.expect = [&](int64_t row, int rows, int64_t column) { finish.expect(row, rows, column); };
     product.sheets = 2;
     product.finish = [&](int64_t row, int rows, int64_t column, int n, const float* sums) {
         for (int64_t j = 0; j < n; j += kLanes) {

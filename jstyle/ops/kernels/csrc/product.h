@@ -40,6 +40,8 @@ struct Product {
     std::function<void(int64_t first, int n, const T** pointers)> locate;
     // Fill the panel (all segments) for columns first ... first + n - 1 of a sheet, zeros after them.
     std::function<void(int64_t first, int n, int sheet, PanelType<T>* panel)> pack;
+    // Have the memory that finish will touch fetched while the sums are computed; may be empty.
+    std::function<void(int64_t first_row, int rows, int64_t first_column)> expect;
     // Take the results: sums[(sheet * rows + i) * kPanel + j] for row first_row + i and column first_column + j.
     std::function<void(int64_t first_row, int rows, int64_t first_column, int columns, const float* sums)> finish;
 };
@@ -56,6 +58,7 @@ void multiply_chunk(const Product<T>& product, int64_t begin, int64_t end, int64
     for (int64_t row = begin; row < end; row += step) {
         const int rows = static_cast<int>(std::min<int64_t>(step, end - row));
         product.locate(row, rows, pointers);
+        if (product.expect) product.expect(row, rows, column);
         for (int sheet = 0; sheet < product.sheets; ++sheet)
             run_tile<T>(rows, pointers, product.segments, product.depth, panel + sheet * sheet_size,
                         sums + sheet * rows * kPanel);
