@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Optional, Tuple
 
 from jstyle import hub, prompts, weights
-from jstyle.config import CLIPTextConfig, UNetConfig, VAEConfig, read_json, to_dict
+from jstyle.config import CLIPTextConfig, CLIPVisionConfig, UNetConfig, VAEConfig, read_json, to_dict
 from jstyle.errors import InputError
-from jstyle.models import AutoencoderKL, CLIPTextModel, UNet2DConditionModel
+from jstyle.models import AutoencoderKL, CLIPTextModel, CLIPVisionModelWithProjection, UNet2DConditionModel
 from jstyle.precision import unet_dtype
 from jstyle.schedule import ScheduleConfig
 
@@ -20,11 +20,16 @@ from jstyle.schedule import ScheduleConfig
 UNET = ("unet", "UNet2DConditionModel", "diffusers", "diffusion_pytorch_model")
 VAE = ("vae", "AutoencoderKL", "diffusers", "diffusion_pytorch_model")
 TEXT = ("text_encoder", "CLIPTextModel", "transformers", "model")
+VISION = ("image_encoder", "CLIPVisionModelWithProjection", "transformers", "model")
+MODEL_TYPES = {"CLIPTextModel": "clip_text_model", "CLIPVisionModelWithProjection": "clip_vision_model"}
 
 
 @dataclass(frozen=True)
 class Components:
-    """What a Stable Diffusion checkpoint consists of, and the files it came from."""
+    """What a Stable Diffusion checkpoint consists of, and the files it came from.
+
+    Few checkpoints have an ``image_encoder``; only methods that read images with CLIP want it.
+    """
 
     unet: UNet2DConditionModel
     vae: AutoencoderKL
@@ -33,6 +38,7 @@ class Components:
     schedule: ScheduleConfig
     tokenizer_folder: Path
     files: Tuple[Path, ...] = ()
+    image_encoder: Optional[CLIPVisionModelWithProjection] = None
 
 
 def load(
@@ -47,16 +53,23 @@ def load(
     vae = AutoencoderKL(VAEConfig.from_dict(read_json(folder / "vae" / "config.json")))
     text = CLIPTextModel(CLIPTextConfig.from_dict(read_json(folder / "text_encoder" / "config.json")))
     _check_fit(unet.config, vae.config, text.config, len(tokenizer))
+    vision_file = folder / VISION[0] / "config.json"
+    vision = None
+    if vision_file.is_file():
+        vision = CLIPVisionModelWithProjection(CLIPVisionConfig.from_dict(read_json(vision_file)))
     files = []
     for network, (name, *_), rename, own_dtype in (
         (unet, UNET, str, dtype),
         (vae, VAE, weights.rename_vae, "float32"),
         (text, TEXT, weights.rename_text, "float32"),
+        (vision, VISION, str, "float32"),
     ):
+        if network is None:
+            continue
         own = hub.weight_files(folder / name, variant)
         weights.load(network, weights.FileTensors(own), name, rename, own_dtype)
         files.extend(own)
-    return Components(unet, vae, text, tokenizer, schedule, folder / "tokenizer", tuple(files))
+    return Components(unet, vae, text, tokenizer, schedule, folder / "tokenizer", tuple(files), vision)
 
 
 def save(components: Components, folder: Path, *, variant: Optional[str] = None) -> None:
@@ -107,12 +120,20 @@ def _check_fit(unet: UNetConfig, vae: VAEConfig, text: CLIPTextConfig, vocabular
 def _write(components: Components, folder: Path, variant: Optional[str]) -> None:
     index: dict = {"_class_name": "StableDiffusionPipeline", "_diffusers_version": "0.26.0"}
     dtype, mark = ("float16", ".fp16") if variant == "fp16" else ("float32", "")
-    networks = ((components.unet, UNET), (components.vae, VAE), (components.text_encoder, TEXT))
+    networks = (
+        (components.unet, UNET),
+        (components.vae, VAE),
+        (components.text_encoder, TEXT),
+        (components.image_encoder, VISION),
+    )
     for network, (name, class_name, library, stem) in networks:
+        if network is None:
+            index[name] = [None, None]
+            continue
         (folder / name).mkdir(parents=True)
         config = to_dict(network.config, class_name)
         if library == "transformers":
-            config = {"architectures": [class_name], "model_type": "clip_text_model", **config}
+            config = {"architectures": [class_name], "model_type": MODEL_TYPES[class_name], **config}
         _write_json(folder / name / "config.json", config)
         weights.save(network, folder / name / f"{stem}{mark}.safetensors", dtype)
         index[name] = [library, class_name]
@@ -122,7 +143,7 @@ def _write(components: Components, folder: Path, variant: Optional[str]) -> None
     schedule = components.schedule.to_dict()
     _write_json(folder / "scheduler" / "scheduler_config.json", schedule)
     index["scheduler"] = ["diffusers", schedule["_class_name"]]
-    for absent in ("safety_checker", "feature_extractor", "image_encoder"):
+    for absent in ("safety_checker", "feature_extractor"):
         index[absent] = [None, None]
     _write_json(folder / "model_index.json", {**index, "requires_safety_checker": False})
 

@@ -141,17 +141,47 @@ class CLIPTextConfig:
     pad_token_id: Optional[int] = 1
 
     def __post_init__(self) -> None:
-        _require(self.hidden_act in ("gelu", "quick_gelu"), f"hidden_act {self.hidden_act!r} is not supported")
-        _require(
-            self.hidden_size % self.num_attention_heads == 0,
-            f"hidden_size {self.hidden_size} does not divide into {self.num_attention_heads} heads",
-        )
+        _check_transformer(self.hidden_act, self.hidden_size, self.num_attention_heads)
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> CLIPTextConfig:
         """Reads the keys above; transformers' files carry dozens of others that do not concern the network."""
         names = {field.name for field in fields(cls)}
         return _build(cls, {key: value for key, value in raw.items() if key in names}, "text encoder config")
+
+
+@dataclass(frozen=True)
+class CLIPVisionConfig:
+    """``image_encoder/config.json``. Defaults are transformers'."""
+
+    hidden_size: int = 768
+    intermediate_size: int = 3072
+    projection_dim: int = 512
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 12
+    num_channels: int = 3
+    image_size: int = 224
+    patch_size: int = 32
+    hidden_act: str = "quick_gelu"
+    layer_norm_eps: float = 1e-5
+
+    def __post_init__(self) -> None:
+        _check_transformer(self.hidden_act, self.hidden_size, self.num_attention_heads)
+        _require(
+            self.image_size % self.patch_size == 0,
+            f"image_size {self.image_size} does not divide into patches of {self.patch_size}",
+        )
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any]) -> CLIPVisionConfig:
+        """Reads the keys above; transformers' files carry dozens of others that do not concern the network."""
+        names = {field.name for field in fields(cls)}
+        return _build(cls, {key: value for key, value in raw.items() if key in names}, "image encoder config")
+
+
+def _check_transformer(activation: str, width: int, heads: int) -> None:
+    _require(activation in ("gelu", "quick_gelu"), f"hidden_act {activation!r} is not supported")
+    _require(width % heads == 0, f"hidden_size {width} does not divide into {heads} heads")
 
 
 def read_json(path: Path) -> dict:

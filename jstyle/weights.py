@@ -20,7 +20,7 @@ from jstyle.runtime import jt
 Rename = Callable[[str], str]
 
 # Buffers that old checkpoints carry although they follow from the configuration.
-IGNORED_KEYS = frozenset({"text_model.embeddings.position_ids"})
+IGNORED_KEYS = frozenset({"text_model.embeddings.position_ids", "vision_model.embeddings.position_ids"})
 
 # Jittor keeps memory that was freed; what reading and casting a parameter of this many bytes left is given back.
 RELEASED = 1 << 22

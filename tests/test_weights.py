@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Callable, Dict
 
@@ -15,7 +16,7 @@ from safetensors.numpy import load_file, save_file
 
 from jstyle.errors import InputError
 from jstyle.pipeline import StableDiffusionPipeline
-from tests.parity.networks import GOLDEN
+from tests.parity.networks import GOLDEN, build
 
 UNET = "unet/diffusion_pytorch_model.safetensors"
 VAE = "vae/diffusion_pytorch_model.safetensors"
@@ -201,3 +202,14 @@ def test_a_disk_that_is_full_leaves_nothing_behind(
         pipe.save_pretrained(folder.parent / "saved")
     assert "\n" not in str(caught.value)
     assert [path.name for path in folder.parent.iterdir()] == ["model"]
+
+
+def test_an_image_encoder_is_saved_and_loaded(tmp_path: Path) -> None:
+    pipe = StableDiffusionPipeline.from_pretrained("tiny")
+    assert pipe.components.image_encoder is None
+    encoder = build("sd2", "vision")
+    StableDiffusionPipeline(replace(pipe.components, image_encoder=encoder)).save_pretrained(tmp_path / "copy")
+    again = StableDiffusionPipeline.from_pretrained(str(tmp_path / "copy")).components.image_encoder
+    assert again is not None and again.config == encoder.config
+    for (name, a), (_, b) in zip(encoder.named_parameters(), again.named_parameters()):
+        assert np.array_equal(a.numpy(), b.numpy()), name

@@ -29,10 +29,16 @@ class Conv2d(jt.Module):
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, padding: Tuple[int, int] = (0, 0)
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int,
+        stride: int = 1,
+        padding: Tuple[int, int] = (0, 0),
+        bias: bool = True,
     ) -> None:
         self.weight = jt.zeros([out_channels, in_channels, kernel, kernel])
-        self.bias = jt.zeros([out_channels])
+        self.bias = jt.zeros([out_channels]) if bias else None
         self.stride = stride
         self.padding = padding
 

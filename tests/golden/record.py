@@ -17,7 +17,13 @@ import tiny
 import torch
 import transformers
 from diffusers import AutoencoderKL, UNet2DConditionModel
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTokenizer,
+    CLIPVisionConfig,
+    CLIPVisionModelWithProjection,
+)
 
 HERE = Path(__file__).resolve().parent
 
@@ -159,6 +165,15 @@ def record_text(flavour: str, config: tiny.Config, tokenizer: CLIPTokenizer) -> 
     save(f"text_{flavour}", arrays)
 
 
+def record_vision(flavour: str, config: tiny.Config) -> None:
+    """Projected embeddings and hidden states of two images."""
+    model = seeded(CLIPVisionModelWithProjection(CLIPVisionConfig(**config)))
+    pixels = noise(f"vision_{flavour}/pixels", (2, 3, config["image_size"], config["image_size"]))
+    out = model(torch.from_numpy(pixels))
+    arrays = {"pixels": pixels, "embeds": out.image_embeds.numpy(), "last_hidden_state": out.last_hidden_state.numpy()}
+    save(f"vision_{flavour}", {f"case0_{name}": array for name, array in arrays.items()})
+
+
 def record_tokens(flavour: str, tokenizer: CLIPTokenizer) -> None:
     """The ids of every prompt, padded to 77."""
     texts = list(PROMPTS.values())
@@ -251,6 +266,7 @@ def main() -> None:
         tokenizer = write_tokenizer(HERE / f"tokenizer_{flavour}", pads[flavour])
         record_tokens(flavour, tokenizer)
         record_text(flavour, configs["text"], tokenizer)
+        record_vision(flavour, configs["vision"])
         record_unet(flavour, configs["unet"])
         record_vae(flavour, configs["vae"])
 

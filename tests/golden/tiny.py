@@ -90,16 +90,37 @@ def text_config(hidden: int, heads: int, act: str) -> Config:
     }
 
 
+def vision_config(hidden: int, heads: int, act: str) -> Config:
+    """An `image_encoder/config.json` of two layers over 16 patches."""
+    return {
+        "architectures": ["CLIPVisionModelWithProjection"],
+        "attention_dropout": 0.0,
+        "hidden_act": act,
+        "hidden_size": hidden,
+        "image_size": 32,
+        "intermediate_size": 4 * hidden,
+        "layer_norm_eps": 1e-05,
+        "model_type": "clip_vision_model",
+        "num_attention_heads": heads,
+        "num_channels": 3,
+        "num_hidden_layers": 2,
+        "patch_size": 8,
+        "projection_dim": 24,
+    }
+
+
 SD1: Dict[str, Config] = {
     "unet": unet_config([32, 32, 64, 64], heads=4, context_dim=32, groups=8, linear=False),
     "vae": vae_config([16, 32, 32], groups=8),
     "text": text_config(32, heads=4, act="quick_gelu"),
+    "vision": vision_config(32, heads=4, act="quick_gelu"),
 }
 
 SD2: Dict[str, Config] = {
     "unet": unet_config([32, 32, 64, 64], heads=[2, 2, 4, 4], context_dim=48, groups=8, linear=True),
     "vae": vae_config([16, 24, 32], groups=8),
     "text": text_config(48, heads=3, act="gelu"),
+    "vision": vision_config(40, heads=5, act="gelu"),
 }
 
 FOLDER: Dict[str, Config] = {

@@ -7,8 +7,8 @@ from typing import Any, Dict, Type
 
 import numpy as np
 
-from jstyle.config import CLIPTextConfig, UNetConfig, VAEConfig
-from jstyle.models import AutoencoderKL, CLIPTextModel, UNet2DConditionModel
+from jstyle.config import CLIPTextConfig, CLIPVisionConfig, UNetConfig, VAEConfig
+from jstyle.models import AutoencoderKL, CLIPTextModel, CLIPVisionModelWithProjection, UNet2DConditionModel
 from jstyle.runtime import jt
 from jstyle.weights import ArrayTensors, load
 from tests.golden import tiny
@@ -18,11 +18,12 @@ KINDS: Dict[str, Any] = {
     "unet": (UNet2DConditionModel, UNetConfig),
     "vae": (AutoencoderKL, VAEConfig),
     "text": (CLIPTextModel, CLIPTextConfig),
+    "vision": (CLIPVisionModelWithProjection, CLIPVisionConfig),
 }
 
 
 def build(flavour: str, kind: str) -> jt.Module:
-    """The tiny ``kind`` ("unet", "vae" or "text") of ``flavour`` ("sd1" or "sd2")."""
+    """The tiny ``kind`` ("unet", "vae", "text" or "vision") of ``flavour`` ("sd1" or "sd2")."""
     model_class, config_class = KINDS[kind]
     return seeded(model_class, config_class.from_dict(getattr(tiny, flavour.upper())[kind]))
 

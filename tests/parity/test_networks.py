@@ -40,3 +40,13 @@ def test_text_encoder(flavour: str) -> None:
         with jt.no_grad():
             out = encoder(jt.array(case["input_ids"].astype(np.int32)))
         assert relative_error(out, case["last_hidden_state"]) < TOLERANCE
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_image_encoder(flavour: str) -> None:
+    encoder = build(flavour, "vision")
+    for case in cases(f"vision_{flavour}"):
+        with jt.no_grad():
+            out = encoder(jt.array(case["pixels"]))
+        assert relative_error(out.embeds, case["embeds"]) < TOLERANCE
+        assert relative_error(out.last_hidden_state, case["last_hidden_state"]) < TOLERANCE
