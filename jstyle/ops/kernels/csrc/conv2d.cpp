@@ -1,7 +1,7 @@
 // Convolutions of channels-last maps: x (batch, height, width, in), weight (out, in, kernel_h, kernel_w).
 #include "finish.h"
 #include "gradients.h"
-#include "winograd.h"
+#include "winograd_gradient.h"
 
 namespace jstyle {
 namespace {
@@ -129,41 +129,50 @@ void input_gradient(const Geometry& shape, const Tensor& dy, const Tensor& weigh
     multiply_seen<float>(pixels, inputs, taps, outputs, dy.f32(), see, weights, finish);
 }
 
-// One tap of the weight's gradient, (outputs, inputs): the transposed dy times the pixels that the tap saw.
-void tap_gradient(const Geometry& shape, const float* transposed, const Tensor& x, int64_t tap, float* out) {
-    const int64_t pixels = shape.out.batch * shape.out.height * shape.out.width, inputs = shape.in.channels;
-    const int64_t most = 4096;  // pixels whose panel stays in the cache
-    for (int64_t begin = 0; begin < pixels; begin += most) {
-        const int64_t depth = std::min(most, pixels - begin);
-        Product<float> product{shape.out.channels, inputs, 1, depth};
-        product.locate = [&](int64_t first, int n, const float** pointers) {
-            for (int i = 0; i < n; ++i) pointers[i] = transposed + (first + i) * pixels + begin;
-        };
-        product.pack = [&](int64_t first, int n, int, float* panel) {
-            std::fill_n(panel, depth * kPanel, 0.0f);
-            for (int64_t k = 0; k < depth; ++k) {
-                const int64_t seen = shape.source(begin + k, tap);
-                if (seen >= 0) std::memcpy(panel + k * kPanel, x.f32() + seen * inputs + first, n * sizeof(float));
-            }
-        };
-        product.finish = [&](int64_t row, int rows, int64_t column, int n, const float* sums) {
-            for (int i = 0; i < rows; ++i)
-                for (int j = 0; j < n; ++j) {
-                    float& to = out[(row + i) * inputs + column + j];
-                    to = sums[i * kPanel + j] + (begin ? to : 0.0f);
-                }
-        };
-        multiply(product);
+// The output pixels (first to last - 1 of a row) that see the input through a horizontal tap.
+struct Span {
+    int64_t first, last;
+
+    Span(const Geometry& shape, int64_t tap_x) {
+        const int64_t offset = shape.padding - tap_x;  // output x sees input x * stride - offset
+        first = offset > 0 ? (offset + shape.stride - 1) / shape.stride : 0;
+        last = std::min(shape.out.width, (shape.in.width - 1 + offset) / shape.stride + 1);
     }
+};
+
+// The gradient at one tap: gradients (rows, columns) of outputs and inputs, or the other way round where `swapped`.
+void tap_gradient(const Geometry& shape, const float* dy, const float* x, int64_t tap, bool swapped, float* to) {
+    const int64_t inputs = shape.in.channels, outputs = shape.out.channels;
+    const Span span(shape, tap % shape.kernel_w);
+    const auto sum = [&](int64_t row, int64_t rows, int64_t column, int64_t columns, float* sums) {
+        for (int64_t line = 0; line < shape.out.batch * shape.out.height; ++line) {
+            const int64_t pixel = line * shape.out.width + span.first, seen = shape.source(pixel, tap);
+            if (seen < 0 || span.last <= span.first) continue;
+            const float *a = dy + pixel * outputs, *b = x + seen * inputs;
+            const int64_t a_stride = outputs, b_stride = shape.stride * inputs;
+            if (swapped)
+                add_outer(b + row, b_stride, rows, a + column, a_stride, columns, span.last - span.first, sums);
+            else
+                add_outer(a + row, a_stride, rows, b + column, b_stride, columns, span.last - span.first, sums);
+        }
+    };
+    swapped ? sum_pieces(inputs, outputs, to, sum) : sum_pieces(outputs, inputs, to, sum);
 }
 
 void weight_gradient(const Geometry& shape, const Tensor& dy, const Tensor& x, Tensor& dw) {
-    const int64_t pixels = dy.count(0, -1), outputs = shape.out.channels, taps = shape.taps();
-    const int64_t size = outputs * shape.in.channels;
-    const Scratch<float> transposed(pixels * outputs), gradients(taps * size);
-    transpose_matrices(dy.f32(), transposed.get(), 1, pixels, outputs);
-    for (int64_t tap = 0; tap < taps; ++tap) tap_gradient(shape, transposed.get(), x, tap, gradients.get() + tap * size);
-    transpose_matrices(gradients.get(), dw.f32(), 1, taps, size);
+    const int64_t outputs = shape.out.channels, inputs = shape.in.channels, taps = shape.taps();
+    if (shape.suits_winograd() && outputs >= 16)
+        return winograd_weight_gradient(x.f32(), shape.in, dy.f32(), shape.out, shape.padding, dw.f32());
+    const bool swapped = inputs < outputs;  // the columns fill whole vectors
+    const Scratch<float> gradients(taps * outputs * inputs);
+    for (int64_t tap = 0; tap < taps; ++tap)
+        tap_gradient(shape, dy.f32(), x.f32(), tap, swapped, gradients.get() + tap * outputs * inputs);
+#pragma omp parallel for
+    for (int64_t o = 0; o < outputs; ++o)
+        for (int64_t c = 0; c < inputs; ++c)
+            for (int64_t tap = 0; tap < taps; ++tap)
+                dw.f32()[(o * inputs + c) * taps + tap] =
+                    gradients.get()[tap * outputs * inputs + (swapped ? c * outputs + o : o * inputs + c)];
 }
 
 void conv2d_backward(const Call& call) {

@@ -4,6 +4,7 @@
 #include "finish.h"
 #include "gelu.h"
 #include "gradients.h"
+#include "outer.h"
 
 namespace jstyle {
 namespace {
@@ -79,27 +80,14 @@ void input_gradient(const Tensor& dy, const Tensor& weight, Tensor& dx) {
     multiply(product);
 }
 
-// dW = dy^T x, in pieces of the rows so that a panel stays in the cache
+// dW = dy^T x
 void weight_gradient(const Tensor& dy, const Tensor& x, Tensor& dw) {
-    const Tensor none{};
-    const int64_t rows = x.count(0, -1), columns = x.dim(-1), outputs = dy.dim(-1), most = 4096;
-    Scratch<float> transposed(rows * outputs);
-    transpose_matrices(dy.f32(), transposed.get(), 1, rows, outputs);
-    for (int64_t begin = 0; begin < rows; begin += most) {
-        const int64_t depth = std::min(most, rows - begin);
-        const Finish<float> finish{none, begin ? static_cast<const Tensor&>(dw) : none, dw.f32(), columns};
-        Product<float> product{outputs, columns, 1, depth};
-        product.locate = [&](int64_t first, int n, const float** pointers) {
-            for (int i = 0; i < n; ++i) pointers[i] = transposed.get() + (first + i) * rows + begin;
-        };
-        product.pack = [&](int64_t first, int n, int, float* panel) {
-            pack_rows(x.f32() + begin * columns + first, columns, n, depth, panel);
-        };
-        product.finish = [&](int64_t row, int n, int64_t column, int width, const float* sums) {
-            for (int i = 0; i < n; ++i) finish.row(row + i, column, width, sums + i * kPanel);
-        };
-        multiply(product);
-    }
+    const int64_t rows = x.count(0, -1), inputs = x.dim(-1), outputs = dy.dim(-1), most = 1024;
+    sum_pieces(outputs, inputs, dw.f32(), [&](int64_t row, int64_t n, int64_t column, int64_t m, float* sums) {
+        for (int64_t k = 0; k < rows; k += most)  // what the next tile of rows reads again stays in the cache
+            add_outer(dy.f32() + k * outputs + row, outputs, n, x.f32() + k * inputs + column, inputs, m,
+                      std::min(most, rows - k), sums);
+    });
 }
 
 void linear_backward(const Call& call) {
