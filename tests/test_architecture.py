@@ -16,6 +16,7 @@ FORBIDDEN: Dict[str, Set[str]] = {
     "jstyle/samplers": {"jstyle.models", "jstyle.pipeline", "jstyle.guidance", "jstyle.editing"},
     "jstyle/schedule.py": {"jstyle.samplers", "jstyle.models", "jstyle.pipeline"},
     "jstyle/runtime": {"jstyle.ops", "jstyle.models", "jstyle.pipeline", "jstyle.errors"},
+    "jstyle/training/settings.py": {"jstyle", "jittor"},
     "styleid": {"style_align", "scripts", "tests", "benchmarks"},
     "styleid/settings.py": {"jstyle", "jittor"},
 }
@@ -43,6 +44,13 @@ def test_imports_run_one_way(place: str) -> None:
         for name in imports(file):
             wrong = [bad for bad in FORBIDDEN[place] if name == bad or name.startswith(f"{bad}.")]
             assert not wrong, f"{file.relative_to(ROOT)} imports {name}"
+
+
+def test_training_stands_on_top_of_the_engine() -> None:
+    for file in files("jstyle"):
+        if not {"training", "tiny"} & set(file.parts):
+            wrong = {name for name in imports(file) if name == "jstyle.training" or name.startswith("jstyle.training.")}
+            assert not wrong, f"{file.relative_to(ROOT)} imports {wrong}"
 
 
 def test_jittor_is_imported_in_one_place() -> None:

@@ -1,0 +1,127 @@
+"""Checkpoints: folders that appear whole or not at all.
+
+``step-00000500/`` holds ``state.safetensors`` (every array of the state) and ``state.json`` (the step, the settings
+and versions). It is written under another name, flushed to the disk and renamed; only then the one before it goes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, Optional
+
+import numpy as np
+
+import jstyle
+from jstyle.errors import InputError
+from jstyle.runtime import jt
+from jstyle.weights import FileTensors
+
+_NAME = re.compile(r"step-(\d{8,})")
+_PART = ".part-"  # begins the name of a folder that is not whole
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A whole checkpoint. ``identity`` is what the run must keep when it is resumed."""
+
+    path: Path
+    step: int
+    identity: Dict[str, Any]
+
+    def tensors(self) -> FileTensors:
+        """Its arrays, read when they are asked for."""
+        return FileTensors([self.path / "state.safetensors"])
+
+
+def latest(folder: Path) -> Optional[Checkpoint]:
+    """The checkpoint of the highest step, None where there is none. InputError where it is damaged."""
+    matches = [match for match in map(_NAME.fullmatch, _names(folder)) if match]
+    if not matches:
+        return None
+    path = folder / max(matches, key=lambda match: int(match[1]))[0]
+    try:
+        stored = json.loads((path / "state.json").read_text())
+        return Checkpoint(path, stored["step"], stored["identity"])
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{path} is damaged ({error}); remove it to go on from an earlier one, if any") from None
+
+
+def save(folder: Path, tensors: Mapping[str, jt.Var], step: int, identity: Mapping[str, Any]) -> Checkpoint:
+    """Write a checkpoint; once it is whole, remove the others. Raises InputError where it cannot be written."""
+    path, part = folder / f"step-{step:08d}", folder / f"{_PART}{os.getpid()}"
+    described = {"step": step, "identity": dict(identity), "versions": _versions()}
+    try:
+        part.mkdir(parents=True, exist_ok=True)
+        write_tensors(part / "state.safetensors", tensors)
+        _write(part / "state.json", json.dumps(described, indent=2).encode())
+        _remove(path)
+        os.replace(part, path)
+        _flush(folder)
+    except OSError as error:
+        _remove(part)
+        raise InputError(f"cannot write {path} ({error}); free some space or choose another place") from None
+    for name in _names(folder):
+        if name != path.name and (_NAME.fullmatch(name) or name.startswith(_PART)):
+            _remove(folder / name)
+    return Checkpoint(path, step, described["identity"])
+
+
+def write_tensors(file: Path, tensors: Mapping[str, jt.Var]) -> None:
+    """Write fp32 Vars as a safetensors file, one at a time: the library's own writer holds all of them twice."""
+    header, end = {}, 0
+    for name, var in tensors.items():
+        start, end = end, end + 4 * int(np.prod(var.shape, dtype=np.int64))
+        header[name] = {"dtype": "F32", "shape": list(var.shape), "data_offsets": [start, end]}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with open(file, "wb") as stream:
+        stream.write(len(text).to_bytes(8, "little") + text)
+        for var in tensors.values():
+            stream.write(np.ascontiguousarray(var.numpy(), "<f4").data)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _names(folder: Path) -> list:
+    return [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
+
+
+def _versions() -> Dict[str, str]:
+    return {
+        "jstyle": jstyle.__version__,
+        "jittor": jt.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def _write(file: Path, content: bytes) -> None:
+    with open(file, "wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _flush(folder: Path) -> None:
+    """Make a rename in this folder last."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove(folder: Path) -> None:
+    """Take the name away first: what is called a checkpoint is whole, also while it is being removed."""
+    part = folder.with_name(_PART + folder.name)
+    with suppress(FileNotFoundError):
+        os.replace(folder, part)
+    shutil.rmtree(part, ignore_errors=True)

@@ -1,0 +1,124 @@
+"""The loop that every trainer shares: a generator of finished steps."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Optional, TypeVar
+
+import numpy as np
+
+from jstyle.errors import InputError
+from jstyle.runtime import jt
+from jstyle.training import checkpoint
+from jstyle.training.optimizer import clip_scale, gradients_of, norms
+from jstyle.training.rates import rate_at
+from jstyle.training.settings import LoopSettings
+from jstyle.training.state import TrainState
+
+Batch = TypeVar("Batch")
+
+
+@dataclass(frozen=True)
+class TrainStep:
+    """One finished update: ``step`` counts from 1, ``loss`` and ``grad_norm`` (before clipping) belong to the
+    parameters before it, ``seconds`` is what it took.
+    """
+
+    step: int
+    loss: float
+    rate: float
+    grad_norm: float
+    seconds: float
+
+
+def train(
+    state: TrainState,
+    batch: Callable[[int], Batch],
+    loss: Callable[[Batch, int], jt.Var],
+    settings: LoopSettings,
+    output: Path,
+    identity: Optional[Mapping[str, Any]] = None,
+) -> Generator[TrainStep, None, None]:
+    """Go on from the checkpoint in ``output``, if there is one, to ``settings.steps``.
+
+    ``batch(index)`` and ``loss(batch, index)``, a scalar, are called for the indices 0, 1, ... of batches, of which
+    a step takes ``settings.accumulate``; they must depend on nothing else that changes. Then a resumed run gives the
+    bits of an uninterrupted one. ``identity`` tells runs apart beyond their settings: which data, which method.
+
+    A checkpoint is written every ``settings.checkpoint_every`` steps, at the end, and when the generator is closed:
+
+        with stop_requests() as asked, closing(train(...)) as steps:
+            for step in steps:
+                log.add(step)
+                if asked():  # Ctrl-C or SIGTERM
+                    raise KeyboardInterrupt
+
+    Raises InputError where the checkpoint is of another run, and where the loss or a gradient is not finite; that
+    step changes nothing.
+    """
+    whole = json.loads(json.dumps({**settings.identity(), **(identity or {})}))  # as it comes back from a file
+    saved = _resume(state, output, whole)
+    try:
+        while state.step < settings.steps:
+            yield _step(state, batch, loss, settings, saved)
+            # only now, so that no step is in a checkpoint before the caller has seen it
+            if state.step % settings.checkpoint_every == 0 or state.step == settings.steps:
+                saved = checkpoint.save(output, state.tensors(), state.step, whole)
+    except GeneratorExit:
+        if saved is None or saved.step != state.step:
+            checkpoint.save(output, state.tensors(), state.step, whole)
+        raise
+
+
+def _resume(state: TrainState, output: Path, identity: Mapping[str, Any]) -> Optional[checkpoint.Checkpoint]:
+    saved = checkpoint.latest(output)
+    if saved is None:
+        return None
+    for name in sorted(identity.keys() | saved.identity.keys()):
+        then, now = saved.identity.get(name), identity.get(name)
+        if then != now:
+            raise InputError(
+                f"the run in {str(output)!r} was begun with {name} = {then!r}, not {now!r}; "
+                "go on with the same settings, or choose another output"
+            )
+    state.restore(saved.tensors(), saved.step)
+    return saved
+
+
+def _step(
+    state: TrainState,
+    batch: Callable[[int], Batch],
+    loss: Callable[[Batch, int], jt.Var],
+    settings: LoopSettings,
+    saved: Optional[checkpoint.Checkpoint],
+) -> TrainStep:
+    start = time.perf_counter()
+    first = state.step * settings.accumulate
+    losses, total = [], None
+    for index in range(first, first + settings.accumulate):
+        value = loss(batch(index), index)
+        total = gradients_of(value, list(state.parameters.values()), add_to=total)
+        losses.append(value.item())
+    assert total is not None
+    separate = norms(total) / settings.accumulate
+    mean, norm = float(np.mean(losses)), float(np.linalg.norm(separate))
+    _require_finite(mean, dict(zip(state.parameters, separate)), state.step + 1, saved)
+    rate = rate_at(state.step, settings.rate, settings.schedule, settings.steps, settings.warmup)
+    state.update(total, rate, clip_scale(norm, settings.clip) / settings.accumulate)
+    return TrainStep(state.step, mean, rate, norm, time.perf_counter() - start)
+
+
+def _require_finite(
+    loss: float, gradients: Mapping[str, float], step: int, saved: Optional[checkpoint.Checkpoint]
+) -> None:
+    wrong = [name for name, norm in gradients.items() if not math.isfinite(norm)]
+    if math.isfinite(loss) and not wrong:
+        return
+    what = f"the gradient of {wrong[0]}" if math.isfinite(loss) else "the loss"
+    last = f"the last checkpoint is {str(saved.path)!r}" if saved else "there is no checkpoint yet"
+    raise InputError(f"step {step}: {what} is not finite, and was not applied; {last}; try a lower rate")
