@@ -72,9 +72,10 @@ def load(
     return Components(unet, vae, text, tokenizer, schedule, folder / "tokenizer", tuple(files), vision)
 
 
-def save(components: Components, folder: Path, *, variant: Optional[str] = None) -> None:
+def save(components: Components, folder: Path, *, variant: Optional[str] = None, dtype: str = "float32") -> None:
     """Write a folder that diffusers reads; it appears under its name only when it is whole.
 
+    ``variant="fp16"`` writes half precision under the names of that variant, ``dtype="float16"`` under the plain ones.
     Raises InputError where something is there already, or for a variant other than "fp16".
     """
     if variant not in (None, "fp16"):
@@ -84,7 +85,7 @@ def save(components: Components, folder: Path, *, variant: Optional[str] = None)
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     try:
-        _write(components, temporary, variant)
+        _write(components, temporary, "float16" if variant else dtype, ".fp16" if variant else "")
         if folder.exists():
             folder.rmdir()
         os.replace(temporary, folder)
@@ -117,9 +118,8 @@ def _check_fit(unet: UNetConfig, vae: VAEConfig, text: CLIPTextConfig, vocabular
         )
 
 
-def _write(components: Components, folder: Path, variant: Optional[str]) -> None:
+def _write(components: Components, folder: Path, dtype: str, mark: str) -> None:
     index: dict = {"_class_name": "StableDiffusionPipeline", "_diffusers_version": "0.26.0"}
-    dtype, mark = ("float16", ".fp16") if variant == "fp16" else ("float32", "")
     networks = (
         (components.unet, UNET),
         (components.vae, VAE),

@@ -47,4 +47,4 @@ class CLIPTextModel(jt.Module):
 
 def _causal_mask(tokens: int) -> jt.Var:
     """(1, 1, tokens, tokens): a token sees itself and what stands before it."""
-    return jt.array(np.triu(np.full((1, 1, tokens, tokens), -1e9, np.float32), k=1))
+    return jt.array(np.triu(np.full((1, 1, tokens, tokens), -1e9, np.float32), k=1)).stop_grad()  # a constant

@@ -1,0 +1,59 @@
+"""A byte-pair tokenizer in CLIP's format, learnt from captions (arXiv 2103.00020, section 2.4)."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
+
+START, END, PAD = "<|startoftext|>", "<|endoftext|>", "!"
+LENGTH = 77
+_END_OF_WORD = "</w>"
+_WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+
+
+def train(texts: Iterable[str], size: int, folder: Path) -> None:
+    """Write the files of a tokenizer with ``size`` tokens, or fewer where the texts have no more to merge."""
+    alphabet = _byte_letters()
+    letters = [*alphabet, *(letter + _END_OF_WORD for letter in alphabet)]
+    merges = _merges(texts, size - len(letters) - 2, alphabet)
+    tokens = [*letters, *("".join(pair) for pair in merges), START, END]
+    vocabulary = {token: i for i, token in enumerate(dict.fromkeys(tokens))}
+    part = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    (part / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False), encoding="utf-8")
+    lines = ["#version: 0.2", *(" ".join(pair) for pair in merges)]
+    (part / "merges.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    special = {"bos_token": START, "eos_token": END, "unk_token": END, "pad_token": PAD}
+    (part / "special_tokens_map.json").write_text(json.dumps(special, indent=2) + "\n")
+    config = {**special, "do_lower_case": True, "model_max_length": LENGTH, "tokenizer_class": "CLIPTokenizer"}
+    (part / "tokenizer_config.json").write_text(json.dumps({**config, "add_prefix_space": False}, indent=2) + "\n")
+    os.replace(part, folder)
+
+
+def _merges(texts: Iterable[str], count: int, alphabet: list) -> list:
+    tokenizer = Tokenizer(models.BPE(end_of_word_suffix=_END_OF_WORD))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Split(Regex(_WORDS), "removed", invert=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    # the trainer counts the letters that it meets at the end of a word too; those beyond are cut below
+    most = count + 2 * len(alphabet)
+    trainer = trainers.BpeTrainer(
+        vocab_size=most, initial_alphabet=alphabet, end_of_word_suffix=_END_OF_WORD, show_progress=False
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    merges = json.loads(tokenizer.to_str())["model"]["merges"]
+    return [tuple(pair.split(" ")) if isinstance(pair, str) else tuple(pair) for pair in merges][:count]
+
+
+def _byte_letters() -> list:
+    """The visible character that stands for each byte, in CLIP's order: those that are visible themselves first."""
+    seen = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    others = [byte for byte in range(256) if byte not in seen]
+    return [chr(byte) for byte in seen] + [chr(256 + i) for i in range(len(others))]
