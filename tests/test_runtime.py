@@ -296,3 +296,25 @@ def test_numpy_2_is_one_line(tmp_path: Path) -> None:
     ran = python("-c", "import jstyle", PYTHONPATH=str(tmp_path))
     assert ran.returncode == 1
     assert ran.stderr.startswith("jstyle: Jittor needs NumPy 1, but 2.1.0") and ran.stderr.count("\n") == 1
+
+
+KILLED_COMPILERS = """
+import atexit, os, signal, time
+from multiprocessing import Pool
+from types import SimpleNamespace
+from jstyle.runtime.leaving import leave_without_waiting
+utils = SimpleNamespace()
+leave_without_waiting(utils)
+utils.p = Pool(4)
+utils.p.map(abs, range(8))
+atexit.register(utils.pool_cleanup)
+for worker in utils.p._pool:
+    os.kill(worker.pid, signal.SIGTERM)
+time.sleep(0.5)
+print("done")
+"""
+
+
+def test_a_signal_that_reached_the_compilers_too_does_not_keep_the_process() -> None:
+    ran = python("-c", KILLED_COMPILERS)  # it waits for processes that are left, too
+    assert (ran.returncode, ran.stdout) == (0, "done\n"), ran.stderr

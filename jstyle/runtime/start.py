@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from jstyle.runtime import cuda, onednn, toolchain
+from jstyle.runtime.leaving import leave_without_waiting
 from jstyle.runtime.start_error import StartError
 
 REBUILT = "Jittor rebuilt a part of itself for changed compiler settings: run the same command again."
@@ -80,6 +81,7 @@ def import_jittor(verbose: bool) -> Any:
     """Import it without a download, with a bar where it compiles; every failure is a `StartError`."""
     try:
         utils = importlib.import_module("jittor_utils")
+        leave_without_waiting(utils)
         announce(utils)
         discard_half_built(utils)
         with no_downloads(), contextlib.nullcontext() if verbose else progress_shown(utils):
