@@ -1,0 +1,1 @@
+"""The Jittor challenge's style track: its data, its submissions, its score."""

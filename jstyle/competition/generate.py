@@ -1,0 +1,155 @@
+"""The whole job: which pictures are still to be made, making them, checking, packing, and proving it again."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Optional, Sequence
+
+import numpy as np
+
+from jstyle import images
+from jstyle.competition import pictures, submission
+from jstyle.competition.code import code_version
+from jstyle.competition.files import write_text
+from jstyle.competition.plan import Plan
+from jstyle.competition.sheets import Sheets
+from jstyle.competition.tasks import tasks
+from jstyle.errors import InputError
+from jstyle.jobs.engine import Engine
+from jstyle.jobs.task import Done, Outcome, Task, WorkerSpec
+from jstyle.weights import fingerprint
+
+_UNFINISHED_FILE = re.compile(r"\.[0-9a-f]{16}\.part")  # what a killed process leaves of a picture it was writing
+
+
+@dataclass(frozen=True)
+class Found:
+    """The tasks that are still to be done, and what is there: finished pictures, and how many are damaged."""
+
+    todo: Sequence[Task]
+    finished: Sequence[Task]
+    damaged: int
+    by_other_code: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A picture that was made again: whether its pixels are the same, and by how much (of 255) they differ at most."""
+
+    name: str
+    equal: bool
+    difference: int
+
+
+class Job:
+    """A submission in a folder: ``pictures/NN/<Prompt>.png``, ``sheets/NN.png``, ``manifest.json``.
+
+    ``worker`` is the import path of the class that makes a picture, ``packages`` are those whose code it runs.
+    """
+
+    def __init__(self, plan: Plan, worker: str, packages: Sequence[str], folder: Path) -> None:
+        model = plan.recipe.model
+        self.folder = Path(folder)
+        self.pictures = self.folder / "pictures"
+        self._plan = plan
+        self._code = code_version(packages)
+        made = tasks(plan.pictures, model, plan.checkpoint.hash, plan.checkpoint.size, self.pictures)
+        self.tasks = [replace(task, data={**task.data, "code": self._code}) for task in made]
+        arguments = {name: getattr(model, name) for name in ("model", "revision", "variant", "precision")}
+        self._spec = WorkerSpec(worker, arguments)
+        self._sheets = Sheets(self.folder / "sheets", self.pictures, plan.dataset)
+
+    def find(self, *, overwrite: bool) -> Found:
+        """Look at every picture that is there.
+
+        Raises InputError, unless ``overwrite``, where one was made with other settings or is not of this job.
+        """
+        todo, finished, damaged, by_other_code = [], [], 0, 0
+        for task in self.tasks:
+            path = Path(task.data["output"])
+            state = pictures.state(path, task.data["meaning"])
+            if state == "other" and not overwrite:
+                raise InputError(f"{str(path)!r}: {_difference(path, task)}; --overwrite makes it again")
+            (finished if state == "finished" else todo).append(task)
+            damaged += state == "damaged"
+            by_other_code += state == "finished" and (images.read_metadata(path) or {}).get("code") != self._code
+        return Found(todo, finished, damaged, by_other_code)
+
+    def run(self, engine: Engine, found: Found) -> Iterator[Outcome]:
+        """Make what is still to be made; the styles' sheets are renewed as pictures come."""
+        self._sweep()
+        for task in found.finished:
+            self._sheets.add(task.name)
+        for outcome in engine.run(self._spec, found.todo):
+            if isinstance(outcome, Done):
+                self._sheets.add(outcome.task.name)
+            yield outcome
+        self._sheets.draw()
+
+    def finish(self, archive: Optional[Path], *, folder_in_zip: str = "") -> List[str]:
+        """Write the manifest and, where everything is there and right, the zip. Returns what is wrong.
+
+        Without ``archive`` nothing is packed, and folders of other styles are not looked at.
+        """
+        self._write_manifest()
+        dataset, size = self._plan.dataset, self._plan.checkpoint.size
+        errors = submission.check(self.pictures, dataset, size=size, partial=archive is None).errors
+        if archive is not None and not errors:
+            submission.pack(self.pictures, dataset, archive, folder=folder_in_zip)
+        return errors
+
+    def verify(self, engine: Engine, count: int) -> Iterator[Comparison]:
+        """Make ``count`` of the pictures again, elsewhere, and compare. The choice is the same each time.
+
+        Raises InputError where a picture is missing, or cannot be made again.
+        """
+        chosen = random.Random(0).sample(self.tasks, min(count, len(self.tasks)))
+        place = self.folder / "verify"
+        again = [replace(task, data={**task.data, "output": str(place.resolve() / task.name)}) for task in chosen]
+        try:
+            for outcome in engine.run(self._spec, again):
+                if not isinstance(outcome, Done):
+                    raise InputError(f"{outcome.task.name} cannot be made again: {outcome.error}")
+                yield self._compared(outcome.task.name, place / outcome.task.name)
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+
+    def _compared(self, name: str, again: Path) -> Comparison:
+        first, second = (images.open_image(path) for path in (self.pictures / name, again))
+        if first.size != second.size:
+            return Comparison(name, False, 255)
+        difference = np.abs(np.asarray(first, np.int16) - np.asarray(second, np.int16))
+        return Comparison(name, not difference.any(), int(difference.max()))
+
+    def _write_manifest(self) -> None:
+        made: Dict[str, Any] = {}
+        for task in self.tasks:
+            path = Path(task.data["output"])
+            metadata = pictures.intact(path)
+            if metadata is not None:
+                own = {key: metadata.get(key) for key in ("prompt", "seed", "code", "pixels")}
+                made[task.name] = {**own, "file": fingerprint([path])}
+        content = {**self._plan.about(), "code": self._code, "complete": len(made) == len(self.tasks), "pictures": made}
+        write_text(self.folder / "manifest.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+    def _sweep(self) -> None:
+        """Remove the halves of pictures that a killed process was writing."""
+        for path in self.pictures.rglob(".*.part"):
+            if _UNFINISHED_FILE.fullmatch(path.name):
+                path.unlink()
+
+
+def _difference(path: Path, task: Task) -> str:
+    """The first setting that a picture was made with and should not have been."""
+    metadata = images.read_metadata(path)
+    if metadata is None:
+        return "that picture is not of this job"
+    for key, value in json.loads(json.dumps(task.data["meaning"])).items():
+        if metadata.get(key) != value:
+            return f"it was made with {key} = {metadata.get(key)!r}, not {value!r}"
+    return "that picture is not of this job"

@@ -1,0 +1,98 @@
+"""A submission's score: every metric of every picture, of every style, and the total."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable, Dict, List, Mapping, Optional
+
+import numpy as np
+
+from jstyle import images
+from jstyle.competition.dataset import Dataset, Style
+from jstyle.competition.score import hist
+from jstyle.competition.score.formula import METRICS, likeness, missing, total
+from jstyle.competition.score.networks import Answer
+
+Values = Mapping[str, float]
+VARIANTS = ("as executed", "corrected")
+
+
+@dataclass(frozen=True)
+class Score:
+    """One variant of the score. A metric that could not be had is absent everywhere.
+
+    ``pictures``: style -> prompt -> metric -> value; ``styles``: style -> metric -> mean of its pictures;
+    ``parts``: metric -> what enters the formula; ``total``: None unless all six are there.
+    """
+
+    pictures: Mapping[str, Mapping[str, Values]]
+    styles: Mapping[str, Values]
+    parts: Values
+    total: Optional[float]
+
+    def ranked(self, style: str) -> List[str]:
+        """A style's prompts, the picture least like the style first."""
+        return sorted(self.pictures[style], key=lambda prompt: likeness(self.pictures[style][prompt]))
+
+
+@dataclass(frozen=True)
+class Report:
+    """Both variants, and why metrics are missing."""
+
+    variants: Mapping[str, Score]
+    failures: Mapping[str, str]
+    likeliest: Mapping[str, Mapping[str, List[str]]]
+    versions: Mapping[str, str]
+
+
+def score(root: Path, dataset: Dataset, answer: Answer, on_style: Callable[[str], object] = lambda _: None) -> Report:
+    """The score of the pictures under ``root``, which `submission.check` found whole.
+
+    ``on_style`` is told each style whose Hist is done.
+    """
+    found: Dict[str, Dict[str, Dict[str, float]]] = {variant: {} for variant in VARIANTS}
+    for style in dataset.styles:
+        for variant, values in _hist_of(Path(root), style).items():
+            found[variant][style.number] = values
+        on_style(style.number)
+    variants = {variant: _assembled(found[variant], answer, variant) for variant in VARIANTS}
+    likeliest = {style: {key: list(words) for key, words in found.items()} for style, found in answer.likeliest.items()}
+    return Report(variants, answer.failures, likeliest, answer.versions)
+
+
+def _hist_of(root: Path, style: Style) -> Dict[str, Dict[str, float]]:
+    """Variant -> prompt -> Hist. Each picture is opened once."""
+    references = [np.asarray(images.open_image(path)) for path in style.references]
+    means = {
+        variant: hist.mean([hist.histograms(one, corrected=variant == "corrected") for one in references])
+        for variant in VARIANTS
+    }
+    values: Dict[str, Dict[str, float]] = {variant: {} for variant in VARIANTS}
+    for prompt in style.prompts:
+        pixels = np.asarray(images.open_image(root / style.number / f"{prompt}.png"))
+        for variant in VARIANTS:
+            own = hist.histograms(pixels, corrected=variant == "corrected")
+            values[variant][prompt] = hist.similarity(own, means[variant])
+    return values
+
+
+def _assembled(hist_values: Mapping[str, Mapping[str, float]], answer: Answer, variant: str) -> Score:
+    by_metric = {"hist": hist_values, **{name: found for name, found in answer.pictures.items() if name in METRICS}}
+    if variant == "corrected" and "clip_iqa_corrected" in answer.pictures:
+        by_metric["clip_iqa"] = answer.pictures["clip_iqa_corrected"]
+    pictures = {
+        style: {
+            prompt: {name: found[style][prompt] for name, found in by_metric.items()} for prompt in hist_values[style]
+        }
+        for style in hist_values
+    }
+    styles = {
+        style: {name: float(np.mean([values[name] for values in of_style.values()])) for name in by_metric}
+        for style, of_style in pictures.items()
+    }
+    parts = {name: float(np.mean([values[name] for values in styles.values()])) for name in by_metric}
+    if "clip_r" in parts:  # hits over all pictures, where the others are means of styles
+        parts["clip_r"] = float(np.mean([one["clip_r"] for style in pictures.values() for one in style.values()]))
+    parts.update({name: value for name, value in answer.values.items() if name in METRICS})
+    return Score(pictures, styles, parts, None if missing(parts) else total(parts))

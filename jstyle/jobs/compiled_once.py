@@ -1,0 +1,41 @@
+"""The first computation of a kind on a machine runs alone, because two processes that compile one kernel collide."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import platform
+from contextlib import contextmanager
+from importlib.metadata import version
+from typing import Iterator
+
+import jstyle
+from jstyle.runtime import toolchain
+
+
+@contextmanager
+def compiled_once(kind: str) -> Iterator[None]:
+    """Hold the machine's lock while inside, unless a computation of this kind has ended well here before.
+
+    The mark that one has lies in Jittor's own cache, so it goes when the kernels go.
+    """
+    folder = toolchain.jittor_home(os.environ) / ".cache" / "jittor" / "jstyle_jobs"
+    folder.mkdir(parents=True, exist_ok=True)
+    mark = folder / _digest(kind)
+    if mark.exists():
+        yield
+        return
+    with open(folder / "lock", "a") as lock:  # the system lets go of it when the process dies
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if mark.exists():  # another process compiled meanwhile
+            fcntl.flock(lock, fcntl.LOCK_UN)
+        yield
+        mark.touch()
+
+
+def _digest(kind: str) -> str:
+    """Of everything that may change which kernels there are; homes may be shared between machines."""
+    place = [platform.node(), platform.python_version(), version("jittor"), jstyle.__version__]
+    place += [os.environ.get("CUDA_VISIBLE_DEVICES", ""), os.environ.get("JSTYLE_OPS", ""), kind]
+    return hashlib.sha256("\0".join(place).encode()).hexdigest()[:32]

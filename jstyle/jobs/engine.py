@@ -1,0 +1,37 @@
+"""Which engine runs the tasks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Iterator, Literal, Optional, Sequence, Tuple
+
+from jstyle.jobs.local import here, in_processes, places
+from jstyle.jobs.on_ray import on_ray
+from jstyle.jobs.task import Outcome, Task, WorkerSpec
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Where tasks run.
+
+    ``workers`` 0 is this process alone; ``devices`` are GPUs, a worker each. On Ray each worker takes ``ray_cores``
+    and ``ray_gpus`` of the cluster.
+    """
+
+    name: Literal["local", "ray"] = "local"
+    workers: int = 0
+    devices: Tuple[str, ...] = ()
+    ray_address: Optional[str] = None
+    ray_cores: float = 1
+    ray_gpus: float = 0
+
+    def run(self, spec: WorkerSpec, tasks: Sequence[Task]) -> Iterator[Outcome]:
+        """Every task's outcome, once each, as they come. Raises InputError where nothing can run."""
+        if not tasks:
+            return iter(())
+        if self.name == "ray":
+            workers = self.workers or 1
+            return on_ray(spec, tasks, workers, address=self.ray_address, cores=self.ray_cores, gpus=self.ray_gpus)
+        if self.workers == 0 and not self.devices:
+            return here(spec, tasks)
+        return in_processes(spec, tasks, places(self.workers, self.devices))

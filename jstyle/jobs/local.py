@@ -1,0 +1,180 @@
+"""Tasks on this machine: in this process, or in worker processes that each have their cores or their GPU."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from dataclasses import asdict, dataclass
+from queue import Queue
+from typing import Dict, Iterator, List, Optional, Sequence, Tuple, Union
+
+from jstyle.errors import InputError
+from jstyle.jobs.server import Reply, Server, outcome
+from jstyle.jobs.task import ATTEMPTS, Failed, Outcome, Task, WorkerSpec
+
+_USELESS = 3  # a worker that never answered is not started again after so many deaths
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a worker runs: on these processor cores (empty: on all), with this GPU (None: as it comes)."""
+
+    cores: Tuple[int, ...] = ()
+    device: Optional[str] = None
+
+
+def places(workers: int, devices: Sequence[str] = ()) -> List[Place]:
+    """A place for each worker: a GPU each where there are devices, else an even share of this process's cores.
+
+    Raises InputError for more workers than cores.
+    """
+    if devices:
+        return [Place(device=device) for device in devices]
+    cores = sorted(os.sched_getaffinity(0))
+    if workers > len(cores):
+        raise InputError(f"{workers} workers need as many processor cores; this process has {len(cores)}")
+    return [Place(tuple(cores[i * len(cores) // workers : (i + 1) * len(cores) // workers])) for i in range(workers)]
+
+
+def here(spec: WorkerSpec, tasks: Sequence[Task]) -> Iterator[Outcome]:
+    """One after another in this process. Raises InputError where the worker cannot be built."""
+    server = Server(spec)
+    for task in tasks:
+        yield outcome(task, server.answer(task))
+
+
+def in_processes(spec: WorkerSpec, tasks: Sequence[Task], where: Sequence[Place]) -> Iterator[Outcome]:
+    """In a process a place, each result as it comes. A worker that dies is replaced and its task run again.
+
+    Raises InputError where a worker cannot be built or all of them die before they answer. Workers end when the
+    iterator does.
+    """
+    pool = _Pool(spec, tasks, where)
+    try:
+        for _ in range(len(tasks)):
+            one = pool.outcomes.get()
+            if isinstance(one, Exception):
+                raise one
+            yield one
+    finally:
+        pool.close()
+
+
+class _Pool:
+    """A thread for each process: it hands over a task and waits for the reply."""
+
+    def __init__(self, spec: WorkerSpec, tasks: Sequence[Task], where: Sequence[Place]) -> None:
+        self.outcomes: Queue[Union[Outcome, Exception]] = Queue()
+        self._todo: Queue[Optional[Tuple[Task, int]]] = Queue()
+        self._spec = spec
+        self._closed = False
+        self._lock = threading.Lock()
+        self._processes: Dict[int, _Process] = {}
+        for task in tasks:
+            self._todo.put((task, 1))
+        self._threads = [threading.Thread(target=self._serve, args=(place,), daemon=True) for place in where]
+        self._useful = len(self._threads)
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> None:
+        """End the processes and the threads."""
+        with self._lock:
+            self._closed = True
+            for process in self._processes.values():
+                process.kill()
+        for _ in self._threads:
+            self._todo.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def _serve(self, place: Place) -> None:
+        try:
+            self._serve_tasks(place)
+        except Exception as error:  # for the caller, who waits for outcomes
+            self.outcomes.put(error)
+
+    def _serve_tasks(self, place: Place) -> None:
+        deaths, answered = 0, False
+        process: Optional[_Process] = None
+        for task, attempt in iter(self._todo.get, None):
+            if process is None and (process := self._started(place)) is None:
+                return
+            reply = process.ask(task)
+            if reply is not None:
+                answered = True
+                self.outcomes.put(outcome(task, reply, attempt))
+                continue
+            process, deaths = None, deaths + 1
+            self._after_death(task, attempt)
+            if deaths == _USELESS and not answered:
+                self._retire()
+                return
+
+    def _started(self, place: Place) -> Optional[_Process]:
+        with self._lock:
+            if self._closed:
+                return None
+            process = _Process(self._spec, place)
+            self._processes[threading.get_ident()] = process
+            return process
+
+    def _after_death(self, task: Task, attempt: int) -> None:
+        if attempt < ATTEMPTS:
+            self._todo.put((task, attempt + 1))
+        else:
+            self.outcomes.put(Failed(task, "its worker died each time; is there enough memory?", attempt))
+
+    def _retire(self) -> None:
+        with self._lock:
+            self._useful -= 1
+            if self._useful == 0:
+                self.outcomes.put(InputError("every worker died before it could answer; is there enough memory?"))
+
+
+class _Process:
+    """One `python -m jstyle.jobs.server`."""
+
+    def __init__(self, spec: WorkerSpec, place: Place) -> None:
+        environment = dict(os.environ)
+        if place.cores:
+            environment["OMP_NUM_THREADS"] = str(len(place.cores))
+        if place.device is not None:
+            environment["CUDA_VISIBLE_DEVICES"] = place.device
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "jstyle.jobs.server"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment,
+            text=True,
+            encoding="utf-8",
+        )
+        self._first = json.dumps({"path": spec.path, "arguments": spec.arguments, "cores": place.cores})
+
+    def ask(self, task: Task) -> Optional[Reply]:
+        """The reply to a task, or None when the process died of it."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        try:
+            self._process.stdin.write("".join(f"{line}\n" for line in (self._first, json.dumps(asdict(task))) if line))
+            self._process.stdin.flush()
+            self._first = ""
+            line = self._process.stdout.readline()
+        except OSError:  # the pipe broke
+            line = ""
+        if not line.endswith("\n"):
+            self.kill()
+            return None
+        return json.loads(line)
+
+    def kill(self) -> None:
+        """End it now, and wait until it is gone."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()

@@ -1,0 +1,79 @@
+"""A worker that answers tasks: in this process, behind a pipe, or inside a Ray actor.
+
+As a process (`python -m jstyle.jobs.server`) it reads JSON lines on stdin, the spec first, and writes one line a task.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from typing import Any, Dict, Mapping, Optional
+
+from jstyle.errors import InputError
+from jstyle.jobs.task import Done, Failed, Outcome, Task, Worker, WorkerSpec
+
+Reply = Dict[str, Any]
+
+
+class Server:
+    """Builds its worker at the first task. Replies are plain data; nothing that a task raises gets out."""
+
+    def __init__(self, spec: WorkerSpec) -> None:
+        self._spec = spec
+        self._worker: Optional[Worker] = None
+
+    def answer(self, task: Task) -> Reply:
+        """{"result", "seconds"}, {"failed"}, or, where no worker could be built, {"broken"}."""
+        from jstyle.jobs.compiled_once import compiled_once
+
+        if self._worker is None:
+            try:
+                with compiled_once(f"build {self._spec}"):
+                    self._worker = self._spec.build()
+            except Exception as error:
+                return {"broken": _told(error)}
+        start = time.perf_counter()
+        try:
+            with compiled_once(f"run {self._spec.path} {task.kind}"):
+                result = dict(self._worker.run(task.data))
+        except Exception as error:
+            return {"failed": _told(error)}
+        return {"result": result, "seconds": time.perf_counter() - start}
+
+
+def outcome(task: Task, reply: Mapping[str, Any], attempts: int = 1) -> Outcome:
+    """What a reply says of its task. Raises InputError where the worker could not be built."""
+    if "broken" in reply:
+        raise InputError(reply["broken"])
+    if "failed" in reply:
+        return Failed(task, reply["failed"], attempts)
+    return Done(task, reply["result"], reply["seconds"])
+
+
+def _told(error: Exception) -> str:
+    """One line; what is not the user's to mend leaves its traceback on stderr."""
+    if isinstance(error, InputError):
+        return str(error)
+    traceback.print_exception(type(error), error, error.__traceback__, file=sys.stderr)
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def main() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which ends its workers
+    replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # Jittor prints on stdout; the replies alone belong there
+    first = json.loads(sys.stdin.readline())
+    if first["cores"]:
+        os.sched_setaffinity(0, first["cores"])
+    server = Server(WorkerSpec(first["path"], first["arguments"]))
+    for line in iter(sys.stdin.readline, ""):
+        reply = server.answer(Task(**json.loads(line)))
+        print(json.dumps(reply), file=replies, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""Ways to get data and recipes wrong, each with what the one error line says of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Callable, List, Tuple
+
+from tests.competition.folders import write_style
+
+Break = Callable[[Path], Any]
+
+
+def prompts(content: Any) -> Break:
+    text = content if isinstance(content, str) else json.dumps(content)
+    return lambda root: (root / "00" / "prompt.json").write_text(text, encoding="utf-8")
+
+
+def prompt(text: str) -> Break:
+    return prompts({"0": "Dolphin", "1": text})
+
+
+def write(name: str, content: bytes = b"") -> Break:
+    def do(root: Path) -> None:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(content)
+
+    return do
+
+
+def remove_all(pattern: str) -> Break:
+    return lambda root: [path.unlink() for path in root.glob(pattern)]
+
+
+# What is done to good data, and what the one error line says.
+DATASETS: List[Tuple[str, Break, str]] = [
+    ("no json", remove_all("00/prompt.json"), "style 00 has no prompts"),
+    ("json is broken", prompts('{"0": "Dolphin"'), "is not JSON"),
+    ("json is a list", prompts(["Dolphin"]), "is no object of prompts"),
+    ("json is no text", lambda root: write("00/prompt.json", b"\xff\xfe\x00")(root), "is not UTF-8 text"),
+    ("json is empty", prompts({}), "lists no prompt"),
+    ("json nests", prompts({"0": {"0": "Dolphin"}}), "prompt '0' is no text"),
+    ("number", prompts({"0": 7}), "prompt '0' is no text"),
+    ("null", prompts({"0": None}), "prompt '0' is no text"),
+    ("key is no number", prompts({"first": "Dolphin"}), "the key 'first' is no number"),
+    ("key twice", prompts('{"0": "Dolphin", "0": "Lion"}'), "two prompts have the number 0"),
+    ("key twice, spelt apart", prompts({"0": "Dolphin", "00": "Lion"}), "two prompts have the number 0"),
+    ("prompt twice", prompt("Dolphin"), "'Dolphin' is listed twice"),
+    ("same but for case", prompt("dolphin"), "'Dolphin' and 'dolphin' are one file where case is ignored"),
+    ("same but for composition", prompts({"0": "Caf\u00e9", "1": "Cafe\u0301"}), "are one file"),
+    ("empty prompt", prompt(""), "cannot be a file name: it is empty"),
+    ("blank prompt", prompt("  "), "cannot be a file name: it is empty"),
+    ("up", prompt("../../etc/passwd"), "cannot be a file name: it holds '/'"),
+    ("absolute", prompt("/tmp/x"), "cannot be a file name: it holds '/'"),
+    ("backslash", prompt("..\\x"), "cannot be a file name: it holds '\\\\'"),
+    ("drive", prompt("C:x"), "cannot be a file name: it holds ':'"),
+    ("dots", prompt(".."), "cannot be a file name: it starts or ends with a dot"),
+    ("hidden", prompt(".Dolphin"), "cannot be a file name: it starts or ends with a dot"),
+    ("end of line", prompt("Ice\ncream"), "cannot be a file name: it holds '\\n'"),
+    ("null byte", prompt("Ice\x00cream"), "cannot be a file name: it holds '\\x00'"),
+    ("space at the end", prompt("Lion "), "cannot be a file name: it starts or ends with a space"),
+    ("too long", prompt("x" * 300), "cannot be a file name: it takes 300 bytes"),
+    ("device", prompt("Con"), "cannot be a file name: Windows keeps that name"),
+    ("surrogate", prompts('{"0": "\\ud800"}'), "cannot be a file name: it holds half a character"),
+    ("no pictures", remove_all("00/images/*"), "style 00 has no pictures"),
+    ("no folder of pictures", lambda root: (root / "00" / "images").rename(root / "pictures"), "cannot read"),
+    ("a picture is empty", write("00/images/object_0.png"), "is empty (0 bytes)"),
+    ("a picture is no picture", write("00/images/new.png", b"no picture"), "is no readable picture"),
+    ("one digit", lambda root: (root / "02").rename(root / "2"), "rename it to 02"),
+    ("a style twice", lambda root: write_style(root, "002", ["Lion"]), "'002' and '02' are the same style"),
+]  # fmt: skip
+
+
+RECIPES: List[Tuple[str, str, str]] = [
+    ("no YAML", "picture: {steps: 4", "is not YAML"),
+    ("a list", "- steps: 4", "is not a mapping of settings"),
+    ("nothing", "", "is not a mapping of settings"),
+    ("a key twice", "picture: {steps: 4, steps: 5}", "the key 'steps' stands there twice"),
+    ("unknown at the top", "modle: tiny", "recipe: unknown setting 'modle' (did you mean model?)"),
+    ("unknown in picture", "picture: {step: 4}", "picture: unknown setting 'step' (did you mean steps?)"),
+    ("text for a number", "picture: {steps: many}", "picture: steps must be a whole number, not 'many'"),
+    ("half a step", "picture: {steps: 4.5}", "picture: steps must be a whole number, not 4.5"),
+    ("true for a number", "picture: {seed: true}", "picture: seed must be a whole number, not True"),
+    ("no steps", "picture: {steps: 0}", "picture: steps must lie between 1 and 1000, not 0"),
+    ("guidance", "picture: {guidance: .inf}", "guidance must be finite"),
+    ("sampler", "picture: {sampler: magic}", "picture: sampler must be one of ddim"),
+    ("eta without ddim", "picture: {eta: 0.5}", "eta is a setting of ddim"),
+    ("negative seed", "picture: {seed: -1}", "a seed must not be negative"),
+    ("too few seeds", 'styles: {"02": {seed: [1, 2]}}', "styles.02: 2 seeds for 3 prompts"),
+    ("seeds for a prompt", 'styles: {"02": {prompts: {Lion: {seed: [1]}}}}', "a prompt has one seed, not a list"),
+    ("template", 'picture: {prompt: "{object} in red"}', "asks for {object}, and there is {prompt} and {style}"),
+    ("open brace", 'picture: {prompt: "a {prompt"}', "is no template"),
+    ("no start to keep", "picture: {start: {strength: 0.0}}", "strength must lie above 0"),
+    ("no step left", "picture: {steps: 4, start: {strength: 0.1}}", "leave no step to run"),
+    ("start from nothing", 'styles: {"02": {start: {image: nowhere}}}', "style 02 has no reference 'nowhere'"),
+    ("finish unknown", "picture: {finish: {method: magic}}", "no finishing method 'magic' (there are: styleid)"),
+    ("finish unnamed", "picture: {finish: {reference: first}}", "finish: method is missing"),
+    ("finish setting", "picture: {finish: {method: styleid, settings: {gama: 1}}}", "'gama' (did you mean gamma?)"),
+    ("finish range", "picture: {finish: {method: styleid, settings: {gamma: 2.0}}}", "gamma must lie between 0 and 1"),
+    ("finish size", "picture: {finish: {method: styleid, settings: {width: 64}}}", "width is the job's own"),
+    (
+        "finish on disk",
+        "picture: {finish: {method: styleid, settings: {features: disk}}}",
+        "memory or recompute, not disk",
+    ),
+    ("finish reference", 'styles: {"02": {finish: {method: styleid, reference: boat}}}', "has no reference 'boat'"),
+    ("adapter kind", "picture: {adapters: [{kind: magic, file: x}]}", "no adapter kind 'magic'"),
+    ("adapters no list", "picture: {adapters: {kind: lora}}", "picture: adapters must be a list"),
+    ("style as a number", "styles: {2: {steps: 4}}", 'write style numbers in quotes, such as "02"'),
+    ("styles no mapping", "styles: [02]", "styles: a mapping"),
+    ("a style no mapping", 'styles: {"02": 4}', "styles.02: settings (name: value) are needed"),
+    ("prompts no mapping", 'styles: {"02": {prompts: [Lion]}}', "styles.02.prompts: a mapping"),
+    ("no such prompt", 'styles: {"02": {prompts: {Tiger: {seed: 1}}}}', "the style has no prompt 'Tiger'"),
+    (
+        "unknown in a prompt",
+        'styles: {"02": {prompts: {Lion: {sed: 1}}}}',
+        "prompts.Lion: unknown setting 'sed'",
+    ),
+    ("no model", "model: nowhere", "no model 'nowhere'"),
+    ("size", "width: -8", "width and height must be positive multiples"),
+    ("precision", "precision: fp8", "recipe: precision must be one of fp32, bf16"),
+]

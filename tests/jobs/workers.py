@@ -1,0 +1,70 @@
+"""Workers for the tests: they compute nothing to speak of, and some die."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any, Dict, Mapping
+
+from jstyle.errors import InputError
+
+
+class Squarer:
+    """Squares a number, and leaves in ``folder`` a file for each time it was built and each task it began."""
+
+    def __init__(self, folder: str, plus: int = 0) -> None:
+        self._folder = Path(folder)
+        self._plus = plus
+        (self._folder / f"built_{os.getpid()}").touch()
+
+    def run(self, data: Mapping[str, Any]) -> Dict[str, Any]:
+        number = data["number"]
+        begun = self._folder / f"begun_{number}_{os.getpid()}_{time.time_ns()}"
+        begun.touch()
+        time.sleep(data.get("sleep", 0.0))
+        if data.get("die") == "always" or (data.get("die") == "once" and self._times_begun(number) == 1):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if data.get("wrong") == "input":
+            raise InputError("the task's data is wrong")
+        if data.get("wrong") == "defect":
+            raise RuntimeError("a defect\nin two lines")
+        print("a worker may print")
+        cores = sorted(os.sched_getaffinity(0))
+        return {"square": number**2 + self._plus, "process": os.getpid(), "cores": cores, "threads": _threads()}
+
+    def _times_begun(self, number: int) -> int:
+        return len(list(self._folder.glob(f"begun_{number}_*")))
+
+
+class Unbuildable:
+    """A worker that cannot be built."""
+
+    def __init__(self) -> None:
+        raise InputError("no model 'nowhere'")
+
+
+class Stillborn:
+    """A worker whose process dies while it is built."""
+
+    def __init__(self) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Overlap:
+    """Says whether another task of its kind ran at the same time."""
+
+    def __init__(self, folder: str) -> None:
+        self._busy = Path(folder) / "busy"
+
+    def run(self, data: Mapping[str, Any]) -> Dict[str, Any]:
+        overlap = self._busy.exists()
+        self._busy.touch()
+        time.sleep(0.4)
+        self._busy.unlink(missing_ok=True)
+        return {"overlap": overlap}
+
+
+def _threads() -> str:
+    return os.environ.get("OMP_NUM_THREADS", "")
