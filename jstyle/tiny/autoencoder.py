@@ -15,19 +15,21 @@ from jstyle.runtime import jt
 from jstyle.tiny.pictures import as_input
 from jstyle.tiny.settings import VaeSettings
 from jstyle.tiny.stage import fit
+from jstyle.tiny.start import start_linear
 from jstyle.training import TrainState, TrainStep
 from jstyle.training.draws import generator
-from jstyle.training.initial import initialise
 from jstyle.training.report import sample_grid
 
 FILE = "vae.safetensors"
 SAMPLES = 8
 # JPEG's brightness and two colour differences (ITU-R BT.601), rows.
 _YCC = np.array([[0.299, 0.587, 0.114], [-0.1687, -0.3313, 0.5], [0.5, -0.4187, -0.0813]])
-_SOFT = 0.1  # errors below it count by their square, as PSNR counts; larger ones by their size
+_SOFT = 0.3  # errors below it count by their square, as PSNR counts; larger ones by their size
+_PIXELS = 4.0  # the weight of errors at single pixels beside those of the blocks below
 _POOLS = (2, 4, 8)
 _WINDOW = 8  # pixels a side over which contrast is compared
 _SHEET_EVERY = 500
+_SEEN_BEFORE = 1000  # pictures that give the principal components at the start
 _WHOLE_EVERY = 4
 
 
@@ -40,7 +42,7 @@ def reconstruction_loss(found: jt.Var, wanted: jt.Var, chroma: float, contrast: 
     it the best answer to a texture that cannot be kept is grey.
     """
     error = _mixed(found - wanted, _YCC * np.array([[1.0], [chroma], [chroma]]))
-    total = _robust(error)
+    total = _PIXELS * _robust(error)
     for size in _POOLS:
         total = total + _robust(_pooled(error, size))
     there, here = (_contrast(_mixed(x, _YCC[:1])) for x in (found, wanted))
@@ -55,7 +57,7 @@ def kl_divergence(posterior: DiagonalGaussian) -> jt.Var:
 def train_vae(settings: VaeSettings, folder: Path, pictures: np.ndarray) -> None:
     """Train the autoencoder and write it, its latents normalised, to ``vae.safetensors``."""
     vae = AutoencoderKL(settings.network)
-    initialise(vae, settings.loop.seed)
+    start_linear(vae, settings.loop.seed, pictures[:_SEEN_BEFORE])
 
     def batch(index: int) -> np.ndarray:
         return as_input(examples(settings, pictures, index))

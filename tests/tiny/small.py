@@ -26,9 +26,9 @@ def settings(output: Path, **changes: object) -> TinySettings:
             VAEConfig(
                 down_block_types=("DownEncoderBlock2D",) * 2,
                 up_block_types=("UpDecoderBlock2D",) * 2,
-                block_out_channels=(8, 8),
+                block_out_channels=(8, 16),
                 latent_channels=4,
-                norm_num_groups=4,
+                norm_num_groups=1,
                 sample_size=32,
                 scaling_factor=1.0,
             ),

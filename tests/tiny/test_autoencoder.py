@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from jstyle.models import AutoencoderKL
 from jstyle.models.vae import DiagonalGaussian
@@ -17,6 +20,8 @@ from jstyle.tiny.autoencoder import (
     reconstruction_loss,
     statistics,
 )
+from jstyle.tiny.pictures import as_input
+from jstyle.tiny.start import start_linear
 from jstyle.training.initial import initialise
 from tests.tiny.small import settings
 
@@ -52,6 +57,26 @@ def test_the_loss_grows_with_chroma_only_where_colours_differ() -> None:
     assert loss(wanted, wanted, 2.0, 1.0) == pytest.approx(0, abs=1e-6)
     assert loss(grey, wanted, 3.0) == pytest.approx(loss(grey, wanted, 1.0), rel=1e-3)
     assert loss(red, wanted, 3.0) > 1.5 * loss(red, wanted, 1.0)
+
+
+def test_the_start_is_linear_and_right(tmp_path) -> None:
+    """Before any training the latents are the blocks' principal components, and pictures come back as their colours."""
+    network = replace(settings(tmp_path).vae.network, block_out_channels=(12, 24), sample_size=32)
+    vae = AutoencoderKL(network)
+    smooth = np.stack([np.asarray(Image.fromarray(one).resize((32, 32), Image.Resampling.BICUBIC)) for one in
+                       np.random.default_rng(0).integers(0, 256, (40, 4, 4, 3), np.uint8)])  # fmt: skip
+    start_linear(vae, 0, smooth)
+    blocks = (
+        as_input(smooth).astype(np.float64).reshape(40, 3, 16, 2, 16, 2).transpose(0, 2, 4, 3, 5, 1).reshape(-1, 12)
+    )
+    variances, directions = np.linalg.eigh(np.cov(blocks.T))
+    wanted = (blocks @ directions[:, ::-1][:, :4] / np.sqrt(variances[::-1][:4])).reshape(40, 16, 16, 4)
+    found = encode(vae, smooth).transpose(0, 2, 3, 1)
+    assert np.abs(found - wanted).mean() < 0.1 * np.abs(wanted).mean()
+    error = (np.float64(reconstruct(vae, smooth)) - smooth) ** 2
+    assert 10 * np.log10(255**2 / error.mean()) > 20
+    initialise(vae, 0)
+    assert 10 * np.log10(255**2 / ((np.float64(reconstruct(vae, smooth)) - smooth) ** 2).mean()) < 12
 
 
 def test_a_lost_texture_costs_by_its_contrast() -> None:
