@@ -1,0 +1,1 @@
+"""What the embedded model's pictures show, judged by a small network that was trained on drawings alone."""

@@ -1,0 +1,111 @@
+"""Whether StyleID on the model takes the style and keeps the content."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Dict, List
+
+import numpy as np
+from PIL import Image
+
+from benchmarks.quality import judge
+from jstyle.drawings import TECHNIQUES
+from jstyle.pipeline import StableDiffusionPipeline
+from styleid.settings import StyleIDSettings
+from styleid.transfer import Transfer
+
+GAMMAS = (0.0, 0.3, 0.75, 1.0)
+_BINS = 16  # a side of the colour cube
+_BLUR = 1.5  # bins: a hatched picture's few colours need not fall into a style's very bins
+
+
+def histogram(picture: np.ndarray) -> np.ndarray:
+    """The smoothed colour histogram of (h, w, 3) uint8, (bins^3,)."""
+    counts, _ = np.histogramdd(picture.reshape(-1, 3), bins=(_BINS,) * 3, range=[(0, 256)] * 3)
+    places = np.arange(_BINS)
+    blur = np.exp(-0.5 * ((places[:, None] - places) / _BLUR) ** 2)
+    for _ in range(3):  # each time along the first axis, which then becomes the last
+        counts = np.tensordot(counts, blur, ([0], [0]))
+    return counts.ravel()
+
+
+def correlation(a: np.ndarray, b: np.ndarray) -> float:
+    """Pearson's."""
+    return float(np.corrcoef(a.ravel(), b.ravel())[0, 1])
+
+
+def edges(picture: np.ndarray) -> np.ndarray:
+    """The size of the brightness' gradient, over 2 x 2 means so that a brush's own strokes count less."""
+    luma = np.asarray(picture, np.float64) @ (0.299, 0.587, 0.114)
+    h, w = luma.shape
+    luma = luma.reshape(h // 2, 2, w // 2, 2).mean(axis=(1, 3))
+    across, down = np.diff(luma, axis=1)[:-1], np.diff(luma, axis=0)[:, :-1]
+    return np.hypot(across, down)
+
+
+def measure(
+    pipe: StableDiffusionPipeline,
+    contents: Sequence[Image.Image],
+    styles: Sequence[Image.Image],
+    techniques: Sequence[str],
+    reader: Any,
+) -> Dict[str, Any]:
+    """Every content in every style, with the defaults, without injection, and for each gamma."""
+    base, shown = [np.asarray(one) for one in contents], [np.asarray(one) for one in styles]
+    full = _stylised(pipe, contents, styles, StyleIDSettings())
+    alone = _stylised(pipe, contents, styles, StyleIDSettings(injection=False))
+    structure = {}
+    for gamma in GAMMAS:
+        made = (
+            full
+            if gamma == StyleIDSettings().gamma
+            else _stylised(pipe, contents, styles, StyleIDSettings(gamma=gamma))
+        )
+        structure[str(gamma)] = _kept(made, base)
+    return {
+        "histogram gain": _gain(full, base, shown),
+        "histogram gain of AdaIN alone": _gain(alone, base, shown),
+        "technique read": _read(reader, full, techniques),
+        "technique read of AdaIN alone": _read(reader, alone, techniques),
+        "edge correlation": _kept(full, base),
+        "edge correlation of styles and contents": float(
+            np.mean([correlation(edges(a), edges(b)) for a in shown for b in base])
+        ),
+        "structure by gamma": structure,
+    }
+
+
+Made = List[List[np.ndarray]]  # [content][style]
+
+
+def _stylised(
+    pipe: StableDiffusionPipeline,
+    contents: Sequence[Image.Image],
+    styles: Sequence[Image.Image],
+    settings: StyleIDSettings,
+) -> Made:
+    found: Dict[Any, np.ndarray] = {}
+    for one in Transfer(pipe, settings).run(contents, styles):
+        assert one.image is not None, one.error
+        found[one.content, one.style] = np.asarray(one.image)
+    return [[found[i, j] for j in range(len(styles))] for i in range(len(contents))]
+
+
+def _gain(made: Made, contents: Sequence[np.ndarray], styles: Sequence[np.ndarray]) -> float:
+    """How much nearer a result's colours are to its style's than its content's were, a difference of correlations."""
+    wanted = [histogram(style) for style in styles]
+    before = [[correlation(histogram(content), one) for one in wanted] for content in contents]
+    after = [[correlation(histogram(one), wanted[j]) for j, one in enumerate(row)] for row in made]
+    return float(np.mean(np.subtract(after, before)))
+
+
+def _read(reader: Any, made: Made, techniques: Sequence[str]) -> float:
+    column = list(judge.WORDS).index("technique")
+    found = [judge.read(reader, np.stack(row))[:, column] for row in made]
+    return 100 * float(np.mean([[TECHNIQUES[i] == one for i, one in zip(row, techniques)] for row in found]))
+
+
+def _kept(made: Made, contents: Sequence[np.ndarray]) -> float:
+    return float(
+        np.mean([correlation(edges(one), edges(content)) for row, content in zip(made, contents) for one in row])
+    )

@@ -1,0 +1,129 @@
+"""What the embedded model can do, measured on drawings that it never saw.
+
+    python -m benchmarks.tiny_quality [--model tiny] [--photographs FOLDER] [--parts vae text variety styleid speed]
+
+A judge, trained on other drawings the first time (some minutes), reads object, colour, setting and technique in
+drawings, in what the autoencoder leaves of them, and in generated pictures. Seeds are fixed. The results go to
+``benchmarks/quality/results.json``, part by part.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Mapping, Tuple
+
+import numpy as np
+from PIL import Image
+
+from benchmarks.machine import describe
+from benchmarks.options import ROOT
+from benchmarks.quality import adherence, judge, reconstruction, stylisation
+from jstyle.drawings import Scene, render, sample_scene
+from jstyle.pipeline import StableDiffusionPipeline
+from jstyle.tiny.pictures import PictureSettings, scenes
+from jstyle.training.draws import generator
+
+SEED = 4711
+COUNTS = (300, 100)  # captions of seen pairs of object and technique, and of pairs kept from training
+PROMPTS, SEEDS = 12, 8  # for variety
+TRAINED_ON = PictureSettings(count=20000)  # as many of the recipe's drawings are looked at for copies
+STYLES = ("hatching", "watercolour", "oil", "pointillism", "mosaic", "neon", "woodcut", "stained glass")
+
+
+class Study:
+    """The pictures and the judge that all parts share."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.pipe = StableDiffusionPipeline.from_pretrained(options.model)
+        self.reader = judge.train(options.work)
+        rng = generator(SEED, 0, "scenes")
+        self.unseen = [i >= COUNTS[0] for i in range(sum(COUNTS))]
+        self.scenes = [sample_scene(rng, unseen=unseen) for unseen in self.unseen]
+        self.drawings = np.stack([render(scene, self.pipe.size) for scene in self.scenes])
+
+    def photographs(self) -> Mapping[str, np.ndarray]:
+        folder = self.options.photographs
+        return reconstruction.photographs(folder, self.pipe.size) if folder else {}
+
+    def vae(self) -> Dict[str, Any]:
+        return reconstruction.measure(self.pipe.vae, self.drawings, self.scenes, self.photographs(), self.reader)
+
+    def text(self) -> Dict[str, Any]:
+        prompts = [adherence.prompt(scene) for scene in self.scenes]
+        made = adherence.generate(self.pipe, prompts, self.options.guidance, self.options.steps)
+        np.save(self.options.work / "generated.npy", made)
+        return adherence.measure(self.reader, made, self.scenes, self.unseen)
+
+    def variety(self) -> Dict[str, Any]:
+        chosen = self.scenes[:PROMPTS]
+        prompts = [adherence.prompt(scene) for scene in chosen for _ in range(SEEDS)]
+        made = adherence.generate(self.pipe, prompts, self.options.guidance, self.options.steps)
+        drawn = np.stack(
+            [render(Scene(**{**vars(scene), "seed": i}), self.pipe.size) for scene in chosen for i in range(SEEDS)]
+        )
+        grouped = [one.reshape(PROMPTS, SEEDS, *one.shape[1:]) for one in (made, drawn)]
+        known = np.stack([render(scene, self.pipe.size) for scene in scenes(TRAINED_ON)])
+        return {**adherence.variety(*grouped), **adherence.copies(made, self.drawings, known)}
+
+    def styleid(self) -> Dict[str, Any]:
+        contents = [render(scene, self.pipe.size) for scene in self._six_contents()]
+        contents += list(self.photographs().values())[:2]
+        rng = generator(SEED, 0, "styles")
+        styles = [render(sample_scene(rng, technique=one), self.pipe.size) for one in STYLES]
+        pictures = [[Image.fromarray(one) for one in several] for several in (contents, styles)]
+        return stylisation.measure(self.pipe, pictures[0], pictures[1], STYLES, self.reader)
+
+    def speed(self) -> Dict[str, Any]:
+        self.pipe("a red house", num_inference_steps=2, seed=0)
+        seconds = []
+        for seed in range(3):
+            start = time.perf_counter()
+            self.pipe("a red house", num_inference_steps=50, seed=seed)
+            seconds.append(time.perf_counter() - start)
+        return {"seconds of a picture, 50 guided DDIM steps": float(np.median(seconds))}
+
+    def _six_contents(self) -> List[Scene]:
+        rng = generator(SEED, 0, "contents")
+        return [sample_scene(rng, technique="poster") for _ in range(6)]
+
+
+PARTS: Tuple[Tuple[str, Callable[[Study], Dict[str, Any]]], ...] = (
+    ("vae", Study.vae),
+    ("text", Study.text),
+    ("variety", Study.variety),
+    ("styleid", Study.styleid),
+    ("speed", Study.speed),
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("--model", default="tiny")
+    parser.add_argument("--photographs", type=Path, help="folder; scikit-image's astronaut, coffee, chelsea and rocket")
+    parser.add_argument("--parts", nargs="+", choices=[name for name, _ in PARTS], default=[name for name, _ in PARTS])
+    parser.add_argument("--guidance", type=float, default=5.0)
+    parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--work", type=Path, default=ROOT / "runs" / "quality", help="the judge, and what it looked at")
+    parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "quality" / "results.json")
+    options = parser.parse_args()
+    options.work.mkdir(parents=True, exist_ok=True)
+    study = Study(options)
+    for name, part in PARTS:
+        if name in options.parts:
+            record(options.output, name, {"guidance": options.guidance, "steps": options.steps, **part(study)})
+
+
+def record(file: Path, part: str, found: Dict[str, Any]) -> None:
+    """Put one part's results into the file, beside the others'."""
+    known = json.loads(file.read_text()) if file.exists() else {}
+    known[part] = {**found, "machine": describe()}
+    file.write_text(json.dumps(known, indent=1) + "\n")
+    print(json.dumps({part: found}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
