@@ -14,7 +14,7 @@ from jstyle.errors import InputError
 from jstyle.models import AutoencoderKL, CLIPTextModel, CLIPVisionModelWithProjection, UNet2DConditionModel
 from jstyle.pipeline import StableDiffusionPipeline
 from jstyle.schedule import Schedule, ScheduleConfig
-from jstyle.tiny import autoencoder, clip, denoiser, pictures, tokenizer
+from jstyle.tiny import autoencoder, clip, denoiser, package, pictures, tokenizer
 from jstyle.tiny.settings import STAGES, Stage, TinySettings
 from jstyle.training.report import sample_grid
 
@@ -131,7 +131,7 @@ class Recipe:
     def _package(self) -> None:
         unet = UNet2DConditionModel(self.settings.unet.network)
         parts = self._components(self._filled(unet, self._finished("unet")))
-        checkpoint.save(parts, self.result("package"), dtype="float16")
+        package.write_model(parts, self.result("package"))
 
     def _sample(self, unet: UNet2DConditionModel, path: Path) -> None:
         pipe = StableDiffusionPipeline(self._components(unet))

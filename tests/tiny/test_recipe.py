@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from PIL import Image
 from jstyle.errors import InputError
 from jstyle.pipeline import StableDiffusionPipeline
 from jstyle.tiny import stage
+from jstyle.tiny.package import HASHES
 from jstyle.tiny.recipe import Recipe
 from tests.tiny.small import settings
 
@@ -37,6 +39,13 @@ def test_it_gives_a_model(finished: Path) -> None:
     assert (finished / "unet" / "samples-000002.png").exists() and (finished / "vae" / "loss.png").exists()
     sheet = Image.open(finished / "unet" / "samples-000002.png")
     assert min(sheet.size) > 32
+
+
+def test_the_model_comes_with_its_hashes(finished: Path) -> None:
+    checked = subprocess.run(["sha256sum", "--check", HASHES], cwd=finished / "model", capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stderr
+    files = [path for path in (finished / "model").rglob("*") if path.is_file()]
+    assert len(checked.stdout.splitlines()) == len(files) - 1
 
 
 def test_finished_stages_are_not_repeated(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
