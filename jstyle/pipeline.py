@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, Callable, Iterator, Optional, Sequence, Tuple, Union
 import numpy as np
 
 from jstyle import checkpoint, images, prompts
+from jstyle.adapters import AdapterLoading, LoraAdapters, Vocabulary
 from jstyle.errors import InputError
 from jstyle.guidance import GuidedDenoiser
 from jstyle.models.vae import DiagonalGaussian
@@ -33,7 +35,7 @@ class PipelineOutput:
     seeds: Tuple[int, ...]
 
 
-class StableDiffusionPipeline:
+class StableDiffusionPipeline(AdapterLoading):
     """Text-to-image, and the parts that every method is built from.
 
     Latents are Stable Diffusion's: the VAE's times its scaling factor, (batch, 4, height / 8, width / 8).
@@ -44,7 +46,8 @@ class StableDiffusionPipeline:
         self.unet = components.unet
         self.vae = components.vae
         self.text_encoder = components.text_encoder
-        self.tokenizer = components.tokenizer
+        self.vocabulary = Vocabulary(components.tokenizer, components.text_encoder)
+        self.loras = LoraAdapters(components.unet, components.text_encoder)
         self.schedule = Schedule(components.schedule)
         self.vae_tiling = False
 
@@ -62,20 +65,36 @@ class StableDiffusionPipeline:
 
     @classmethod
     def from_pipe(cls, other: StableDiffusionPipeline) -> StableDiffusionPipeline:
-        """This kind of pipeline on another's networks, without a copy."""
-        return cls(other.components)
+        """This kind of pipeline on another's networks, without a copy, with what was loaded onto them since."""
+        pipe = cls(other.components)
+        pipe.vocabulary, pipe.loras = other.vocabulary, other.loras
+        return pipe
 
     def save_pretrained(self, folder: Union[str, Path], *, variant: Optional[str] = None) -> None:
         """Write diffusers' layout, which diffusers reads; ``variant="fp16"`` halves the files.
 
-        Raises InputError where the folder already holds something.
+        LoRA adapters are written along where they are fused; learnt words are not. Raises InputError where the folder
+        already holds something.
         """
         checkpoint.save(self.components, Path(folder), variant=variant)
 
     @cached_property
-    def model_hash(self) -> str:
-        """SHA-256 over the weight files that were loaded: what "the same model" means in metadata and caches."""
+    def _files_hash(self) -> str:
         return checkpoint.fingerprint(self.components)
+
+    @property
+    def model_hash(self) -> str:
+        """SHA-256 over the weight files that were loaded: what "the same model" means in metadata and caches.
+
+        LoRA adapters in effect and learnt words belong to it.
+        """
+        more = [one for one in (self.vocabulary.fingerprint(), self.loras.fingerprint()) if one]
+        return hashlib.sha256(" ".join([self._files_hash, *more]).encode()).hexdigest() if more else self._files_hash
+
+    @property
+    def tokenizer(self) -> Any:
+        """transformers' tokenizer, which spells learnt words too."""
+        return self.vocabulary.tokenizer
 
     @property
     def size(self) -> int:

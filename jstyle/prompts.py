@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any, Sequence
 
@@ -35,9 +37,11 @@ def load_tokenizer(folder: Path) -> Any:
 def token_ids(tokenizer: Any, prompts: Sequence[str]) -> np.ndarray:
     """(prompts, model_max_length) int32, padded as the tokenizer's files say.
 
-    A prompt that is too long is cut, with a warning that shows what was lost.
+    A prompt that is too long is cut, with a warning that shows what was lost. A learnt word of several vectors is
+    written out, see ``written_out``.
     """
     length = tokenizer.model_max_length
+    prompts = [written_out(tokenizer, prompt) for prompt in prompts]
     for prompt in prompts:
         ids = tokenizer(prompt).input_ids
         if len(ids) > length:
@@ -45,6 +49,16 @@ def token_ids(tokenizer: Any, prompts: Sequence[str]) -> np.ndarray:
             warnings.warn(f"a prompt has more than {length} tokens; this part is not read: {lost!r}", stacklevel=2)
     batch = tokenizer(list(prompts), padding="max_length", truncation=True, max_length=length)
     return np.asarray(batch.input_ids, np.int32)
+
+
+def written_out(tokenizer: Any, prompt: str) -> str:
+    """The prompt with each added token ``<a>`` followed by its ``<a>_1``, ``<a>_2``, ..., if any, as in diffusers."""
+    added = tokenizer.added_tokens_encoder
+    for token in [one for one in added if f"{one}_1" in added and one in prompt]:
+        numbered = (f"{token}_{i}" for i in count(1))
+        whole = " ".join([token, *takewhile(added.__contains__, numbered)])
+        prompt = re.sub(re.escape(token) + r"(?!_\d)", lambda _, whole=whole: whole, prompt)
+    return prompt
 
 
 def encode(tokenizer: Any, text_encoder: CLIPTextModel, prompts: Sequence[str]) -> jt.Var:

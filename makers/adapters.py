@@ -6,12 +6,40 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, Mapping, Sequence
 
+from jstyle.errors import InputError
 from jstyle.pipeline import StableDiffusionPipeline
 
 Loader = Callable[[StableDiffusionPipeline, Path, float], "AbstractContextManager[None]"]
 """(pipeline, file, weight) -> a context in which it is part of the model; afterwards the model is as before."""
 
-LOADERS: Dict[str, Loader] = {}
+
+@contextmanager
+def lora(pipe: StableDiffusionPipeline, file: Path, weight: float) -> Iterator[None]:
+    """A LoRA beside those in effect."""
+    before = dict(pipe.loras.weights)
+    name = pipe.loras.load(file)
+    pipe.set_adapters([*before, name], [*before.values(), weight])
+    try:
+        yield
+    finally:
+        pipe.delete_adapters(name)
+
+
+@contextmanager
+def textual_inversion(pipe: StableDiffusionPipeline, file: Path, weight: float) -> Iterator[None]:
+    """A learnt word. It is in a prompt or not: InputError for any weight but 1."""
+    if weight != 1:
+        raise InputError(f"the weight of a textual inversion must be 1, not {weight}")
+    known = set(pipe.vocabulary.vectors)
+    pipe.load_textual_inversion(file)
+    try:
+        yield
+    finally:
+        for token in set(pipe.vocabulary.vectors) - known:
+            pipe.unload_textual_inversion(token)
+
+
+LOADERS: Dict[str, Loader] = {"lora": lora, "textual_inversion": textual_inversion}
 """By the `kind` of a recipe's adapter."""
 
 

@@ -10,15 +10,26 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 FORBIDDEN: Dict[str, Set[str]] = {
-    "jstyle": {"styleid", "style_align", "scripts", "tests", "benchmarks"},
+    "jstyle": {"styleid", "style_align", "makers", "scripts", "tests", "benchmarks"},
     "jstyle/models": {"jstyle.pipeline", "jstyle.samplers", "jstyle.guidance", "jstyle.weights", "jstyle.schedule"},
     "jstyle/ops": {"jstyle.models", "jstyle.editing", "jstyle.config", "jstyle.schedule"},
     "jstyle/samplers": {"jstyle.models", "jstyle.pipeline", "jstyle.guidance", "jstyle.editing"},
     "jstyle/schedule.py": {"jstyle.samplers", "jstyle.models", "jstyle.pipeline"},
+    "jstyle/adapters": {"jstyle.pipeline", "jstyle.checkpoint", "jstyle.samplers", "jstyle.guidance"},
+    "jstyle/training": {"jstyle.models", "jstyle.pipeline", "jstyle.adapters", "jstyle.finetuning", "jstyle.tiny"},
+    "jstyle/finetuning": {"jstyle.tiny", "jstyle.drawings", "jstyle.competition", "jstyle.jobs"},
     "jstyle/runtime": {"jstyle.ops", "jstyle.models", "jstyle.pipeline", "jstyle.errors"},
     "jstyle/training/settings.py": {"jstyle", "jittor"},
-    "styleid": {"style_align", "scripts", "tests", "benchmarks"},
+    "jstyle/jobs": {"jstyle.competition", "jstyle.pipeline", "jstyle.models", "jstyle.images", "jstyle.weights"},
+    "jstyle/competition": {"jstyle.pipeline", "jstyle.image_to_image", "jstyle.models", "jstyle.training"},
+    "jstyle/competition/settings.py": {"jstyle", "jittor"},
+    "jstyle/competition/score": {"jstyle.jobs", "jstyle.weights", "jstyle.runtime"},
+    "jstyle/competition/score/torch_metrics.py": {"jstyle", "jittor"},
+    "makers": {"scripts", "tests", "benchmarks"},
+    "styleid": {"style_align", "makers", "scripts", "tests", "benchmarks"},
     "styleid/settings.py": {"jstyle", "jittor"},
+    "style_align": {"styleid", "makers", "scripts", "tests", "benchmarks"},
+    "style_align/settings.py": {"jstyle", "jittor"},
 }
 
 
@@ -48,13 +59,13 @@ def test_imports_run_one_way(place: str) -> None:
 
 def test_training_stands_on_top_of_the_engine() -> None:
     for file in files("jstyle"):
-        if not {"training", "tiny"} & set(file.parts):
+        if not {"training", "tiny", "finetuning"} & set(file.parts):
             wrong = {name for name in imports(file) if name == "jstyle.training" or name.startswith("jstyle.training.")}
             assert not wrong, f"{file.relative_to(ROOT)} imports {wrong}"
 
 
 def test_jittor_is_imported_in_one_place() -> None:
-    for place in ("jstyle", "styleid", "scripts"):
+    for place in ("jstyle", "styleid", "style_align", "makers", "scripts"):
         for file in files(place):
             direct = {name for name in imports(file) if name == "jittor" or name.startswith("jittor.")}
             assert not direct or "runtime" in file.parts, f"{file.relative_to(ROOT)} imports Jittor by itself"

@@ -13,9 +13,9 @@ from jstyle.drawings import COLOURS, MONOCHROME, OBJECTS, SETTINGS, TECHNIQUES, 
 from jstyle.models.layers import Conv2d, GroupNorm, Linear
 from jstyle.runtime import jt
 from jstyle.tiny.pictures import as_input
-from jstyle.tiny.stage import fit
 from jstyle.training import LoopSettings
 from jstyle.training.draws import generator
+from jstyle.training.fit import fit
 from jstyle.training.initial import initialise
 
 WORDS: Mapping[str, Sequence[str]] = {

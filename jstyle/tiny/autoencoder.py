@@ -14,10 +14,10 @@ from jstyle.models.vae import DiagonalGaussian
 from jstyle.runtime import jt
 from jstyle.tiny.pictures import as_input
 from jstyle.tiny.settings import VaeSettings
-from jstyle.tiny.stage import fit
 from jstyle.tiny.start import start_linear
 from jstyle.training import TrainState, TrainStep
 from jstyle.training.draws import generator
+from jstyle.training.fit import fit
 from jstyle.training.report import sample_grid
 
 FILE = "vae.safetensors"

@@ -16,9 +16,9 @@ from jstyle.models import CLIPTextModel, CLIPVisionModelWithProjection
 from jstyle.runtime import jt
 from jstyle.tiny.pictures import captions
 from jstyle.tiny.settings import ClipSettings
-from jstyle.tiny.stage import fit
 from jstyle.training.data import batch_indices
 from jstyle.training.draws import generator
+from jstyle.training.fit import fit
 from jstyle.training.initial import initialise
 
 # OpenAI's normalisation of pixels in [0, 1], which everything that prepares pictures for CLIP assumes.

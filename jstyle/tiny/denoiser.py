@@ -19,10 +19,10 @@ from jstyle.schedule import Schedule
 from jstyle.tiny.autoencoder import encode
 from jstyle.tiny.pictures import captions
 from jstyle.tiny.settings import UnetSettings
-from jstyle.tiny.stage import fit
 from jstyle.training import TrainState, TrainStep, ask, diffusion_loss
 from jstyle.training.data import batch_indices
 from jstyle.training.draws import generator
+from jstyle.training.fit import fit
 from jstyle.training.initial import initialise
 
 FILE = "unet.safetensors"

@@ -13,9 +13,9 @@ from PIL import Image
 
 from jstyle.errors import InputError
 from jstyle.pipeline import StableDiffusionPipeline
-from jstyle.tiny import stage
 from jstyle.tiny.package import HASHES
 from jstyle.tiny.recipe import Recipe
+from jstyle.training import fit
 from tests.tiny.small import settings
 
 
@@ -49,7 +49,7 @@ def test_the_model_comes_with_its_hashes(finished: Path) -> None:
 
 
 def test_finished_stages_are_not_repeated(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stage, "train", None)
+    monkeypatch.setattr(fit, "train", None)
     before = hashes(finished)
     Recipe(settings(finished)).run()
     assert hashes(finished) == before
@@ -59,7 +59,7 @@ def test_a_run_that_was_interrupted_gives_the_same_model(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stopped in each training stage after two of its three steps."""
-    real = stage.train
+    real = fit.train
     stopped = []
 
     def interrupted(*arguments):
@@ -70,7 +70,7 @@ def test_a_run_that_was_interrupted_gives_the_same_model(
                 stopped.append(output)
                 raise KeyboardInterrupt
 
-    monkeypatch.setattr(stage, "train", interrupted)
+    monkeypatch.setattr(fit, "train", interrupted)
     for _ in range(3):
         with pytest.raises(KeyboardInterrupt):
             Recipe(settings(tmp_path)).run()

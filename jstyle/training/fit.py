@@ -1,4 +1,4 @@
-"""What the stages that train share: one loop with a log, a progress bar and a checkpoint when it is interrupted."""
+"""One whole run: the loop with a log, a progress bar, a loss curve, and a checkpoint when it is interrupted."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from typing import Any, Optional, TypeVar
 from tqdm import tqdm
 
 from jstyle.runtime import jt
-from jstyle.training import LoopSettings, TrainState, TrainStep, stop_requests, train
+from jstyle.training.loop import TrainStep, train
 from jstyle.training.report import Log, loss_curve
+from jstyle.training.settings import LoopSettings
+from jstyle.training.state import TrainState
+from jstyle.training.stopping import stop_requests
 
 Batch = TypeVar("Batch")
 OnStep = Callable[[TrainStep, TrainState], None]

@@ -1,0 +1,182 @@
+"""What the trainers share: a pipeline whose networks are frozen, its examples, and the diffusion loss over them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Tuple
+
+import numpy as np
+
+from jstyle import images, prompts
+from jstyle.errors import InputError
+from jstyle.finetuning import examples
+from jstyle.finetuning.examples import Moments
+from jstyle.finetuning.recompute import recomputed
+from jstyle.finetuning.settings import TuneSettings
+from jstyle.pipeline import StableDiffusionPipeline
+from jstyle.runtime import jt
+from jstyle.training import TrainState, TrainStep, ask, diffusion_loss
+from jstyle.training.data import batch_indices
+from jstyle.training.draws import generator
+from jstyle.training.fit import fit
+from jstyle.training.report import sample_grid
+
+# What may differ between a run and its continuation without changing its result.
+_FREE = (
+    "data",
+    "output",
+    "loop",
+    "recompute",
+    "validation_prompts",
+    "validation_every",
+    "validation_steps",
+    "guidance",
+    "model",
+    "revision",
+)
+
+Read = Callable[[Sequence[str]], jt.Var]
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What a run learns from. With ``flip`` the posteriors of the mirrored pictures follow those of the others."""
+
+    files: Tuple[Path, ...]
+    names: Tuple[str, ...]
+    moments: Moments
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Latents (n, channels, h, w), a caption for each, and their weights in the loss."""
+
+    latents: np.ndarray
+    captions: Sequence[str]
+    weights: np.ndarray
+
+
+class Clock:
+    """Which batch is being computed; None while nothing is trained. Dropout draws by it."""
+
+    index: Optional[int] = None
+
+
+def opened(settings: TuneSettings) -> StableDiffusionPipeline:
+    """The model, in fp32. Raises InputError for one that cannot be trained on pictures and captions alone."""
+    pipe = StableDiffusionPipeline.from_pretrained(settings.model, revision=settings.revision, variant=settings.variant)
+    if pipe.unet.config.in_channels != pipe.vae.config.latent_channels:
+        raise InputError(f"{settings.model} is an inpainting model, whose UNet wants a mask too; train another")
+    return pipe
+
+
+def pictures(pipe: StableDiffusionPipeline, settings: TuneSettings, files: Sequence[Path]) -> Pictures:
+    """Open and encode the pictures."""
+    _, height, width = pipe.latent_shape(settings.height, settings.width)
+    factor = pipe.vae.config.factor
+    several = [images.open_image(file) for file in files]
+    moments = examples.encode(pipe.vae, several, width * factor, height * factor, settings.flip)
+    return Pictures(tuple(files), tuple(examples.names(files)), moments)
+
+
+def chosen(shown: Pictures, settings: TuneSettings, index: int, purpose: str = "") -> Tuple[np.ndarray, np.ndarray]:
+    """Which pictures make up the batch of this index, and a latent of each. Of every epoch each comes once."""
+    seed, count = settings.loop.seed, len(shown.files)
+    which = batch_indices(index, settings.batch, count, seed)
+    turned = generator(seed, index, f"flip{purpose}").integers(2, size=len(which)) if settings.flip else 0
+    return which, shown.moments.draw(which + turned * count, generator(seed, index, f"posterior{purpose}"))
+
+
+def constant(pipe: StableDiffusionPipeline) -> Read:
+    """Reads captions with a text encoder that does not change: each is encoded once."""
+    known: Dict[str, jt.Var] = {}
+
+    def read(captions: Sequence[str]) -> jt.Var:
+        for caption in captions:
+            if caption not in known:
+                known[caption] = pipe.encode_prompt(caption).stop_grad()
+                known[caption].sync()
+        return jt.concat([known[caption] for caption in captions], dim=0)
+
+    return read
+
+
+def learning(pipe: StableDiffusionPipeline) -> Read:
+    """Reads captions with a text encoder through which gradients pass."""
+    return lambda captions: pipe.text_encoder(jt.array(prompts.token_ids(pipe.tokenizer, captions)))
+
+
+def tune(
+    pipe: StableDiffusionPipeline,
+    settings: TuneSettings,
+    parameters: Mapping[str, jt.Var],
+    batch: Callable[[int], Batch],
+    read: Read,
+    identity: Mapping[str, Any],
+    clock: Optional[Clock] = None,
+) -> TrainState:
+    """Train ``parameters``, named by "unet." or another network's name and a path, while all else stands still."""
+    clock = clock or Clock()
+    loss = noise_loss(pipe, settings, read, clock)
+
+    def on_step(step: TrainStep, state: TrainState) -> None:
+        clock.index = None
+        if settings.validation_prompts and step.step % settings.validation_every == 0:
+            with state.averaged():
+                validate(pipe, settings, settings.output / f"validation-{step.step:06d}.png")
+
+    own = {name: value for name, value in asdict(settings).items() if name not in _FREE}
+    whole = {**own, "model": pipe.model_hash, **identity}
+    with ExitStack() as stack:
+        stack.enter_context(frozen(pipe.unet, pipe.vae, pipe.text_encoder))
+        if settings.recompute:
+            inside = {name[len("unet.") :]: one for name, one in parameters.items() if name.startswith("unet.")}
+            stack.enter_context(recomputed(pipe.unet, inside))
+        state = fit(settings.output, parameters, batch, loss, settings.loop, whole, on_step)
+        clock.index = None
+    return state
+
+
+def noise_loss(
+    pipe: StableDiffusionPipeline, settings: TuneSettings, read: Read, clock: Clock
+) -> Callable[[Batch, int], jt.Var]:
+    """The loss of a batch: how far the UNet's answer at drawn noise levels is from what it should be."""
+
+    def loss(batch: Batch, index: int) -> jt.Var:
+        clock.index = index
+        question = ask(batch.latents, pipe.schedule, settings.loss, settings.loop.seed, index)
+        output = pipe.unet(question.x, question.times.tolist(), read(batch.captions))
+        return diffusion_loss(output, question, batch.weights.tolist())
+
+    return loss
+
+
+def validate(pipe: StableDiffusionPipeline, settings: TuneSettings, path: Path) -> None:
+    """Draw the validation prompts, each from its own unchanging noise, into one picture."""
+    drawn: List[Any] = []
+    for i, prompt in enumerate(settings.validation_prompts):
+        drawn += pipe(
+            prompt,
+            settings.height,
+            settings.width,
+            settings.validation_steps,
+            settings.guidance,
+            seed=settings.loop.seed + i,
+        ).images
+    sample_grid([drawn], path, column_labels=settings.validation_prompts)
+
+
+@contextmanager
+def frozen(*networks: jt.Module) -> Iterator[None]:
+    """No gradients of these networks' own weights until the end of the ``with``; what passes through them does."""
+    held = [parameter for network in networks for parameter in network.parameters() if not parameter.is_stop_grad()]
+    for parameter in held:
+        parameter.stop_grad()
+    try:
+        yield
+    finally:
+        for parameter in held:
+            parameter.start_grad()

@@ -1,0 +1,127 @@
+"""Learnt words: spelled and read as in diffusers, seen by nobody else, and gone without a trace."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Dict
+
+import numpy as np
+import pytest
+
+from jstyle import StableDiffusionImg2ImgPipeline, StableDiffusionPipeline, prompts, weights
+from jstyle.adapters import textual_inversion, words
+from jstyle.errors import InputError
+from jstyle.runtime import jt
+from tests.golden import tiny
+from tests.parity.networks import GOLDEN, golden, relative_error
+
+WIDTH = 16
+
+
+@pytest.fixture(scope="module")
+def pipe() -> StableDiffusionPipeline:
+    return StableDiffusionPipeline.from_pretrained(str(GOLDEN / "diffusers_folder"))
+
+
+def vectors(token: str, count: int) -> np.ndarray:
+    return tiny.seeded_tensor(f"{token}_embedding.weight", (count, WIDTH))
+
+
+def saved(folder: Path) -> Dict[str, Path]:
+    return {
+        token: textual_inversion.write(token, vectors(token, count), folder / token.strip("<>"))
+        for token, count in (("<ink>", 1), ("<pond>", 3))
+    }
+
+
+def test_several_words_are_read_as_in_diffusers(pipe: StableDiffusionPipeline, tmp_path: Path) -> None:
+    recorded = golden("adapters")
+    texts = json.loads(str(recorded["words_prompts"]))
+    files = saved(tmp_path)
+    pipe.load_textual_inversion([files["<ink>"], files["<pond>"].parent])
+    try:
+        assert np.array_equal(prompts.token_ids(pipe.tokenizer, texts), recorded["words_ids"])
+        assert relative_error(pipe.encode_prompt(texts), recorded["words_hidden"]) < 1e-5
+    finally:
+        pipe.unload_textual_inversion()
+
+
+def test_one_vector_of_a_word_can_be_written_alone(pipe: StableDiffusionPipeline) -> None:
+    with words(pipe.tokenizer, pipe.text_encoder, {"<pond>": jt.array(vectors("<pond>", 3))}) as spelling:
+        whole, one = (prompts.token_ids(spelling, [text])[0] for text in ("a <pond>", "a <pond>_1"))
+    assert one[2] == whole[3] and one[3] == whole[5]
+
+
+def test_the_file_is_diffusers(tmp_path: Path) -> None:
+    file = saved(tmp_path)["<pond>"]
+    assert file.name == "learned_embeds.safetensors"
+    assert dict(weights.FileTensors([file]).shapes()) == {"<pond>": (3, WIDTH)}
+    token, array = textual_inversion.read(file)
+    assert token == "<pond>" and np.array_equal(array, vectors("<pond>", 3))
+
+
+def test_unloading_leaves_the_pipeline_as_it_was(pipe: StableDiffusionPipeline, tmp_path: Path) -> None:
+    tokenizer, vocabulary, table = pipe.tokenizer, len(pipe.tokenizer), pipe.text_encoder.text_model.embeddings
+    own = table.token_embedding
+    text, fingerprint = np.array(pipe.encode_prompt("a <pond>").numpy()), pipe.model_hash
+    files = saved(tmp_path)
+    pipe.load_textual_inversion(list(files.values()))
+    changed = pipe.encode_prompt("a <pond>").numpy()
+    assert not np.array_equal(changed, text) and pipe.model_hash != fingerprint
+    assert StableDiffusionImg2ImgPipeline.from_pipe(pipe).tokenizer is pipe.tokenizer
+    assert len(tokenizer) == vocabulary  # nobody else's tokenizer has changed
+    pipe.unload_textual_inversion("<ink>")
+    assert np.array_equal(pipe.encode_prompt("a <pond>").numpy(), changed)
+    pipe.unload_textual_inversion()
+    assert pipe.tokenizer is tokenizer and table.token_embedding is own and pipe.model_hash == fingerprint
+    assert np.array_equal(pipe.encode_prompt("a <pond>").numpy(), text)
+
+
+def test_only_the_new_rows_have_gradients(pipe: StableDiffusionPipeline) -> None:
+    """In float64 differences: the loss is a smooth function of the rows."""
+    rows = jt.array(vectors("<pond>", 3))
+    with words(pipe.tokenizer, pipe.text_encoder, {"<pond>": rows}) as spelling:
+        ids = jt.array(prompts.token_ids(spelling, ["<pond> a <pond>"]))
+        embedding = pipe.text_encoder.text_model.embeddings.token_embedding
+        weight = np.random.default_rng(0).standard_normal((1, 77, WIDTH)).astype(np.float32)
+        found = jt.grad((embedding(ids) * jt.array(weight)).sum(), rows).numpy()
+    known = len(pipe.tokenizer)
+    wanted = np.stack([weight[0, np.array(ids.numpy()[0]) == known + i].sum(axis=0) for i in range(3)])
+    assert np.allclose(found, wanted, atol=1e-6) and np.abs(wanted).min() > 0
+
+
+def test_what_cannot_be_is_said_and_changes_nothing(pipe: StableDiffusionPipeline, tmp_path: Path) -> None:
+    own = pipe.tokenizer
+    file = saved(tmp_path)["<ink>"]
+    weights.write_tensors({"<wide>": np.zeros((2, 24), np.float32)}, tmp_path / "wide.safetensors")
+    weights.write_tensors({"a": np.zeros(3, np.float32), "b": np.zeros(3, np.float32)}, tmp_path / "two.safetensors")
+    weights.write_tensors({"emb_params": vectors("<ink>", 2)}, tmp_path / "nameless.safetensors")
+    for source, token, said in (
+        (tmp_path / "none", None, "there is no file"),
+        (tmp_path / "two.safetensors", None, "holds 2 arrays"),
+        (tmp_path / "wide.safetensors", None, r"\[2, 24\], this text encoder's words \[any number, 16\]"),
+        (tmp_path / "nameless.safetensors", None, "does not say its word"),
+        (file, "the", "knows the word 'the' already"),
+        (file, "two words", "without spaces"),
+    ):
+        with pytest.raises(InputError, match=said):
+            pipe.load_textual_inversion(source, token)
+    with pytest.raises(InputError, match="'<ink>' is not loaded; loaded are none"):
+        pipe.unload_textual_inversion("<ink>")
+    assert pipe.tokenizer is own
+    pipe.load_textual_inversion(tmp_path / "nameless.safetensors", "<dots>")
+    with pytest.raises(InputError, match="'<dots>' is loaded already"):
+        pipe.load_textual_inversion(file, "<dots>")
+    assert list(pipe.vocabulary.vectors) == ["<dots>"]
+    pipe.unload_textual_inversion()
+
+
+def test_an_initial_word_fills_all_vectors(pipe: StableDiffusionPipeline) -> None:
+    table = pipe.text_encoder.text_model.embeddings.token_embedding.weight.numpy()
+    ids = pipe.tokenizer("lighthouse", add_special_tokens=False).input_ids
+    found = textual_inversion.from_word(pipe.tokenizer, pipe.text_encoder, "lighthouse", 2 * len(ids) + 1)
+    assert len(ids) > 1 and len(found) == 2 * len(ids) + 1
+    assert np.array_equal(found, table[[*ids, *ids, ids[0]]])
+    with pytest.raises(InputError, match="has no tokens"):
+        textual_inversion.from_word(pipe.tokenizer, pipe.text_encoder, " ", 1)
