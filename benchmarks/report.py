@@ -118,6 +118,7 @@ def _plot(records: Sequence[Dict[str, Any]], file: Path) -> bool:
 
 def _draw(bars: Sequence[Tuple[str, str, float]], file: Path) -> None:
     from matplotlib import pyplot  # pyright: ignore[reportMissingImports]
+    from matplotlib.patches import Rectangle
 
     names = list(dict.fromkeys(name for name, _, _ in bars))
     sides = [side for side in SHOWN if any(side == one for _, one, _ in bars)]
@@ -135,7 +136,7 @@ def _draw(bars: Sequence[Tuple[str, str, float]], file: Path) -> None:
     axes.axvline(1, color="black", linewidth=0.8)
     axes.set_xlabel("jstyle is this many times as fast (medians)")
     axes.spines[["top", "right"]].set_visible(False)
-    patches = [pyplot.Rectangle((0, 0), 1, 1, color=COLOURS[side]) for side in sides]
+    patches = [Rectangle((0, 0), 1, 1, color=COLOURS[side]) for side in sides]
     labels = [f"as {SHOWN[side]}" for side in sides]
     axes.legend(patches, labels, fontsize=8, frameon=False, ncols=4, loc="lower left", bbox_to_anchor=(0, 1))
     file.parent.mkdir(parents=True, exist_ok=True)
