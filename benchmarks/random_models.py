@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import shutil
 import sys
 import zlib
@@ -23,6 +22,7 @@ import numpy as np
 
 from benchmarks.options import default_weights
 from jstyle.config import CLIPTextConfig, UNetConfig, VAEConfig, to_dict
+from jstyle.files import replacing
 from jstyle.models import AutoencoderKL, CLIPTextModel, UNet2DConditionModel
 from jstyle.schedule import ScheduleConfig
 
@@ -145,15 +145,10 @@ def _write_weights(shapes: Mapping[str, Tuple[int, ...]], file: Path) -> None:
         header[name] = {"dtype": "F32", "shape": list(shape), "data_offsets": [start, end]}
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as stream:
-            stream.write(len(text).to_bytes(8, "little") + text)
-            for name, shape in shapes.items():
-                stream.write(fill(name, shape).tobytes())
-        os.replace(temporary, file)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(file) as part, open(part, "wb") as stream:
+        stream.write(len(text).to_bytes(8, "little") + text)
+        for name, shape in shapes.items():
+            stream.write(fill(name, shape).tobytes())
 
 
 def _link(target: Path, link: Path) -> None:

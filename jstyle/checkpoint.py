@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, Optional, Tuple
 from jstyle import hub, prompts, weights
 from jstyle.config import CLIPTextConfig, CLIPVisionConfig, UNetConfig, VAEConfig, read_json, to_dict
 from jstyle.errors import InputError
+from jstyle.files import replacing
 from jstyle.models import AutoencoderKL, CLIPTextModel, CLIPVisionModelWithProjection, UNet2DConditionModel
 from jstyle.precision import unet_dtype
 from jstyle.schedule import ScheduleConfig
@@ -83,14 +83,8 @@ def save(components: Components, folder: Path, *, variant: Optional[str] = None,
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} already holds something; choose another folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    try:
-        _write(components, temporary, "float16" if variant else dtype, ".fp16" if variant else "")
-        if folder.exists():
-            folder.rmdir()
-        os.replace(temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with replacing(folder) as part:
+        _write(components, part, "float16" if variant else dtype, ".fp16" if variant else "")
 
 
 def fingerprint(components: Components) -> str:

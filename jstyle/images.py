@@ -7,11 +7,9 @@ shape (n, 3, height, width), the range the VAE works in.
 from __future__ import annotations
 
 import json
-import os
-import secrets
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path, PurePath
 
 import numpy as np
@@ -19,6 +17,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
 from jstyle.errors import InputError
+from jstyle.files import replacing
 
 SUFFIXES = frozenset(
     [".png", ".jpg", ".jpeg", ".jfif", ".webp", ".avif", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".pbm"]
@@ -189,18 +188,8 @@ def save_png(image: Image.Image, path: Path, metadata: Mapping[str, object] | No
     Raises:
         InputError: the file cannot be written; nothing is left behind.
     """
-    path = Path(path)
-    part = path.parent / f".{secrets.token_hex(8)}.part"  # short, so that it fits where the name fits
-    try:
-        with open(part, "xb") as file:
-            image.save(file, "PNG", pnginfo=_text_chunk(metadata or {}))
-        os.replace(part, path)
-    except OSError as error:
-        reason = f"{error.strerror or error}; free some space or choose another place"
-        raise InputError(f"cannot write {str(path)!r}: {reason}") from error
-    finally:
-        with suppress(OSError):  # it is gone after a success, and may never have come to be
-            part.unlink()
+    with replacing(Path(path)) as part, open(part, "xb") as file:
+        image.save(file, "PNG", pnginfo=_text_chunk(metadata or {}))
 
 
 def _text_chunk(metadata: Mapping[str, object]) -> PngInfo:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from pathlib import Path
 from typing import Callable, Dict, Iterable, Mapping, Protocol, Sequence, Tuple
@@ -15,6 +14,7 @@ from safetensors.numpy import save_file
 
 from jstyle import ops
 from jstyle.errors import InputError
+from jstyle.files import replacing
 from jstyle.runtime import jt
 
 Rename = Callable[[str], str]
@@ -144,14 +144,11 @@ def save(module: jt.Module, file: Path, dtype: str = "float32") -> None:
 
 def write_tensors(arrays: Mapping[str, np.ndarray], file: Path) -> None:
     """Write a safetensors file whole or not at all. Raises InputError when it cannot be written."""
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    try:
-        save_file(dict(arrays), temporary, metadata={"format": "pt"})
-        os.replace(temporary, file)
-    except (OSError, SafetensorError) as error:  # a full disk is the library's own kind of error
-        raise InputError(f"cannot write {file} ({error}); free some space or choose another place") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(file) as part:
+        try:
+            save_file(dict(arrays), part, metadata={"format": "pt"})
+        except SafetensorError as error:  # a full disk is the library's own kind of error
+            raise OSError(str(error)) from error
 
 
 def fingerprint(files: Iterable[Path]) -> str:

@@ -12,6 +12,8 @@ from drawing import contents, styles
 from drawing.canvas import finished
 from PIL import Image
 
+from jstyle.files import replacing
+
 SAMPLES = Path(__file__).resolve().parents[1] / "samples"
 LARGEST = 250_000  # bytes; a picture full of texture gets 256 colours to stay below, and nobody can tell
 
@@ -31,9 +33,8 @@ def main() -> None:
             if len(data) > LARGEST:
                 data = png(image.quantize(256))
             path = SAMPLES / folder / f"{picture.__name__}.png"
-            part = path.with_suffix(".part")
-            part.write_bytes(data)
-            part.replace(path)
+            with replacing(path) as part:
+                part.write_bytes(data)
             print(path)
 
 

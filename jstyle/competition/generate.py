@@ -15,11 +15,11 @@ import numpy as np
 from jstyle import images
 from jstyle.competition import pictures, submission
 from jstyle.competition.code import code_version
-from jstyle.competition.files import write_text
 from jstyle.competition.plan import Plan
 from jstyle.competition.sheets import Sheets
 from jstyle.competition.tasks import tasks
 from jstyle.errors import InputError
+from jstyle.files import write_text
 from jstyle.jobs.engine import Engine
 from jstyle.jobs.task import Done, Outcome, Task, WorkerSpec
 from jstyle.weights import fingerprint

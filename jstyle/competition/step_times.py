@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Dict, List, Optional
 
 from jstyle.competition.checkpoints import Checkpoint
-from jstyle.competition.files import write_text
+from jstyle.files import write_text
 from jstyle.ops.kernels.build import cache_folder
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 import zipfile
-from contextlib import suppress
 from pathlib import Path
 from typing import Dict, Iterable, List, Optional, Set, Tuple
 
@@ -13,6 +10,7 @@ from PIL import Image
 
 from jstyle.competition.dataset import Dataset, Findings
 from jstyle.errors import InputError
+from jstyle.files import replacing
 
 _TIMESTAMP = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can hold
 _REGULAR_FILE = 0o100644 << 16
@@ -65,22 +63,22 @@ def pack(root: Path, dataset: Dataset, archive: Path, *, folder: str = "") -> No
     ``folder`` is put before every name. Raises InputError where a picture or the zip's place is missing.
     """
     archive = Path(archive)
-    part = archive.parent / f".{secrets.token_hex(8)}.part"
     prefix = f"{folder.strip('/')}/" if folder.strip("/") else ""
-    try:
+    with replacing(archive) as part:
         archive.parent.mkdir(parents=True, exist_ok=True)
         with zipfile.ZipFile(part, "x", zipfile.ZIP_STORED) as out:  # PNGs are compressed already
             for name in expected(dataset):
                 entry = zipfile.ZipInfo(prefix + name, _TIMESTAMP)
                 entry.external_attr = _REGULAR_FILE
                 entry.create_system = 3  # Unix, on every system
-                out.writestr(entry, (Path(root) / name).read_bytes())
-        os.replace(part, archive)
+                out.writestr(entry, _read(Path(root) / name))
+
+
+def _read(picture: Path) -> bytes:
+    try:
+        return picture.read_bytes()
     except OSError as error:
-        raise InputError(f"cannot pack {str(archive)!r}: {error.strerror} ({error.filename})") from error
-    finally:
-        with suppress(OSError):
-            part.unlink()
+        raise InputError(f"cannot read {str(picture)!r}: {error.strerror}; generate it again") from error
 
 
 def _files_under(root: Path, findings: Findings) -> Set[str]:

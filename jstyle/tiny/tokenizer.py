@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
+
+from jstyle.files import replacing
 
 START, END, PAD = "<|startoftext|>", "<|endoftext|>", "!"
 LENGTH = 77
@@ -23,17 +23,15 @@ def train(texts: Iterable[str], size: int, folder: Path) -> None:
     merges = _merges(texts, size - len(letters) - 2, alphabet)
     tokens = [*letters, *("".join(pair) for pair in merges), START, END]
     vocabulary = {token: i for i, token in enumerate(dict.fromkeys(tokens))}
-    part = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    (part / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False), encoding="utf-8")
     lines = ["#version: 0.2", *(" ".join(pair) for pair in merges)]
-    (part / "merges.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     special = {"bos_token": START, "eos_token": END, "unk_token": END, "pad_token": PAD}
-    (part / "special_tokens_map.json").write_text(json.dumps(special, indent=2) + "\n")
     config = {**special, "do_lower_case": True, "model_max_length": LENGTH, "tokenizer_class": "CLIPTokenizer"}
-    (part / "tokenizer_config.json").write_text(json.dumps({**config, "add_prefix_space": False}, indent=2) + "\n")
-    os.replace(part, folder)
+    with replacing(folder) as part:
+        part.mkdir(parents=True)
+        (part / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False), encoding="utf-8")
+        (part / "merges.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        (part / "special_tokens_map.json").write_text(json.dumps(special, indent=2) + "\n")
+        (part / "tokenizer_config.json").write_text(json.dumps({**config, "add_prefix_space": False}, indent=2) + "\n")
 
 
 def _merges(texts: Iterable[str], count: int, alphabet: list) -> list:

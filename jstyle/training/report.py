@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Dict, List, Optional
@@ -14,6 +13,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from jstyle import images
+from jstyle.files import write_text
 from jstyle.training.tensorboard import Events
 
 LOG = "log.jsonl"
@@ -42,9 +42,7 @@ class Log:
     def _begin(self, step: int) -> Events:
         self.folder.mkdir(parents=True, exist_ok=True)
         kept = [record for record in read_log(self.folder) if record["step"] < step]
-        part = self.folder / f".{LOG}.part"
-        part.write_text("".join(json.dumps(record) + "\n" for record in kept))
-        os.replace(part, self.folder / LOG)
+        write_text(self.folder / LOG, "".join(json.dumps(record) + "\n" for record in kept))
         return Events(self.folder, step)
 
     def close(self) -> None:

@@ -1,0 +1,46 @@
+"""Files and folders that appear under their name only when they are whole."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Iterator
+
+from jstyle.errors import InputError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A name in the same folder to write to: the file or folder made there becomes ``path`` when the block ends.
+
+    A file that was there is replaced, an empty folder too. After an exception nothing is left.
+    Raises InputError in the place of an OSError, one line that names ``path``.
+    """
+    part = path.parent / f".{secrets.token_hex(8)}.part"  # short, so that it fits where the name fits
+    try:
+        yield part
+        os.replace(part, path)
+    except OSError as error:
+        reason = f"{error.strerror or error}; free some space or choose another place"
+        raise InputError(f"cannot write {str(path)!r}: {reason}") from error
+    finally:
+        _remove(part)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8, whole or not at all, making the folder. Raises InputError where it cannot be written."""
+    with replacing(path) as part:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(text, encoding="utf-8")
+
+
+def _remove(part: Path) -> None:
+    """It is gone after a success, and may never have come to be."""
+    if part.is_dir():
+        shutil.rmtree(part, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            part.unlink()
