@@ -18,33 +18,44 @@ from pathlib import Path
 from jstyle.ops.kernels import operator
 from tests.training.regression import SETTINGS, run
 
-LONG = replace(SETTINGS, steps=60, warmup=5, checkpoint_every=3)
+LONG = replace(SETTINGS, steps=120, warmup=5, checkpoint_every=3)
 
 
-def child(output: Path, steps: int, seconds: float = 0.0) -> bool:
-    """Train in a forked process, killed some seconds after so many steps. Whether it was."""
-    reader, writer = os.pipe()
+def whole(output: Path) -> None:
+    """Train to the end in a forked process."""
     pid = os.fork()
     if pid == 0:
-        run(output, LONG, after=lambda: os.write(writer, b"."))
+        run(output, LONG)
         os._exit(0)
-    os.close(writer)
-    seen = sum(1 for _ in range(steps) if os.read(reader, 1))
-    os.close(reader)
-    if seen == steps:
-        time.sleep(seconds)
-        os.kill(pid, signal.SIGKILL)
-    return os.WIFSIGNALED(os.waitpid(pid, 0)[1])
+    assert os.waitpid(pid, 0)[1] == 0
+
+
+def killed(output: Path, steps: int, seconds: float) -> None:
+    """Train in a forked process that is killed some seconds after so many steps, at most two steps further on."""
+    (reader, writer), (granted, grant) = os.pipe(), os.pipe()
+    os.write(grant, b"." * (steps + 2))
+    pid = os.fork()
+    if pid == 0:
+        run(output, LONG, after=lambda: (os.write(writer, b"."), os.read(granted, 1)))
+        os._exit(0)
+    os.close(writer)  # so that a child that fails is not waited for
+    for _ in range(steps):
+        os.read(reader, 1)
+    time.sleep(seconds)
+    os.kill(pid, signal.SIGKILL)
+    assert os.WIFSIGNALED(os.waitpid(pid, 0)[1])
+    for end in (reader, granted, grant):
+        os.close(end)
 
 
 def main() -> None:
     output, kills = Path(sys.argv[1]), int(sys.argv[2])
     operator.unavailable()  # loads the kernels, by Jittor's pool of processes, which does not survive a fork
-    assert not child(output / "whole", LONG.steps + 1)
+    whole(output / "whole")
     rng = random.Random(5)
-    killed = sum(child(output / "killed", rng.randint(1, 7), rng.uniform(0, 0.02)) for _ in range(kills))
-    assert not child(output / "killed", LONG.steps + 1)
-    print(killed)
+    for _ in range(kills):
+        killed(output / "killed", rng.randint(1, 7), rng.uniform(0, 0.02))
+    whole(output / "killed")
 
 
 if __name__ == "__main__":

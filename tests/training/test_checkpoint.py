@@ -26,7 +26,6 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bits(tmp_path: 
     command = [sys.executable, "-m", "tests.training.killed", str(tmp_path), "10"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout.split()[-1]) == 10
     files = [tmp_path / name / f"step-{LONG.steps:08d}" / "state.safetensors" for name in ("whole", "killed")]
     assert files[0].read_bytes() == files[1].read_bytes()
 
