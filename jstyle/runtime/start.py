@@ -15,6 +15,7 @@ from typing import Any
 
 from jstyle.runtime import cuda, onednn, toolchain
 from jstyle.runtime.leaving import leave_without_waiting
+from jstyle.runtime.operators import compile_directly
 from jstyle.runtime.start_error import StartError
 
 REBUILT = "Jittor rebuilt a part of itself for changed compiler settings: run the same command again."
@@ -85,7 +86,9 @@ def import_jittor(verbose: bool) -> Any:
         announce(utils)
         discard_half_built(utils)
         with no_downloads(), contextlib.nullcontext() if verbose else progress_shown(utils):
-            return importlib.import_module("jittor")
+            jittor = importlib.import_module("jittor")
+        compile_directly(jittor, utils)
+        return jittor
     except SystemExit:
         raise StartError(REBUILT) from None
     except StartError:

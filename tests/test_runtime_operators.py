@@ -1,0 +1,47 @@
+"""How Jittor's operators are compiled once it has been started."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from jstyle.runtime import jt, operators
+
+pytestmark = pytest.mark.skipif(jt.compiler.cc_type != "g++" or sys.platform != "linux", reason="needs g++ on Linux")
+
+
+def called(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """What stands where Jittor calls Python."""
+    return subprocess.run([*shlex.split(jt.flags.python_path), *arguments], capture_output=True, text=True)
+
+
+def test_an_operator_is_compiled_with_the_header_read_beforehand(tmp_path: Path) -> None:
+    source, made = tmp_path / "x_op.cc", tmp_path / "x_op.o"
+    source.write_text('#define JIT 1\n#include "var.h"\nint length(jittor::Var* x) { return x->shape.size(); }\n')
+    flags = [*shlex.split(jt.flags.cc_flags), "-Winvalid-pch", "-Werror=invalid-pch", "-H", "-c"]
+    ran = called("/jittor/utils/asm_tuner.py", f"--cc_path={jt.flags.cc_path}", str(source), *flags, "-o", str(made))
+    assert ran.returncode == 0 and made.stat().st_size > 0, ran.stderr
+    assert ran.stderr.startswith("! ") and "operator.h.gch" in ran.stderr.splitlines()[0]
+    assert "var.h" not in ran.stderr, "it was in the compiled header already"
+
+
+def test_jittors_other_scripts_are_run_by_python() -> None:
+    assert called("-c", "import sys; print(sys.argv[1:])", "a b").stdout == "['a b']\n"
+
+
+def test_operators_come_out_of_it() -> None:
+    x = jt.array([0.0, 0.25, -2.0])
+    assert (jt.tanh(x * 2 + 1) - x).numpy() == pytest.approx([0.761594, 0.655148, 1.004945], abs=1e-6)
+
+
+@pytest.mark.parametrize("jittor", [{"cc_path": "false"}, {"cache_path": "/proc/nowhere"}])
+def test_where_it_cannot_be_prepared_jittors_own_way_is_kept(jittor: dict[str, str], tmp_path: Path) -> None:
+    flags = SimpleNamespace(**{"cc_path": "g++", "cc_flags": "", "python_path": "python", "cache_path": str(tmp_path)})
+    vars(flags).update(jittor)
+    operators.compile_directly(SimpleNamespace(flags=flags, compiler=jt.compiler), jt.compiler.jit_utils)
+    assert flags.python_path == "python"
