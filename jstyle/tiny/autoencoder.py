@@ -18,6 +18,7 @@ from jstyle.tiny.start import start_linear
 from jstyle.training import TrainState, TrainStep
 from jstyle.training.draws import generator
 from jstyle.training.fit import fit
+from jstyle.training.initial import set_values
 from jstyle.training.report import sample_grid
 
 FILE = "vae.safetensors"
@@ -133,11 +134,11 @@ def normalise(vae: AutoencoderKL, mean: np.ndarray, deviation: np.ndarray) -> No
     scale = np.concatenate([1 / deviation, np.ones_like(deviation)])
     shift = np.concatenate([-mean / deviation, -2 * np.log(deviation)])
     weight, bias = _values(into)
-    _set(into.weight, weight * scale[:, None, None, None])
-    _set(into.bias, bias * scale + shift)
+    set_values(into.weight, weight * scale[:, None, None, None])
+    set_values(into.bias, bias * scale + shift)
     weight, bias = _values(out)
-    _set(out.weight, weight * deviation[:, None, None])
-    _set(out.bias, bias + weight[:, :, 0, 0] @ mean)
+    set_values(out.weight, weight * deviation[:, None, None])
+    set_values(out.bias, bias + weight[:, :, 0, 0] @ mean)
 
 
 def save_sheet(vae: AutoencoderKL, pictures: np.ndarray, path: Path) -> None:
@@ -170,10 +171,3 @@ def _contrast(luma: jt.Var) -> jt.Var:
 def _values(layer: Any) -> Tuple[np.ndarray, np.ndarray]:
     """Weight and bias in float64."""
     return layer.weight.numpy().astype(np.float64), layer.bias.numpy().astype(np.float64)
-
-
-def _set(parameter: jt.Var, value: np.ndarray) -> None:
-    with jt.no_grad():
-        new = jt.array(np.float32(value))
-    parameter.assign(new)
-    parameter.start_grad()

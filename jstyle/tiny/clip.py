@@ -19,7 +19,7 @@ from jstyle.tiny.settings import ClipSettings
 from jstyle.training.data import batch_indices
 from jstyle.training.draws import generator
 from jstyle.training.fit import fit
-from jstyle.training.initial import initialise
+from jstyle.training.initial import initialise, set_values
 
 # OpenAI's normalisation of pixels in [0, 1], which everything that prepares pictures for CLIP assumes.
 MEAN = np.array([0.48145466, 0.4578275, 0.40821073], np.float32)
@@ -86,7 +86,7 @@ def train_clip(settings: ClipSettings, folder: Path, pictures: np.ndarray, scene
     """Train both towers and write ``FILES`` into the folder. ``words`` is the tokenizer."""
     towers = Towers(settings, words)
     initialise(towers, settings.loop.seed)
-    towers.logit_scale.assign(jt.array([np.log(np.float32(_SCALE))]))
+    set_values(towers.logit_scale, np.log([_SCALE]))
 
     def batch(index: int) -> Pair:
         chosen = batch_indices(index, settings.batch, len(scenes), settings.loop.seed)

@@ -15,9 +15,8 @@ import numpy as np
 
 from jstyle.errors import InputError
 from jstyle.models import AutoencoderKL
-from jstyle.runtime import jt
 from jstyle.tiny.pictures import as_input
-from jstyle.training.initial import initialise
+from jstyle.training.initial import initialise, set_values
 
 ZERO = ("conv2", "to_out.0")
 _STEADY = 4.0  # against values of about one: a group norm's deviation then hardly depends on them
@@ -67,14 +66,14 @@ def _start_encoder(vae: AutoencoderKL, components: np.ndarray) -> None:
         _fill(block.downsamplers[0].conv, moved)
         carried = len(moved)
     _offer(encoder.down_blocks[-1].resnets[0].conv_shortcut, count, encoder.conv_norm_out, encoder.conv_out)
-    _set(vae.quant_conv.weight, np.diag(np.repeat([1.0, 0.0], count))[:, :, None, None])
-    _set(vae.quant_conv.bias, np.repeat([0.0, _LOG_VARIANCE], count))
+    set_values(vae.quant_conv.weight, np.diag(np.repeat([1.0, 0.0], count))[:, :, None, None])
+    set_values(vae.quant_conv.bias, np.repeat([0.0, _LOG_VARIANCE], count))
 
 
 def _start_decoder(vae: AutoencoderKL, colours: np.ndarray) -> None:
     decoder, count = vae.decoder, vae.config.latent_channels
     carried = 3 + count
-    _set(vae.post_quant_conv.weight, np.eye(count)[:, :, None, None])
+    set_values(vae.post_quant_conv.weight, np.eye(count)[:, :, None, None])
     _fill(decoder.conv_in, np.vstack([colours[:, :-1], np.eye(count)]), [*colours[:, -1], *[0.0] * count])
     for block in decoder.up_blocks[:-1]:
         if block.resnets[0].conv_shortcut is not None:
@@ -107,10 +106,10 @@ def _offer(shortcut: Any, count: int, norm: Any, conv_out: Any) -> None:
                 out[channel, place, 1, 1] = sign
         constants = slice(first + 2 * pairs, first + 2 * pairs + steady)
         matrix[constants], bias[constants] = 0, np.tile([_STEADY, -_STEADY], steady // 2)
-    _set(shortcut.weight, matrix[:, :, None, None])
-    _set(shortcut.bias, bias)
-    _set(norm.weight, scale)
-    _set(conv_out.weight, out)
+    set_values(shortcut.weight, matrix[:, :, None, None])
+    set_values(shortcut.bias, bias)
+    set_values(norm.weight, scale)
+    set_values(conv_out.weight, out)
 
 
 def _fill(conv: Any, kernel: np.ndarray, bias: Sequence[float] = ()) -> None:
@@ -122,15 +121,8 @@ def _fill(conv: Any, kernel: np.ndarray, bias: Sequence[float] = ()) -> None:
         weight[: len(kernel), : kernel.shape[1], middle, middle] = kernel
     else:
         weight[: len(kernel), : kernel.shape[1]] = kernel
-    _set(conv.weight, weight)
-    _set(conv.bias, np.pad(np.asarray(bias, np.float64), (0, len(weight) - len(bias))))
-
-
-def _set(parameter: jt.Var, value: np.ndarray) -> None:
-    with jt.no_grad():
-        new = jt.array(value.astype(np.float32))
-    parameter.assign(new)
-    parameter.start_grad()
+    set_values(conv.weight, weight)
+    set_values(conv.bias, np.pad(np.asarray(bias, np.float64), (0, len(weight) - len(bias))))
 
 
 def _of_squares(weights: np.ndarray) -> np.ndarray:

@@ -27,11 +27,16 @@ def initialise(network: jt.Module, seed: int, zero: Sequence[str] = ()) -> None:
         if not any(module == end or module.endswith(f".{end}") for end in zero):
             rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
             start = _start(f"{module}.{kind}", start.shape, rng)
-        with jt.no_grad():
-            value = jt.array(start)
-        parameter.assign(value)
-        parameter.sync()
-        parameter.start_grad()
+        set_values(parameter, start)
+
+
+def set_values(parameter: jt.Var, values: np.ndarray) -> None:
+    """Give a parameter these values, in fp32, and leave it one that is learnt."""
+    with jt.no_grad():
+        new = jt.array(np.float32(values))
+    parameter.assign(new)
+    parameter.sync()
+    parameter.start_grad()
 
 
 def _start(name: str, shape: Tuple[int, ...], rng: np.random.Generator) -> np.ndarray:

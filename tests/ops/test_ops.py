@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Callable, Iterator, List, Optional, Tuple
+from typing import Callable, List, Optional, Tuple
 
 import numpy as np
 import pytest
@@ -19,15 +19,6 @@ TOLERANCE = 2e-6
 
 def normal(*shape: int) -> np.ndarray:
     return RNG.standard_normal(shape).astype(np.float32)
-
-
-@pytest.fixture(params=["fused", "reference"])
-def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    if request.param == "reference":
-        monkeypatch.setattr(operator, "unavailable", lambda: "switched off by a test")
-    elif operator.unavailable() is not None:
-        pytest.skip(str(operator.unavailable()))
-    yield request.param
 
 
 def softmax_attention(q: np.ndarray, sets: list, bias: Optional[np.ndarray] = None, shift: float = 0.0) -> np.ndarray:
