@@ -32,10 +32,16 @@ HEADER = """#define JIT 1
 #include "ops/reduce_op.h"
 #include "ops/unary_op.h"
 """
-# Stands where Jittor calls Python: with the path of its script first, then --cc_path and the compiler's arguments.
+# Stands where Jittor calls Python: with the path of its script first, then --cc_path and the compiler's arguments, the
+# library's name last. That appears when it is whole: another process may be loading or compiling the same one.
 CALLED = """case $1 in
-*/asm_tuner.py) compiler=${{2#--cc_path=}}; shift 2; exec "$compiler" -include {header} "$@" ;;
-*) exec {python} "$@" ;;
+*/asm_tuner.py)
+    compiler=${{2#--cc_path=}}
+    shift 2
+    for library; do :; done
+    "$compiler" -include {header} "$@" -o "$library.$$" && mv -f "$library.$$" "$library" ;;
+*)
+    exec {python} "$@" ;;
 esac
 """
 
