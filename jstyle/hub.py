@@ -42,12 +42,31 @@ def locate(model: str, *, revision: str | None = None, variant: str | None = Non
     elif os.path.exists(path):
         raise InputError(f"the model {model!r} is a file: name a folder in diffusers' layout")
     elif _HUB_ID.fullmatch(model):
-        return _checked(_fetch(model, revision, variant), model, variant)
+        return _checked(_fetch(model, revision, _patterns(variant)), model, variant)
     else:
         raise InputError(f"no model {model!r}: it is no folder, no hub id 'owner/name', and not {EMBEDDED!r}")
     if revision is not None:
         raise InputError(f"a revision ({revision!r}) can only be asked of a hub id; {model!r} is a folder")
     return _checked(folder, model, variant)
+
+
+def locate_part(model: str, part: str, *, variant: str | None = None) -> Path:
+    """The folder that holds one component ("image_encoder") of a model: a folder, the component's own, or a hub id.
+
+    From the hub nothing but this component is fetched.
+
+    Raises:
+        InputError: there is no such model, it cannot be fetched, or it lacks the component.
+    """
+    folder = Path(os.path.expanduser(model))
+    if model == EMBEDDED:
+        folder = locate(model)
+    elif not folder.exists() and _HUB_ID.fullmatch(model):
+        folder = _fetch(model, None, _patterns(variant, (part,)))
+    place = folder.parent if folder.name == part else folder
+    if (place / part / "config.json").is_file():
+        return place
+    raise InputError(f"{model!r} has no {part}: name a model that has one, or its folder {part}/ with a config.json")
 
 
 def weight_files(folder: Path, variant: str | None = None) -> list[Path]:
@@ -103,25 +122,25 @@ def _checked(folder: Path, model: str, variant: str | None) -> Path:
     return folder
 
 
-def _patterns(variant: str | None) -> list[str]:
+def _patterns(variant: str | None, components: tuple[str, ...] = _COMPONENTS) -> list[str]:
     """What to fetch. A shard number is spelt out, so that one variant's pattern never matches another's."""
     mark = f".{variant}" if variant else ""
     number = "-?????-of-?????"
     endings = [f"{mark}.safetensors", f"{mark}{number}.safetensors", f".safetensors.index{mark}.json"]
     if variant:
         endings.append(f"{number}{mark}.safetensors")  # diffusers' older spelling
-    weights = [f"{name}/{stem}{ending}" for name in _COMPONENTS for stem in _STEMS for ending in endings]
-    configs = [f"{name}/config.json" for name in _COMPONENTS]
+    weights = [f"{name}/{stem}{ending}" for name in components for stem in _STEMS for ending in endings]
+    configs = [f"{name}/config.json" for name in components]
     texts = ["model_index.json", "scheduler/*.json", "tokenizer/*.json", "tokenizer/*.txt"]
     return texts + ["feature_extractor/*.json"] + configs + weights
 
 
-def _fetch(model: str, revision: str | None, variant: str | None) -> Path:
+def _fetch(model: str, revision: str | None, patterns: list[str]) -> Path:
     # Imported here: it takes a second, and reads its environment variables when it is imported.
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(model, revision=revision, allow_patterns=_patterns(variant)))
+        return Path(snapshot_download(model, revision=revision, allow_patterns=patterns))
     except Exception as error:  # the HTTP library's errors too, which differ with huggingface_hub's version
         raise InputError(_reason(model, revision, error)) from error
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from pathlib import Path
-from typing import Callable, Dict, Iterable, Mapping, Protocol, Sequence, Tuple
+from typing import Callable, Dict, Iterable, Mapping, Optional, Protocol, Sequence, Tuple
 
 import ml_dtypes  # noqa: F401  (teaches NumPy bfloat16, which safetensors then reads)
 import numpy as np
@@ -81,7 +81,15 @@ class FileTensors:
             return tensors.get_tensor(name)
 
 
-def load(module: jt.Module, tensors: Tensors, what: str, rename: Rename = str, dtype: str = "float32") -> None:
+def load(
+    module: jt.Module,
+    tensors: Tensors,
+    what: str,
+    rename: Rename = str,
+    dtype: str = "float32",
+    *,
+    described_by: str = "its config.json",
+) -> None:
     """Fill every parameter of ``module`` from ``tensors``, one at a time, in ``dtype``.
 
     ``rename`` maps a stored name to a parameter's. Raises InputError, before anything is changed, that
@@ -91,7 +99,7 @@ def load(module: jt.Module, tensors: Tensors, what: str, rename: Rename = str, d
     stored = {rename(name): (name, shape) for name, shape in tensors.shapes().items()}
     for key in IGNORED_KEYS - set(parameters):
         stored.pop(key, None)
-    _check(parameters, stored, what)
+    _check(parameters, stored, what, described_by)
     for key, parameter in parameters.items():
         array = tensors.read(stored[key][0]).reshape(tuple(parameter.shape))
         with jt.no_grad():  # or what a parameter is cast from would stay beside it
@@ -103,7 +111,9 @@ def load(module: jt.Module, tensors: Tensors, what: str, rename: Rename = str, d
             jt.gc()
 
 
-def _check(parameters: Mapping[str, jt.Var], stored: Mapping[str, Tuple[str, Tuple[int, ...]]], what: str) -> None:
+def _check(
+    parameters: Mapping[str, jt.Var], stored: Mapping[str, Tuple[str, Tuple[int, ...]]], what: str, described_by: str
+) -> None:
     missing = sorted(set(parameters) - set(stored))
     unexpected = sorted(stored[key][0] for key in set(stored) - set(parameters))
     shapes = [
@@ -117,7 +127,7 @@ def _check(parameters: Mapping[str, jt.Var], stored: Mapping[str, Tuple[str, Tup
         if keys
     ]
     if problems:
-        raise InputError(f"the {what} weights do not fit its config.json: keys {'; '.join(problems)}")
+        raise InputError(f"the {what} weights do not fit {described_by}: keys {'; '.join(problems)}")
 
 
 def _same_shape(stored: Tuple[int, ...], wanted: Tuple[int, ...]) -> bool:
@@ -142,11 +152,15 @@ def save(module: jt.Module, file: Path, dtype: str = "float32") -> None:
     write_tensors(arrays, file)
 
 
-def write_tensors(arrays: Mapping[str, np.ndarray], file: Path) -> None:
-    """Write a safetensors file whole or not at all. Raises InputError when it cannot be written."""
+def write_tensors(arrays: Mapping[str, np.ndarray], file: Path, metadata: Optional[Mapping[str, str]] = None) -> None:
+    """Write a safetensors file whole or not at all. Raises InputError when it cannot be written.
+
+    ``metadata`` of one key give the same bytes for the same content; several keys are written in any order.
+    """
+    told = {"format": "pt"} if metadata is None else dict(metadata)
     with replacing(file) as part:
         try:
-            save_file(dict(arrays), part, metadata={"format": "pt"})
+            save_file(dict(arrays), part, metadata=told)
         except SafetensorError as error:  # a full disk is the library's own kind of error
             raise OSError(str(error)) from error
 

@@ -23,6 +23,7 @@ from jsonargparse import ActionYesNo, ArgumentError, ArgumentParser
 
 Settings = TypeVar("Settings")
 Extra = TypeVar("Extra")
+More = TypeVar("More")
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 # Known by name: where the engine cannot start, its classes cannot be imported for a comparison either.
@@ -54,8 +55,18 @@ def parse(
 ) -> tuple[Settings, Extra]: ...
 
 
+@overload
 def parse(
-    settings: type, description: str, argv: Optional[Sequence[str]] = None, *, extra: Optional[type] = None
+    settings: type[Settings],
+    description: str,
+    argv: Optional[Sequence[str]] = None,
+    *,
+    extra: tuple[type[Extra], type[More]],
+) -> tuple[Settings, Extra, More]: ...
+
+
+def parse(
+    settings: type, description: str, argv: Optional[Sequence[str]] = None, *, extra: Union[type, tuple, None] = None
 ) -> Any:
     """A settings dataclass filled from `--config FILE.yaml` and from options, the later winning.
 
@@ -67,12 +78,12 @@ def parse(
         settings: a dataclass; its `__post_init__` may raise ValueError.
         description: what `--help` says of the script.
         argv: the words of the command line; the process's own by default.
-        extra: a second dataclass, whose options stand beside the first's. Then both are returned.
+        extra: another dataclass or two, whose options stand beside the first's. Then all are returned.
 
     Raises:
         SystemExit: 2 after one line on stderr where anything given is wrong; 0 after `--help`.
     """
-    classes = [settings] if extra is None else [settings, extra]
+    classes = [settings, *(extra if isinstance(extra, tuple) else [extra] if extra else [])]
     parser = ArgumentParser(description=description, exit_on_error=False, allow_abbrev=False)
     parser.add_argument("--config", action="config", help="YAML file with any of the options below")
     for one in classes:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Literal, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 from command_line import parse, run
+from model_options import ModelOptions
 
 from style_align.settings import StyleAlignSettings
 
@@ -43,21 +44,6 @@ class Run:
     image: Tuple[Path, ...] = ()
     """Pictures to start from (image-to-image): one for all texts, or one each."""
 
-    model: str = "tiny"
-    """A folder in diffusers' layout, a hub id, or tiny, the embedded model."""
-
-    revision: Optional[str] = None
-    """Commit or branch of a hub id."""
-
-    variant: Optional[str] = None
-    """fp16 reads the half-precision files of a model."""
-
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """bf16 runs the UNet faster, in half the memory, on processors with AVX-512 BF16."""
-
-    vae_tiling: bool = False
-    """Decode large images in tiles, in the memory that one tile takes."""
-
     overwrite: bool = False
     """Make finished pictures again."""
 
@@ -91,11 +77,11 @@ class Run:
 
 
 def main() -> int:
-    settings, options = parse(StyleAlignSettings, "Make pictures in one style (arXiv 2312.02133).", extra=Run)
+    about = "Make pictures in one style (arXiv 2312.02133)."
+    settings, options, model = parse(StyleAlignSettings, about, extra=(Run, ModelOptions))
     from tqdm import tqdm
 
     from jstyle.images import open_image
-    from jstyle.pipeline import StableDiffusionPipeline
     from jstyle.weights import fingerprint
     from style_align.files import Job, described_settings, save_reference
     from style_align.request import Target
@@ -103,11 +89,7 @@ def main() -> int:
 
     given, described = references(settings, options)
     starts = [open_image(path) for path in options.image]
-    pipe = StableDiffusionPipeline.from_pretrained(
-        options.model, revision=options.revision, variant=options.variant, precision=options.precision
-    )
-    if options.vae_tiling:
-        pipe.enable_vae_tiling()
+    pipe = model.pipeline()
     count = len(options.targets)
     starts = starts * count if len(starts) == 1 else starts
     targets = [
@@ -123,9 +105,7 @@ def main() -> int:
     metadata = {
         **described_settings(settings, image=method.from_picture),
         "reference_weights": options.reference_weights,
-        "model": options.model,
-        "model_hash": pipe.model_hash,
-        "precision": options.precision,
+        **model.recorded(pipe.model_hash),
     }
     hashes = [fingerprint([path]) for path in options.image]
     job = Job(options.output, targets, described, metadata, hashes * count if len(hashes) == 1 else hashes)

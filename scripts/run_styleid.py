@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import List, Literal, Optional, Tuple
+from typing import List, Optional, Tuple
 
 from command_line import parse, run
+from model_options import ModelOptions
 
 from styleid.settings import StyleIDSettings
 
@@ -25,18 +26,6 @@ class Run:
     output: Path
     """Folder for the results; made where it is missing."""
 
-    model: str = "tiny"
-    """A folder in diffusers' layout, a hub id, or tiny, the embedded model."""
-
-    revision: Optional[str] = None
-    """Commit or branch of a hub id."""
-
-    variant: Optional[str] = None
-    """fp16 reads the half-precision files of a model."""
-
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """bf16 runs the UNet faster, in half the memory, on processors with AVX-512 BF16."""
-
     store: Optional[Path] = None
     """Where disk features are kept; by default features/ in the output folder."""
 
@@ -45,11 +34,12 @@ class Run:
 
 
 def main() -> int:
-    settings, options = parse(StyleIDSettings, "Stylise pictures with StyleID (arXiv 2312.09008).", extra=Run)
+    about = "Stylise pictures with StyleID (arXiv 2312.09008)."
+    settings, options, model = parse(StyleIDSettings, about, extra=(Run, ModelOptions))
     from tqdm import tqdm
 
-    from jstyle.pipeline import StableDiffusionPipeline
-    from styleid.files import Job, open_all
+    from jstyle.pairs import open_all
+    from styleid.files import Job
     from styleid.transfer import Transfer
 
     contents, broken_contents = open_all(options.content)
@@ -57,10 +47,8 @@ def main() -> int:
     failures: List[str] = broken_contents + broken_styles
     for line in failures:
         print("error:", line, file=sys.stderr)
-    pipe = StableDiffusionPipeline.from_pretrained(
-        options.model, revision=options.revision, variant=options.variant, precision=options.precision
-    )
-    metadata = {**asdict(settings), "model": options.model, "model_hash": pipe.model_hash}
+    pipe = model.pipeline()
+    metadata = {**asdict(settings), **model.recorded(pipe.model_hash)}
     job = Job(options.output, list(contents), list(styles), metadata)
     wanted = job.unfinished(overwrite=options.overwrite)
     print(f"{len(job.pairs)} pairs, {len(job.pairs) - len(wanted)} of them finished before")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Literal, Optional, Tuple
 
 from command_line import parse, run
+from model_options import ModelOptions
 
 
 @dataclass(frozen=True)
@@ -58,21 +59,6 @@ class Settings:
     batch_size: int = 1
     """Images that go through the UNet together."""
 
-    model: str = "tiny"
-    """A folder in diffusers' layout, a hub id, or tiny, the embedded model."""
-
-    revision: Optional[str] = None
-    """Commit or branch of a hub id."""
-
-    variant: Optional[str] = None
-    """fp16 reads the half-precision files of a model."""
-
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """bf16 runs the UNet faster, in half the memory, on processors with AVX-512 BF16."""
-
-    vae_tiling: bool = False
-    """Decode large images in tiles, in the memory that one tile takes."""
-
     overwrite: bool = False
     """Make finished images again."""
 
@@ -99,17 +85,12 @@ class Task:
 
 
 def main() -> int:
-    settings = parse(Settings, "Make images from texts with Stable Diffusion.")
+    settings, model = parse(Settings, "Make images from texts with Stable Diffusion.", extra=ModelOptions)
     from jstyle.outputs import Finished
-    from jstyle.pipeline import StableDiffusionPipeline
 
-    pipe: Any = StableDiffusionPipeline.from_pretrained(
-        settings.model, revision=settings.revision, variant=settings.variant, precision=settings.precision
-    )
-    if settings.vae_tiling:
-        pipe.enable_vae_tiling()
+    pipe: Any = model.pipeline()
     pipe, inputs = with_pictures(pipe, settings)
-    tasks = planned(settings, pipe.model_hash)
+    tasks = planned(settings, model.recorded(pipe.model_hash))
     finished = Finished(settings.output, overwrite=settings.overwrite, ignored={"model", "image", "mask"})
     todo = [task for task in tasks if not finished.has(task.path, task.metadata)]
     print(f"{len(tasks)} images, {len(tasks) - len(todo)} of them finished before")
@@ -118,11 +99,11 @@ def main() -> int:
     return 0
 
 
-def planned(settings: Settings, model_hash: str) -> List[Task]:
+def planned(settings: Settings, model: Dict[str, object]) -> List[Task]:
     """Every image of the run. Pictures are recorded by their content, so that a changed one is noticed."""
     from jstyle.weights import fingerprint
 
-    common = {**asdict(settings), "method": "txt2img", "model_hash": model_hash}
+    common = {**asdict(settings), **model, "method": "txt2img"}
     for name in ("images", "output", "batch_size", "overwrite"):
         del common[name]
     for name, path in (("image", settings.image), ("mask", settings.mask)):

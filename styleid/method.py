@@ -7,6 +7,7 @@ from typing import Callable, List, Optional, Sequence
 
 import numpy as np
 
+from jstyle.adain import adain
 from jstyle.editing import attached
 from jstyle.guidance import GuidedDenoiser
 from jstyle.models import UNet2DConditionModel
@@ -120,23 +121,6 @@ class _WithReferences:
         fed = np.stack([reference.trajectory[step] for reference in self._references])  # type: ignore[index]
         prediction = self._denoiser(jt.concat([jt.array(fed), x], dim=0), level, step)
         return Prediction(prediction.x0[n:], prediction.eps[n:])
-
-
-def adain(content: jt.Var, style: jt.Var, eps: float = 0.0) -> jt.Var:
-    """Give each channel of (batch, channels, height, width) the style's mean and deviation (equation 8).
-
-    Statistics are each sample's own over its height and width; the deviation is the unbiased one.
-    """
-    mean, deviation = _statistics(content)
-    style_mean, style_deviation = _statistics(style)
-    return (content - mean) / (deviation + eps) * style_deviation + style_mean
-
-
-def _statistics(x: jt.Var) -> tuple:
-    mean = x.mean(dims=(2, 3), keepdims=True)
-    count = x.shape[2] * x.shape[3]
-    variance = ((x - mean) ** 2).sum(dims=(2, 3), keepdims=True) / max(count - 1, 1)
-    return mean, jt.sqrt(variance)
 
 
 def _call(on_step: Optional[OnStep]) -> None:

@@ -8,13 +8,14 @@ import time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Callable, Collection, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Callable, Collection, Dict, Iterator, List, Optional, Sequence
 
 import numpy as np
 from PIL import Image
 
 from jstyle import images
 from jstyle.noise import NoiseSource
+from jstyle.pairs import Pair, Stylised, all_pairs, batches
 from jstyle.pipeline import StableDiffusionPipeline
 from jstyle.runtime import jt
 from styleid.bank import PARTS, DiskBank, DiskWriter, MemoryBank, Role
@@ -24,18 +25,7 @@ from styleid.settings import StyleIDSettings
 # Settings that change what an inversion leaves behind, and so belong to the key of its features.
 _INVERSION_SETTINGS = ("steps", "inversion", "vae", "seed", "feature_dtype")
 
-Pair = Tuple[int, int]
 Progress = Callable[[str, int], None]
-
-
-@dataclass(frozen=True)
-class Stylised:
-    """One result: which content and which style (indices), and the picture or what went wrong with it."""
-
-    content: int
-    style: int
-    image: Optional[Image.Image]
-    error: str = ""
 
 
 @dataclass
@@ -104,7 +94,7 @@ class Transfer:
 
         The contents' features stay for the whole run, a style's only until its pairs are done.
         """
-        pairs = sorted(wanted if wanted is not None else _all_pairs(len(contents), len(styles)), key=lambda p: p[::-1])
+        pairs = sorted(wanted if wanted is not None else all_pairs(len(contents), len(styles)), key=lambda p: p[::-1])
         used = sorted({content for content, _ in pairs})
         inverted = dict(zip(used, self._invert([contents[i] for i in used], "content")))
         held = sum(_nbytes(one) for one in inverted.values())
@@ -112,7 +102,7 @@ class Transfer:
             reference = self._invert([styles[style]], "style")[0]
             self.costs.peak_feature_bytes = max(self.costs.peak_feature_bytes, held + _nbytes(reference))
             own = [content for content, one in pairs if one == style]
-            for batch in _batches(own, self._settings.batch_size):
+            for batch in batches(own, self._settings.batch_size):
                 yield from self._stylise(batch, [inverted[i] for i in batch], style, reference)
 
     def evaluations_planned(self, pairs: Collection[Pair]) -> int:
@@ -131,7 +121,7 @@ class Transfer:
         done: List[Optional[Inverted]] = [self._stored(array, role) for array in arrays]
         missing = [i for i, one in enumerate(done) if one is None]
         self.costs.reused += len(pictures) - len(missing)
-        for batch in _batches(missing, self._settings.batch_size):
+        for batch in batches(missing, self._settings.batch_size):
             latents = self._encode(np.concatenate([arrays[i] for i in batch]))
             with self.costs.timed(stage):
                 fresh = self._invert_batch([arrays[i] for i in batch], latents, role, stage)
@@ -177,10 +167,7 @@ class Transfer:
         for row, content in enumerate(batch):
             with self.costs.timed("decoding"):
                 decoded = self._pipe.decode_latents(x[row : row + 1])
-            if np.isfinite(decoded).all():
-                yield Stylised(content, style, images.to_images(decoded)[0])
-            else:
-                yield Stylised(content, style, None, "the result is not finite (NaN or infinity)")
+            yield Stylised.decoded(content, style, decoded)
 
     def _encode(self, pictures: np.ndarray) -> jt.Var:
         noise = None
@@ -218,15 +205,6 @@ class Transfer:
                 self._progress(stage, count)
 
         return announce
-
-
-def _all_pairs(contents: int, styles: int) -> List[Pair]:
-    return [(content, style) for style in range(styles) for content in range(contents)]
-
-
-def _batches(items: Sequence[int], size: int) -> Iterator[List[int]]:
-    for start in range(0, len(items), size):
-        yield list(items[start : start + size])
 
 
 def _nbytes(one: Inverted) -> int:

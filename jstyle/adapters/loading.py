@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Dict, List, Optional, Union
 
+from jstyle.adapters import inst_files
 from jstyle.adapters.lora import Lora
 from jstyle.adapters.lora_adapters import LoraAdapters
 from jstyle.adapters.lora_files import COMPONENTS
@@ -37,6 +38,15 @@ class AdapterLoading:
     def unload_textual_inversion(self, tokens: Optional[Names] = None) -> None:
         """Forget these words, by default all."""
         self.vocabulary.remove([tokens] if isinstance(tokens, str) else tokens)
+
+    def load_inst(self, source: Union[str, Path], token: Optional[str] = None) -> str:
+        """Learn the word of a style that InST has learnt, an ``inst.safetensors`` or its folder; ``token`` renames it.
+
+        Returns the word, which ``unload_textual_inversion`` forgets. Raises InputError as ``load_textual_inversion``.
+        """
+        style = inst_files.read(source)
+        self.vocabulary.learn(token or style.token, style.embedding)
+        return token or style.token
 
     def load_lora_weights(
         self, source: Union[str, Path, Lora], adapter_name: Optional[str] = None, weight_name: Optional[str] = None

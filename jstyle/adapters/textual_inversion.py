@@ -34,8 +34,12 @@ class ExtendedEmbedding(Embedding):
         self._rows = tuple(rows)
         self._known = known
 
+    def own_rows(self) -> jt.Var:
+        """All new rows, (n, channels)."""
+        return self._rows[0] if len(self._rows) == 1 else jt.concat(list(self._rows), dim=0)
+
     def execute(self, ids: jt.Var) -> jt.Var:
-        rows = self._rows[0] if len(self._rows) == 1 else jt.concat(list(self._rows), dim=0)
+        rows = self.own_rows()
         new = (ids >= self._known).unsqueeze(-1)
         known = self.weight[jt.minimum(ids, self._known - 1)]
         own = rows[jt.maximum(ids - self._known, 0)]
@@ -85,10 +89,13 @@ class Vocabulary:
 
     def load(self, source: Union[str, Path], token: Optional[str] = None) -> None:
         """Add the word of a file or folder, under its own name or ``token``."""
-        name, array = read(source, token)
-        check_width(name, array.shape, self._text_encoder)
+        self.learn(*read(source, token))
+
+    def learn(self, token: str, array: np.ndarray) -> None:
+        """Add a word with its vectors (n, hidden_size)."""
+        check_width(token, array.shape, self._text_encoder)
         with jt.no_grad():
-            self.add({name: jt.array(array).stop_grad()})
+            self.add({token: jt.array(array).stop_grad()})
 
     def fingerprint(self) -> str:
         """SHA-256 over the words and their vectors, "" where there are none."""

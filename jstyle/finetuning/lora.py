@@ -21,28 +21,13 @@ from jstyle.adapters.lora import (
     layers,
 )
 from jstyle.finetuning import captioned, tuning
+from jstyle.finetuning.dropout import Dropout
 from jstyle.finetuning.settings import LoraSettings
 from jstyle.finetuning.tuning import Clock
 from jstyle.models.layers import Conv2d
 from jstyle.pipeline import StableDiffusionPipeline
 from jstyle.runtime import jt
 from jstyle.training.draws import generator
-
-
-class Dropout:
-    """Hides a share of a layer's inputs while training, as many at each index; the rest counts more for it.
-
-    Drawn by (seed, index, layer): the same when a block is computed again and when a run is resumed.
-    """
-
-    def __init__(self, share: float, seed: int, name: str, clock: Clock) -> None:
-        self.share, self.seed, self.name, self.clock = share, seed, name, clock
-
-    def __call__(self, x: jt.Var) -> jt.Var:
-        if self.clock.index is None:
-            return x
-        draws = generator(self.seed, self.clock.index, f"dropout {self.name}").random(tuple(x.shape), np.float32)
-        return x * jt.array((draws >= self.share) / np.float32(1 - self.share)).stop_grad()
 
 
 def train(settings: LoraSettings) -> Path:

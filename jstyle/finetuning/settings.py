@@ -10,8 +10,8 @@ from jstyle.training.settings import LoopSettings, LossSettings
 
 
 @dataclass(frozen=True)
-class TuneSettings:
-    """What every trainer has; ValueError for values that make no sense."""
+class Place:
+    """What is trained, on what, and where the result goes; ValueError for values that make no sense."""
 
     data: Tuple[Path, ...]
     """Pictures, or folders of pictures. A file of the same name ending in .txt holds a picture's caption."""
@@ -34,6 +34,14 @@ class TuneSettings:
     height: Optional[int] = None
     """Pixels."""
 
+    def __post_init__(self) -> None:
+        _require(bool(self.data), "data must name at least one picture or folder")
+
+
+@dataclass(frozen=True)
+class TuneOptions:
+    """How every trainer goes about it; ValueError for values that make no sense."""
+
     flip: bool = False
     """Show pictures mirrored as often as not. A style survives it; faces and letters do not."""
 
@@ -42,6 +50,9 @@ class TuneSettings:
 
     recompute: bool = False
     """Compute the UNet's blocks again in the backward pass instead of keeping all they did: less memory, more time."""
+
+    backend: Literal["native", "jdiffusion"] = "native"
+    """Whose networks compute: this project's, or JDiffusion's where it is installed (docs/jdiffusion.md)."""
 
     validation_prompts: Tuple[str, ...] = ()
     """What to draw now and then while training."""
@@ -62,9 +73,17 @@ class TuneSettings:
     """How it is trained."""
 
     def __post_init__(self) -> None:
-        _require(bool(self.data), "data must name at least one picture or folder")
         for name in ("batch", "validation_every", "validation_steps"):
             _require(getattr(self, name) >= 1, f"{name} must be at least 1, not {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class TuneSettings(TuneOptions, Place):
+    """What every trainer has; ValueError for values that make no sense."""
+
+    def __post_init__(self) -> None:
+        Place.__post_init__(self)
+        TuneOptions.__post_init__(self)
 
 
 @dataclass(frozen=True)
@@ -163,10 +182,68 @@ class LoraSettings(CaptionedSettings):
 
 @dataclass(frozen=True)
 class DreamBoothSettings(CaptionedSettings):
-    """DreamBooth (arXiv 2208.12242) and plain fine-tuning: the whole UNet learns."""
+    """DreamBooth (arXiv 2208.12242): the whole UNet learns."""
 
     loop: LoopSettings = field(default_factory=lambda: LoopSettings(steps=400, rate=5e-6))
     """How it is trained; loop.ema keeps a running average, which is then the result."""
+
+
+@dataclass(frozen=True)
+class InstTraining(TuneOptions):
+    """How InST (arXiv 2211.13203) learns one picture's style; the defaults are those of the paper's code."""
+
+    flip: bool = True
+    """Show the picture mirrored as often as not, to the image encoder too."""
+
+    token: str = "<style>"
+    """The word that stands for the style."""
+
+    prompt: str = "{token}"
+    """What is said of the picture; {token} is the word."""
+
+    heads: int = 8
+    """Heads of the attention over the picture's patches."""
+
+    head_width: int = 64
+    """Channels of a head."""
+
+    dropout: float = 0.05
+    """The share of numbers hidden behind each attention and before the last layer."""
+
+    scale_rate: bool = True
+    """Multiply loop.rate by the pictures of an update, batch * loop.accumulate."""
+
+    loop: LoopSettings = field(default_factory=lambda: LoopSettings(steps=6100, rate=1e-4, clip=None))
+    """How it is trained."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require("{token}" in self.prompt, "prompt must contain {token}, the word")
+        for name in ("heads", "head_width"):
+            _require(getattr(self, name) >= 1, f"{name} must be at least 1, not {getattr(self, name)}")
+        _require(0 <= self.dropout < 1, f"dropout must be from 0 to below 1, not {self.dropout}")
+
+
+@dataclass(frozen=True)
+class InstTrainSettings(InstTraining, TuneSettings):
+    """A training of InST: ``data`` is one picture."""
+
+    image_encoder: Optional[str] = None
+    """A model or folder whose CLIP image encoder looks at the picture; by default the model's own."""
+
+    compat: bool = False
+    """Show the image encoder what the paper's code shows it: [-1, 1] cut to whole numbers, nearly all zeros."""
+
+
+@dataclass(frozen=True)
+class FineTuningSettings(CaptionedSettings):
+    """Plain fine-tuning on captioned pictures: the whole UNet learns, and its running average is the result."""
+
+    caption_dropout: float = 0.1
+    """The share of examples shown without a caption, for guidance (arXiv 2207.12598)."""
+
+    loop: LoopSettings = field(default_factory=lambda: LoopSettings(steps=1000, rate=1e-5, ema=0.99))
+    """How it is trained."""
 
 
 def _require(holds: bool, demand: str) -> None:

@@ -67,7 +67,16 @@ class Clock:
 
 def opened(settings: TuneSettings) -> StableDiffusionPipeline:
     """The model, in fp32. Raises InputError for one that cannot be trained on pictures and captions alone."""
-    pipe = StableDiffusionPipeline.from_pretrained(settings.model, revision=settings.revision, variant=settings.variant)
+    pipe = StableDiffusionPipeline.from_pretrained(
+        settings.model, revision=settings.revision, variant=settings.variant, backend=settings.backend
+    )
+    return trainable(pipe, settings)
+
+
+def trainable(pipe: StableDiffusionPipeline, settings: TuneSettings) -> StableDiffusionPipeline:
+    """The pipeline itself. Raises InputError where it cannot be trained on pictures and captions alone."""
+    # Where torch is JTorch, tensorboardX imports it, and it turns this on: then nothing would ask for a gradient.
+    jt.flags.th_mode = 0
     if pipe.unet.config.in_channels != pipe.vae.config.latent_channels:
         raise InputError(f"{settings.model} is an inpainting model, whose UNet wants a mask too; train another")
     return pipe
@@ -86,8 +95,15 @@ def chosen(shown: Pictures, settings: TuneSettings, index: int, purpose: str = "
     """Which pictures make up the batch of this index, and a latent of each. Of every epoch each comes once."""
     seed, count = settings.loop.seed, len(shown.files)
     which = batch_indices(index, settings.batch, count, seed)
-    turned = generator(seed, index, f"flip{purpose}").integers(2, size=len(which)) if settings.flip else 0
+    turned = mirrored(settings, index, purpose)
     return which, shown.moments.draw(which + turned * count, generator(seed, index, f"posterior{purpose}"))
+
+
+def mirrored(settings: TuneSettings, index: int, purpose: str = "") -> np.ndarray:
+    """Which pictures of the batch of this index are shown mirrored: (batch,) of 0 and 1."""
+    if not settings.flip:
+        return np.zeros(settings.batch, np.int64)
+    return generator(settings.loop.seed, index, f"flip{purpose}").integers(2, size=settings.batch)
 
 
 def constant(pipe: StableDiffusionPipeline) -> Read:
@@ -128,8 +144,7 @@ def tune(
             with state.averaged():
                 validate(pipe, settings, settings.output / f"validation-{step.step:06d}.png")
 
-    own = {name: value for name, value in asdict(settings).items() if name not in _FREE}
-    whole = {**own, "model": pipe.model_hash, **identity}
+    whole = {**own_settings(settings), "model": pipe.model_hash, **identity}
     with ExitStack() as stack:
         stack.enter_context(frozen(pipe.unet, pipe.vae, pipe.text_encoder))
         if settings.recompute:
@@ -138,6 +153,11 @@ def tune(
         state = fit(settings.output, parameters, batch, loss, settings.loop, whole, on_step)
         clock.index = None
     return state
+
+
+def own_settings(settings: TuneSettings) -> Dict[str, Any]:
+    """What a run and its continuation must have in common, beside what the loop sees to."""
+    return {name: value for name, value in asdict(settings).items() if name not in _FREE}
 
 
 def noise_loss(

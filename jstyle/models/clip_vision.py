@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from jstyle import ops
 from jstyle.config import CLIPVisionConfig
 from jstyle.models.clip_layers import CLIPEncoder
 from jstyle.models.layers import Conv2d, Embedding, LayerNorm, Linear
 from jstyle.runtime import jt
+
+# OpenAI's statistics of pixels in [0, 1], by which every CLIP's pictures are normalised.
+MEAN = np.array([0.48145466, 0.4578275, 0.40821073], np.float32)
+DEVIATION = np.array([0.26862954, 0.26130258, 0.27577711], np.float32)
+
+
+def normalised(pictures: np.ndarray) -> np.ndarray:
+    """(n, size, size, 3) uint8 -> (n, 3, size, size) float32, as the network takes them."""
+    normal = (np.float32(pictures) / 255 - MEAN) / DEVIATION
+    return np.ascontiguousarray(normal.transpose(0, 3, 1, 2))
 
 
 @dataclass(frozen=True)
@@ -64,3 +76,11 @@ class CLIPVisionModelWithProjection(jt.Module):
         hidden = self.vision_model(pixels)
         pooled = self.vision_model.post_layernorm(hidden[:, 0])
         return ImageFeatures(self.visual_projection(pooled), hidden)
+
+    def projected(self, features: ImageFeatures) -> jt.Var:
+        """(batch, 1 + patches, projection_dim): every token taken where the class token is taken to become ``embeds``.
+
+        So the first token is ``embeds`` itself, and the patches lie in a space in which they can be compared with it
+        (as dense predictions from CLIP take them, arXiv 2112.01071, section 3.2).
+        """
+        return self.visual_projection(self.vision_model.post_layernorm(features.last_hidden_state))

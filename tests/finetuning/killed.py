@@ -1,4 +1,4 @@
-"""Trains each method in a child process that is killed after some steps, and again until it comes to the end.
+"""Trains in a child process that is killed after some steps, and again until it comes to the end.
 
 python -m tests.finetuning.killed METHOD DATA OUTPUT
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from jstyle.training import fit
 from tests.finetuning.small import run
 
 
-def child(method: str, data: Path, output: Path, steps: int) -> bool:
+def child(whole_run: Callable[[], object], steps: int) -> bool:
     """Train in a forked process that dies right after so many steps. Whether it died."""
     pid = os.fork()
     if pid == 0:
@@ -29,17 +30,22 @@ def child(method: str, data: Path, output: Path, steps: int) -> bool:
                     os.kill(os.getpid(), signal.SIGKILL)
 
         fit.train = dying
-        run(method, data, output)
+        whole_run()
         os._exit(0)
     return os.WIFSIGNALED(os.waitpid(pid, 0)[1])
 
 
+def until_it_ends(whole_run: Callable[[], object]) -> None:
+    """Kill it before there is any checkpoint, kill it later, then let it come to the end."""
+    operator.unavailable()  # loads the kernels, by Jittor's pool of processes, which does not survive a fork
+    assert child(whole_run, 1)
+    assert child(whole_run, 3)
+    assert not child(whole_run, 99)
+
+
 def main() -> None:
     method, data, output = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
-    operator.unavailable()  # loads the kernels, by Jittor's pool of processes, which does not survive a fork
-    assert child(method, data, output, 1)  # before there is any checkpoint
-    assert child(method, data, output, 3)
-    assert not child(method, data, output, 99)
+    until_it_ends(lambda: run(method, data, output))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Dict
@@ -11,14 +11,18 @@ import numpy as np
 import pytest
 
 from jstyle import StableDiffusionPipeline, ops
+from jstyle.adapters.inst import DROPOUTS, Sizes, StyleAttention
 from jstyle.adapters.lora import Lora, LowRank, changed
-from jstyle.finetuning import lora, tuning
+from jstyle.editing import swapped
+from jstyle.finetuning import inst, lora, tuning
+from jstyle.finetuning.dropout import Dropout
 from jstyle.finetuning.settings import LoraSettings
 from jstyle.finetuning.tuning import Batch, Clock, frozen
 from jstyle.ops import reference
 from jstyle.ops.kernels import operator
 from jstyle.runtime import jt
 from jstyle.training import LossSettings
+from jstyle.training.initial import initialise
 from tests.finetuning.small import pipeline
 
 TOLERANCE = 1e-4
@@ -55,6 +59,8 @@ def trained(method: str, pipe: StableDiffusionPipeline, stack: ExitStack, values
         for name, one in named.items():
             one.assign(var(name, one.numpy()))
         return named, tuning.constant(pipe)
+    if method == "inst":
+        return learnt_by_inst(pipe, stack, var)
     start = lora.initial(pipe, SETTINGS, Clock())
     both: Dict[str, Dict[str, LowRank]] = {}
     for component in ("unet", "text_encoder"):
@@ -67,6 +73,21 @@ def trained(method: str, pipe: StableDiffusionPipeline, stack: ExitStack, values
     stack.enter_context(changed(pipe.unet, [change.unet]))
     stack.enter_context(changed(pipe.text_encoder, [change.text_encoder]))
     return lora.parameters(change), tuning.learning(pipe)
+
+
+def learnt_by_inst(pipe: StableDiffusionPipeline, stack: ExitStack, var: Callable[[str, np.ndarray], jt.Var]) -> Any:
+    """The attention over a picture's tokens, with its dropout as at batch 3."""
+    network = StyleAttention(Sizes(24, 48, 2, 4))
+    initialise(network, 1)
+    for name, one in network.named_parameters():
+        one.assign(var(f"style.{name}", one.numpy()))
+    clock = Clock()
+    clock.index = 3
+    dropouts = {path: Dropout(0.2, 0, path, clock) for path in DROPOUTS}
+    stack.enter_context(swapped(network, dropouts))
+    tokens = var("tokens", 2 * np.random.default_rng(4).standard_normal((1, 5, 24))).stop_grad()
+    read = inst.learning(stack, pipe, network, tokens, ["<ink>"])
+    return {f"style.{name}": one for name, one in network.named_parameters()}, read
 
 
 def loss_and_gradients(
@@ -113,7 +134,7 @@ def in_float64(pipe: StableDiffusionPipeline, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
-@pytest.mark.parametrize("method", ["words", "lora", "unet"])
+@pytest.mark.parametrize("method", ["words", "lora", "unet", "inst"])
 def test_gradients(method: str, prediction: str, monkeypatch: pytest.MonkeyPatch) -> None:
     _, values, gradients = loss_and_gradients(method, pipeline(prediction), {}, True)
     exact = in_float64(pipeline(prediction), monkeypatch)

@@ -10,7 +10,7 @@ from typing import Sequence
 
 import pytest
 
-from jstyle.finetuning.settings import DreamBoothSettings, LoraSettings, TextualInversionSettings
+from jstyle.finetuning.settings import DreamBoothSettings, FineTuningSettings, LoraSettings, TextualInversionSettings
 from tests.finetuning.small import pictures
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,9 +31,13 @@ def script(name: str, words: Sequence[str]) -> subprocess.CompletedProcess:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("name", list(KINDS))
+@pytest.mark.parametrize("name", [*KINDS, "fine_tuning"])
 def test_the_config_is_read(name: str) -> None:
-    given = parse(KINDS[name], "", ["--config", str(ROOT / "configs" / f"{name}.yaml"), "--data", "x"])
+    given = parse(
+        {**KINDS, "fine_tuning": FineTuningSettings}[name],
+        "",
+        ["--config", str(ROOT / "configs" / f"{name}.yaml"), "--data", "x"],
+    )
     assert given.model == "tiny" and given.data == (Path("x"),) and given.loss.min_snr == 5
     # what a config sets differs from the defaults, or would not be said
     assert any(getattr(given.loop, field.name) != field.default for field in dataclasses.fields(given.loop))

@@ -145,9 +145,10 @@ def test_every_shipped_config_is_valid(config: Path, monkeypatch: pytest.MonkeyP
     import run_style_align
 
     given = ["--config", str(config), "--prompt", "a", "b", "--output", "c"]
-    chosen, options = command_line.parse(StyleAlignSettings, "", given, extra=run_style_align.Run)
+    also = run_style_align.Run, run_style_align.ModelOptions
+    chosen, _, model = command_line.parse(StyleAlignSettings, "", given, extra=also)
     assert chosen.steps == 50
-    assert options.model
+    assert model.model
 
 
 def job(folder: Path, **metadata: Any) -> Job:

@@ -7,11 +7,12 @@ from typing import Any, Tuple
 import numpy as np
 import pytest
 
+from jstyle.adain import adain
 from jstyle.runtime import jt
 from jstyle.schedule import Schedule, ScheduleConfig
 from styleid.bank import MemoryBank
 from styleid.inject import injected_sites
-from styleid.method import Inverted, StyleID, adain
+from styleid.method import Inverted, StyleID
 from styleid.settings import StyleIDSettings
 from tests.parity.networks import build, golden, relative_error
 

@@ -14,10 +14,11 @@ from safetensors import SafetensorError
 
 from jstyle import images
 from jstyle.errors import InputError
+from jstyle.pairs import Stylised, open_all
 from jstyle.pipeline import StableDiffusionPipeline
-from styleid.files import Job, open_all
+from styleid.files import Job
 from styleid.settings import StyleIDSettings
-from styleid.transfer import Stylised, Transfer
+from styleid.transfer import Transfer
 from tests.parity.networks import GOLDEN
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -232,9 +233,10 @@ def test_every_shipped_config_is_valid(config: Path, monkeypatch: pytest.MonkeyP
     import run_styleid
 
     given = ["--config", str(config), "--content", "a", "--style", "b", "--output", "c"]
-    chosen, options = command_line.parse(StyleIDSettings, "", given, extra=run_styleid.Run)
+    also = run_styleid.Run, run_styleid.ModelOptions
+    chosen, _, model = command_line.parse(StyleIDSettings, "", given, extra=also)
     assert (chosen.steps, chosen.gamma, chosen.temperature) == (50, 0.75, 1.5)
-    assert options.model
+    assert model.model
 
 
 def test_features_that_do_not_fit_on_the_disk_leave_nothing_behind(
