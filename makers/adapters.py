@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, Mapping, Sequence
 
+from jstyle import weights
 from jstyle.errors import InputError
 from jstyle.pipeline import StableDiffusionPipeline
 
@@ -39,7 +40,27 @@ def textual_inversion(pipe: StableDiffusionPipeline, file: Path, weight: float) 
             pipe.unload_textual_inversion(token)
 
 
-LOADERS: Dict[str, Loader] = {"lora": lora, "textual_inversion": textual_inversion}
+@contextmanager
+def unet(pipe: StableDiffusionPipeline, file: Path, weight: float) -> Iterator[None]:
+    """A whole UNet in the place of the model's. InputError for any weight but 1."""
+    if weight != 1:
+        raise InputError(f"the weight of a whole UNet must be 1, not {weight}")
+    dtype = str(next(iter(pipe.unet.parameters())).dtype)
+    own = pipe.components.files
+    before = [path for path in own if path.parent.name == "unet"]
+    weights.load(pipe.unet, weights.FileTensors([file]), "unet", dtype=dtype)
+    try:
+        yield
+    finally:
+        weights.load(pipe.unet, weights.FileTensors(before), "unet", dtype=dtype)
+
+
+LOADERS: Dict[str, Loader] = {
+    "lora": lora,
+    "textual_inversion": textual_inversion,
+    "dreambooth": unet,
+    "fine_tuning": unet,
+}
 """By the `kind` of a recipe's adapter."""
 
 
@@ -51,5 +72,6 @@ def attached(
     with ExitStack() as stack:
         for adapter in adapters:
             loader = LOADERS[adapter["kind"]]
-            stack.enter_context(loader(pipe, Path(files[adapter["file"]]), adapter["weight"]))
+            file = files[adapter["trained"] if "trained" in adapter else adapter["file"]]
+            stack.enter_context(loader(pipe, Path(file), adapter["weight"]))
         yield

@@ -14,27 +14,32 @@ from jstyle.competition.recipe import Methods
 from jstyle.errors import InputError
 from jstyle.image_to_image import StableDiffusionImg2ImgPipeline
 from jstyle.pipeline import StableDiffusionPipeline
-from makers import adapters, finishes
+from makers import adapters, finishes, sets, trainers
 
 WORKER = "makers.pictures:PictureMaker"
-PACKAGES = ("jstyle", "styleid", "makers")
+WORKERS = {"native": WORKER, "jdiffusion": "makers.pictures:JDiffusionPictureMaker"}
+"""By whose networks compute."""
+PACKAGES = ("jstyle", "styleid", "style_align", "makers")
 """Whose sources decide what a picture looks like."""
 
 
 def methods() -> Methods:
     """What a recipe may ask for."""
-    return Methods(finishes.METHODS, tuple(adapters.LOADERS))
+    return Methods(finishes.METHODS, tuple(adapters.LOADERS), sets.METHODS, trainers.METHODS)
 
 
 class PictureMaker:
     """Holds one pipeline; a task's data is what `jstyle.competition.tasks` makes."""
 
+    backend = "native"
+
     def __init__(
         self, model: str, revision: Optional[str] = None, variant: Optional[str] = None, precision: str = "fp32"
     ) -> None:
         self._pipe = StableDiffusionPipeline.from_pretrained(
-            model, revision=revision, variant=variant, precision=precision
+            model, revision=revision, variant=variant, precision=precision, backend=self.backend
         )
+        self._sets = sets.Sets(self._pipe)
 
     def run(self, data: Mapping[str, Any]) -> Dict[str, Any]:
         """Write the picture. Returns the hash of its pixels."""
@@ -47,7 +52,13 @@ class PictureMaker:
         return {"pixels": pictures.save(picture, Path(data["output"]), meaning, data["code"])}
 
     def _picture(self, meaning: Mapping[str, Any], files: Mapping[str, str]) -> Image.Image:
-        size = meaning["width"], meaning["height"]
+        size, start = (meaning["width"], meaning["height"]), None
+        strength = 1.0
+        if meaning["start"] is not None:
+            start = mean_picture(opened(meaning["start"]["mean_of"], files), size)
+            strength = meaning["start"]["strength"]
+        if meaning.get("set") is not None:
+            return self._sets.picture(meaning, files, start)
         common: Dict[str, Any] = {
             "num_inference_steps": meaning["steps"],
             "guidance_scale": meaning["guidance"],
@@ -56,11 +67,10 @@ class PictureMaker:
             "seed": meaning["seed"],
             "sampler": meaning["sampler"],
         }
-        if meaning["start"] is None:
+        if start is None:
             return self._pipe(meaning["prompt"], width=size[0], height=size[1], **common).images[0]
-        start = mean_picture(opened(meaning["start"]["mean_of"], files), size)
         pipe: Any = StableDiffusionImg2ImgPipeline.from_pipe(self._pipe)
-        return pipe(meaning["prompt"], image=start, strength=meaning["start"]["strength"], **common).images[0]
+        return pipe(meaning["prompt"], image=start, strength=strength, **common).images[0]
 
     def _finished(self, picture: Image.Image, meaning: Mapping[str, Any], files: Mapping[str, str]) -> Image.Image:
         finish = meaning["finish"]
@@ -69,6 +79,12 @@ class PictureMaker:
         references = opened(finish["references"], files)
         reference = finishes.chosen(finish["reference"], references, picture, meaning["seed"])
         return finishes.APPLY[finish["method"]](self._pipe, picture, reference, finish["settings"])
+
+
+class JDiffusionPictureMaker(PictureMaker):
+    """The same on JDiffusion's networks."""
+
+    backend = "jdiffusion"
 
 
 def mean_picture(several: Sequence[Image.Image], size: Tuple[int, int]) -> Image.Image:

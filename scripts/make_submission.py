@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Optional
 
 from command_line import parse, run
+from engines import EngineOptions, end_like_ctrl_c_at_sigterm, engine_of, train
+
+CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+PREFIX = "submission_"
+
+
+def preset_file(name: str) -> Path:
+    """Where a preset is, or would be."""
+    return CONFIGS / f"{PREFIX}{name}.yaml"
+
+
+def presets() -> list[str]:
+    """The recipes that are found by name."""
+    return sorted(file.stem[len(PREFIX) :] for file in CONFIGS.glob(f"{PREFIX}*.yaml"))
 
 
 @dataclass(frozen=True)
@@ -17,8 +31,17 @@ class Settings:
     data: Path
     """The competition's data: NN/images and NN/prompt.json."""
 
-    recipe: Path
+    recipe: Optional[Path] = None
     """YAML: the model, and how each picture is made (configs/submission.yaml explains it)."""
+
+    preset: Optional[str] = None
+    """A recipe by name, in its place: baseline, textual_inversion, lora+styleid, style_aligned."""
+
+    base: Optional[str] = None
+    """One of the recipe's bases, such as sd21: the same for another base model."""
+
+    model: Optional[str] = None
+    """A folder in diffusers' layout, a hub id, or tiny, in the place of the recipe's."""
 
     output: Path = Path("outputs/submission")
     """Folder for pictures, sheets, manifest and zip; run again, the command goes on where it stopped."""
@@ -32,23 +55,11 @@ class Settings:
     styles: Optional[tuple[str, ...]] = None
     """Make these styles alone, such as 00 07; then nothing is packed."""
 
-    engine: Literal["local", "ray"] = "local"
-    """Run on this machine, or on a Ray cluster (requirements-ray.txt) whose machines share the data and the output."""
-
     workers: int = 0
     """Processes; 0 is this one. On this machine they share its cores."""
 
-    devices: Optional[tuple[str, ...]] = None
-    """GPUs of this machine, such as 0 1: a worker each."""
-
-    ray_address: Optional[str] = None
-    """auto, or ray://HOST:10001; by default a Ray of this machine's own."""
-
-    ray_cores: float = 1
-    """Cores of the cluster that a worker takes."""
-
-    ray_gpus: float = 0
-    """GPUs of the cluster that a worker takes."""
+    backend: Literal["native", "jdiffusion"] = "native"
+    """Whose networks make the pictures: this project's, or JDiffusion's where it is installed (docs/jdiffusion.md)."""
 
     plan: bool = False
     """Print what would be done and how long it takes, and stop."""
@@ -60,6 +71,10 @@ class Settings:
     """Make pictures again that were made with other settings."""
 
     def __post_init__(self) -> None:
+        if (self.recipe is None) == (self.preset is None):
+            raise ValueError("give either a --recipe or a --preset")
+        if self.preset is not None and not preset_file(self.preset).is_file():
+            raise ValueError(f"there is no preset {self.preset!r} (there are: {', '.join(presets())})")
         if self.workers < 0:
             raise ValueError(f"workers must not be negative, not {self.workers}")
         if self.verify is not None and self.verify < 1:
@@ -67,30 +82,39 @@ class Settings:
 
 
 def main() -> int:
-    settings = parse(Settings, "Make a submission to the Jittor challenge's style track.")
+    settings, options = parse(Settings, "Make a submission to the Jittor challenge's style track.", extra=EngineOptions)
     from jstyle.competition import plan
     from jstyle.competition.dataset import survey
     from jstyle.competition.generate import Job
-    from makers.pictures import PACKAGES, WORKER, methods
+    from makers.pictures import PACKAGES, WORKERS, methods
+    from makers.trainers import TRAINER
 
     dataset, findings = survey(settings.data, settings.styles)
-    planned = plan.read(settings.recipe, dataset, methods(), findings)
+    recipe = settings.recipe or preset_file(settings.preset or "")
+    model = {"model": settings.model} if settings.model else {}
+    planned = plan.read(recipe, dataset, methods(), findings, settings.base, model)
     for line in findings.lines():
         print(line, file=sys.stderr)
     if planned is None:
         return 2
-    job = Job(planned, WORKER, PACKAGES, settings.output)
-    engine = engine_of(settings)
+    job = Job(planned, WORKERS[settings.backend], PACKAGES, settings.output, TRAINER)
+    engine = engine_of(options, settings.workers)
     if settings.verify is not None:
         return verify(job, engine, settings.verify)
     found = job.find(overwrite=settings.overwrite)
+    untrained = job.to_train(found)
     times = plan.step_times(planned, engine)
     if found.by_other_code:
         print(f"remark: {found.by_other_code} pictures were made by another version of the code", file=sys.stderr)
+    if planned.trained:
+        print(untrained.summary())
     print(plan.summary(planned, found.todo, found.damaged, times.known(), engine))
     if settings.plan:
         return 0
-    failures = make(job, engine, found, planned, times)
+    end_like_ctrl_c_at_sigterm()
+    failures = train(job.training, engine, untrained.todo)
+    found = job.without(found, [line.partition(":")[0] for line in failures])
+    failures += make(job, engine, found, planned, times)
     archive = settings.output / settings.zip
     wrong = job.finish(None if settings.styles else archive, folder_in_zip=settings.zip_folder)
     for line in [*failures, *(wrong if not failures else [])]:
@@ -129,15 +153,6 @@ def verify(job: Any, engine: Any, count: int) -> int:
         different += not one.equal
     print("all are the same" if not different else f"{different} differ")
     return 1 if different else 0
-
-
-def engine_of(settings: Settings) -> Any:
-    """Where the tasks run."""
-    from jstyle.jobs.engine import Engine
-
-    given = asdict(settings)
-    ray = {name: given[name] for name in ("ray_address", "ray_cores", "ray_gpus")}
-    return Engine(settings.engine, settings.workers, settings.devices or (), **ray)
 
 
 if __name__ == "__main__":

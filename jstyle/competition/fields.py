@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import typing
+from pathlib import Path
 from typing import Any, Mapping, Type, TypeVar, Union
 
 Built = TypeVar("Built")
@@ -58,6 +59,8 @@ def _converted(hint: Any, value: Any, place: str) -> Any:
         return tuple(_converted(arguments[0], one, f"{place}[{index}]") for index, one in enumerate(value))
     if dataclasses.is_dataclass(hint):
         return build(typing.cast(type, hint), value, place)
+    if hint is Path and isinstance(value, (str, Path)):
+        return Path(value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if (

@@ -8,22 +8,28 @@ import re
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Sequence
+from typing import Any, Collection, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
 from jstyle import images
 from jstyle.competition import pictures, submission
 from jstyle.competition.code import code_version
+from jstyle.competition.dataset import Style
 from jstyle.competition.plan import Plan
+from jstyle.competition.settings import Adapter
 from jstyle.competition.sheets import Sheets
 from jstyle.competition.tasks import tasks
+from jstyle.competition.trained import job as trained
+from jstyle.competition.trained import runs
+from jstyle.competition.trained.job import Training
 from jstyle.errors import InputError
 from jstyle.files import write_text
 from jstyle.jobs.engine import Engine
 from jstyle.jobs.task import Done, Outcome, Task, WorkerSpec
 from jstyle.weights import fingerprint
 
+TRAINED = "trained"  # the folder of what a recipe wants trained
 _UNFINISHED_FILE = re.compile(r"\.[0-9a-f]{16}\.part")  # what a killed process leaves of a picture it was writing
 
 
@@ -47,18 +53,25 @@ class Comparison:
 
 
 class Job:
-    """A submission in a folder: ``pictures/NN/<Prompt>.png``, ``sheets/NN.png``, ``manifest.json``.
+    """A submission in a folder: ``pictures/NN/<Prompt>.png``, ``sheets/NN.png``, ``manifest.json``; ``trained``
+    holds what was trained for it.
 
-    ``worker`` is the import path of the class that makes a picture, ``packages`` are those whose code it runs.
+    ``worker`` is the import path of the class that makes a picture, ``trainer`` of the one that trains what the recipe
+    wants trained; ``packages`` are those whose code they run.
     """
 
-    def __init__(self, plan: Plan, worker: str, packages: Sequence[str], folder: Path) -> None:
+    def __init__(
+        self, plan: Plan, worker: str, packages: Sequence[str], folder: Path, trainer: Optional[str] = None
+    ) -> None:
         model = plan.recipe.model
         self.folder = Path(folder)
         self.pictures = self.folder / "pictures"
         self._plan = plan
         self._code = code_version(packages)
-        made = tasks(plan.pictures, model, plan.checkpoint.hash, plan.checkpoint.size, self.pictures)
+        made = tasks(
+            plan.pictures, model, plan.checkpoint.hash, plan.checkpoint.size, self.pictures, trained=self._trained
+        )
+        self.training = Training(list(plan.trained.values()), self.folder / TRAINED, trainer or "", packages)
         self.tasks = [replace(task, data={**task.data, "code": self._code}) for task in made]
         arguments = {name: getattr(model, name) for name in ("model", "revision", "variant", "precision")}
         self._spec = WorkerSpec(worker, arguments)
@@ -79,6 +92,22 @@ class Job:
             damaged += state == "damaged"
             by_other_code += state == "finished" and (images.read_metadata(path) or {}).get("code") != self._code
         return Found(todo, finished, damaged, by_other_code)
+
+    def to_train(self, found: Found) -> trained.Found:
+        """The runs whose results the pictures that are still to be made need, as they are on disk."""
+        needed = {one["trained"] for task in found.todo for one in task.data["meaning"]["adapters"] if "trained" in one}
+        there = self.training.find(overwrite=True)  # places are named by identity, so nothing is in the way
+        todo = [run for run in there.todo if run.identity in needed]
+        return replace(there, todo=todo)
+
+    def without(self, found: Found, failed: Collection[str]) -> Found:
+        """The same, less the pictures that need a run, by its place, that has failed."""
+        missing = {run.identity for run in self.training.runs if run.place in failed}
+
+        def can(task: Task) -> bool:
+            return not any(one.get("trained") in missing for one in task.data["meaning"]["adapters"])
+
+        return replace(found, todo=[task for task in found.todo if can(task)])
 
     def run(self, engine: Engine, found: Found) -> Iterator[Outcome]:
         """Make what is still to be made; the styles' sheets are renewed as pictures come."""
@@ -134,8 +163,17 @@ class Job:
             if metadata is not None:
                 own = {key: metadata.get(key) for key in ("prompt", "seed", "code", "pixels")}
                 made[task.name] = {**own, "file": fingerprint([path])}
+        taught = {
+            run.place: {"identity": run.identity, **(runs.read_record(self.training.root / run.place) or {})}
+            for run in self.training.runs
+        }
         content = {**self._plan.about(), "code": self._code, "complete": len(made) == len(self.tasks), "pictures": made}
+        content.update({"trained": taught} if taught else {})
         write_text(self.folder / "manifest.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+    def _trained(self, style: Style, adapter: Adapter) -> Tuple[str, Path]:
+        run = self._plan.run_of(style, adapter)
+        return run.identity, self.folder / TRAINED / run.result
 
     def _sweep(self) -> None:
         """Remove the halves of pictures that a killed process was writing."""

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from jstyle.competition import recipe as recipes
 from jstyle.competition.checkpoints import Checkpoint, describe
-from jstyle.competition.dataset import Dataset, Findings
+from jstyle.competition.dataset import Dataset, Findings, Style
 from jstyle.competition.recipe import Methods, Planned, Recipe
+from jstyle.competition.settings import Adapter, Model
 from jstyle.competition.step_times import StepTimes
-from jstyle.competition.submission import picture_name
 from jstyle.competition.tasks import evaluations
+from jstyle.competition.trained import runs
+from jstyle.competition.trained.runs import Run
 from jstyle.errors import InputError
 from jstyle.jobs.engine import Engine
 from jstyle.jobs.task import Task
@@ -21,13 +24,20 @@ from jstyle.jobs.task import Task
 
 @dataclass(frozen=True)
 class Plan:
-    """``evaluations``: the latents that each picture, by its file's name, sends through the UNet."""
+    """``evaluations``: the latents that each picture, by its file's name, sends through the UNet; ``trained``: what is
+    trained first.
+    """
 
     dataset: Dataset
     recipe: Recipe
     checkpoint: Checkpoint
     pictures: List[Planned]
     evaluations: Mapping[str, int]
+    trained: Mapping[str, Run] = field(default_factory=dict)
+
+    def run_of(self, style: Style, adapter: Adapter) -> Run:
+        """What trains an adapter for a style."""
+        return self.trained[_key(style, adapter)]
 
     def about(self) -> Dict[str, Any]:
         """What a manifest says of the whole."""
@@ -41,10 +51,20 @@ class Plan:
         }
 
 
-def read(path: Path, dataset: Dataset, methods: Methods, findings: Findings) -> Optional[Plan]:
-    """The plan, or None where data or recipe are wrong; every reason is then among the findings."""
+def read(
+    path: Path,
+    dataset: Dataset,
+    methods: Methods,
+    findings: Findings,
+    base: Optional[str] = None,
+    model: Optional[Mapping[str, Any]] = None,
+) -> Optional[Plan]:
+    """The plan, or None where data or recipe are wrong; every reason is then among the findings.
+
+    ``base`` and ``model`` are `recipe.load`'s.
+    """
     try:
-        recipe = recipes.load(path)
+        recipe = recipes.load(path, base, model)
         pictures, own = recipes.lay_over(recipe, dataset, methods)
         findings.errors += own.errors
         findings.remarks += own.remarks
@@ -54,10 +74,31 @@ def read(path: Path, dataset: Dataset, methods: Methods, findings: Findings) -> 
         return None
     if findings.errors:
         return None
-    costs = {
-        picture_name(one.style.number, one.prompt): evaluations(one, methods, checkpoint.sampler) for one in pictures
-    }
-    return Plan(dataset, recipe, checkpoint, pictures, costs)
+    costs = evaluations(pictures, methods, checkpoint.sampler)
+    return Plan(dataset, recipe, checkpoint, pictures, costs, _trained(pictures, recipe.model, checkpoint, methods))
+
+
+def _trained(pictures: Sequence[Planned], model: Model, checkpoint: Checkpoint, methods: Methods) -> Dict[str, Run]:
+    """A run for each adapter of each style that is to be trained, in the order of the pictures that need it."""
+    found: Dict[str, Run] = {}
+    width, height = checkpoint.size
+    for one in pictures:
+        for adapter in one.picture.adapters:
+            if adapter.train is not None and _key(one.style, adapter) not in found:
+                found[_key(one.style, adapter)] = runs.planned(
+                    adapter.kind,
+                    methods.trainers[adapter.kind],
+                    adapter.train,
+                    style=one.style.number,
+                    pictures=one.style.references,
+                    model=replace(model, width=width, height=height),
+                    model_hash=checkpoint.hash,
+                )
+    return found
+
+
+def _key(style: Style, adapter: Adapter) -> str:
+    return json.dumps([style.number, adapter.kind, adapter.train], sort_keys=True)
 
 
 def step_times(plan: Plan, engine: Engine) -> StepTimes:
@@ -87,6 +128,7 @@ def _way(one: Planned) -> str:
     picture = one.picture
     parts = ["from noise" if picture.start is None else f"from {picture.start.image} ({picture.start.strength:g})"]
     parts += [f"with {adapter.kind}" for adapter in picture.adapters]
+    parts += [] if picture.set is None else [f"by {picture.set.method} after {picture.set.reference}"]
     parts += [] if picture.finish is None else [f"then {picture.finish.method}"]
     return (
         f"{', '.join(parts)}: {picture.sampler or 'own sampler'}, {picture.steps} steps, guidance {picture.guidance:g}"

@@ -17,13 +17,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Tuple, Union
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple, Union
 
-import yaml
-
+from jstyle.competition import yaml_files
 from jstyle.competition.dataset import Dataset, Findings, Style
 from jstyle.competition.fields import build, checked
-from jstyle.competition.settings import RULES, Model, Picture, require
+from jstyle.competition.settings import RULES, Adapter, Model, Picture, StyleSet, require
+from jstyle.competition.trained.runs import TrainMethod, settings_of
 from jstyle.errors import InputError
 
 
@@ -42,11 +42,27 @@ class FinishMethod:
 
 
 @dataclass(frozen=True)
+class SetMethod:
+    """What a recipe must know of a method that makes sets.
+
+    ``check(picture, place)`` raises ValueError for settings it cannot take. ``evaluations(picture, default_sampler,
+    is_reference)`` counts the latents that go through the UNet: (of a picture, of what is done once a set).
+    """
+
+    check: Callable[[Picture, str], object]
+    evaluations: Callable[[Picture, str, bool], Tuple[int, int]]
+
+
+@dataclass(frozen=True)
 class Methods:
-    """The methods there are: finishing methods by name, and the kinds of adapters that can be loaded."""
+    """The methods there are, by name: those that finish pictures, that make sets, that train, and the kinds of
+    adapters that can be loaded.
+    """
 
     finishes: Mapping[str, FinishMethod] = field(default_factory=dict)
     adapters: Tuple[str, ...] = ()
+    sets: Mapping[str, SetMethod] = field(default_factory=dict)
+    trainers: Mapping[str, TrainMethod] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -67,21 +83,16 @@ class Recipe:
     styles: Mapping[str, Mapping[str, Any]]
 
 
-def load(path: Path) -> Recipe:
-    """Read a recipe. Raises InputError, one line, where it is no YAML or its outline is wrong."""
-    try:
-        text = Path(path).read_text("utf-8")
-        content = yaml.load(text, _Loader)
-    except OSError as error:
-        raise InputError(f"cannot read the recipe {str(path)!r}: {error.strerror}") from error
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"the recipe {str(path)!r} is not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(content, dict):
-        raise InputError(f"the recipe {str(path)!r} is not a mapping of settings (name: value)")
+def load(path: Path, base: Optional[str] = None, model: Optional[Mapping[str, Any]] = None) -> Recipe:
+    """Read a recipe; ``base`` names one of its bases (`yaml_files.read`), ``model`` replaces settings of the model.
+
+    Raises InputError, one line, where it is no YAML or its outline is wrong.
+    """
+    content = yaml_files.read(path, base)
     try:
         picture, styles = content.pop("picture", None) or {}, content.pop("styles", None) or {}
         checked(Picture, picture, "picture")
-        return Recipe(build(Model, content, "recipe"), picture, _styles(styles))
+        return Recipe(build(Model, {**content, **(model or {})}, "recipe"), picture, _styles(styles))
     except ValueError as error:
         raise InputError(str(error)) from error
 
@@ -131,21 +142,47 @@ def _check_methods(picture: Picture, style: Style, methods: Methods, place: str)
     if picture.start is not None and picture.start.image != "mean":
         reference_or_file(picture.start.image, style, f"{place}: start.image")
     for adapter in picture.adapters:
-        kinds = ", ".join(methods.adapters) or "none"
-        require(adapter.kind in methods.adapters, f"{place}: no adapter kind {adapter.kind!r} (there are: {kinds})")
-        file = Path(adapter.file.format(style=style.number))
-        require(file.is_file(), f"{place}: the adapter {str(file)!r} is not there")
+        _check_adapter(adapter, style, methods, place)
+    if picture.set is not None:
+        require(picture.set.method in methods.sets, f"{place}: {_unknown('set', picture.set.method, methods.sets)}")
+        set_reference(picture.set, style, f"{place}: set.reference")
+        methods.sets[picture.set.method].check(picture, f"{place}: set.settings")
     if picture.finish is None:
         return
-    names = ", ".join(methods.finishes)
     method = methods.finishes.get(picture.finish.method)
     if method is None:
-        raise ValueError(f"{place}: no finishing method {picture.finish.method!r} (there are: {names})")
+        raise ValueError(f"{place}: {_unknown('finishing', picture.finish.method, methods.finishes)}")
     for name in method.given:
         require(name not in picture.finish.settings, f"{place}: finish.settings: {name} is the job's own")
     method.check(picture.finish.settings, f"{place}: finish.settings")
     if picture.finish.reference not in RULES:
         named_reference(picture.finish.reference, style, f"{place}: finish.reference")
+
+
+def _check_adapter(adapter: Adapter, style: Style, methods: Methods, place: str) -> None:
+    kinds = ", ".join(methods.adapters) or "none"
+    if adapter.train is not None:
+        trainers = {name: one for name, one in methods.trainers.items() if one.adapter is not None}
+        method = trainers.get(adapter.kind)
+        if method is None:
+            raise ValueError(f"{place}: {_unknown('training', adapter.kind, trainers)}")
+        given = {"model": "", "data": style.references, "output": Path(), "width": None, "height": None}
+        settings_of(method, adapter.train, given, style.number, f"{place}: adapters.train")
+        return
+    require(adapter.kind in methods.adapters, f"{place}: no adapter kind {adapter.kind!r} (there are: {kinds})")
+    file = Path((adapter.file or "").format(style=style.number))
+    require(file.is_file(), f"{place}: the adapter {str(file)!r} is not there")
+
+
+def _unknown(what: str, name: str, known: Iterable[str]) -> str:
+    return f"no {what} method {name!r} (there are: {', '.join(known) or 'none'})"
+
+
+def set_reference(given: StyleSet, style: Style, place: str) -> Optional[Path]:
+    """The picture that a set takes after, None where it is that of the first prompt. Raises ValueError."""
+    if given.reference == "prompt":
+        return None
+    return style.references[0] if given.reference == "first" else named_reference(given.reference, style, place)
 
 
 def named_reference(name: str, style: Style, place: str) -> Path:
@@ -191,21 +228,3 @@ def _styles(given: object) -> Dict[str, Mapping[str, Any]]:
         for prompt, own in prompts.items():
             checked(Picture, own, f"{place}.prompts.{prompt}")
     return {number: settings or {} for number, settings in given.items()}
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML whose mappings may not name a key twice."""
-
-
-def _mapping(loader: _Loader, node: yaml.MappingNode) -> Dict[Any, Any]:
-    loader.flatten_mapping(node)
-    keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
-    for index, (key, (key_node, _)) in enumerate(zip(keys, node.value)):
-        if key in keys[:index]:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"the key {key!r} stands there twice", key_node.start_mark
-            )
-    return loader.construct_mapping(node, deep=True)
-
-
-_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)

@@ -26,19 +26,23 @@ class Start:
 
 @dataclass(frozen=True)
 class Adapter:
-    """Something trained that is added to the model: a LoRA, or the embedding of a new word."""
+    """Something trained that is added to the model, such as a LoRA or a new word: from a file, or trained first."""
 
     kind: str
-    """Which loader reads it."""
+    """Which loader reads it, and which method trains it."""
 
-    file: str
+    file: Optional[str] = None
     """`{style}` stands for the style's number."""
+
+    train: Optional[Dict[str, Any]] = None
+    """The trainer's settings, where it is to be trained on the style's references; `{style}` is the style's number."""
 
     weight: float = 1.0
     """How much of it is added."""
 
     def __post_init__(self) -> None:
-        _require_template(self.file, "file", {"style"})
+        require((self.file is None) != (self.train is None), "an adapter has either a file or train (settings)")
+        _require_template(self.file or "", "file", {"style"})
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,26 @@ class Finish:
 
     settings: Dict[str, Any] = field(default_factory=dict)
     """The method's own."""
+
+
+@dataclass(frozen=True)
+class StyleSet:
+    """A method that makes the pictures of a style as one set: each takes after the set's reference."""
+
+    method: str = "style_align"
+    """Its name."""
+
+    reference: str = "first"
+    """first, or a reference's name (`boat`): that picture; prompt: the picture of the style's first prompt."""
+
+    text: str = "{name}"
+    """What a reference picture shows; `{name}` are the words of its file's name, `{style}` is the style's number."""
+
+    settings: Dict[str, Any] = field(default_factory=dict)
+    """The method's own."""
+
+    def __post_init__(self) -> None:
+        _require_template(self.text, "text", {"name", "style"})
 
 
 @dataclass(frozen=True)
@@ -82,6 +106,7 @@ class Picture:
 
     start: Optional[Start] = None
     adapters: Tuple[Adapter, ...] = ()
+    set: Optional[StyleSet] = None
     finish: Optional[Finish] = None
 
     def __post_init__(self) -> None:

@@ -15,22 +15,24 @@ from jstyle.runtime import toolchain
 
 
 @contextmanager
-def compiled_once(kind: str) -> Iterator[None]:
+def compiled_once(kind: str) -> Iterator[bool]:
     """Hold the machine's lock while inside, unless a computation of this kind has ended well here before.
 
-    The mark that one has lies in Jittor's own cache, so it goes when the kernels go.
+    Gives whether this one is the first. The mark that one has ended lies in Jittor's own cache, so it goes when the
+    kernels go.
     """
     folder = toolchain.jittor_home(os.environ) / ".cache" / "jittor" / "jstyle_jobs"
     folder.mkdir(parents=True, exist_ok=True)
     mark = folder / _digest(kind)
     if mark.exists():
-        yield
+        yield False
         return
     with open(folder / "lock", "a") as lock:  # the system lets go of it when the process dies
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if mark.exists():  # another process compiled meanwhile
+        known = mark.exists()  # another process compiled meanwhile
+        if known:
             fcntl.flock(lock, fcntl.LOCK_UN)
-        yield
+        yield not known
         mark.touch()
 
 

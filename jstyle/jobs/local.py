@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import asdict, dataclass
 from queue import Queue
 from typing import Dict, Iterator, List, Optional, Sequence, Tuple, Union
@@ -16,6 +17,7 @@ from jstyle.errors import InputError
 from jstyle.jobs.server import Reply, Server, outcome
 from jstyle.jobs.task import ATTEMPTS, Failed, Outcome, Task, WorkerSpec
 
+_GRACE = 600.0  # seconds in which workers that are told to end may write a checkpoint, unless Ctrl-C comes again
 _USELESS = 3  # a worker that never answered is not started again after so many deaths
 
 
@@ -82,11 +84,11 @@ class _Pool:
             thread.start()
 
     def close(self) -> None:
-        """End the processes and the threads."""
+        """End the processes and the threads. A process that handles SIGTERM is waited for."""
         with self._lock:
             self._closed = True
-            for process in self._processes.values():
-                process.kill()
+            processes = list(self._processes.values())
+        _end(processes)
         for _ in self._threads:
             self._todo.put(None)
         for thread in self._threads:
@@ -136,6 +138,19 @@ class _Pool:
                 self.outcomes.put(InputError("every worker died before it could answer; is there enough memory?"))
 
 
+def _end(processes: Sequence[_Process]) -> None:
+    """Ask all to end, wait, and kill what is left; at once where waiting is interrupted."""
+    for process in processes:
+        process.terminate()
+    deadline = time.monotonic() + _GRACE
+    try:
+        for process in processes:
+            process.wait(deadline - time.monotonic())
+    finally:
+        for process in processes:
+            process.kill()
+
+
 class _Process:
     """One `python -m jstyle.jobs.server`."""
 
@@ -169,6 +184,15 @@ class _Process:
             self.kill()
             return None
         return json.loads(line)
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        self._process.terminate()
+
+    def wait(self, seconds: float) -> None:
+        """Until it has ended, or so long."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(max(0.0, seconds))
 
     def kill(self) -> None:
         """End it now, and wait until it is gone."""

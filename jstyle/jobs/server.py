@@ -9,8 +9,10 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
+from contextlib import nullcontext
 from typing import Any, Dict, Mapping, Optional
 
 from jstyle.errors import InputError
@@ -36,12 +38,23 @@ class Server:
                     self._worker = self._spec.build()
             except Exception as error:
                 return {"broken": _told(error)}
-        start = time.perf_counter()
         try:
-            with compiled_once(f"run {self._spec.path} {task.kind}"):
-                result = dict(self._worker.run(task.data))
+            return self._run(self._worker, task)
         except Exception as error:
             return {"failed": _told(error)}
+
+    def _run(self, worker: Worker, task: Task) -> Reply:
+        from jstyle.jobs.compiled_once import compiled_once
+
+        rehearse = getattr(worker, "rehearse", None)
+        kind = f"run {self._spec.path} {task.kind}"
+        if rehearse is not None:
+            with compiled_once(kind) as first:
+                if first:
+                    rehearse(task.data)
+        start = time.perf_counter()
+        with nullcontext() if rehearse is not None else compiled_once(kind):
+            result = dict(worker.run(task.data))
         return {"result": result, "seconds": time.perf_counter() - start}
 
 
@@ -69,10 +82,21 @@ def main() -> None:
     first = json.loads(sys.stdin.readline())
     if first["cores"]:
         os.sched_setaffinity(0, first["cores"])
+    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
     server = Server(WorkerSpec(first["path"], first["arguments"]))
-    for line in iter(sys.stdin.readline, ""):
-        reply = server.answer(Task(**json.loads(line)))
-        print(json.dumps(reply), file=replies, flush=True)
+    try:
+        for line in iter(sys.stdin.readline, ""):
+            reply = server.answer(Task(**json.loads(line)))
+            print(json.dumps(reply), file=replies, flush=True)
+    except KeyboardInterrupt:  # a training was told to end, and has written its checkpoint
+        sys.exit(130)
+
+
+def _end_with_parent(parent: int) -> None:
+    """A worker whose parent was killed would go on to the end of its task, which may be hours away."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,9 @@ class Worker(Protocol):
     """Built once in each process, with its weights; then it runs one task after another.
 
     Results lie in shared storage under their name only when they are whole: a task whose worker dies is run again.
-    What ``run`` returns is what JSON can hold.
+    What ``run`` returns is what JSON can hold. Where tasks take long, a worker may have a method ``rehearse`` besides:
+    it is called with the data of the first task of a kind, alone on the machine; the task itself runs beside others.
+    SIGTERM asks a worker to end soon; what it has done should not be lost.
     """
 
     def run(self, data: Mapping[str, Any]) -> Mapping[str, Any]: ...

@@ -153,12 +153,23 @@ def test_leaving_early_ends_the_workers(folder: Path) -> None:
             os.kill(int(name.split("_")[1]), 0)
 
 
+def test_a_worker_that_is_told_to_end_may_save_what_it_has(folder: Path, capfd: pytest.CaptureFixture) -> None:
+    spec = WorkerSpec("tests.jobs.workers:Patient", {"folder": str(folder)})
+    outcomes = in_processes(spec, [Task(str(number), {"number": number}) for number in range(2)], places(1))
+    assert isinstance(next(outcomes), Done)
+    while not (folder / "begun_1").exists():
+        time.sleep(0.01)
+    outcomes.close()  # type: ignore[attr-defined]
+    assert len(names(folder, "saved")) == 1
+    assert "Traceback" not in capfd.readouterr().err
+
+
 def test_workers_end_when_the_process_that_started_them_is_killed(folder: Path) -> None:
     program = (
         "import sys; sys.argv = ['-m'];"  # so that importing jstyle does not start Jittor, as for `python -m jstyle...`
         "from jstyle.jobs.engine import Engine; from jstyle.jobs.task import *;"
         f"spec = WorkerSpec('tests.jobs.workers:Squarer', {{'folder': {str(folder)!r}}});"
-        "tasks = [Task(str(n), {'number': n, 'sleep': 0.3}) for n in range(90)];"
+        "tasks = [Task(str(n), {'number': n, 'sleep': 99 * bool(n)}) for n in range(9)];"
         "[print(one.task.name, flush=True) for one in Engine(workers=2).run(spec, tasks)]"
     )
     parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
@@ -208,6 +219,19 @@ def test_the_first_task_of_a_kind_runs_alone(folder: Path) -> None:
     tasks = [Task(str(number), {}, kind="new") for number in range(6)]
     second = [one.result["overlap"] for one in TWO.run(spec, tasks) if isinstance(one, Done)]
     assert any(second)  # the kind is known by now
+
+
+def test_a_rehearsal_runs_alone_and_its_tasks_do_not(folder: Path) -> None:
+    spec = WorkerSpec("tests.jobs.workers:Rehearsing", {"folder": str(folder)})
+    tasks = [Task(str(number), {}, kind="new") for number in range(2)]
+    others = [one.result["others"] for one in TWO.run(spec, tasks) if isinstance(one, Done)]
+    assert [name.split("_")[2] for name in names(folder, "rehearsed")] == ["False"]
+    assert len(others) == 2 and any(others)
+    failing = [Task("wrong", {"wrong": True}, kind="other"), Task("right", {}, kind="other")]
+    outcomes = list(HERE.run(spec, failing))
+    assert isinstance(outcomes[0], Failed) and outcomes[0].error == "the rehearsal went wrong"
+    assert isinstance(outcomes[1], Done)
+    assert len(names(folder, "rehearsed")) == 2  # the last two in this process, under one name
 
 
 def test_a_failure_leaves_the_kind_unmarked(tmp_path: Path) -> None:

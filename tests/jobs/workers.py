@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
 from pathlib import Path
-from typing import Any, Dict, Mapping
+from typing import Any, Dict, Iterator, List, Mapping
 
 from jstyle.errors import InputError
 
@@ -64,6 +65,52 @@ class Overlap:
         time.sleep(0.4)
         self._busy.unlink(missing_ok=True)
         return {"overlap": overlap}
+
+
+class Rehearsing:
+    """Says whether another task ran at the same time; it rehearses, which takes its time too."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = Path(folder)
+
+    def rehearse(self, data: Mapping[str, Any]) -> None:
+        with self._busy("rehearsal", 0.2) as others:
+            (self._folder / f"rehearsed_{os.getpid()}_{bool(others)}").touch()
+        if data.get("wrong"):
+            raise InputError("the rehearsal went wrong")
+
+    def run(self, data: Mapping[str, Any]) -> Dict[str, Any]:
+        with self._busy("task", 1.0) as others:
+            return {"others": others}
+
+    @contextlib.contextmanager
+    def _busy(self, what: str, seconds: float) -> Iterator[List[str]]:
+        own = self._folder / f"busy_{what}_{os.getpid()}"
+        own.touch()
+        time.sleep(seconds)
+        yield [path.name for path in self._folder.glob("busy_*") if path != own]
+        own.unlink()
+
+
+class Patient:
+    """Works for a minute, and writes down what it has done when it is told to end."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = Path(folder)
+
+    def run(self, data: Mapping[str, Any]) -> Dict[str, Any]:
+        def interrupt(number: int, frame: object) -> None:
+            raise KeyboardInterrupt
+
+        signal.signal(signal.SIGTERM, interrupt)
+        (self._folder / f"begun_{data['number']}").touch()
+        try:
+            time.sleep(60 if data["number"] else 0.1)
+        except KeyboardInterrupt:
+            time.sleep(0.5)
+            (self._folder / f"saved_{os.getpid()}").touch()
+            raise
+        return {}
 
 
 def _threads() -> str:
