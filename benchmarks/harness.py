@@ -167,7 +167,7 @@ class Benchmark:
         return {"variant": best, "probes": probes, "first_call": first, "samples": []}
 
     def _for_side(self, case: Dict[str, Any], side: str) -> Dict[str, Any]:
-        return {**case, "reuse": side.endswith("-reuse")}
+        return {**case, "reuse": side.endswith("-reuse"), "accelerated": side.endswith("-accelerated")}
 
     def _measure_memory(self, job: Dict[str, Any], records: List[Dict[str, Any]]) -> None:
         for case, record in zip(self._cases, records):

@@ -19,6 +19,7 @@ NEEDS = {
     "torch-reuse": "peers",
     "openvino": "peers",
     "jdiffusion": "jdiffusion",
+    "jdiffusion-accelerated": "jdiffusion",
 }  # side -> the option that names its interpreter
 
 

@@ -23,7 +23,9 @@ END = "<!-- end of the results -->"
 ORDER = ("unet", "vae", "training_step", "attention", "styleid", "startup")
 SHOWN = {"torch": "PyTorch + diffusers", "torch-reuse": "the same, inversions reused"}
 SHOWN.update(openvino="OpenVINO", jdiffusion="JDiffusion")
+SHOWN["jdiffusion-accelerated"] = "JDiffusion, accelerated"
 COLOURS = {"torch": "#d95f02", "torch-reuse": "#e7a26b", "openvino": "#7570b3", "jdiffusion": "#999999"}
+COLOURS["jdiffusion-accelerated"] = "#555555"
 
 
 def main() -> None:

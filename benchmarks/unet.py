@@ -2,7 +2,8 @@
 
     python -m benchmarks.unet [--batch 1,2,3] [--latent 64] [--precision bf16]
 
-Every call gets its inputs anew, so nothing that depends on the text is kept between calls.
+``--sides jdiffusion,jdiffusion-accelerated,jstyle`` compares JDiffusion as it is, with ``jstyle.accelerate``, and this
+project's own networks. Every call gets its inputs anew, so nothing that depends on the text is kept between calls.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 from benchmarks.harness import Benchmark
 from benchmarks.options import numbers, parser
 
-SIDES = ("jstyle", "torch", "openvino", "jdiffusion")
+SIDES = ("jstyle", "torch", "openvino", "jdiffusion", "jdiffusion-accelerated")
 TOLERANCE = {"fp32": 1e-3, "bf16": 0.2}
 WIDTHS = {"sd21": 1024, "mini": 64}  # of a text's embedding
 TIME = 501

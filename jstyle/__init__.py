@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from jstyle.backends.wrap import accelerate, wrap
     from jstyle.editing import attached, swapped
     from jstyle.errors import InputError
     from jstyle.image_to_image import StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline
@@ -17,8 +18,10 @@ __all__ = [
     "StableDiffusionImg2ImgPipeline",
     "StableDiffusionInpaintPipeline",
     "StableDiffusionPipeline",
+    "accelerate",
     "attached",
     "swapped",
+    "wrap",
 ]
 __version__ = "0.1.0"
 
@@ -27,8 +30,10 @@ _HOMES = {
     "StableDiffusionImg2ImgPipeline": "jstyle.image_to_image",
     "StableDiffusionInpaintPipeline": "jstyle.image_to_image",
     "StableDiffusionPipeline": "jstyle.pipeline",
+    "accelerate": "jstyle.backends.wrap",
     "attached": "jstyle.editing",
     "swapped": "jstyle.editing",
+    "wrap": "jstyle.backends.wrap",
 }
 
 

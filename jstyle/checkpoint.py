@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional, Tuple
+from typing import Any, List, Optional, Sequence, Tuple
 
-from jstyle import hub, prompts, weights
+import numpy as np
+
+from jstyle import hub, ops, prompts, weights
 from jstyle.config import CLIPTextConfig, CLIPVisionConfig, UNetConfig, VAEConfig, read_json, to_dict
 from jstyle.errors import InputError
 from jstyle.files import replacing
@@ -53,23 +56,37 @@ def load(
     vae = AutoencoderKL(VAEConfig.from_dict(read_json(folder / "vae" / "config.json")))
     text = CLIPTextModel(CLIPTextConfig.from_dict(read_json(folder / "text_encoder" / "config.json")))
     _check_fit(unet.config, vae.config, text.config, len(tokenizer))
-    vision_file = folder / VISION[0] / "config.json"
-    vision = None
-    if vision_file.is_file():
-        vision = CLIPVisionModelWithProjection(CLIPVisionConfig.from_dict(read_json(vision_file)))
-    files = []
-    for network, (name, *_), rename, own_dtype in (
-        (unet, UNET, str, dtype),
-        (vae, VAE, weights.rename_vae, "float32"),
-        (text, TEXT, weights.rename_text, "float32"),
-        (vision, VISION, str, "float32"),
-    ):
-        if network is None:
-            continue
-        own = hub.weight_files(folder / name, variant)
-        weights.load(network, weights.FileTensors(own), name, rename, own_dtype)
-        files.extend(own)
+    vision, vision_files = image_encoder(folder, variant)
+    files = [
+        *fill(unet, UNET, folder, variant, dtype=dtype),
+        *fill(vae, VAE, folder, variant, weights.rename_vae),
+        *fill(text, TEXT, folder, variant, weights.rename_text),
+        *vision_files,
+    ]
     return Components(unet, vae, text, tokenizer, schedule, folder / "tokenizer", tuple(files), vision)
+
+
+def fill(
+    network: Any,
+    kind: Sequence[str],
+    folder: Path,
+    variant: Optional[str],
+    rename: weights.Rename = str,
+    dtype: str = "float32",
+) -> List[Path]:
+    """Read a network's weights from its folder within ``folder``. Returns the files they are in."""
+    files = hub.weight_files(folder / kind[0], variant)
+    weights.load(network, weights.FileTensors(files), kind[0], rename, dtype)
+    return files
+
+
+def image_encoder(folder: Path, variant: Optional[str]) -> Tuple[Optional[CLIPVisionModelWithProjection], List[Path]]:
+    """The image encoder of a model that has one, and its files."""
+    config = folder / VISION[0] / "config.json"
+    if not config.is_file():
+        return None, []
+    network = CLIPVisionModelWithProjection(CLIPVisionConfig.from_dict(read_json(config)))
+    return network, fill(network, VISION, folder, variant)
 
 
 def save(components: Components, folder: Path, *, variant: Optional[str] = None, dtype: str = "float32") -> None:
@@ -88,10 +105,14 @@ def save(components: Components, folder: Path, *, variant: Optional[str] = None,
 
 
 def fingerprint(components: Components) -> str:
-    """SHA-256 over the weight files, 64 hexadecimal digits. InputError for networks that came from no file."""
-    if not components.files:
-        raise InputError("these networks came from no file and have no fingerprint; save them and load them again")
-    return weights.fingerprint(components.files)
+    """SHA-256 over the weight files, or over the weights of networks that came from no file, 64 hexadecimal digits."""
+    if components.files:
+        return weights.fingerprint(components.files)
+    digest = hashlib.sha256()
+    for network in (components.unet, components.vae, components.text_encoder, components.image_encoder):
+        for name, parameter in network.named_parameters() if network is not None else ():
+            digest.update(name.encode() + np.ascontiguousarray(ops.cast(parameter, "float32").numpy()).tobytes())
+    return digest.hexdigest()
 
 
 def _check_fit(unet: UNetConfig, vae: VAEConfig, text: CLIPTextConfig, vocabulary: int) -> None:

@@ -5,7 +5,6 @@ Looks first, and starts Jittor last: where the start fails, everything found unt
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import platform
 import shutil
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import jstyle
+from jstyle.backends import library
 from jstyle.runtime import cuda, onednn, toolchain
 from jstyle.runtime.start_error import StartError
 
@@ -68,7 +68,7 @@ def findings() -> Iterator[Finding]:
     yield cache_folder(home)
     yield Finding("oneDNN", str(onednn.find_onednn(home) or f"not found: {onednn.SLOW}"))
     yield from cuda_findings(home)
-    yield Finding("JDiffusion", "installed" if importlib.util.find_spec("JDiffusion") else "not installed (optional)")
+    yield Finding("JDiffusion", library.described())
     yield essential("Jittor", compute)
     yield Finding("kernels", kernels())
 

@@ -132,7 +132,7 @@ def swapped(module: jt.Module, replacements: Mapping[str, Any]) -> Iterator[None
     Paths are as in ``state_dict``, such as ``"up_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q"``.
     Raises InputError for a path that does not exist; then nothing was changed.
     """
-    places = [_place(module, path) for path in replacements]
+    places = [place(module, path) for path in replacements]
     originals: List[Any] = [holder[name] for holder, name in places]
     try:
         for (holder, name), replacement in zip(places, replacements.values()):
@@ -143,8 +143,8 @@ def swapped(module: jt.Module, replacements: Mapping[str, Any]) -> Iterator[None
             holder[name] = original
 
 
-def _place(module: jt.Module, path: str) -> Tuple[Any, str]:
-    """The dictionary that holds what is at ``path``, and its key there."""
+def place(module: jt.Module, path: str) -> Tuple[Any, str]:
+    """The dictionary that holds what is at ``path``, and its key there. Raises InputError where nothing is."""
     *parents, name = path.split(".")
     for parent in parents:
         holder = _children(module)

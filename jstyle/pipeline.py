@@ -10,7 +10,7 @@ from typing import Any, Callable, Iterator, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
-from jstyle import checkpoint, images, prompts
+from jstyle import backends, checkpoint, images, prompts
 from jstyle.adapters import AdapterLoading, LoraAdapters, Vocabulary
 from jstyle.errors import InputError
 from jstyle.guidance import GuidedDenoiser
@@ -53,15 +53,23 @@ class StableDiffusionPipeline(AdapterLoading):
 
     @classmethod
     def from_pretrained(
-        cls, model: str, *, revision: Optional[str] = None, variant: Optional[str] = None, precision: str = "fp32"
+        cls,
+        model: str,
+        *,
+        revision: Optional[str] = None,
+        variant: Optional[str] = None,
+        precision: str = "fp32",
+        backend: str = "native",
     ) -> StableDiffusionPipeline:
         """Load a folder in diffusers' layout, a hub id, or "tiny", the embedded model.
 
         ``variant="fp16"`` reads the files of that variant; ``revision`` picks a commit or branch of a hub id;
         ``precision="bf16"`` runs the UNet in bfloat16, where the processor has instructions for it.
+        ``backend="jdiffusion"`` lets JDiffusion's networks compute, where that is installed.
         Raises InputError for anything missing, damaged or of another architecture.
         """
-        return cls(checkpoint.load(model, revision=revision, variant=variant, precision=precision))
+        loaded = backends.load(model, backend=backend, revision=revision, variant=variant, precision=precision)
+        return cls(loaded)
 
     @classmethod
     def from_pipe(cls, other: StableDiffusionPipeline) -> StableDiffusionPipeline:

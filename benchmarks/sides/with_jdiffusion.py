@@ -1,4 +1,4 @@
-"""JDiffusion on plain Jittor."""
+"""JDiffusion on plain Jittor, and with this project's kernels in its calls."""
 
 # pyright: reportMissingImports=false
 from __future__ import annotations
@@ -7,6 +7,7 @@ import importlib
 import json
 import os
 import platform
+from contextlib import ExitStack
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Dict, Sequence
@@ -59,6 +60,7 @@ class JDiffusionSide:
                 parameter.assign(jt.array(stored.get_tensor(name)))
                 parameter.sync()
         self._unet.eval()
+        self._accelerated = ExitStack()
 
     def describe(self) -> Dict[str, str]:
         names = ("JDiffusion", "jittor", "diffusers", "transformers", "numpy")
@@ -69,6 +71,11 @@ class JDiffusionSide:
 
     def prepare(self, case: Case, variant: str) -> Call:
         given, jt = inputs(case), self._jt
+        self._accelerated.close()
+        if case.get("accelerated"):
+            from jstyle.backends.hosted import HostedUNet, accelerated
+
+            self._accelerated.enter_context(accelerated(HostedUNet(self._unet)))
 
         def call() -> Dict[str, Any]:
             with jt.no_grad():
