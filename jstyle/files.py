@@ -1,4 +1,4 @@
-"""Files and folders that appear under their name only when they are whole."""
+"""Files and folders that appear under their name only when they are whole, and files that are locks."""
 
 from __future__ import annotations
 
@@ -35,6 +35,23 @@ def write_text(path: Path, text: str) -> None:
     with replacing(path) as part:
         path.parent.mkdir(parents=True, exist_ok=True)
         part.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock that a file stands for, made where it is missing; another process waits here.
+
+    The system lets go of it when this process dies. It is the process's own: what it forks meanwhile, such as Jittor's
+    compilers, which may outlive it, does not hold it.
+    """
+    import fcntl  # Linux and macOS alone have it
+
+    with open(path, "a") as lock:
+        fcntl.lockf(lock, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.lockf(lock, fcntl.LOCK_UN)
 
 
 def _remove(part: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 import sys
@@ -11,11 +10,12 @@ import time
 import traceback
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, Dict, Iterator, Mapping, TextIO
+from typing import Any, ContextManager, Dict, Iterator, Mapping, TextIO
 
 from jstyle.competition.fields import build
 from jstyle.competition.trained import runs
 from jstyle.competition.trained.runs import TrainMethod
+from jstyle.files import locked
 from jstyle.finetuning import dreambooth, fine_tuning, lora, textual_inversion
 from jstyle.finetuning.settings import (
     DreamBoothSettings,
@@ -59,7 +59,7 @@ class StyleTrainer:
         short = {name: value for name, value in _REHEARSAL.items() if name in known}
         settings = replace(settings, output=folder, loop=replace(settings.loop, **_SHORT), **short)
         try:
-            with _locked(folder.parent), _logged(folder.parent, self._quiet):
+            with _alone(folder.parent), _logged(folder.parent, self._quiet):
                 shutil.rmtree(folder, ignore_errors=True)  # what a killed rehearsal has left
                 method.train(settings)
         finally:
@@ -70,7 +70,7 @@ class StyleTrainer:
         """Train to the end, from the last checkpoint if there is one. Returns the hash of the result."""
         method, settings = _opened(data)
         folder, result = settings.output, settings.output / method.result
-        with _locked(folder), _logged(folder, self._quiet):
+        with _alone(folder), _logged(folder, self._quiet):
             start = time.perf_counter()
             runs.begin(folder, result, data["meaning"])
             method.train(settings)
@@ -84,13 +84,10 @@ def _opened(data: Mapping[str, Any]) -> Any:
     return method, build(method.settings, data["settings"], data["method"])
 
 
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def _alone(folder: Path) -> ContextManager[None]:
     """One process trains in a folder at a time; one whose job was killed may be writing its last checkpoint."""
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / ".lock", "a") as lock:  # the system lets go of it when the process dies
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    return locked(folder / ".lock")
 
 
 @contextlib.contextmanager

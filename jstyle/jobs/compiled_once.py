@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import platform
@@ -11,6 +10,7 @@ from importlib.metadata import version
 from typing import Iterator
 
 import jstyle
+from jstyle.files import locked
 from jstyle.runtime import toolchain
 
 
@@ -27,13 +27,12 @@ def compiled_once(kind: str) -> Iterator[bool]:
     if mark.exists():
         yield False
         return
-    with open(folder / "lock", "a") as lock:  # the system lets go of it when the process dies
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        known = mark.exists()  # another process compiled meanwhile
-        if known:
-            fcntl.flock(lock, fcntl.LOCK_UN)
-        yield not known
-        mark.touch()
+    with locked(folder / "lock"):
+        if not mark.exists():  # another process may have compiled meanwhile
+            yield True
+            mark.touch()
+            return
+    yield False
 
 
 def _digest(kind: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from jstyle.errors import InputError
+from jstyle.files import locked
 from jstyle.ops.kernels import build, library
 from jstyle.runtime import jt
 
@@ -48,7 +49,7 @@ def _operator() -> Callable[..., Any]:
     """The Jittor operator, compiled once by Jittor. It finds the library's symbols in this process."""
     library.load()
     sources = [str(HERE / "jstyle_kernel_op.h"), str(HERE / "jstyle_kernel_op.cc")]
-    with build.locked(build.cache_folder() / "operator.lock"):
+    with locked(build.cache_folder() / "operator.lock"):
         return jt.compile_custom_ops(sources).jstyle_kernel
 
 
