@@ -136,6 +136,7 @@ def _recorded_and_shared(pipe: Any) -> Tuple[dict, np.ndarray, np.ndarray]:
 def test_gradients_reach_what_is_trained(provider: str) -> None:
     """Of a LoRA's matrix and of a weight, as finite differences tell them."""
     unet = provided(provider).unet
+    jt.flags.th_mode = 0  # as the trainers do: other tests' imports bring JTorch along, where it is installed
     path = unet.sites[0].path + ".to_out.0"
     base = layers(unet)[path]
     rng = np.random.default_rng(4)
