@@ -28,6 +28,7 @@ SUFFIXES = frozenset(
 _FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "BMP", "TIFF", "GIF", "PPM")
 _READABLE = "PNG, JPEG, WebP, AVIF, BMP, TIFF, GIF or PPM"
 _METADATA_KEY = "jstyle"
+_LABELLED_SIDE = 192  # pixels that a cell has at least: small pictures leave no room for their names
 _SHEET_SIDE = 8192  # pixels; a contact sheet is shrunk to stay inside, so that any viewer opens it
 
 
@@ -219,6 +220,14 @@ def read_metadata(path: Path) -> dict[str, object] | None:
     except Exception:  # on damaged bytes Pillow's reader raises nearly anything
         return None
     return metadata if isinstance(metadata, dict) else None
+
+
+def labelled_cell(pictures: Sequence[Image.Image]) -> tuple[int, int]:
+    """The (width, height) of a cell: the largest picture's, or the least multiple of it that has room for a label."""
+    width = max((picture.width for picture in pictures), default=1)
+    height = max((picture.height for picture in pictures), default=1)
+    larger = max(1, -(-_LABELLED_SIDE // max(width, height)))
+    return width * larger, height * larger
 
 
 def grid(

@@ -16,7 +16,6 @@ from jstyle.outputs import Finished
 from jstyle.weights import fingerprint
 
 SHEET = "contact_sheet.png"
-SHEET_CELL = 192  # pixels, at least
 # Where things lie does not change what a picture is meant to be; the hashes say what it is.
 _WITHOUT_MEANING = frozenset({"content", "style", "model"})
 
@@ -125,10 +124,8 @@ class Job:
             [content, *(made.get((row, column)) for column in range(len(styles)))]
             for row, content in enumerate(contents)
         ]
-        width, height = max((image.size for image in made.values()), default=(1, 1))
-        larger = max(1, -(-SHEET_CELL // max(width, height)))  # small pictures leave no room for their names
-        side = width * larger, height * larger
-        sheet = images.grid(rows, ["", *self._contents], ["", *self._styles], cell=side)
+        cell = images.labelled_cell(list(made.values()))
+        sheet = images.grid(rows, ["", *self._contents], ["", *self._styles], cell=cell)
         images.save_png(sheet, self._folder / SHEET)
 
     def _described(self, pair: Pair) -> Dict[str, object]:

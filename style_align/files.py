@@ -17,7 +17,6 @@ from style_align.settings import StyleAlignSettings
 from style_align.trajectory import Trajectory, load_trajectory
 
 SHEET = "contact_sheet.png"
-SHEET_CELL = 192  # pixels, at least
 SHEET_COLUMNS = 5
 # How many go together, where features lie and what files are called do not change what a picture is meant to be.
 _WITHOUT_MEANING = frozenset({"batch_size", "features", "model"})
@@ -84,9 +83,7 @@ class Job:
         entries = [(path, str(told.get("prompt", path.stem))) for path, told in self._labelled_references()]
         entries += [(self.path(i), target.prompt) for i, target in enumerate(self.targets)]
         made = [(images.open_image(path), label) for path, label in entries if path.is_file()]
-        width, height = (max(image.size[axis] for image, _ in made) for axis in (0, 1))
-        larger = max(1, -(-SHEET_CELL // max(width, height)))  # small pictures leave no room for their texts
-        cell = width * larger, height * larger
+        width, height = cell = images.labelled_cell([image for image, _ in made])
         columns = max(1, min(SHEET_COLUMNS, len(made), 8 * SHEET_COLUMNS * height // width))
         rows = [made[i : i + columns] for i in range(0, len(made), columns)]
         sheets = [

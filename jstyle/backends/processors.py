@@ -11,6 +11,7 @@ from typing import Any, Dict, Iterator, Mapping, Optional
 from jstyle import ops
 from jstyle.editing import QKV, Edit, Site
 from jstyle.errors import InputError
+from jstyle.models.attention import attended
 from jstyle.runtime import jt
 
 PLAIN = ("AttnProcessor", "AttnProcessor2_0")
@@ -56,16 +57,7 @@ class FusedAttnProcessor:
         qkv = QKV(q, k, v, None if mask is None else _bias(attn, mask, k, x.shape[0]))
         if self._edit is not None and self._site is not None:
             qkv = self._edit(self._site, qkv)
-        out = ops.attention(
-            qkv.q,
-            qkv.k,
-            qkv.v,
-            bias=qkv.bias,
-            shared=qkv.shared,
-            temperature=qkv.temperature,
-            upcast=getattr(attn, "upcast_attention", False),
-        )
-        return out.reshape(x.shape[0], x.shape[1], -1)
+        return attended(qkv, x, upcast=getattr(attn, "upcast_attention", False))
 
 
 def attention_modules(network: Any) -> Dict[str, Any]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Optional, Tuple
 
-from jstyle.training.settings import LoopSettings, LossSettings
+from jstyle.training.settings import LoopSettings, LossSettings, require
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Place:
     """Pixels."""
 
     def __post_init__(self) -> None:
-        _require(bool(self.data), "data must name at least one picture or folder")
+        require(bool(self.data), "data must name at least one picture or folder")
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class TuneOptions:
 
     def __post_init__(self) -> None:
         for name in ("batch", "validation_every", "validation_steps"):
-            _require(getattr(self, name) >= 1, f"{name} must be at least 1, not {getattr(self, name)}")
+            require(getattr(self, name) >= 1, f"{name} must be at least 1, not {getattr(self, name)}")
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,8 @@ class TextualInversionSettings(TuneSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _require(1 <= self.vectors <= 70, f"vectors must be from 1 to 70, not {self.vectors}")
-        _require(self.prompt is None or "{token}" in self.prompt, "prompt must contain {token}, the new word")
+        require(1 <= self.vectors <= 70, f"vectors must be from 1 to 70, not {self.vectors}")
+        require(self.prompt is None or "{token}" in self.prompt, "prompt must contain {token}, the new word")
 
 
 @dataclass(frozen=True)
@@ -140,9 +140,9 @@ class CaptionedSettings(TuneSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _require(0 <= self.caption_dropout <= 1, f"caption_dropout must be from 0 to 1, not {self.caption_dropout}")
-        _require(self.class_images >= 1, f"class_images must be at least 1, not {self.class_images}")
-        _require(self.prior_weight >= 0, f"prior_weight must not be negative, not {self.prior_weight}")
+        require(0 <= self.caption_dropout <= 1, f"caption_dropout must be from 0 to 1, not {self.caption_dropout}")
+        require(self.class_images >= 1, f"class_images must be at least 1, not {self.class_images}")
+        require(self.prior_weight >= 0, f"prior_weight must not be negative, not {self.prior_weight}")
 
 
 @dataclass(frozen=True)
@@ -175,9 +175,9 @@ class LoraSettings(CaptionedSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _require(self.rank >= 1, f"rank must be at least 1, not {self.rank}")
-        _require(self.alpha is None or self.alpha > 0, f"alpha must be positive, not {self.alpha}")
-        _require(0 <= self.dropout < 1, f"dropout must be from 0 to below 1, not {self.dropout}")
+        require(self.rank >= 1, f"rank must be at least 1, not {self.rank}")
+        require(self.alpha is None or self.alpha > 0, f"alpha must be positive, not {self.alpha}")
+        require(0 <= self.dropout < 1, f"dropout must be from 0 to below 1, not {self.dropout}")
 
 
 @dataclass(frozen=True)
@@ -218,10 +218,10 @@ class InstTraining(TuneOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _require("{token}" in self.prompt, "prompt must contain {token}, the word")
+        require("{token}" in self.prompt, "prompt must contain {token}, the word")
         for name in ("heads", "head_width"):
-            _require(getattr(self, name) >= 1, f"{name} must be at least 1, not {getattr(self, name)}")
-        _require(0 <= self.dropout < 1, f"dropout must be from 0 to below 1, not {self.dropout}")
+            require(getattr(self, name) >= 1, f"{name} must be at least 1, not {getattr(self, name)}")
+        require(0 <= self.dropout < 1, f"dropout must be from 0 to below 1, not {self.dropout}")
 
 
 @dataclass(frozen=True)
@@ -244,8 +244,3 @@ class FineTuningSettings(CaptionedSettings):
 
     loop: LoopSettings = field(default_factory=lambda: LoopSettings(steps=1000, rate=1e-5, ema=0.99))
     """How it is trained."""
-
-
-def _require(holds: bool, demand: str) -> None:
-    if not holds:
-        raise ValueError(demand)

@@ -10,6 +10,18 @@ from jstyle.models.layers import Conv2d, GroupNorm, LayerNorm, Linear, Nothing
 from jstyle.runtime import jt
 
 
+def attended(qkv: QKV, x: jt.Var, *, upcast: bool) -> jt.Var:
+    """What the queries made of ``x`` (batch, tokens, channels) gather, (batch, tokens, heads * head_dim).
+
+    An editor may have laid several rows of the batch end to end: they lie as in ``x`` again. ``upcast`` takes the
+    logits in fp32.
+    """
+    out = ops.attention(
+        qkv.q, qkv.k, qkv.v, bias=qkv.bias, shared=qkv.shared, temperature=qkv.temperature, upcast=upcast
+    )
+    return out.reshape(x.shape[0], x.shape[1], -1)
+
+
 class TextContext:
     """A text for the cross-attentions, (batch, tokens, channels), with the keys and values that each has made of it.
 
@@ -59,16 +71,7 @@ class Attention(jt.Module):
         qkv = QKV(self._split(self.to_q(x)), self._split(k), self._split(v))
         if edit is not None:
             qkv = edit(self.site, qkv)
-        out = ops.attention(
-            qkv.q,
-            qkv.k,
-            qkv.v,
-            bias=qkv.bias,
-            shared=qkv.shared,
-            temperature=qkv.temperature,
-            upcast=self.upcast,
-        )
-        return self.to_out[0](out.reshape(x.shape), residual)
+        return self.to_out[0](attended(qkv, x, upcast=self.upcast), residual)
 
     def _split(self, x: jt.Var) -> jt.Var:
         b, tokens, channels = x.shape

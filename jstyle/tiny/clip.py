@@ -13,6 +13,7 @@ from jstyle import ops, prompts, weights
 from jstyle.config import CLIPTextConfig
 from jstyle.drawings import Scene
 from jstyle.models import CLIPTextModel, CLIPVisionModelWithProjection
+from jstyle.models.clip_vision import normalised
 from jstyle.runtime import jt
 from jstyle.tiny.pictures import captions
 from jstyle.tiny.settings import ClipSettings
@@ -21,9 +22,6 @@ from jstyle.training.draws import generator
 from jstyle.training.fit import fit
 from jstyle.training.initial import initialise, set_values
 
-# OpenAI's normalisation of pixels in [0, 1], which everything that prepares pictures for CLIP assumes.
-MEAN = np.array([0.48145466, 0.4578275, 0.40821073], np.float32)
-DEVIATION = np.array([0.26862954, 0.26130258, 0.27577711], np.float32)
 FILES = ("text.safetensors", "vision.safetensors")
 _SCALE = 1 / 0.07  # what the logits are multiplied with at the start (section 2.5); learnt
 _MOST = 100.0
@@ -58,12 +56,6 @@ def text_config(settings: ClipSettings, tokenizer: Any) -> CLIPTextConfig:
     )
 
 
-def as_clip_input(pictures: np.ndarray) -> np.ndarray:
-    """(n, size, size, 3) uint8 -> (n, 3, size, size) float32, normalised."""
-    normal = (np.float32(pictures) / 255 - MEAN) / DEVIATION
-    return np.ascontiguousarray(normal.transpose(0, 3, 1, 2))
-
-
 def embed_texts(text: CLIPTextModel, ids: np.ndarray) -> jt.Var:
     """Token ids (texts, tokens) -> embeddings (texts, hidden_size), the last hidden state at the first end token."""
     ends = (ids == text.config.eos_token_id).argmax(axis=1)
@@ -91,7 +83,7 @@ def train_clip(settings: ClipSettings, folder: Path, pictures: np.ndarray, scene
     def batch(index: int) -> Pair:
         chosen = batch_indices(index, settings.batch, len(scenes), settings.loop.seed)
         said = captions([scenes[i] for i in chosen], settings.loop.seed, index)
-        shown = as_clip_input(np.stack([pictures[i] for i in chosen]))
+        shown = normalised(np.stack([pictures[i] for i in chosen]))
         turned = generator(settings.loop.seed, index, "turned").random(len(chosen)) < 0.5
         shown[turned] = shown[turned, :, :, ::-1]  # no caption tells left from right
         return shown, prompts.token_ids(words, said)

@@ -52,15 +52,15 @@ class LoopSettings:
 
     def __post_init__(self) -> None:
         for name, least in (("steps", 1), ("warmup", 0), ("accumulate", 1), ("seed", 0), ("checkpoint_every", 1)):
-            _require(getattr(self, name) >= least, f"{name} must be at least {least}, not {getattr(self, name)}")
+            require(getattr(self, name) >= least, f"{name} must be at least {least}, not {getattr(self, name)}")
         for name in ("beta1", "beta2", "ema"):
-            _require(0 <= getattr(self, name) < 1, f"{name} must be from 0 to below 1, not {getattr(self, name)}")
+            require(0 <= getattr(self, name) < 1, f"{name} must be from 0 to below 1, not {getattr(self, name)}")
         for name in ("rate", "eps", "clip"):
             value = getattr(self, name)
-            _require(value is None or 0 < value < math.inf, f"{name} must be positive, not {value}")
-        _require(0 <= self.weight_decay < math.inf, f"weight_decay must not be negative, not {self.weight_decay}")
-        _require(self.schedule in ("constant", "linear", "cosine"), f"schedule {self.schedule!r} is not known")
-        _require(self.warmup < self.steps, f"warmup {self.warmup} must be shorter than the {self.steps} steps")
+            require(value is None or 0 < value < math.inf, f"{name} must be positive, not {value}")
+        require(0 <= self.weight_decay < math.inf, f"weight_decay must not be negative, not {self.weight_decay}")
+        require(self.schedule in ("constant", "linear", "cosine"), f"schedule {self.schedule!r} is not known")
+        require(self.warmup < self.steps, f"warmup {self.warmup} must be shorter than the {self.steps} steps")
 
     def identity(self) -> Dict[str, Any]:
         """What a run must keep when it is resumed, for its result to be that of an uninterrupted one."""
@@ -98,9 +98,10 @@ class LossSettings:
             ("times_mean", math.isfinite(self.times_mean)),
             ("times_deviation", 0 < self.times_deviation < math.inf),
         ):
-            _require(holds, f"{name} must not be {getattr(self, name)!r}")
+            require(holds, f"{name} must not be {getattr(self, name)!r}")
 
 
-def _require(holds: bool, demand: str) -> None:
+def require(holds: bool, demand: str) -> None:
+    """Raise ValueError with the demand that does not hold: the reader of options puts the option's place before it."""
     if not holds:
         raise ValueError(demand)

@@ -18,7 +18,7 @@ from jstyle.competition.score.networks import NETWORK_METRICS, Answer, ask, unas
 from jstyle.competition.score.scoring import Report, score
 from jstyle.competition.score.words import WORDS
 from jstyle.errors import InputError
-from tests.competition.folders import PROMPTS, picture, write_data, write_submission
+from tests.competition.folders import PROMPTS, picture, write_data
 
 ROOT = Path(__file__).resolve().parents[2]
 PERFECT = {"dino": 1.0, "hist": 1.0, "lpips": 0.0, "fid": 0.0, "clip_iqa": 1.0, "clip_r": 1.0}
@@ -41,16 +41,6 @@ answer["metrics"]["clip_r"]["likeliest"] = {n: {p: words for p in s["generated"]
 CHANGE
 json.dump(answer, sys.stdout)
 """
-
-
-@pytest.fixture
-def dataset(tmp_path: Path) -> Dataset:
-    return read(write_data(tmp_path / "data"))
-
-
-@pytest.fixture
-def made(tmp_path: Path) -> Path:
-    return write_submission(tmp_path / "result")
 
 
 def stand_in(folder: Path, change: str = "") -> Path:

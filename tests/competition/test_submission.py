@@ -10,22 +10,12 @@ from typing import Any, Callable, List, Tuple
 import pytest
 from PIL import Image
 
-from jstyle.competition.dataset import Dataset, read
+from jstyle.competition.dataset import Dataset
 from jstyle.competition.submission import check, expected, pack
 from jstyle.errors import InputError
-from tests.competition.folders import SIDE, picture, write_data, write_submission
+from tests.competition.folders import SIDE, picture
 
 Break = Callable[[Path], Any]
-
-
-@pytest.fixture
-def dataset(tmp_path: Path) -> Dataset:
-    return read(write_data(tmp_path / "data"))
-
-
-@pytest.fixture
-def made(tmp_path: Path) -> Path:
-    return write_submission(tmp_path / "result")
 
 
 def cut(path: Path) -> None:

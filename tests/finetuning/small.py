@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, Iterator, Tuple
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from jstyle import StableDiffusionPipeline, prompts
@@ -14,7 +15,8 @@ from jstyle.checkpoint import Components
 from jstyle.finetuning import dreambooth, lora, textual_inversion
 from jstyle.finetuning.settings import DreamBoothSettings, LoraSettings, TextualInversionSettings, TuneSettings
 from jstyle.schedule import ScheduleConfig
-from jstyle.training import LoopSettings, LossSettings
+from jstyle.training import LoopSettings, LossSettings, fit
+from jstyle.training.loop import TrainStep
 from tests.parity.networks import GOLDEN, build
 
 LOOP = LoopSettings(steps=4, rate=1e-2, accumulate=2, ema=0.5, checkpoint_every=2)
@@ -73,3 +75,16 @@ def pipeline(prediction: str) -> StableDiffusionPipeline:
     schedule = ScheduleConfig("ddim", 1000, 0.00085, 0.012, "scaled_linear", None, prediction, "leading", 1)
     networks: Tuple[Any, ...] = tuple(build("sd2", kind) for kind in ("unet", "vae", "text"))
     return StableDiffusionPipeline(Components(*networks, prompts.load_tokenizer(folder), schedule, folder))
+
+
+def interrupt(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
+    """Have the training loop of whatever runs next interrupted, as by Ctrl-C, after so many steps."""
+    real = fit.train
+
+    def interrupted(*arguments: Any) -> Iterator[TrainStep]:
+        for step in real(*arguments):
+            yield step
+            if step.step == after:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(fit, "train", interrupted)

@@ -16,9 +16,9 @@ from jstyle import StableDiffusionPipeline, images, weights
 from jstyle.errors import InputError
 from jstyle.finetuning import examples, textual_inversion, tuning
 from jstyle.runtime import jt
-from jstyle.training import LoopSettings, LossSettings, fit
+from jstyle.training import LoopSettings, LossSettings
 from jstyle.training.report import read_log
-from tests.finetuning.small import GOLDEN, TRAINERS, pictures, run, settings
+from tests.finetuning.small import GOLDEN, TRAINERS, interrupt, pictures, run, settings
 
 ROOT = Path(__file__).resolve().parents[2]
 PROMPT = "a river in the style of <style>"
@@ -74,15 +74,7 @@ def test_a_run_that_is_interrupted_ends_with_the_same_bits(
     method: str, data: Path, finished: Dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By Ctrl-C after the third step, then with blocks that are computed again or not."""
-    real = fit.train
-
-    def interrupted(*arguments: Any) -> Any:
-        for step in real(*arguments):
-            yield step
-            if step.step == 3:
-                raise KeyboardInterrupt
-
-    monkeypatch.setattr(fit, "train", interrupted)
+    interrupt(monkeypatch, after=3)
     with pytest.raises(KeyboardInterrupt):
         run(method, data, tmp_path / "run")
     monkeypatch.undo()

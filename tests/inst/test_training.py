@@ -19,9 +19,10 @@ from jstyle.errors import InputError
 from jstyle.finetuning import inst, tuning
 from jstyle.finetuning.settings import InstTraining
 from jstyle.runtime import jt
-from jstyle.training import LoopSettings, LossSettings, fit
+from jstyle.training import LoopSettings, LossSettings
 from jstyle.training.report import read_log
 from jstyle.weights import FileTensors
+from tests.finetuning.small import interrupt
 from tests.inst.small import LOOP, picture, run, settings
 from tests.parity.networks import GOLDEN
 
@@ -87,15 +88,7 @@ def test_an_interrupted_run_ends_with_the_same_bits(
     finished: Path, model: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By Ctrl-C after the third step, then with validation pictures, which draw without dropout."""
-    real = fit.train
-
-    def interrupted(*arguments: Any) -> Any:
-        for step in real(*arguments):
-            yield step
-            if step.step == 3:
-                raise KeyboardInterrupt
-
-    monkeypatch.setattr(fit, "train", interrupted)
+    interrupt(monkeypatch, after=3)
     with pytest.raises(KeyboardInterrupt):
         run(model, data, tmp_path)
     monkeypatch.undo()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from jstyle.models import CLIPTextModel
+from jstyle.models.clip_vision import DEVIATION, MEAN, normalised
 from jstyle.runtime import jt
-from jstyle.tiny.clip import DEVIATION, MEAN, as_clip_input, contrastive_loss, embed_texts
+from jstyle.tiny.clip import contrastive_loss, embed_texts
 from jstyle.training.initial import initialise
 from tests.tiny.small import settings
 
@@ -42,6 +43,6 @@ def test_a_text_is_its_end_token(tmp_path) -> None:
 
 def test_pixels_are_normalised_as_openai_does() -> None:
     pictures = np.random.default_rng(0).integers(0, 256, (2, 4, 4, 3), np.uint8)
-    found = as_clip_input(pictures)
+    found = normalised(pictures)
     assert found.shape == (2, 3, 4, 4)
     assert np.isclose(found[1, 2, 3, 0], (pictures[1, 3, 0, 2] / 255 - MEAN[2]) / DEVIATION[2])
