@@ -41,6 +41,18 @@ def textual_inversion(pipe: StableDiffusionPipeline, file: Path, weight: float) 
 
 
 @contextmanager
+def inst(pipe: StableDiffusionPipeline, file: Path, weight: float) -> Iterator[None]:
+    """The word that InST has made of a picture. InputError for any weight but 1."""
+    if weight != 1:
+        raise InputError(f"the weight of a word of InST must be 1, not {weight}")
+    token = pipe.load_inst(file)
+    try:
+        yield
+    finally:
+        pipe.unload_textual_inversion(token)
+
+
+@contextmanager
 def unet(pipe: StableDiffusionPipeline, file: Path, weight: float) -> Iterator[None]:
     """A whole UNet in the place of the model's. InputError for any weight but 1."""
     if weight != 1:
@@ -58,6 +70,7 @@ def unet(pipe: StableDiffusionPipeline, file: Path, weight: float) -> Iterator[N
 LOADERS: Dict[str, Loader] = {
     "lora": lora,
     "textual_inversion": textual_inversion,
+    "inst": inst,
     "dreambooth": unet,
     "fine_tuning": unet,
 }

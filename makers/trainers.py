@@ -12,14 +12,16 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, ContextManager, Dict, Iterator, Mapping, TextIO
 
+from jstyle.adapters import inst_files
 from jstyle.competition.fields import build
 from jstyle.competition.trained import runs
 from jstyle.competition.trained.runs import TrainMethod
 from jstyle.files import locked
-from jstyle.finetuning import dreambooth, fine_tuning, lora, textual_inversion
+from jstyle.finetuning import dreambooth, fine_tuning, inst, lora, textual_inversion
 from jstyle.finetuning.settings import (
     DreamBoothSettings,
     FineTuningSettings,
+    InstTrainSettings,
     LoraSettings,
     TextualInversionSettings,
 )
@@ -32,6 +34,7 @@ METHODS: Dict[str, TrainMethod] = {
     "textual_inversion": TrainMethod(
         TextualInversionSettings, textual_inversion.train, "learned_embeds.safetensors", "textual_inversion"
     ),
+    "inst": TrainMethod(InstTrainSettings, inst.train, inst_files.FILE, "inst"),
     "lora": TrainMethod(LoraSettings, lora.train, "pytorch_lora_weights.safetensors", "lora"),
     "dreambooth": TrainMethod(DreamBoothSettings, dreambooth.train, _UNET, "dreambooth"),
     "fine_tuning": TrainMethod(FineTuningSettings, fine_tuning.train, _UNET, "fine_tuning"),

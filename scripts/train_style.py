@@ -22,7 +22,7 @@ class Settings:
     sample styles, each picture a style."""
 
     method: str = "lora"
-    """textual_inversion, lora, dreambooth or fine_tuning."""
+    """textual_inversion, inst, lora, dreambooth or fine_tuning."""
 
     output: Path = Path("outputs/train_style")
     """Folder for the results; run again, the command goes on where it stopped."""

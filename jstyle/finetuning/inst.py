@@ -84,11 +84,14 @@ def described(settings: InstTrainSettings) -> Dict[str, Any]:
 
 
 def one_picture(settings: InstTrainSettings) -> Path:
-    """The picture to learn from. Raises InputError where there are several."""
-    files = images.find_images(settings.data)
-    if len(files) != 1:
-        raise InputError(f"InST learns a style from one picture, not {len(files)}; train each by itself")
-    return files[0]
+    """The picture to learn from. Raises InputError where none has the name that is asked for."""
+    files = sorted(images.find_images(settings.data), key=lambda file: file.name)
+    if settings.picture is None:
+        return files[0]
+    named = [file for file in files if settings.picture in (file.name, file.stem)]
+    if not named:
+        raise InputError(f"there is no picture {settings.picture!r} (there are: {', '.join(f.name for f in files)})")
+    return named[0]
 
 
 def batch(shown: tuning.Pictures, settings: InstTrainSettings, words: List[str], index: int) -> tuning.Batch:

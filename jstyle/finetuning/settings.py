@@ -226,7 +226,10 @@ class InstTraining(TuneOptions):
 
 @dataclass(frozen=True)
 class InstTrainSettings(InstTraining, TuneSettings):
-    """A training of InST: ``data`` is one picture."""
+    """A training of InST, which learns one of the pictures in ``data``."""
+
+    picture: Optional[str] = None
+    """The name of that picture, where there are several; by default the first by name."""
 
     image_encoder: Optional[str] = None
     """A model or folder whose CLIP image encoder looks at the picture; by default the model's own."""

@@ -26,7 +26,8 @@ from jstyle.training.report import sample_grid
 
 # What may differ between a run and its continuation without changing its result.
 _FREE = (
-    "data",
+    "data",  # the pictures' own bytes count
+    "picture",
     "output",
     "loop",
     "recompute",

@@ -160,8 +160,8 @@ def test_a_mirrored_picture_has_a_word_of_its_own(model: Path, data: Path, tmp_p
 def test_what_is_no_training(model: Path, data: Path, finished: Path, tmp_path: Path) -> None:
     picture(2).save(tmp_path / "a.png")
     picture(3).save(tmp_path / "b.png")
-    with pytest.raises(InputError, match="from one picture, not 2"):
-        run(model, tmp_path, tmp_path / "run")
+    with pytest.raises(InputError, match=r"no picture 'c' \(there are: a.png, b.png\)"):
+        run(model, tmp_path, tmp_path / "run", picture="c")
     with pytest.raises(InputError, match="has no image encoder; give --image_encoder"):
         run(GOLDEN / "diffusers_folder", data, tmp_path / "run")
     with pytest.raises(InputError, match="was begun with dropout = 0.1, not 0.2"):
@@ -170,6 +170,17 @@ def test_what_is_no_training(model: Path, data: Path, finished: Path, tmp_path: 
         run(model, data, finished.parent, compat=True)
     with pytest.raises(InputError, match="was begun with picture = "):
         run(model, tmp_path / "a.png", finished.parent)
+
+
+def test_one_picture_of_several(model: Path, tmp_path: Path) -> None:
+    """The first by name, or the one that is named; nothing else of the folder counts."""
+    for seed, name in ((4, "b.png"), (5, "a.png")):
+        picture(seed).save(tmp_path / name)
+    assert inst.one_picture(settings(model, tmp_path, tmp_path)).name == "a.png"
+    named = [inst.one_picture(settings(model, tmp_path, tmp_path, picture=name)).name for name in ("b", "b.png")]
+    assert named == ["b.png", "b.png"]
+    alone = inst.described(settings(model, tmp_path / "b.png", tmp_path))
+    assert inst.described(settings(model, tmp_path, tmp_path, picture="b")) == alone
 
 
 def test_an_image_encoder_of_another_model(model: Path, data: Path, finished: Path, tmp_path: Path) -> None:

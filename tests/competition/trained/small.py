@@ -29,6 +29,7 @@ lora:
   {{prompt: "{{name}}, s{{style}}", rank: 2, validation_prompts: ["a house, s{{style}}"], validation_steps: 2, {SHORT}}}
 textual_inversion:
   {{token: "<s-{{style}}>", vectors: 2, validation_prompts: ["a house, {{token}}"], validation_steps: 2, {SHORT}}}
+inst: {{token: "<s-{{style}}>", heads: 2, head_width: 4, {SHORT}}}
 dreambooth: {{class_prompt: a thing, class_images: 1, {SHORT}}}
 fine_tuning: {{{SHORT}}}
 styles:

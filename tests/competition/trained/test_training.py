@@ -21,6 +21,7 @@ from makers import adapters
 from makers.trainers import METHODS
 from tests.competition.folders import write_data
 from tests.competition.trained.small import MODEL, RECIPE, ROOT, lines, main, results, training, write
+from tests.inst.small import write_model
 
 
 @pytest.fixture(autouse=True)
@@ -100,7 +101,8 @@ def test_other_settings_are_refused_or_train_anew(data: Path, here: Training, tm
 def test_every_method_gives_what_its_loader_puts_on_a_model_and_takes_off(
     method: str, data: Path, tmp_path: Path
 ) -> None:
-    one = training(data, tmp_path, method=method, only=["00"])
+    changes = {"image_encoder": str(write_model(tmp_path / "sees"))} if method == "inst" else {}
+    one = training(data, tmp_path, method=method, changes=changes, only=["00"])
     (outcome,) = one.run(Engine(), one.find(overwrite=False).todo)
     assert isinstance(outcome, Done), outcome
     pipe = StableDiffusionPipeline.from_pretrained(str(MODEL))
@@ -114,13 +116,12 @@ def test_every_method_gives_what_its_loader_puts_on_a_model_and_takes_off(
     with adapters.attached(pipe, adapter, {run.identity: str(tmp_path / run.result)}):
         assert np.abs(latents() - before).max() > 1e-5
     assert (latents() == before).all()
-    if method in ("dreambooth", "fine_tuning"):
-        adapter[0]["weight"] = 0.5
-        with (
-            pytest.raises(InputError, match="weight of a whole UNet must be 1"),
-            adapters.attached(pipe, adapter, {run.identity: str(tmp_path / run.result)}),
-        ):
-            pass
+    adapter[0]["weight"] = 0.5
+    with (
+        pytest.raises(InputError, match=r"the weight of a .* must be 1, not 0\.5"),
+        adapters.attached(pipe, adapter, {run.identity: str(tmp_path / run.result)}),
+    ):
+        pass
 
 
 def test_the_script_tells_what_failed_draws_the_rest_and_goes_on(
