@@ -1,0 +1,22 @@
+"""The pipeline that the tests of Style Aligned share, and a set made with it."""
+
+from __future__ import annotations
+
+from typing import Dict
+
+import numpy as np
+import pytest
+
+from jstyle.pipeline import StableDiffusionPipeline
+from tests.parity.networks import GOLDEN
+from tests.style_align.small import latents
+
+
+@pytest.fixture(scope="package")
+def pipe() -> StableDiffusionPipeline:
+    return StableDiffusionPipeline.from_pretrained(str(GOLDEN / "diffusers_folder"))
+
+
+@pytest.fixture(scope="package")
+def plain_set(pipe: StableDiffusionPipeline) -> Dict[int, np.ndarray]:
+    return latents(pipe)
