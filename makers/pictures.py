@@ -17,8 +17,6 @@ from jstyle.pipeline import StableDiffusionPipeline
 from makers import adapters, finishes, sets, trainers
 
 WORKER = "makers.pictures:PictureMaker"
-WORKERS = {"native": WORKER, "jdiffusion": "makers.pictures:JDiffusionPictureMaker"}
-"""By whose networks compute."""
 PACKAGES = ("jstyle", "styleid", "style_align", "makers")
 """Whose sources decide what a picture looks like."""
 
@@ -31,13 +29,16 @@ def methods() -> Methods:
 class PictureMaker:
     """Holds one pipeline; a task's data is what `jstyle.competition.tasks` makes."""
 
-    backend = "native"
-
     def __init__(
-        self, model: str, revision: Optional[str] = None, variant: Optional[str] = None, precision: str = "fp32"
+        self,
+        model: str,
+        revision: Optional[str] = None,
+        variant: Optional[str] = None,
+        precision: str = "fp32",
+        backend: str = "native",
     ) -> None:
         self._pipe = StableDiffusionPipeline.from_pretrained(
-            model, revision=revision, variant=variant, precision=precision, backend=self.backend
+            model, revision=revision, variant=variant, precision=precision, backend=backend
         )
         self._sets = sets.Sets(self._pipe)
 
@@ -79,12 +80,6 @@ class PictureMaker:
         references = opened(finish["references"], files)
         reference = finishes.chosen(finish["reference"], references, picture, meaning["seed"])
         return finishes.APPLY[finish["method"]](self._pipe, picture, reference, finish["settings"])
-
-
-class JDiffusionPictureMaker(PictureMaker):
-    """The same on JDiffusion's networks."""
-
-    backend = "jdiffusion"
 
 
 def mean_picture(several: Sequence[Image.Image], size: Tuple[int, int]) -> Image.Image:

@@ -58,8 +58,8 @@ class Settings:
     workers: int = 0
     """Processes; 0 is this one. On this machine they share its cores."""
 
-    backend: Literal["native", "jdiffusion"] = "native"
-    """Whose networks make the pictures: this project's, or JDiffusion's where it is installed (docs/jdiffusion.md)."""
+    backend: Optional[Literal["native", "jdiffusion"]] = None
+    """Whose networks compute, in the place of the recipe's: this project's, or JDiffusion's (docs/jdiffusion.md)."""
 
     plan: bool = False
     """Print what would be done and how long it takes, and stop."""
@@ -86,18 +86,18 @@ def main() -> int:
     from jstyle.competition import plan
     from jstyle.competition.dataset import survey
     from jstyle.competition.generate import Job
-    from makers.pictures import PACKAGES, WORKERS, methods
+    from makers.pictures import PACKAGES, WORKER, methods
     from makers.trainers import TRAINER
 
     dataset, findings = survey(settings.data, settings.styles)
     recipe = settings.recipe or preset_file(settings.preset or "")
-    model = {"model": settings.model} if settings.model else {}
+    model = {name: value for name in ("model", "backend") if (value := getattr(settings, name)) is not None}
     planned = plan.read(recipe, dataset, methods(), findings, settings.base, model)
     for line in findings.lines():
         print(line, file=sys.stderr)
     if planned is None:
         return 2
-    job = Job(planned, WORKERS[settings.backend], PACKAGES, settings.output, TRAINER)
+    job = Job(planned, WORKER, PACKAGES, settings.output, TRAINER)
     engine = engine_of(options, settings.workers)
     if settings.verify is not None:
         return verify(job, engine, settings.verify)

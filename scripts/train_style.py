@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, List, Optional
+from typing import Any, List, Literal, Optional
 
 from command_line import parse, run
 from engines import EngineOptions, end_like_ctrl_c_at_sigterm, engine_of, train
@@ -35,6 +35,9 @@ class Settings:
 
     model: Optional[str] = None
     """A folder in diffusers' layout, a hub id, or tiny, in the place of the recipe's."""
+
+    backend: Optional[Literal["native", "jdiffusion"]] = None
+    """Whose networks compute, in the place of the recipe's: this project's, or JDiffusion's (docs/jdiffusion.md)."""
 
     set: tuple[str, ...] = ()
     """Settings of the trainer in the place of the recipe's, such as loop.steps=50 rank=8."""
@@ -74,7 +77,8 @@ def main() -> int:
 
     if settings.method not in METHODS:
         raise InputError(f"there is no method {settings.method!r} (there are: {', '.join(METHODS)})")
-    recipe = recipes.load(settings.recipe, METHODS, settings.base, {"model": settings.model} if settings.model else {})
+    model = {name: value for name in ("model", "backend") if (value := getattr(settings, name)) is not None}
+    recipe = recipes.load(settings.recipe, METHODS, settings.base, model)
     found = styles.find(settings.data or ROOT / "samples" / "style", one_a_picture=one_a_picture(settings))
     found = styles.chosen(found, settings.styles) if settings.styles else found
     styles.check_pictures(found)

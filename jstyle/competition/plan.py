@@ -103,7 +103,7 @@ def _key(style: Style, adapter: Adapter) -> str:
 
 def step_times(plan: Plan, engine: Engine) -> StepTimes:
     """What was measured for this checkpoint, size and number of workers."""
-    return StepTimes(plan.checkpoint, plan.recipe.model.precision, len(engine.devices) or engine.workers)
+    return StepTimes(plan.checkpoint, plan.recipe.model, len(engine.devices) or engine.workers)
 
 
 def summary(plan: Plan, todo: Sequence[Task], damaged: int, seconds: Optional[float], engine: Engine) -> str:

@@ -131,6 +131,10 @@ class Model:
     revision: Optional[str] = None
     variant: Optional[str] = None
     precision: Literal["fp32", "bf16"] = "fp32"
+
+    backend: Literal["native", "jdiffusion"] = "native"
+    """Whose networks compute: this project's, or JDiffusion's where it is installed."""
+
     width: Optional[int] = None
     height: Optional[int] = None
 

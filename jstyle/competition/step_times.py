@@ -9,18 +9,19 @@ from pathlib import Path
 from typing import Dict, List, Optional
 
 from jstyle.competition.checkpoints import Checkpoint
+from jstyle.competition.settings import Model
 from jstyle.files import write_text
 from jstyle.ops.kernels.build import cache_folder
 
 
 class StepTimes:
-    """Seconds per evaluation, kept in the user's cache by machine, checkpoint, size and precision."""
+    """Seconds per evaluation, kept in the user's cache by machine, checkpoint, size, precision and backend."""
 
-    def __init__(self, checkpoint: Checkpoint, precision: str, workers: int, file: Optional[Path] = None) -> None:
+    def __init__(self, checkpoint: Checkpoint, model: Model, workers: int, file: Optional[Path] = None) -> None:
         self._file = file or cache_folder() / "step_times.json"
         width, height = checkpoint.size
         machine = f"{platform.node()}, {workers or 'no'} workers"
-        self._key = f"{machine}, {checkpoint.hash[:16]}, {width}x{height}, {precision}"
+        self._key = f"{machine}, {checkpoint.hash[:16]}, {width}x{height}, {model.precision}, {model.backend}"
         self._measured: List[float] = []
 
     def known(self) -> Optional[float]:

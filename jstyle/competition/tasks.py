@@ -51,7 +51,8 @@ def tasks(
                 files[digests[path]] = str(path.resolve())
             return [digests[path] for path in paths]
 
-        meaning = {"model_hash": model_hash, "precision": model.precision, "width": size[0], "height": size[1]}
+        meaning: Dict[str, Any] = {"model_hash": model_hash, "precision": model.precision, "backend": model.backend}
+        meaning.update(width=size[0], height=size[1])
         meaning.update(_meaning(one, named))
         meaning["adapters"] = [_adapter(one.style, adapter, named, trained, files) for adapter in one.picture.adapters]
         if one.picture.set is not None:
@@ -150,7 +151,7 @@ def _meaning(one: Planned, named: Any) -> Dict[str, Any]:
 def _kind(meaning: Mapping[str, Any]) -> str:
     """What decides which kernels are compiled: sizes and methods, no numbers."""
     finish = meaning["finish"] and (meaning["finish"]["method"], sorted(meaning["finish"]["settings"].items(), key=str))
-    parts = [meaning[key] for key in ("model_hash", "precision", "width", "height", "sampler")]
+    parts = [meaning[key] for key in ("model_hash", "precision", "backend", "width", "height", "sampler")]
     parts += [meaning["guidance"] != 1.0, meaning["start"] is not None, finish]
     parts += [adapter["kind"] for adapter in meaning["adapters"]]
     if meaning["set"]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,11 @@ import numpy as np
 import pytest
 
 import jstyle
-from jstyle.backends import BACKENDS, library
+from jstyle.backends import library
 from jstyle.editing import QKV, Site, attached
 from jstyle.errors import InputError
 from jstyle.models.layers import GroupNorm
 from jstyle.runtime import jt
-from makers.pictures import WORKERS
 from tests.backends import diffusers_style
 from tests.backends.providers import FOLDER, HOSTED, apart, provided, unet_call
 
@@ -164,13 +162,6 @@ def test_its_absence_is_one_line(tmp_path: Path) -> None:
     assert ran.returncode == 2 and line.startswith("error: backend jdiffusion: JDiffusion, ")
     assert "`pip install -r requirements-jdiffusion.txt`" in line and "Traceback" not in ran.stderr
     assert (ROOT / "requirements-jdiffusion.txt").is_file() and library.described().startswith("not ")
-
-
-def test_a_submission_has_a_worker_for_each_backend() -> None:
-    assert set(WORKERS) == set(BACKENDS)
-    for backend, path in WORKERS.items():
-        module, _, name = path.partition(":")
-        assert getattr(import_module(module), name).backend == backend
 
 
 def test_a_broken_one_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

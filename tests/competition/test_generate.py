@@ -26,9 +26,11 @@ from jstyle.competition.step_times import StepTimes
 from jstyle.errors import InputError
 from jstyle.jobs.engine import Engine
 from jstyle.jobs.task import Done
+from jstyle.pipeline import StableDiffusionPipeline
 from makers import adapters, finishes
 from makers.pictures import PACKAGES, WORKER, PictureMaker, mean_picture, methods
 from tests.competition.folders import picture, write_data
+from tests.competition.trained.small import main
 from tests.parity.networks import GOLDEN
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -137,6 +139,23 @@ def test_only_what_is_missing_damaged_or_changed_is_made_again(data: Path, tmp_p
     assert run(changed, overwrite=True) == ["00/Dolphin.png"]
 
 
+def test_a_picture_of_another_backend_is_another(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """By the recipe, or by the command line in its place; workers are told."""
+    one, other = job(data, tmp_path / "out"), job(data, tmp_path / "out", RECIPE + "backend: jdiffusion\n")
+    run(one)
+    with pytest.raises(InputError, match="it was made with backend = 'native', not 'jdiffusion'; --overwrite"):
+        other.find(overwrite=False)
+    asked: List[str] = []
+    monkeypatch.setattr(StableDiffusionPipeline, "from_pretrained", lambda *_, **given: asked.append(given["backend"]))
+    assert not any(isinstance(outcome, Done) for outcome in other.run(Engine(), other.find(overwrite=True)))
+    assert set(asked) == {"jdiffusion"}
+    words = ["--data", data, "--recipe", data.parent / "recipe.yaml", "--output", tmp_path / "out", "--plan"]
+    assert main("make_submission", [*words, "--backend", "native"], monkeypatch) == 0
+    assert "5 finished before" in capsys.readouterr().out
+
+
 def test_other_code_is_told_and_makes_nothing_again(data: Path, tmp_path: Path) -> None:
     one = Job(made_plan(data), WORKER, ("styleid",), tmp_path / "out")
     run(one)
@@ -176,15 +195,15 @@ def test_what_is_planned_is_what_it_costs(data: Path, tmp_path: Path) -> None:
 def test_the_plan_says_what_and_how_long(data: Path, tmp_path: Path) -> None:
     made = made_plan(data)
     todo = job(data, tmp_path / "out").find(overwrite=False).todo
-    times = StepTimes(made.checkpoint, "fp32", 0, tmp_path / "times.json")
+    times = StepTimes(made.checkpoint, made.recipe.model, 0, tmp_path / "times.json")
     assert times.known() is None
     assert "no time was measured" in plan.summary(made, todo, 0, times.known(), Engine())
     for seconds in (300.0, 120.0, 110.0):
         times.add(seconds, 10)
     times.save()
-    known = StepTimes(made.checkpoint, "fp32", 0, tmp_path / "times.json").known()
+    known = StepTimes(made.checkpoint, made.recipe.model, 0, tmp_path / "times.json").known()
     assert known == 12.0
-    assert StepTimes(made.checkpoint, "fp32", 2, tmp_path / "times.json").known() is None
+    assert StepTimes(made.checkpoint, made.recipe.model, 2, tmp_path / "times.json").known() is None
     count = sum(made.evaluations.values())
     text = plan.summary(made, todo, 0, known, Engine())
     assert f"about {count * 12 // 60} min" in text

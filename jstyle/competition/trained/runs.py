@@ -21,7 +21,7 @@ from jstyle.files import write_text
 from jstyle.jobs.task import Task
 from jstyle.weights import fingerprint
 
-OWN = ("data", "output", "model", "revision", "variant")
+OWN = ("data", "output", "model", "revision", "variant", "backend")
 """The settings of a trainer that the job provides."""
 
 RECORD = "trained.json"
@@ -30,7 +30,18 @@ RECORD = "trained.json"
 LOG = "train.log"
 
 # What does not change a result: where things lie, what is only shown, what trades time for memory.
-_FREE = (*OWN, "recompute", "validation_prompts", "validation_every", "validation_steps", "guidance")
+_FREE = (
+    "data",
+    "output",
+    "model",
+    "revision",
+    "variant",
+    "recompute",
+    "validation_prompts",
+    "validation_every",
+    "validation_steps",
+    "guidance",
+)
 # What changes no kernel.
 _NUMBERS = ("prompt", "class_prompt", "class_images", "token", "seed", "rate", "steps", "warmup")
 _HASHED = 256 << 20  # bytes; of larger results the size alone is compared when one looks for what is finished
@@ -112,7 +123,7 @@ def planned(
 
     Raises ValueError for settings that make no sense.
     """
-    given: Dict[str, Any] = {key: getattr(model, key) for key in ("model", "revision", "variant")}
+    given: Dict[str, Any] = {key: getattr(model, key) for key in ("model", "revision", "variant", "backend")}
     given.update(data=tuple(path.resolve() for path in pictures), output=Path())
     given.update({key: getattr(model, key) for key in ("width", "height") if getattr(model, key) is not None})
     settings = settings_of(method, values, given, style, where)

@@ -39,9 +39,9 @@ class BeforeAfter:
         self._runs = [run for run in runs if run.adapter is not None and run.settings.validation_prompts]
         self._root = Path(root)
         code = code_version(packages)
-        made = [task for run in self._runs for task in _tasks(run, self._root, checkpoint)]
+        made = [task for run in self._runs for task in _tasks(run, self._root, model, checkpoint)]
         self._tasks = [replace(task, data={**task.data, "code": code}) for task in made]
-        arguments = {name: getattr(model, name) for name in ("model", "revision", "variant", "precision")}
+        arguments = {name: getattr(model, name) for name in ("model", "revision", "variant", "precision", "backend")}
         self._spec = WorkerSpec(worker, arguments)
 
     def todo(self) -> List[Task]:
@@ -73,14 +73,15 @@ class BeforeAfter:
         images.save_png(images.grid(rows, ("pictures", *_SIDES)), self._root / FOLDER / f"{run.style}.png")
 
 
-def _tasks(run: Run, root: Path, checkpoint: Checkpoint) -> Iterator[Task]:
+def _tasks(run: Run, root: Path, model: Model, checkpoint: Checkpoint) -> Iterator[Task]:
     settings = run.settings
     width, height = checkpoint.size
     for number, text in enumerate(settings.validation_prompts):
         meaning: Dict[str, Any] = {
             "method": "before and after",
             "model_hash": checkpoint.hash,
-            "precision": "fp32",
+            "precision": model.precision,
+            "backend": model.backend,
             "width": settings.width or width,
             "height": settings.height or height,
             "prompt": _prompt(run, text),
