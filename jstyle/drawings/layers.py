@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import List
+from typing import List, Optional
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
@@ -141,12 +141,13 @@ def blurred(picture: np.ndarray, radius: float) -> np.ndarray:
 _BILINEAR = Image.Resampling.BILINEAR
 
 
-def draw_layers(scene: Scene, size: int) -> Layers:
+def draw_layers(scene: Scene, size: int, thing: Optional[List[Part]] = None) -> Layers:
+    """The scene's layers; ``thing`` is drawn in the place of its object, another one than there are."""
     layout = scene.layout
     rng = scene.rng("setting")
     behind, before = settings.DRAWN_BY[scene.setting](rng)
     light = rng.uniform(0.94, 1.05, 3).astype(np.float32) * np.float32(rng.uniform(0.94, 1.03))
-    own = _placed(objects.parts_of(scene.object, layout.variant), layout)
+    own = _placed(thing or objects.parts_of(scene.object, layout.variant), layout)
     if scene.object not in objects.AFLOAT:
         behind = [*behind, _shadow(own, behind[-1])]
     parts = [*behind, *own, *before]

@@ -30,7 +30,7 @@ _SAMPLED = (
     "an oil painting of a green tree in a field",
     "a yellow boat by the sea, woodcut",
     "neon lights of a purple cat in a town at night",
-    "a stained glass window of a white bird",
+    "a stained glass window of a white duck",
     "a red car in the desert, pixel art",
     "a chalk drawing of an orange mushroom in a forest",
 )

@@ -1,0 +1,177 @@
+"""What each way of teaching a style comes to, on styles and a thing that the embedded model never saw.
+
+    python -m benchmarks.style_training [--methods lora inst ...] [--seeds 0 1 2] [--styles DATA] [--work runs/teaching]
+
+Every subject is trained by `configs/train_style.yaml` as it is, with each seed. Before and after, on pictures kept from
+the training: the denoising loss for the same noise, and pictures of the same prompts and seeds, compared with the
+references and read by the judge of `benchmarks.tiny_quality`. ``--styles`` adds those of a competition's dataset.
+Finished trainings and results are kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Dict, List, Sequence
+
+import numpy as np
+from PIL import Image
+
+from benchmarks import machine
+from benchmarks.options import ROOT
+from benchmarks.quality import judge, likeness, unseen
+from benchmarks.quality.unseen import Subject
+from jstyle import images
+from jstyle.competition.checkpoints import describe
+from jstyle.competition.trained import recipe as recipes
+from jstyle.competition.trained.job import Training
+from jstyle.competition.trained.runs import Run
+from jstyle.competition.trained.styles import StylePictures
+from jstyle.files import write_text
+from jstyle.finetuning import examples, textual_inversion, tuning
+from jstyle.jobs.engine import Engine
+from jstyle.jobs.task import Done
+from jstyle.pipeline import StableDiffusionPipeline
+from jstyle.runtime import jt
+from jstyle.training import LossSettings, ask, diffusion_loss
+from makers import adapters
+from makers.pictures import PACKAGES
+from makers.trainers import METHODS, TRAINER
+
+ROUNDS, NOISE_SEED = 8, 4711  # draws of noise and level for each picture of the loss
+PROMPTS, STEPS = 8, 30
+OF_A_THING = {
+    "textual_inversion": {"kind": "object", "prompt": "a {token} {name}", "initial": "mushroom"},
+    "dreambooth": {"prompt": "a thing_{style} {name}", "class_prompt": "a thing"},
+    **{method: {"prompt": "a thing_{style} {name}"} for method in ("lora", "fine_tuning")},
+}
+"""The recipe is one for styles; a thing is taught with these settings over it."""
+
+
+def main() -> None:
+    options = _options()
+    recipe = recipes.load(ROOT / "configs" / "train_style.yaml", METHODS, None, {"model": options.model})
+    pipe = StableDiffusionPipeline.from_pretrained(options.model)
+    recipe = replace(recipe, styles={"umbrella": OF_A_THING})
+    study = Study(pipe, judge.train(options.work.parent / "quality"), options.work)
+    subjects = [*(unseen.style(name, pipe.size) for name in unseen.STYLES), unseen.thing(pipe.size)]
+    subjects += unseen.real(options.styles) if options.styles else []
+    pictures = [
+        StylePictures(subject.name, unseen.write(subject, options.work / "data" / subject.name)) for subject in subjects
+    ]
+    for seed in options.seeds:
+        for method in options.methods:
+            taught = [one for one in subjects if one.kind == "style" or method in OF_A_THING]
+            shown = [one for one in pictures if one.name in [subject.name for subject in taught]]
+            runs = recipes.lay_over(recipe, shown, method, METHODS, describe(recipe.model), {"loop": {"seed": seed}})
+            training = Training(runs, options.work / method / str(seed), TRAINER, PACKAGES)
+            for outcome in training.run(Engine(), training.find(overwrite=True).todo):
+                assert isinstance(outcome, Done), outcome
+            for subject, run in zip(taught, runs):
+                study.measure(subject, run, training.root, seed)
+            study.write(options.output)
+
+
+class Study:
+    """Measures trainings; each result lies beside what was trained."""
+
+    def __init__(self, pipe: StableDiffusionPipeline, reader: judge.Judge, work: Path) -> None:
+        self._pipe = pipe
+        self._reader = reader
+        self._work = work
+        self._results: List[Dict[str, Any]] = []
+
+    def measure(self, subject: Subject, run: Run, root: Path, seed: int) -> None:
+        """Before and after this training."""
+        file = root / run.place / "measured.json"
+        known = json.loads(file.read_text()) if file.exists() else {}
+        if known.get("identity") != run.identity:
+            known = {"identity": run.identity, "method": run.method, "subject": subject.name, "seed": seed}
+            adapter = {"kind": run.adapter, "trained": run.identity, "weight": 1.0}
+            result = {run.identity: str(root / run.result)}
+            for side, on in (("before", nullcontext()), ("after", adapters.attached(self._pipe, [adapter], result))):
+                with on:
+                    known[side] = self._side(subject, run, side == "after", root / run.place / f"{side}.png")
+            write_text(file, json.dumps(known, indent=1) + "\n")
+        self._results.append(known)
+
+    def write(self, file: Path) -> None:
+        """All results with means and spreads over seeds, and a table for people."""
+        found = {}
+        for one in self._results:
+            found.setdefault(f"{one['method']}, {one['subject']}", []).append(one)
+        rows = {name: _summary(several) for name, several in found.items()}
+        told = {"machine": machine.describe(), "summary": rows, "results": self._results}
+        write_text(file, json.dumps(told, indent=1) + "\n")
+        for name, row in rows.items():
+            print(f"{name:32}", "  ".join(f"{key} {value}" for key, value in row.items()))
+
+    def _side(self, subject: Subject, run: Run, known: bool, sheet: Path) -> Dict[str, float]:
+        kept = [example.name for example in subject.kept]
+        found = {"loss": self._loss(subject, [caption(run, name, known) for name in kept])}
+        chosen = (list(subject.kept) * PROMPTS)[:PROMPTS]
+        prompts = [caption(run, example.name, known) for example in chosen]
+        made = self._pipe(
+            prompts, num_inference_steps=STEPS, guidance_scale=run.settings.guidance, seed=list(range(PROMPTS))
+        ).images
+        images.save_png(images.grid([made], cell=made[0].size), sheet)
+        found.update(likeness.to_references(self._pipe, made, [example.picture for example in subject.taught]))
+        if all(example.scene is not None for example in chosen):
+            right = judge.hits(
+                self._reader, np.stack([np.asarray(one) for one in made]), [one.scene for one in chosen if one.scene]
+            )
+            found["object read"] = float(right["object"].mean())
+        return found
+
+    def _loss(self, subject: Subject, captions: Sequence[str]) -> float:
+        """The mean over pictures, levels and noise, which are the same each time."""
+        pipe, lost = self._pipe, []
+        size = pipe.size
+        pictures: List[Image.Image] = [example.picture for example in subject.kept]
+        latents = examples.encode(pipe.vae, pictures, size, size, flip=False).mean
+        with jt.no_grad():
+            context = tuning.constant(pipe)(captions)
+            for index in range(ROUNDS):
+                question = ask(latents, pipe.schedule, LossSettings(), NOISE_SEED, index)
+                output = pipe.unet(question.x, question.times.tolist(), context)
+                lost.append(float(diffusion_loss(output, question).item()))
+        return float(np.mean(lost))
+
+
+def caption(run: Run, name: str, known: bool) -> str:
+    """What the training says of a picture; before it, a word that is learnt stands for the one it begins with."""
+    settings, words = run.settings, {"name": name, "article": examples.article(name)}
+    if run.method not in ("textual_inversion", "inst"):
+        return examples.filled(settings.prompt, **words)
+    initial = getattr(settings, "initial", None) or textual_inversion.INITIAL[getattr(settings, "kind", "style")]
+    named = settings.prompt if run.method == "textual_inversion" and settings.prompt else examples.NAMED["style"]
+    return examples.filled(named, **words, token=settings.token if known else initial)
+
+
+def _summary(several: Sequence[Dict[str, Any]]) -> Dict[str, str]:
+    told = {}
+    for key in several[0]["before"]:
+        before = np.array([one["before"][key] for one in several])
+        after = np.array([one["after"][key] for one in several])
+        told[key] = f"{before.mean():.3f} -> {after.mean():.3f} (+-{after.std():.3f})"
+    ratios = [one["after"]["loss"] / one["before"]["loss"] for one in several]
+    told["loss ratio"] = f"{np.mean(ratios):.3f} (+-{np.std(ratios):.3f})"
+    return told
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("--model", default="tiny")
+    parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--styles", type=Path, help="a competition's dataset, whose styles are taught too")
+    parser.add_argument("--work", type=Path, default=ROOT / "runs" / "teaching")
+    parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "quality" / "style_training.json")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
