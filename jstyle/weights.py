@@ -159,8 +159,11 @@ def write_tensors(arrays: Mapping[str, np.ndarray], file: Path, metadata: Option
     """
     told = {"format": "pt"} if metadata is None else dict(metadata)
     with replacing(file) as part:
+        part.touch()
+        mode = part.stat().st_mode  # what the user's umask gives; the library leaves a file to its owner alone
         try:
             save_file(dict(arrays), part, metadata=told)
+            part.chmod(mode)
         except SafetensorError as error:  # a full disk is the library's own kind of error
             raise OSError(str(error)) from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from jstyle import weights
 from jstyle.errors import InputError
 from jstyle.pipeline import StableDiffusionPipeline
 from tests.parity.networks import GOLDEN, build
@@ -213,3 +215,14 @@ def test_an_image_encoder_is_saved_and_loaded(tmp_path: Path) -> None:
     assert again is not None and again.config == encoder.config
     for (name, a), (_, b) in zip(encoder.named_parameters(), again.named_parameters()):
         assert np.array_equal(a.numpy(), b.numpy()), name
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o077])
+def test_a_file_is_for_whom_the_users_mask_lets_read(mask: int, tmp_path: Path) -> None:
+    """On a shared disk other users and workers read it too."""
+    before = os.umask(mask)
+    try:
+        weights.write_tensors({"a": np.zeros(2, np.float32)}, tmp_path / "a.safetensors")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a.safetensors").stat().st_mode & 0o777 == 0o666 & ~mask
