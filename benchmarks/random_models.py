@@ -1,10 +1,11 @@
 """Models of random weights in diffusers' layout, so that every side of a benchmark loads the same numbers.
 
-    python -m benchmarks.random_models [--weights FOLDER] [sd21 | sd21-unet | sd21-vae | mini]
+    python -m benchmarks.random_models [--weights FOLDER] [sd21 | sd21-vision | sd21-unet | sd21-vae | mini]
 
-``sd21`` is Stable Diffusion 2.1 (768 px, v-prediction), 5.2 GB; ``sd21-unet`` and ``sd21-vae`` have only that
-network whole and small ones beside it; ``mini`` has the same structure throughout, small, to try the benchmarks
-themselves. Each network is written once and shared by links. Prints the folder.
+``sd21`` is Stable Diffusion 2.1 (768 px, v-prediction), 5.2 GB; ``sd21-vision`` has its text encoder's image encoder
+(OpenCLIP's ViT-H, 2.5 GB) beside it; ``sd21-unet`` and ``sd21-vae`` have only that network whole and small ones beside
+it; ``mini`` has the same structure throughout, small, to try the benchmarks themselves. Each network is written once
+and shared by links. Prints the folder.
 """
 
 from __future__ import annotations
@@ -16,17 +17,18 @@ import shutil
 import sys
 import zlib
 from pathlib import Path
-from typing import Any, Dict, Mapping, Tuple
+from typing import Any, Callable, Dict, Mapping, Tuple
 
 import numpy as np
 
 from benchmarks.options import default_weights
-from jstyle.config import CLIPTextConfig, UNetConfig, VAEConfig, to_dict
+from jstyle import checkpoint
+from jstyle.config import CLIPTextConfig, CLIPVisionConfig, UNetConfig, VAEConfig, to_dict
 from jstyle.files import replacing
-from jstyle.models import AutoencoderKL, CLIPTextModel, UNet2DConditionModel
+from jstyle.models import AutoencoderKL, CLIPTextModel, CLIPVisionModelWithProjection, UNet2DConditionModel
 from jstyle.schedule import ScheduleConfig
 
-RECIPE = "1"  # part of the folder's name; to be raised when the numbers or the shapes change
+RECIPE = "2"  # part of the folder's name; to be raised when the numbers or the shapes change
 EMBEDDED = Path(__file__).resolve().parents[1] / "jstyle" / "embedded" / "tiny"
 
 UNETS: Dict[str, UNetConfig] = {
@@ -61,17 +63,25 @@ def _vae(widths: Tuple[int, ...], layers: int, size: int) -> VAEConfig:
 VAES: Dict[str, VAEConfig] = {"sd21": _vae((128, 256, 512, 512), 2, 768), "mini": _vae((32, 32, 64, 64), 1, 128)}
 TEXTS: Dict[str, CLIPTextConfig] = {
     "sd21": CLIPTextConfig(49408, 1024, 4096, 512, 23, 16, 77, "gelu"),
-    "wide": CLIPTextConfig(576, 1024, 64, 512, 1, 16, 77, "gelu", 1e-5, 574, 575, 0),
-    "mini": CLIPTextConfig(576, 64, 128, 64, 2, 4, 77, "gelu", 1e-5, 574, 575, 0),
+    "wide": CLIPTextConfig(743, 1024, 64, 512, 1, 16, 77, "gelu", 1e-5, 741, 742, 0),
+    "mini": CLIPTextConfig(743, 64, 128, 64, 2, 4, 77, "gelu", 1e-5, 741, 742, 0),
 }
+VISIONS: Dict[str, CLIPVisionConfig] = {"sd21": CLIPVisionConfig(1280, 5120, 1024, 32, 16, 3, 224, 14, "gelu")}
 SCHEDULE = ScheduleConfig(
     "ddim", 1000, 0.00085, 0.012, "scaled_linear", None, "v_prediction", "leading", 1, set_alpha_to_one=False
 )
-MODELS: Dict[str, Tuple[str, str, str]] = {  # the UNet, VAE and text encoder of each
-    "sd21": ("sd21", "sd21", "sd21"),
-    "sd21-unet": ("sd21", "mini", "wide"),
-    "sd21-vae": ("mini", "sd21", "mini"),
-    "mini": ("mini", "mini", "mini"),
+MODELS: Dict[str, Dict[str, str]] = {  # the size of each part
+    "sd21": {"unet": "sd21", "vae": "sd21", "text_encoder": "sd21"},
+    "sd21-vision": {"unet": "sd21", "vae": "sd21", "text_encoder": "sd21", "image_encoder": "sd21"},
+    "sd21-unet": {"unet": "sd21", "vae": "mini", "text_encoder": "wide"},
+    "sd21-vae": {"unet": "mini", "vae": "sd21", "text_encoder": "mini"},
+    "mini": {"unet": "mini", "vae": "mini", "text_encoder": "mini"},
+}
+_PARTS: Dict[str, Tuple[Callable[[Any], Any], Mapping[str, Any], Tuple[str, str, str, str]]] = {
+    "unet": (UNet2DConditionModel, UNETS, checkpoint.UNET),
+    "vae": (AutoencoderKL, VAES, checkpoint.VAE),
+    "text_encoder": (CLIPTextModel, TEXTS, checkpoint.TEXT),
+    "image_encoder": (CLIPVisionModelWithProjection, VISIONS, checkpoint.VISION),
 }
 
 
@@ -90,12 +100,13 @@ def ensure(weights: Path, model: str) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         sys.exit(f"error: cannot write to {weights} ({error.strerror}): name another folder by --weights")
-    parts = dict(zip(("unet", "vae", "text_encoder"), MODELS[model]))
-    for part, size in parts.items():
+    for part, size in MODELS[model].items():
         _link(_network(folder.parent, part, size), folder / part)
     _link(EMBEDDED / "tokenizer", folder / "tokenizer")
     _write_json(folder / "scheduler" / "scheduler_config.json", SCHEDULE.to_dict())
-    shutil.copyfile(EMBEDDED / "model_index.json", folder / "model_index.json")
+    index = json.loads((EMBEDDED / "model_index.json").read_text(encoding="utf-8"))
+    absent = {name: [None, None] for name in set(_PARTS) - set(MODELS[model])}
+    _write_json(folder / "model_index.json", {**index, **absent})
     return folder
 
 
@@ -109,21 +120,20 @@ def fill(name: str, shape: Tuple[int, ...]) -> np.ndarray:
 
 def network(part: str, size: str) -> Any:
     """The module of one part, its weights still to be filled."""
-    if part == "unet":
-        return UNet2DConditionModel(UNETS[size])
-    return AutoencoderKL(VAES[size]) if part == "vae" else CLIPTextModel(TEXTS[size])
+    module, sizes, _ = _PARTS[part]
+    return module(sizes[size])
 
 
 def _network(root: Path, part: str, size: str) -> Path:
     """The folder of one network's config and weights."""
     folder = root / "networks" / f"{part}-{size}"
-    stem = "model" if part == "text_encoder" else "diffusion_pytorch_model"
+    _, name, library, stem = _PARTS[part][2]
     file = folder / f"{stem}.safetensors"
     if not file.is_file():
         module = network(part, size)
-        config = to_dict(module.config, type(module).__name__)
-        if part == "text_encoder":
-            config = {"architectures": ["CLIPTextModel"], "model_type": "clip_text_model", **config}
+        config = to_dict(module.config, name)
+        if library == "transformers":
+            config = {"architectures": [name], "model_type": checkpoint.MODEL_TYPES[name], **config}
         _write_json(folder / "config.json", config)
         _write_weights({name: tuple(one.shape) for name, one in module.named_parameters()}, file)
     return folder

@@ -7,13 +7,17 @@ Each ``with_NAME.py`` has ``open_side(job)``, which loads what the job names:
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Mapping, Protocol, Sequence
+import zlib
+from typing import Any, Callable, Dict, Mapping, Protocol, Sequence, Tuple
 
 import numpy as np
 
 Case = Mapping[str, Any]
 Job = Mapping[str, Any]
 Call = Callable[[], Any]
+
+RATE, LORA_RANK = 1e-4, 4  # of trainings
+WORD_SCALE = np.float32(0.03)  # of a learnt word's first vector, about as long as a real one
 
 
 class Side(Protocol):
@@ -40,3 +44,9 @@ def inputs(case: Case) -> Dict[str, np.ndarray]:
     """The arrays that the lead made for a case."""
     with np.load(case["inputs"]) as stored:
         return {name: stored[name] for name in stored.files}
+
+
+def drawn(name: str, shape: Tuple[int, ...]) -> np.ndarray:
+    """A parameter's first values, by its name alone."""
+    rng = np.random.default_rng(zlib.crc32(name.encode()))
+    return rng.standard_normal(shape, np.float32) / np.float32(shape[0])

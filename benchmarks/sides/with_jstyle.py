@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import platform
+from contextlib import ExitStack
 from importlib import metadata
 from typing import Any, Dict, List, Sequence
 
 import numpy as np
 from PIL import Image
 
-from benchmarks.sides import Call, Case, Job, inputs
+from benchmarks.sides import Call, Case, Job, inputs, jstyle_updates
 from jstyle import StableDiffusionPipeline, ops
 from jstyle.runtime import jt
 from styleid.settings import StyleIDSettings
@@ -23,6 +24,7 @@ class JstyleSide:
         self._job = job
         options = {} if job["precision"] == "fp32" else {"precision": job["precision"]}
         self._pipe: Any = StableDiffusionPipeline.from_pretrained(job["model"], **options) if job["model"] else None
+        self._training = ExitStack()
         self._works = {
             "unet": self._unet,
             "encode": self._encode,
@@ -30,6 +32,7 @@ class JstyleSide:
             "training_step": self._training_step,
             "attention": self._attention,
             "styleid": self._styleid,
+            "update": self._update,
         }
 
     def describe(self) -> Dict[str, str]:
@@ -146,6 +149,10 @@ class JstyleSide:
             return {"latents": np.concatenate(latents)}  # pictures are rounded to 8 bits, and compare less sharply
 
         return call
+
+    def _update(self, case: Case) -> Call:
+        self._training.close()
+        return jstyle_updates.prepared(self._pipe, case, self._training)
 
 
 def open_side(job: Job) -> JstyleSide:

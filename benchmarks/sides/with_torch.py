@@ -3,6 +3,7 @@
 # pyright: reportMissingImports=false
 from __future__ import annotations
 
+import importlib
 import platform
 from importlib import metadata
 from pathlib import Path
@@ -12,10 +13,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from benchmarks.sides import Call, Case, Job, inputs
+from benchmarks.sides import Call, Case, Job, diffusers_updates, inputs
 from benchmarks.sides.diffusers_styleid import StyleID
 
 FORMATS = {"contiguous": torch.contiguous_format, "channels last": torch.channels_last}
+LIBRARIES = {"text_encoder": "transformers"}
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -34,6 +36,7 @@ class TorchSide:
             "training_step": self._training_step,
             "attention": self._attention,
             "styleid": self._styleid,
+            "update": self._update,
         }
         if self._folder is not None:
             import diffusers  # noqa: F401  (a missing package is to be known now)
@@ -58,9 +61,7 @@ class TorchSide:
 
     def _network(self, name: str, class_name: str, variant: str) -> Any:
         if name not in self._networks:
-            import diffusers
-
-            load = getattr(diffusers, class_name).from_pretrained
+            load = getattr(importlib.import_module(LIBRARIES.get(name, "diffusers")), class_name).from_pretrained
             dtype = self._dtype if name == "unet" else torch.float32  # as jstyle does
             self._networks[name] = load(str(self._folder), subfolder=name, torch_dtype=dtype).eval()
         network = self._networks[name].to(memory_format=FORMATS[variant]).requires_grad_(False)
@@ -149,6 +150,12 @@ class TorchSide:
                 return {"latents": method.run(contents, styles)["latents"]}
 
         return call
+
+    def _update(self, case: Case, variant: str) -> Call:
+        unet = self._network("unet", "UNet2DConditionModel", variant)
+        vae = self._network("vae", "AutoencoderKL", variant)
+        text = self._network("text_encoder", "CLIPTextModel", variant)
+        return diffusers_updates.prepared(unet, vae, text, case)
 
 
 def open_side(job: Job) -> TorchSide:

@@ -1,0 +1,102 @@
+"""What teaching Stable Diffusion 2.1 a style costs: seconds of an update, and the peak memory of the whole training.
+
+    python -m benchmarks.sd21_training lora textual_inversion [--size 512] [--recompute] [--updates 2]
+
+Random weights in Stable Diffusion 2.1's shapes; the settings are those of `configs/train_style.yaml` for it, with one
+picture and one update at a time. Every method trains in a process of its own, from loading the model to writing the
+result. Class pictures of DreamBooth, whose cost is that of drawing them, are left out, and validation pictures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, Dict, List
+
+from benchmarks import machine, random_models
+from benchmarks.options import RESULTS, ROOT, default_weights
+from jstyle.files import write_text
+
+PICTURE = ROOT / "samples" / "style" / "woodcut.png"
+
+
+def main() -> None:
+    options = _options()
+    if options.alone:
+        print(json.dumps(train(options)))
+        return
+    words = ["--size", options.size, "--updates", options.updates, "--weights", options.weights]
+    words += ["--recompute"] * options.recompute
+    found: List[Dict[str, Any]] = []
+    for method in options.methods:
+        command = [sys.executable, "-m", "benchmarks.sd21_training", method, "--alone", *map(str, words)]
+        ran = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        if ran.returncode:
+            print(f"{method}: ended with {ran.returncode}", file=sys.stderr)
+            continue
+        found.append(json.loads(ran.stdout.splitlines()[-1]))
+        told = found[-1]
+        print(f"{method:18}{told['size']} px{', recompute' * told['recompute']:12} ", end="")
+        print(f"{told['seconds']:7.1f} s an update, peak {told['peak_bytes'] / 1e9:.2f} GB", flush=True)
+    known = json.loads(options.output.read_text())["trainings"] if options.output.exists() else []
+    again = {_key(one) for one in found}
+    kept = [one for one in known if _key(one) not in again]
+    write_text(options.output, json.dumps({"machine": machine.describe(), "trainings": kept + found}, indent=1) + "\n")
+
+
+def train(options: argparse.Namespace) -> Dict[str, Any]:
+    """One method in this process."""
+    from jstyle.competition.trained import recipe as recipes
+    from jstyle.competition.trained import runs
+    from jstyle.training.report import read_log
+    from makers.trainers import METHODS
+
+    (name,) = options.methods
+    method = METHODS[name]
+    folder = random_models.ensure(options.weights, "sd21-vision" if name == "inst" else "sd21")
+    recipe = recipes.load(ROOT / "configs" / "train_style.yaml", METHODS, "sd21", {"model": str(folder)})
+    values = {**recipe.methods[name], "batch": 1, "recompute": options.recompute, "validation_prompts": ()}
+    values["loop"] = {**values["loop"], "steps": options.updates, "warmup": 0, "accumulate": 1}
+    if name == "dreambooth":
+        values["class_prompt"] = None
+    if name == "inst":
+        values["image_encoder"] = None
+    with tempfile.TemporaryDirectory() as place:
+        given = {"model": str(folder), "data": (PICTURE,), "output": Path(place)}
+        given.update(width=options.size, height=options.size)
+        method.train(runs.settings_of(method, values, given, "sample", name))
+        updates = read_log(Path(place))
+    return {
+        "method": name,
+        "size": options.size,
+        "recompute": options.recompute,
+        "seconds": min(one["seconds"] for one in updates),  # the first compiles what is new
+        "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    }
+
+
+def _key(training: Dict[str, Any]) -> tuple:
+    return training["method"], training["size"], training["recompute"]
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("methods", nargs="+")
+    parser.add_argument("--size", type=int, default=512, help="pixels along a side")
+    parser.add_argument("--recompute", action="store_true", help="compute the UNet's blocks twice and keep less")
+    parser.add_argument("--updates", type=int, default=2)
+    parser.add_argument(
+        "--weights", type=Path, default=default_weights(), help="folder for random weights, up to 7.8 GB"
+    )
+    parser.add_argument("--output", type=Path, default=RESULTS.parent / "quality" / "sd21_training.json")
+    parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
