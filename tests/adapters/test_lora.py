@@ -14,6 +14,7 @@ from jstyle.adapters import LoraAdapters, lora, lora_files
 from jstyle.adapters.lora import Lora
 from jstyle.errors import InputError
 from jstyle.models import UNet2DConditionModel
+from jstyle.ops.kernels import operator
 from jstyle.runtime import jt
 from jstyle.weights import ArrayTensors
 from tests.golden.adapter_tensors import adapter_tensor
@@ -238,6 +239,7 @@ def test_a_pipeline_takes_them_up(tmp_path: Path) -> None:
     pipe.unload_lora_weights()
 
 
+@pytest.mark.skipif(operator.unavailable() is not None, reason="bf16 needs the fused kernels")
 def test_a_low_precision_network_takes_them(networks: Networks) -> None:
     config = networks[0].config
     unet = UNet2DConditionModel(config)

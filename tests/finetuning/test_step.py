@@ -15,6 +15,7 @@ from jstyle.editing import swapped
 from jstyle.finetuning.lora import parameters
 from jstyle.finetuning.recompute import recomputed
 from jstyle.finetuning.tuning import frozen
+from jstyle.ops.kernels import operator
 from jstyle.runtime import jt
 from jstyle.schedule import Prediction, Schedule, ScheduleConfig, diffuse, from_prediction
 from jstyle.training import LoopSettings, Question, TrainState, diffusion_loss
@@ -25,7 +26,8 @@ from tests.golden.adapter_tensors import adapter_tensor
 from tests.parity.networks import build, golden, relative_error
 
 RECORDED = golden("adapters")
-TOLERANCE = 1e-5
+# AdamW divides by a gradient's own size, so that small ones count in full: plain Jittor's rounding shows more.
+TOLERANCE = 1e-5 if operator.unavailable() is None else 1e-4
 LOOP = LoopSettings(rate=1e-3)
 PREDICTIONS = ["epsilon", "v_prediction"]
 
