@@ -207,7 +207,7 @@ def test_a_disk_that_is_full_leaves_nothing_behind(
 
 
 def test_an_image_encoder_is_saved_and_loaded(tmp_path: Path) -> None:
-    pipe = StableDiffusionPipeline.from_pretrained("tiny")
+    pipe = StableDiffusionPipeline.from_pretrained(str(GOLDEN / "diffusers_folder"))
     assert pipe.components.image_encoder is None
     encoder = build("sd2", "vision")
     StableDiffusionPipeline(replace(pipe.components, image_encoder=encoder)).save_pretrained(tmp_path / "copy")

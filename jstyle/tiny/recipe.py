@@ -23,6 +23,9 @@ SCHEDULE = ScheduleConfig(
 )
 """Stable Diffusion 2.1's."""
 
+SHEET = "samples.png"
+"""Beside the packaged model: what it draws."""
+
 _CAPTIONS = 20000  # that the tokenizer learns from
 _SAMPLED = (
     "a red house by the sea, watercolour",
@@ -131,6 +134,7 @@ class Recipe:
     def _package(self) -> None:
         unet = UNet2DConditionModel(self.settings.unet.network)
         parts = self._components(self._filled(unet, self._finished("unet")))
+        self._sample(parts.unet, self.folder / SHEET)
         package.write_model(parts, self.result("package"))
 
     def _sample(self, unet: UNet2DConditionModel, path: Path) -> None:

@@ -39,6 +39,7 @@ def test_it_gives_a_model(finished: Path) -> None:
     assert (finished / "unet" / "samples-000002.png").exists() and (finished / "vae" / "loss.png").exists()
     sheet = Image.open(finished / "unet" / "samples-000002.png")
     assert min(sheet.size) > 32
+    assert Image.open(finished / "samples.png").size == sheet.size
 
 
 def test_the_model_comes_with_its_hashes(finished: Path) -> None:
