@@ -114,7 +114,9 @@ def interpreter(side: str, options: argparse.Namespace) -> str:
     if not python:
         raise NotMeasured(f"no interpreter was given by --{option}")
     if not Path(python).is_file():
-        raise NotMeasured(f"{python} is not there (option --{option})")
+        path = Path(python)  # within the project as it lies there: the message goes into published results
+        shown = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
+        raise NotMeasured(f"{shown} is not there (option --{option})")
     return str(Path(python).absolute())
 
 

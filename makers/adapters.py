@@ -29,8 +29,7 @@ def lora(pipe: StableDiffusionPipeline, file: Path, weight: float) -> Iterator[N
 @contextmanager
 def textual_inversion(pipe: StableDiffusionPipeline, file: Path, weight: float) -> Iterator[None]:
     """A learnt word. It is in a prompt or not: InputError for any weight but 1."""
-    if weight != 1:
-        raise InputError(f"the weight of a textual inversion must be 1, not {weight}")
+    _require_whole("a textual inversion", weight)
     known = set(pipe.vocabulary.vectors)
     pipe.load_textual_inversion(file)
     try:
@@ -43,8 +42,7 @@ def textual_inversion(pipe: StableDiffusionPipeline, file: Path, weight: float) 
 @contextmanager
 def inst(pipe: StableDiffusionPipeline, file: Path, weight: float) -> Iterator[None]:
     """The word that InST has made of a picture. InputError for any weight but 1."""
-    if weight != 1:
-        raise InputError(f"the weight of a word of InST must be 1, not {weight}")
+    _require_whole("a word of InST", weight)
     token = pipe.load_inst(file)
     try:
         yield
@@ -55,8 +53,7 @@ def inst(pipe: StableDiffusionPipeline, file: Path, weight: float) -> Iterator[N
 @contextmanager
 def unet(pipe: StableDiffusionPipeline, file: Path, weight: float) -> Iterator[None]:
     """A whole UNet in the place of the model's. InputError for any weight but 1."""
-    if weight != 1:
-        raise InputError(f"the weight of a whole UNet must be 1, not {weight}")
+    _require_whole("a whole UNet", weight)
     dtype = str(next(iter(pipe.unet.parameters())).dtype)
     own = pipe.components.files
     before = [path for path in own if path.parent.name == "unet"]
@@ -75,6 +72,12 @@ LOADERS: Dict[str, Loader] = {
     "fine_tuning": unet,
 }
 """By the `kind` of a recipe's adapter."""
+
+
+def _require_whole(what: str, weight: float) -> None:
+    """What is there or not has no weight but 1."""
+    if weight != 1:
+        raise InputError(f"the weight of {what} must be 1, not {weight}")
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import Any, Literal, Optional
 
 from command_line import parse, run
 from engines import EngineOptions, end_like_ctrl_c_at_sigterm, engine_of, train
+from model_options import in_the_recipes_place
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 PREFIX = "submission_"
@@ -91,8 +92,7 @@ def main() -> int:
 
     dataset, findings = survey(settings.data, settings.styles)
     recipe = settings.recipe or preset_file(settings.preset or "")
-    model = {name: value for name in ("model", "backend") if (value := getattr(settings, name)) is not None}
-    planned = plan.read(recipe, dataset, methods(), findings, settings.base, model)
+    planned = plan.read(recipe, dataset, methods(), findings, settings.base, in_the_recipes_place(settings))
     for line in findings.lines():
         print(line, file=sys.stderr)
     if planned is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Dict, Literal, Optional
+from typing import TYPE_CHECKING, Any, Dict, Literal, Optional
 
 if TYPE_CHECKING:
     from jstyle.pipeline import StableDiffusionPipeline
@@ -50,3 +50,8 @@ class ModelOptions:
         """What a picture's file says of the model that made it."""
         chosen = {"precision": self.precision, "backend": self.backend, "vae_tiling": self.vae_tiling}
         return {"model": self.model, "model_hash": model_hash, **chosen}
+
+
+def in_the_recipes_place(settings: Any) -> Dict[str, str]:
+    """What a command line says of the model, over what its recipe says."""
+    return {name: value for name in ("model", "backend") if (value := getattr(settings, name)) is not None}

@@ -9,6 +9,7 @@ from typing import Any, List, Literal, Optional
 
 from command_line import parse, run
 from engines import EngineOptions, end_like_ctrl_c_at_sigterm, engine_of, train
+from model_options import in_the_recipes_place
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -77,8 +78,7 @@ def main() -> int:
 
     if settings.method not in METHODS:
         raise InputError(f"there is no method {settings.method!r} (there are: {', '.join(METHODS)})")
-    model = {name: value for name in ("model", "backend") if (value := getattr(settings, name)) is not None}
-    recipe = recipes.load(settings.recipe, METHODS, settings.base, model)
+    recipe = recipes.load(settings.recipe, METHODS, settings.base, in_the_recipes_place(settings))
     found = styles.find(settings.data or ROOT / "samples" / "style", one_a_picture=one_a_picture(settings))
     found = styles.chosen(found, settings.styles) if settings.styles else found
     styles.check_pictures(found)

@@ -73,8 +73,7 @@ class Job:
         )
         self.training = Training(list(plan.trained.values()), self.folder / TRAINED, trainer or "", packages)
         self.tasks = [replace(task, data={**task.data, "code": self._code}) for task in made]
-        arguments = {name: getattr(model, name) for name in ("model", "revision", "variant", "precision", "backend")}
-        self._spec = WorkerSpec(worker, arguments)
+        self._spec = WorkerSpec(worker, model.loading())
         self._sheets = Sheets(self.folder / "sheets", self.pictures, plan.dataset)
 
     def find(self, *, overwrite: bool) -> Found:

@@ -138,6 +138,10 @@ class Model:
     width: Optional[int] = None
     height: Optional[int] = None
 
+    def loading(self) -> Dict[str, Any]:
+        """What a worker needs to load it."""
+        return {name: getattr(self, name) for name in ("model", "revision", "variant", "precision", "backend")}
+
 
 def require(condition: bool, message: str) -> None:
     """Raises ValueError unless the condition holds."""

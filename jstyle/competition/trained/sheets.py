@@ -41,8 +41,7 @@ class BeforeAfter:
         code = code_version(packages)
         made = [task for run in self._runs for task in _tasks(run, self._root, model, checkpoint)]
         self._tasks = [replace(task, data={**task.data, "code": code}) for task in made]
-        arguments = {name: getattr(model, name) for name in ("model", "revision", "variant", "precision", "backend")}
-        self._spec = WorkerSpec(worker, arguments)
+        self._spec = WorkerSpec(worker, model.loading())
 
     def todo(self) -> List[Task]:
         """The pictures that are not there yet, or were made with another result."""
