@@ -100,9 +100,7 @@ class Sets:
         if meaning["start"] is not None:
             values["image_strength"] = meaning["start"]["strength"]
         settings = build(StyleAlignSettings, _whole(meaning["set"]["settings"], values), "set.settings")
-        method = StyleAlign(self._pipe, settings, [reference])
-        method.prepare(from_pictures=meaning["start"] is not None)
-        return method
+        return StyleAlign(self._pipe, settings, [reference])
 
 
 def _settings(picture: Picture, place: str) -> StyleAlignSettings:

@@ -36,6 +36,7 @@ class Aligned:
         """x is (targets, channels, height, width)."""
         if not self._sharing.at(step):
             return self._denoiser(x, level, step)
+        x.sync()  # before the references: else Jittor fuses what x waits for otherwise, where they are evaluated now
         plan = self._references.at(step, level)
         unet, weight = self._denoiser.unet, min(self._sharing.style_strength, 1.0)
         with ExitStack() as stack:

@@ -101,23 +101,6 @@ class StyleAlign:
             for number, x in done:
                 yield from self._finished(chunks[number], x)
 
-    def prepare(self, *, from_pictures: bool = False) -> None:
-        """Evaluate the references now, for targets that start from pictures or from noise.
-
-        Otherwise the first target's evaluations come between the references', and Jittor may fuse them: then the first
-        target's last bits are other ones than those it would get as a later target.
-        """
-        keep = self._settings.features == "memory"
-        sources = self._sources(keep)
-        for one in sources:
-            one.end()
-        start = first_step(self._settings.steps, self._settings.image_strength) if from_pictures else 0
-        levels = self._sampler.levels(self._pipe.schedule, self._settings.steps, None)
-        for step, level in list(enumerate(levels))[start:] if keep else ():
-            for one in sources if self.sharing.at(step) else ():
-                with jt.no_grad():
-                    one.at(step, level)
-
     def reference_images(self) -> List[Image.Image]:
         """The references' pictures; a picture that was given comes back as the autoencoder keeps it."""
         ends = [self._joint] if self._joint is not None else [one.end() for one in self._sources()]

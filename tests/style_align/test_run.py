@@ -41,6 +41,14 @@ def test_batches_of_any_size_agree(pipe: StableDiffusionPipeline, features: str)
         assert np.array_equal(together[-1], one_by_one[-1])
 
 
+@pytest.mark.parametrize("features", ["memory", "recompute"])
+def test_a_target_is_the_same_to_the_bit_as_first_and_as_last(pipe: StableDiffusionPipeline, features: str) -> None:
+    """So a run that goes on after some targets, or shares them between workers, comes to the same pictures."""
+    two, last = EIGHT[:2], EIGHT[1:2]
+    together = latents(pipe, two, batch_size=1, features=features)
+    assert np.array_equal(latents(pipe, last, batch_size=1, features=features)[0], together[1])
+
+
 def test_features_kept_and_computed_again_agree(
     pipe: StableDiffusionPipeline, plain_set: Dict[int, np.ndarray]
 ) -> None:
