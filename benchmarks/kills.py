@@ -4,7 +4,7 @@
 
 ``{output}`` in COMMAND stands for the folder that it writes to. One run is left alone; then others are killed, each at
 a moment drawn evenly from its first ``--within`` seconds, until one ends; if that is before the last kill, a new
-folder is begun. Every file of theirs is compared, by name and bytes, but those that tell of times (``--varying``).
+folder is begun. Every file of theirs is compared, by name and bytes; those that tell of times (``--varying``) by name.
 Exits with 1 where one differs, is missing or is left over.
 """
 
@@ -28,7 +28,7 @@ from benchmarks import machine
 from benchmarks.options import ROOT
 from jstyle.files import write_text
 
-VARYING = ("events.out.tfevents.*", "*.log", "log.jsonl", "loss.png")
+VARYING = ("events.out.tfevents.*", "*.log", "log.jsonl", "loss.png", "trained.json", "manifest.json")
 
 
 def main() -> int:
@@ -54,18 +54,20 @@ def main() -> int:
     told = {"files": len(expected), "seconds": round(seconds, 1), "kills": [round(one, 2) for one in kills]}
     told.update(different=different, command=options.command, machine=machine.describe())
     write_text(options.output or options.work / "kills.json", json.dumps(told, indent=1) + "\n")
-    print(
-        "\n".join(f"different: {name}" for name in different) or f"the same {len(expected)} files, {len(kills)} kills"
-    )
+    for name in different:
+        print(f"different: {name}")
+    print(f"{len(kills)} kills, {len(different)} files different from the undisturbed run's {len(expected)}")
     return 1 if different else 0
 
 
 def files(folder: Path, varying: Sequence[str]) -> Dict[str, str]:
-    """SHA-256 of each file below ``folder`` by its path there; those whose name ``varying`` matches are left out."""
+    """SHA-256 of each file below ``folder`` by its path there; of those that ``varying`` matches only that some are."""
     found = {}
     for path in sorted(folder.rglob("*")) if folder.exists() else []:
-        if path.is_file() and not any(fnmatch(path.name, pattern) for pattern in varying):
-            found[str(path.relative_to(folder))] = hashlib.sha256(path.read_bytes()).hexdigest()
+        if path.is_file():
+            pattern = next((one for one in varying if fnmatch(path.name, one)), None)
+            place = str(path.relative_to(folder).with_name(pattern or path.name))
+            found[place] = hashlib.sha256(path.read_bytes()).hexdigest() if pattern is None else ""
     return found
 
 
@@ -101,7 +103,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument("--within", type=float, help="seconds a killed run has at most; else by the undisturbed run's")
     parser.add_argument("--alone", action="store_true", help="kill the command's first process, not those it started")
-    parser.add_argument("--varying", nargs="*", default=VARYING, help="names of files that may differ")
+    parser.add_argument("--varying", nargs="*", default=VARYING, help="names of files whose bytes may differ")
     parser.add_argument("--work", type=Path, default=ROOT / "runs" / "kills")
     parser.add_argument("--output", type=Path, help="JSON file; kills.json in --work by default")
     parser.add_argument("command", nargs="+", help="after --")

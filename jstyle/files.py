@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 from contextlib import contextmanager, suppress
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Iterator
 
 from jstyle.errors import InputError
+
+_PART = re.compile(r"\.[0-9a-f]{16}\.part")
 
 
 @contextmanager
@@ -35,6 +38,13 @@ def write_text(path: Path, text: str) -> None:
     with replacing(path) as part:
         path.parent.mkdir(parents=True, exist_ok=True)
         part.write_text(text, encoding="utf-8")
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed processes were writing below a folder. For its owner, while nobody else writes there."""
+    for path in list(folder.rglob(".*.part")):
+        if _PART.fullmatch(path.name):
+            _remove(path)
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import re
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,13 +23,12 @@ from jstyle.competition.trained import job as trained
 from jstyle.competition.trained import runs
 from jstyle.competition.trained.job import Training
 from jstyle.errors import InputError
-from jstyle.files import write_text
+from jstyle.files import sweep, write_text
 from jstyle.jobs.engine import Engine
 from jstyle.jobs.task import Done, Outcome, Task, WorkerSpec
 from jstyle.weights import fingerprint
 
 TRAINED = "trained"  # the folder of what a recipe wants trained
-_UNFINISHED_FILE = re.compile(r"\.[0-9a-f]{16}\.part")  # what a killed process leaves of a picture it was writing
 
 
 @dataclass(frozen=True)
@@ -110,7 +108,7 @@ class Job:
 
     def run(self, engine: Engine, found: Found) -> Iterator[Outcome]:
         """Make what is still to be made; the styles' sheets are renewed as pictures come."""
-        self._sweep()
+        sweep(self.folder)
         for task in found.finished:
             self._sheets.add(task.name)
         for outcome in engine.run(self._spec, found.todo):
@@ -173,12 +171,6 @@ class Job:
     def _trained(self, style: Style, adapter: Adapter) -> Tuple[str, Path]:
         run = self._plan.run_of(style, adapter)
         return run.identity, self.folder / TRAINED / run.result
-
-    def _sweep(self) -> None:
-        """Remove the halves of pictures that a killed process was writing."""
-        for path in self.pictures.rglob(".*.part"):
-            if _UNFINISHED_FILE.fullmatch(path.name):
-                path.unlink()
 
 
 def _difference(path: Path, task: Task) -> str:

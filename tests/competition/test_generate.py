@@ -104,7 +104,8 @@ def test_a_job_that_was_killed_and_damaged_ends_in_the_same_zip(data: Path, tmp_
     assert 2 <= len(there) < 5
     kept = {path: path.stat().st_mtime_ns for path in there[1:]}
     there[0].write_bytes(there[0].read_bytes()[:-60])
-    (folder / "pictures" / "00" / ".0123456789abcdef.part").write_bytes(b"half a picture")
+    for place in ("pictures/00", "sheets"):
+        (folder / place / ".0123456789abcdef.part").write_bytes(b"half a picture")
     done = script(*command, "--workers", 2)
     assert done.returncode == 0, done.stderr
     assert f"{len(there) - 1} finished before, {6 - len(there)} to make (1 of them damaged)" in done.stdout

@@ -11,6 +11,7 @@ from jstyle.competition.code import code_version
 from jstyle.competition.trained import runs
 from jstyle.competition.trained.runs import Run
 from jstyle.errors import InputError
+from jstyle.files import sweep
 from jstyle.jobs.engine import Engine
 from jstyle.jobs.task import Outcome, WorkerSpec
 
@@ -63,6 +64,7 @@ class Training:
 
     def run(self, engine: Engine, todo: Sequence[Run]) -> Iterator[Outcome]:
         """Train these. What another run has left in their places is removed first."""
+        sweep(self.root)
         for run in todo:
             if runs.state(run, self.root) == "other":
                 shutil.rmtree(self.root / run.place)
