@@ -46,3 +46,17 @@ def test_where_it_cannot_be_prepared_jittors_own_way_is_kept(jittor: dict[str, s
     vars(flags).update(jittor)
     operators.compile_directly(SimpleNamespace(flags=flags, compiler=jt.compiler), jt.compiler.jit_utils)
     assert flags.python_path == "python"
+
+
+def test_numpy_knows_its_limits_though_operators_flush_subnormal_numbers() -> None:
+    code = """
+import warnings
+warnings.simplefilter("error")
+from jstyle.runtime import jt
+jt.randn(3).numpy()
+import numpy as np
+assert np.float32(1e-40) * np.float32(1) == 0, "subnormal numbers are kept: there is nothing to look after"
+print(np.finfo(np.float32).bits, np.finfo(np.float64).bits)
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ran.stdout == "32 64\n", ran.stderr

@@ -49,6 +49,7 @@ def start() -> Any:
     os.environ.update({name: value for name, value in settings.items() if name not in users_own})
     for warning in warnings:
         say(warning)
+    remember_float_limits()
     with process_kept_as_it_is(), home_for_config():
         jittor = import_jittor(verbose)
     if jittor.has_cuda and "use_cuda" not in os.environ:
@@ -177,6 +178,18 @@ def no_downloads() -> Iterator[None]:
         yield
     finally:
         misc.download_url_to_local = original
+
+
+def remember_float_limits() -> None:
+    """Let NumPy find the limits of floats, which it keeps.
+
+    Operators that Jittor compiles set the processor to flush subnormal numbers to zero; NumPy then finds wrong limits
+    and warns of it, in whichever library asks first.
+    """
+    import numpy as np
+
+    np.finfo(np.float32)
+    np.finfo(np.float64)
 
 
 @contextlib.contextmanager
