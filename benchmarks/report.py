@@ -20,7 +20,7 @@ DOCUMENT = ROOT / "docs" / "performance.md"
 PLOT = ROOT / "docs" / "images" / "performance.png"
 BEGIN = "<!-- results: written by `python -m benchmarks.report` -->"
 END = "<!-- end of the results -->"
-ORDER = ("unet", "vae", "training_step", "attention", "styleid", "startup")
+ORDER = ("unet", "vae", "training_step", "style_update", "attention", "styleid", "startup")
 SHOWN = {"torch": "PyTorch + diffusers", "torch-reuse": "the same, inversions reused"}
 SHOWN.update(openvino="OpenVINO", jdiffusion="JDiffusion")
 SHOWN["jdiffusion-accelerated"] = "JDiffusion, accelerated"
