@@ -150,6 +150,7 @@ class StyleAlign:
         """The references as sampling needs them; made once."""
         if self._references is None:
             self._references = [self._source(one) for one in self._given]
+            keep = keep or self._settings.features == "memory"  # what a picture of them evaluates, targets will want
         for one in self._references if keep is not None else []:
             one.keep(self._settings.feature_dtype if keep else None)
         return self._references
