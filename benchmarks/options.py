@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Optional, Sequence
 
 ROOT = Path(__file__).resolve().parents[1]
-RESULTS = Path(__file__).resolve().parent / "results"
+RESULTS = Path(__file__).resolve().parent / "results"  # compared with other engines: docs/performance.md shows them all
+COSTS = Path(__file__).resolve().parent / "costs"  # seconds and memory of this project's own methods
 
 
 def default_weights() -> Path:
@@ -30,7 +31,7 @@ def parser(
     made.add_argument("--model", choices=["sd21", "mini"], default="sd21", help="mini only tries the benchmark itself")
     made.add_argument("--weights", type=Path, default=default_weights(), help="folder for random weights, up to 5.3 GB")
     made.add_argument("--no-memory", dest="memory", action="store_false", help="leave out the runs that measure memory")
-    made.add_argument("--output", type=Path, help="JSON file; benchmarks/results/NAME.json by default, none for mini")
+    made.add_argument("--output", type=Path, help="JSON file; by default one below benchmarks, none for mini")
     made.add_argument("--jstyle", default=sys.executable, help="Python that runs jstyle; this one by default")
     made.add_argument("--peers", default=str(ROOT / ".peers" / "bin" / "python"), help="Python with PyTorch, OpenVINO")
     made.add_argument("--jdiffusion", help="Python with JDiffusion; not measured by default")
