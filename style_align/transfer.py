@@ -85,7 +85,10 @@ class StyleAlign:
         size = 1 if self._settings.panorama else self._settings.batch_size
         chunks = [list(range(i, min(i + size, len(targets)))) for i in range(0, len(targets), size)]
         together = self._together(len(chunks))
-        references = References(self._sources(keep=not together), self._weights, self.sharing)
+        sources = self._sources()
+        for one in sources:
+            one.keep(None if together else self._settings.feature_dtype)
+        references = References(sources, self._weights, self.sharing)
 
         def batch(rows: List[int]) -> Callable[[], Iterator[Step]]:
             chosen = [targets[i] for i in rows]
@@ -146,13 +149,10 @@ class StyleAlign:
             "guidance": self.guidance,
         }
 
-    def _sources(self, keep: Optional[bool] = None) -> List[Reference]:
+    def _sources(self) -> List[Reference]:
         """The references as sampling needs them; made once."""
         if self._references is None:
             self._references = [self._source(one) for one in self._given]
-            keep = keep or self._settings.features == "memory"  # what a picture of them evaluates, targets will want
-        for one in self._references if keep is not None else []:
-            one.keep(self._settings.feature_dtype if keep else None)
         return self._references
 
     def _source(self, given: AnyReference) -> Reference:
@@ -167,10 +167,14 @@ class StyleAlign:
         def announce() -> None:
             self._announce("reference", 1)
 
+        keep = settings.feature_dtype if settings.features == "memory" else None
         if trajectory is not None:
-            return Reference(recording, trajectory=trajectory, offset=self._offset(given), on_step=announce)
+            offset = self._offset(given)
+            return Reference(recording, trajectory=trajectory, offset=offset, keep=keep, on_step=announce)
         assert isinstance(given, TextReference)
-        return Reference(recording, steps=lambda traced: self._generate(traced, given.seed), on_step=announce)
+        return Reference(
+            recording, steps=lambda traced: self._generate(traced, given.seed), keep=keep, on_step=announce
+        )
 
     def _generate(self, denoiser: Denoiser, seed: int) -> Iterator[Step]:
         """Plain text-to-image of a reference."""
