@@ -143,6 +143,8 @@ def test_the_script_tells_what_failed_draws_the_rest_and_goes_on(
     assert before.size == after.size == (32, 32) and before.tobytes() != after.tobytes()
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "02").rglob("*.*")}
     write(tmp_path, text)
+    half = sheets / ".0123456789abcdef.part"  # as a killed process leaves it
+    half.write_bytes(b"half a picture")
     assert main("train_style", words, monkeypatch) == 0
     assert "1 finished before, 1 to train" in capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
