@@ -19,6 +19,7 @@ HEADS, HEAD_DIM = 5, 64
 
 
 def main() -> int:
+    """1 where nothing could be compared, or the sides disagree."""
     made = parser(__doc__, SIDES)
     made.add_argument("--tokens", type=numbers, default=[4096, 9216])
     options = made.parse_args()

@@ -4,14 +4,14 @@
 
 ``{output}`` in COMMAND stands for the folder that it writes to. One run is left alone; then others are killed, each at
 a moment drawn evenly from its first ``--within`` seconds, until one ends; if that is before the last kill, a new
-folder is begun. Every file of theirs is compared, by name and bytes; those that tell of times (``--varying``) by name.
+folder is begun. Each is run once more, undisturbed. Every file of theirs is compared, by name and bytes; those that
+tell of times (``--varying``) by name.
 Exits with 1 where one differs, is missing or is left over.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import random
@@ -27,11 +27,13 @@ from typing import Dict, List, Optional, Sequence
 from benchmarks import machine
 from benchmarks.options import ROOT
 from jstyle.files import write_text
+from jstyle.weights import fingerprint
 
 VARYING = ("events.out.tfevents.*", "*.log", "log.jsonl", "loss.png", "trained.json", "manifest.json")
 
 
 def main() -> int:
+    """1 where a file differs."""
     options = _options()
     whole = options.work / "undisturbed"
     shutil.rmtree(options.work, ignore_errors=True)
@@ -44,12 +46,10 @@ def main() -> int:
     within = options.within or 2 * seconds / (options.kills + 1)
     while len(kills) < options.kills:
         folder = options.work / f"killed-{len(kills)}"
-        while True:
-            moment = chance.uniform(0, within) if len(kills) < options.kills else None
-            if _run(options, folder, moment) is not None or moment is None:
-                break
+        while len(kills) < options.kills and _run(options, folder, moment := chance.uniform(0, within)) is None:
             kills.append(moment)
             print(f"kill {len(kills)} after {moment:.1f} s: {len(files(folder, options.varying))} files", flush=True)
+        _run(options, folder, None)  # to its end, or once more where it has ended
         different += [f"{folder.name}/{name}" for name in differing(expected, files(folder, options.varying))]
     told = {"files": len(expected), "seconds": round(seconds, 1), "kills": [round(one, 2) for one in kills]}
     told.update(different=different, command=options.command, machine=machine.describe())
@@ -67,7 +67,7 @@ def files(folder: Path, varying: Sequence[str]) -> Dict[str, str]:
         if path.is_file():
             pattern = next((one for one in varying if fnmatch(path.name, one)), None)
             place = str(path.relative_to(folder).with_name(pattern or path.name))
-            found[place] = hashlib.sha256(path.read_bytes()).hexdigest() if pattern is None else ""
+            found[place] = fingerprint([path]) if pattern is None else ""
     return found
 
 

@@ -133,9 +133,19 @@ def machine_cpu_seconds() -> Optional[float]:
 
 
 def peak_memory(pid: int) -> Optional[int]:
-    """VmHWM of a process in bytes."""
+    """The most that a process has held at once, in bytes, pages of mapped files included."""
+    return _status(pid, "VmHWM")
+
+
+def own_memory(pid: int) -> Optional[int]:
+    """What a process holds now, in bytes, without the pages of mapped files, which the system can take back."""
+    return _status(pid, "RssAnon")
+
+
+def _status(pid: int, field: str) -> Optional[int]:
+    """An entry of /proc/PID/status; None where the system does not say, and once the process has ended."""
     try:
-        found = re.search(r"^VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.M)
+        found = re.search(rf"^{field}:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.M)
     except OSError:
         return None
     return int(found[1]) * 1024 if found else None

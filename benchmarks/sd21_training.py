@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from typing import Any, Dict, List
 
 from benchmarks import machine, random_models
 from benchmarks.options import COSTS, ROOT, default_weights
+from benchmarks.processes import own_memory
 from jstyle.files import write_text
 
 PICTURE = ROOT / "samples" / "style" / "woodcut.png"
@@ -54,14 +54,10 @@ def main() -> None:
 
 
 def held_at_most(process: subprocess.Popen) -> int:
-    """Wait for a process's end; the most bytes of its own that it held, without the pages of files that it read."""
+    """Wait for a process's end; the most bytes of its own that it held."""
     peak = 0
     while process.poll() is None:
-        try:
-            found = re.search(r"^RssAnon:\s+(\d+) kB", Path(f"/proc/{process.pid}/status").read_text(), re.M)
-        except OSError:  # it has just ended
-            break
-        peak = max(peak, int(found[1]) * 1024 if found else 0)
+        peak = max(peak, own_memory(process.pid) or 0)
         time.sleep(0.05)
     return peak
 

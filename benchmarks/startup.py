@@ -36,6 +36,7 @@ PACKAGES = {"jstyle": ("jstyle", "jittor"), "torch": ("torch", "diffusers", "tra
 
 
 def main() -> int:
+    """1 where no side could start."""
     made = parser(__doc__, tuple(IMPORTS), precisions=("fp32",))
     made.add_argument("--cold", action="store_true", help="also with empty caches; compiles for minutes")
     options = made.parse_args()

@@ -34,6 +34,7 @@ MEASURES = ("plain", "set", "more targets")
 
 
 def main() -> int:
+    """1 where a set of no strength differs from plain generation."""
     made = parser(__doc__, ("jstyle",))
     made.add_argument("--targets", type=numbers, default=[1, 4, 8])
     made.add_argument("--batch", type=int, default=1, help="targets that go through the UNet together")

@@ -27,6 +27,7 @@ TOLERANCE = 1e-3
 
 
 def main() -> int:
+    """1 where nothing could be compared, or the sides disagree."""
     made = parser(__doc__, SIDES, precisions=("fp32",))
     made.add_argument("--methods", type=lambda text: text.split(","), default=list(METHODS))
     made.add_argument("--size", type=int, default=512, help="pixels along a side")

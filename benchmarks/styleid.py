@@ -28,6 +28,7 @@ SAMPLES = ROOT / "samples"
 
 
 def main() -> int:
+    """1 where nothing could be compared, or the sides disagree."""
     made = parser(__doc__, SIDES)
     made.set_defaults(sides=["jstyle", "torch"])
     made.add_argument("--pairs", type=numbers, default=[1, 3], help="contents, and as many styles")

@@ -23,6 +23,7 @@ TIME = 501
 
 
 def main() -> int:
+    """1 where nothing could be compared, or the sides disagree."""
     made = parser(__doc__, SIDES)
     made.add_argument("--batch", type=numbers, default=[1, 2, 3])
     made.add_argument("--latent", type=int, default=64, help="side of the latent, an eighth of the picture's")

@@ -17,6 +17,7 @@ TOLERANCE = 1e-3
 
 
 def main() -> int:
+    """1 where nothing could be compared, or the sides disagree."""
     made = parser(__doc__, SIDES, precisions=("fp32",))
     made.add_argument("--size", type=int, default=512, help="pixels along a side")
     options = made.parse_args()
