@@ -22,7 +22,7 @@ from typing import Any, Callable, Dict, Mapping, Tuple
 import numpy as np
 
 from benchmarks.options import default_weights
-from jstyle import checkpoint
+from jstyle import checkpoint, streamed
 from jstyle.config import CLIPTextConfig, CLIPVisionConfig, UNetConfig, VAEConfig, to_dict
 from jstyle.files import replacing
 from jstyle.models import AutoencoderKL, CLIPTextModel, CLIPVisionModelWithProjection, UNet2DConditionModel
@@ -148,17 +148,8 @@ def _write_weights(shapes: Mapping[str, Tuple[int, ...]], file: Path) -> None:
             f"error: {file.parent} has {free / 1e9:.1f} GB free and {size / 1e9:.1f} GB are needed: "
             "name another folder by --weights"
         )
-    header: Dict[str, Any] = {"__metadata__": {"format": "pt"}}
-    end = 0
-    for name, shape in shapes.items():
-        start, end = end, end + 4 * math.prod(shape)
-        header[name] = {"dtype": "F32", "shape": list(shape), "data_offsets": [start, end]}
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
     with replacing(file) as part, open(part, "wb") as stream:
-        stream.write(len(text).to_bytes(8, "little") + text)
-        for name, shape in shapes.items():
-            stream.write(fill(name, shape).tobytes())
+        streamed.write(stream, shapes, lambda name: fill(name, shapes[name]), metadata={"format": "pt"})
 
 
 def _link(target: Path, link: Path) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from jstyle import ops
+from jstyle import ops, streamed
 from jstyle.errors import InputError
 from jstyle.files import replacing
 from jstyle.runtime import jt
@@ -146,10 +146,19 @@ def rename_text(name: str) -> str:
 
 
 def save(module: jt.Module, file: Path, dtype: str = "float32") -> None:
-    """Write every parameter, under its own name, to a safetensors file that appears only when it is whole."""
-    parameters = {name: ops.cast(parameter, "float32") for name, parameter in module.named_parameters()}
-    arrays = {name: np.array(parameter.numpy()).astype(dtype) for name, parameter in parameters.items()}
-    write_tensors(arrays, file)
+    """Write every parameter, under its own name, to a safetensors file that appears only when it is whole.
+
+    One after another, because a model that has just been trained leaves no room for a copy of it. Raises InputError
+    when it cannot be written.
+    """
+    parameters = dict(module.named_parameters())
+    shapes = {name: tuple(parameter.shape) for name, parameter in parameters.items()}
+
+    def read(name: str) -> np.ndarray:
+        return ops.cast(parameters[name], "float32").numpy()
+
+    with replacing(file) as part, open(part, "wb") as stream:
+        streamed.write(stream, shapes, read, dtype, {"format": "pt"})
 
 
 def write_tensors(arrays: Mapping[str, np.ndarray], file: Path, metadata: Optional[Mapping[str, str]] = None) -> None:

@@ -7,12 +7,11 @@ import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Callable, Dict
+from typing import BinaryIO, Callable, Dict
 
 import ml_dtypes
 import numpy as np
 import pytest
-from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from jstyle import weights
@@ -195,11 +194,11 @@ def test_a_disk_that_is_full_leaves_nothing_behind(
 ) -> None:
     pipe = load(folder)
 
-    def full(arrays: Arrays, file: Path, metadata: object) -> None:
-        Path(file).write_bytes(b"half")
-        raise SafetensorError("I/O error: No space left on device (os error 28)")
+    def full(stream: BinaryIO, *_: object) -> None:
+        stream.write(b"half")
+        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("jstyle.weights.save_file", full)
+    monkeypatch.setattr("jstyle.streamed.write", full)
     with pytest.raises(InputError, match="No space left on device.*free some space") as caught:
         pipe.save_pretrained(folder.parent / "saved")
     assert "\n" not in str(caught.value)

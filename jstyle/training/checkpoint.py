@@ -20,6 +20,7 @@ from typing import Any, Dict, Optional
 import numpy as np
 
 import jstyle
+from jstyle import streamed
 from jstyle.errors import InputError
 from jstyle.runtime import jt
 from jstyle.weights import FileTensors
@@ -60,7 +61,11 @@ def save(folder: Path, tensors: Mapping[str, jt.Var], step: int, identity: Mappi
     described = {"step": step, "identity": dict(identity), "versions": _versions()}
     try:
         part.mkdir(parents=True, exist_ok=True)
-        write_tensors(part / "state.safetensors", tensors)
+        with open(part / "state.safetensors", "wb") as stream:
+            shapes = {name: tuple(var.shape) for name, var in tensors.items()}
+            streamed.write(stream, shapes, lambda name: tensors[name].numpy())
+            stream.flush()
+            os.fsync(stream.fileno())
         _write(part / "state.json", json.dumps(described, indent=2).encode())
         _remove(path)
         os.replace(part, path)
@@ -72,22 +77,6 @@ def save(folder: Path, tensors: Mapping[str, jt.Var], step: int, identity: Mappi
         if name != path.name and (_NAME.fullmatch(name) or name.startswith(_PART)):
             _remove(folder / name)
     return Checkpoint(path, step, described["identity"])
-
-
-def write_tensors(file: Path, tensors: Mapping[str, jt.Var]) -> None:
-    """Write fp32 Vars as a safetensors file, one at a time: the library's own writer holds all of them twice."""
-    header, end = {}, 0
-    for name, var in tensors.items():
-        start, end = end, end + 4 * int(np.prod(var.shape, dtype=np.int64))
-        header[name] = {"dtype": "F32", "shape": list(var.shape), "data_offsets": [start, end]}
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    with open(file, "wb") as stream:
-        stream.write(len(text).to_bytes(8, "little") + text)
-        for var in tensors.values():
-            stream.write(np.ascontiguousarray(var.numpy(), "<f4").data)
-        stream.flush()
-        os.fsync(stream.fileno())
 
 
 def _names(folder: Path) -> list:

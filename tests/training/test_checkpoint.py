@@ -8,9 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-from safetensors.numpy import load_file
 
 from jstyle.errors import InputError
 from jstyle.runtime import jt
@@ -28,13 +26,6 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bits(tmp_path: 
     assert done.returncode == 0, done.stderr
     files = [tmp_path / name / f"step-{LONG.steps:08d}" / "state.safetensors" for name in ("whole", "killed")]
     assert files[0].read_bytes() == files[1].read_bytes()
-
-
-def test_a_file_is_what_the_library_reads(tmp_path: Path) -> None:
-    arrays = {"a.b": np.random.default_rng(0).standard_normal((3, 4, 2)).astype(np.float32), "é": np.float32([np.pi])}
-    checkpoint.write_tensors(tmp_path / "x", {name: jt.array(array) for name, array in arrays.items()})
-    read = load_file(tmp_path / "x")
-    assert list(read) == list(arrays) and all(np.array_equal(read[name], arrays[name]) for name in arrays)
 
 
 def test_only_the_last_is_kept_and_it_says_what_it_is(tmp_path: Path) -> None:
