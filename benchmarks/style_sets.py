@@ -1,6 +1,6 @@
 """What Style Aligned does to sets of pictures on the embedded model: 20 sets of 4, read and compared.
 
-    python -m benchmarks.style_sets [--model tiny] [--sets 20] [--guidance 5] [--steps 30]
+    python -m benchmarks.style_sets [--model tiny] [--sets 20] [--guidance 3] [--steps 30]
 
 The same prompts and seeds are drawn plainly, with the style phrase alone, and as a set that shares its style (the first
 picture is the reference), whole and in part. A set's consistency is the mean similarity of its pairs: of CLIP's image
@@ -112,7 +112,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--model", default="tiny")
     parser.add_argument("--sets", type=int, default=20)
-    parser.add_argument("--guidance", type=float, default=5.0)
+    parser.add_argument("--guidance", type=float, default=3.0)
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--work", type=Path, default=ROOT / "runs" / "quality", help="where the judge is kept")
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "quality" / "style_sets.json")

@@ -105,7 +105,7 @@ def main() -> None:
     parser.add_argument("--model", default="tiny")
     parser.add_argument("--photographs", type=Path, help="folder; scikit-image's astronaut, coffee, chelsea and rocket")
     parser.add_argument("--parts", nargs="+", choices=[name for name, _ in PARTS], default=[name for name, _ in PARTS])
-    parser.add_argument("--guidance", type=float, default=5.0)
+    parser.add_argument("--guidance", type=float, default=3.0)
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--work", type=Path, default=ROOT / "runs" / "quality", help="the judge, and what it looked at")
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "quality" / "results.json")

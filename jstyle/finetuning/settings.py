@@ -64,7 +64,7 @@ class TuneOptions:
     """Sampling steps of a validation picture."""
 
     guidance: float = 7.5
-    """Guidance of a validation picture."""
+    """Guidance of validation pictures, and of class pictures where there are any."""
 
     loss: LossSettings = field(default_factory=LossSettings)
     """How noise levels are drawn and weighted."""
