@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional, TypeVar
+from typing import Any, List, Optional, Tuple, TypeVar
 
 import numpy as np
 
@@ -101,9 +101,8 @@ def _step(
     first = state.step * settings.accumulate
     losses, total = [], None
     for index in range(first, first + settings.accumulate):
-        value = loss(batch(index), index)
-        total = gradients_of(value, list(state.parameters.values()), add_to=total)
-        losses.append(value.item())
+        lost, total = _backward(loss(batch(index), index), list(state.parameters.values()), total)
+        losses.append(lost)
     assert total is not None
     separate = norms(total) / settings.accumulate
     mean, norm = float(np.mean(losses)), float(np.linalg.norm(separate))
@@ -111,6 +110,12 @@ def _step(
     rate = rate_at(state.step, settings.rate, settings.schedule, settings.steps, settings.warmup)
     state.update(total, rate, clip_scale(norm, settings.clip) / settings.accumulate)
     return TrainStep(state.step, mean, rate, norm, time.perf_counter() - start)
+
+
+def _backward(loss: jt.Var, parameters: Sequence[jt.Var], add_to: Optional[List[jt.Var]]) -> Tuple[float, List[jt.Var]]:
+    """The loss as a number, and gradients. The Var ends here: it would hold the old parameters through the update."""
+    gradients = gradients_of(loss, parameters, add_to)
+    return loss.item(), gradients
 
 
 def _require_finite(
