@@ -4,8 +4,7 @@
 
 Random weights in Stable Diffusion 2.1's shapes; the settings are those of `configs/train_style.yaml` for it, with one
 picture and one update at a time. Every method trains in a process of its own, from loading the model to writing the
-result. Left out are DreamBooth's class pictures, whose cost is that of drawing them, validation pictures, and
-fine-tuning's running average, which is 3.5 GB more.
+result. Left out are DreamBooth's class pictures, whose cost is that of drawing them, and validation pictures.
 """
 
 from __future__ import annotations
@@ -74,7 +73,7 @@ def train(options: argparse.Namespace) -> Dict[str, Any]:
     folder = random_models.ensure(options.weights, "sd21-vision" if name == "inst" else "sd21")
     recipe = recipes.load(ROOT / "configs" / "train_style.yaml", METHODS, "sd21", {"model": str(folder)})
     values = {**recipe.methods[name], "batch": 1, "recompute": options.recompute, "validation_prompts": ()}
-    values["loop"] = {**values["loop"], "steps": options.updates, "warmup": 0, "accumulate": 1, "ema": 0.0}
+    values["loop"] = {**values["loop"], "steps": options.updates, "warmup": 0, "accumulate": 1}
     if name == "dreambooth":
         values["class_prompt"] = None
     if name == "inst":

@@ -70,12 +70,16 @@ class Study:
         return {**adherence.variety(*grouped), **adherence.copies(made, self.drawings, known)}
 
     def styleid(self) -> Dict[str, Any]:
+        drawn = [[self._drawn(scene, one) for one in STYLES] for scene in self._six_contents()]
         contents = [render(scene, self.pipe.size) for scene in self._six_contents()]
         contents += list(self.photographs().values())[:2]
         rng = generator(SEED, 0, "styles")
         styles = [render(sample_scene(rng, technique=one), self.pipe.size) for one in STYLES]
         pictures = [[Image.fromarray(one) for one in several] for several in (contents, styles)]
-        return stylisation.measure(self.pipe, pictures[0], pictures[1], STYLES, self.reader)
+        return stylisation.measure(self.pipe, pictures[0], pictures[1], STYLES, drawn, self.reader)
+
+    def _drawn(self, scene: Scene, technique: str) -> np.ndarray:
+        return render(Scene(**{**vars(scene), "technique": technique}), self.pipe.size)
 
     def speed(self) -> Dict[str, Any]:
         self.pipe("a red house", num_inference_steps=2, seed=0)

@@ -15,6 +15,9 @@ from styleid.settings import StyleIDSettings
 from styleid.transfer import Transfer
 
 GAMMAS = (0.0, 0.3, 0.75, 1.0)
+CELLS = (2, 4, 8)
+"""Pixels a side over which brightness is averaged before edges are taken: strokes count, count less, hardly count."""
+Made = List[List[np.ndarray]]  # [content][style]
 _BINS = 16  # a side of the colour cube
 _BLUR = 1.5  # bins: a hatched picture's few colours need not fall into a style's very bins
 
@@ -34,11 +37,11 @@ def correlation(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.corrcoef(a.ravel(), b.ravel())[0, 1])
 
 
-def edges(picture: np.ndarray) -> np.ndarray:
-    """The size of the brightness' gradient, over 2 x 2 means so that a brush's own strokes count less."""
+def edges(picture: np.ndarray, cell: int) -> np.ndarray:
+    """The size of the gradient of (h, w, 3)'s brightness, averaged over cells of so many pixels a side."""
     luma = np.asarray(picture, np.float64) @ (0.299, 0.587, 0.114)
     h, w = luma.shape
-    luma = luma.reshape(h // 2, 2, w // 2, 2).mean(axis=(1, 3))
+    luma = luma.reshape(h // cell, cell, w // cell, cell).mean(axis=(1, 3))
     across, down = np.diff(luma, axis=1)[:-1], np.diff(luma, axis=0)[:, :-1]
     return np.hypot(across, down)
 
@@ -48,9 +51,14 @@ def measure(
     contents: Sequence[Image.Image],
     styles: Sequence[Image.Image],
     techniques: Sequence[str],
+    drawn: Made,
     reader: Any,
 ) -> Dict[str, Any]:
-    """Every content in every style, with the defaults, without injection, and for each gamma."""
+    """Every content in every style, with the defaults, without injection, and for each gamma.
+
+    ``drawn`` has the first contents as they would be drawn in the styles' techniques, [content][style]: how much of a
+    content's edges a technique leaves.
+    """
     base, shown = [np.asarray(one) for one in contents], [np.asarray(one) for one in styles]
     full = _stylised(pipe, contents, styles, StyleIDSettings())
     alone = _stylised(pipe, contents, styles, StyleIDSettings(injection=False))
@@ -61,21 +69,18 @@ def measure(
             if gamma == StyleIDSettings().gamma
             else _stylised(pipe, contents, styles, StyleIDSettings(gamma=gamma))
         )
-        structure[str(gamma)] = _kept(made, base)
+        structure[str(gamma)] = _kept(made, base, CELLS[0])
     return {
         "histogram gain": _gain(full, base, shown),
         "histogram gain of AdaIN alone": _gain(alone, base, shown),
         "technique read": _read(reader, full, techniques),
         "technique read of AdaIN alone": _read(reader, alone, techniques),
-        "edge correlation": _kept(full, base),
-        "edge correlation of styles and contents": float(
-            np.mean([correlation(edges(a), edges(b)) for a in shown for b in base])
-        ),
+        "edge correlation": {cell: _kept(full, base, cell) for cell in CELLS},
+        "edge correlation of drawn contents": {cell: _kept(full[: len(drawn)], base, cell) for cell in CELLS},
+        "edge correlation of their drawings": {cell: _kept(drawn, base, cell) for cell in CELLS},
+        "edge correlation of styles": {cell: _kept([shown] * len(base), base, cell) for cell in CELLS},
         "structure by gamma": structure,
     }
-
-
-Made = List[List[np.ndarray]]  # [content][style]
 
 
 def _stylised(
@@ -105,7 +110,7 @@ def _read(reader: Any, made: Made, techniques: Sequence[str]) -> float:
     return 100 * float(np.mean([[TECHNIQUES[i] == one for i, one in zip(row, techniques)] for row in found]))
 
 
-def _kept(made: Made, contents: Sequence[np.ndarray]) -> float:
-    return float(
-        np.mean([correlation(edges(one), edges(content)) for row, content in zip(made, contents) for one in row])
-    )
+def _kept(made: Made, contents: Sequence[np.ndarray], cell: int) -> float:
+    """The mean correlation of edges with the content's."""
+    found = [correlation(edges(one, cell), edges(content, cell)) for row, content in zip(made, contents) for one in row]
+    return float(np.mean(found))
