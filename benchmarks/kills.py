@@ -44,8 +44,9 @@ def main() -> int:
     kills: List[float] = []
     different: List[str] = []
     within = options.within or 2 * seconds / (options.kills + 1)
+    begun = 0
     while len(kills) < options.kills:
-        folder = options.work / f"killed-{len(kills)}"
+        folder, begun = options.work / f"killed-{begun}", begun + 1
         while len(kills) < options.kills and _run(options, folder, moment := chance.uniform(0, within)) is None:
             kills.append(moment)
             print(f"kill {len(kills)} after {moment:.1f} s: {len(files(folder, options.varying))} files", flush=True)
