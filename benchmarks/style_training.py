@@ -5,17 +5,17 @@
 Every subject is trained by `configs/train_style.yaml` as it is, with each seed. Before and after, on pictures kept from
 the training: the denoising loss for the same noise, and pictures of the same prompts and seeds, compared with the
 references and read by the judge of `benchmarks.tiny_quality`. ``--styles`` adds those of a competition's dataset.
-Finished trainings and results are kept.
+Finished trainings and results are kept. The figure shows, for the drawn subjects, what was taught, what the model draws
+before, and what it draws after each method with the first seed.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 from PIL import Image
@@ -43,6 +43,7 @@ from makers.trainers import METHODS, TRAINER
 
 ROUNDS, NOISE_SEED = 8, 4711  # draws of noise and level for each picture of the loss
 PROMPTS, STEPS = 8, 30
+SHOWN = 3  # pictures of a subject in a row of the figure
 OF_A_THING = {
     "textual_inversion": {"kind": "object", "prompt": "a {token} {name}", "initial": "mushroom"},
     "dreambooth": {"prompt": "a thing_{style} {name}", "class_prompt": "a thing"},
@@ -73,6 +74,8 @@ def main() -> None:
             for subject, run in zip(taught, runs):
                 study.measure(subject, run, training.root, seed)
             study.write(options.output)
+    drawn = [subject for subject in subjects if subject.name in (*unseen.STYLES, "umbrella")]
+    draw_figure(drawn, options.methods, options.work, str(options.seeds[0]), options.figure)
 
 
 class Study:
@@ -83,6 +86,7 @@ class Study:
         self._reader = reader
         self._work = work
         self._results: List[Dict[str, Any]] = []
+        self._before: Dict[Tuple[str, ...], Tuple[Dict[str, float], List[Image.Image]]] = {}
 
     def measure(self, subject: Subject, run: Run, root: Path, seed: int) -> None:
         """Before and after this training."""
@@ -92,9 +96,11 @@ class Study:
             known = {"identity": run.identity, "method": run.method, "subject": subject.name, "seed": seed}
             adapter = {"kind": run.adapter, "trained": run.identity, "weight": 1.0}
             result = {run.identity: str(root / run.result)}
-            for side, on in (("before", nullcontext()), ("after", adapters.attached(self._pipe, [adapter], result))):
-                with on:
-                    known[side] = self._side(subject, run, side == "after", root / run.place / f"{side}.png")
+            known["before"], drawn = self._untaught(subject, run)
+            _save(drawn, root / run.place / "before")
+            with adapters.attached(self._pipe, [adapter], result):
+                known["after"], drawn = self._side(subject, run, True)
+            _save(drawn, root / run.place / "after")
             write_text(file, json.dumps(known, indent=1) + "\n")
         self._results.append(known)
 
@@ -109,7 +115,15 @@ class Study:
         for name, row in rows.items():
             print(f"{name:32}", "  ".join(f"{key} {value}" for key, value in row.items()))
 
-    def _side(self, subject: Subject, run: Run, known: bool, sheet: Path) -> Dict[str, float]:
+    def _untaught(self, subject: Subject, run: Run) -> Tuple[Dict[str, float], List[Image.Image]]:
+        """What the model does before, which is the same for every training of the same words."""
+        words = (subject.name, *(caption(run, example.name, False) for example in subject.kept))
+        if words not in self._before:
+            self._before[words] = self._side(subject, run, False)
+        return self._before[words]
+
+    def _side(self, subject: Subject, run: Run, known: bool) -> Tuple[Dict[str, float], List[Image.Image]]:
+        """Measures, and the pictures that they are of."""
         kept = [example.name for example in subject.kept]
         found = {"loss": self._loss(subject, [caption(run, name, known) for name in kept])}
         chosen = (list(subject.kept) * PROMPTS)[:PROMPTS]
@@ -117,14 +131,13 @@ class Study:
         made = self._pipe(
             prompts, num_inference_steps=STEPS, guidance_scale=run.settings.guidance, seed=list(range(PROMPTS))
         ).images
-        images.save_png(images.grid([made], cell=made[0].size), sheet)
         found.update(likeness.to_references(self._pipe, made, [example.picture for example in subject.taught]))
         if all(example.scene is not None for example in chosen):
             right = judge.hits(
                 self._reader, np.stack([np.asarray(one) for one in made]), [one.scene for one in chosen if one.scene]
             )
             found["object read"] = float(right["object"].mean())
-        return found
+        return found, made
 
     def _loss(self, subject: Subject, captions: Sequence[str]) -> float:
         """The mean over pictures, levels and noise, which are the same each time."""
@@ -151,6 +164,31 @@ def caption(run: Run, name: str, known: bool) -> str:
     return examples.filled(named, **words, token=settings.token if known else initial)
 
 
+def draw_figure(subjects: Sequence[Subject], methods: Sequence[str], work: Path, seed: str, file: Path) -> None:
+    """A column of pictures a subject: taught ones, before, and after each method, none where it was not trained."""
+    rows: Dict[str, List[Optional[Image.Image]]] = {name: [] for name in ("taught", "before", *methods)}
+    for subject in subjects:
+        rows["taught"] += [example.picture for example in subject.taught[:SHOWN]]
+        trained = {method: work / method / seed / subject.name for method in methods}
+        first = next(folder for folder in trained.values() if folder.is_dir())
+        rows["before"] += _opened(first / "before")
+        for method, folder in trained.items():
+            rows[method] += _opened(folder / "after")
+    labels = [name.replace("_", " ") for name in rows]
+    images.save_png(images.grid(list(rows.values()), labels), file)
+
+
+def _save(pictures: Sequence[Image.Image], folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for i, picture in enumerate(pictures):
+        images.save_png(picture, folder / f"{i}.png")
+
+
+def _opened(folder: Path) -> List[Optional[Image.Image]]:
+    files = [folder / f"{i}.png" for i in range(SHOWN)]
+    return [images.open_image(file) if file.exists() else None for file in files]
+
+
 def _summary(several: Sequence[Dict[str, Any]]) -> Dict[str, str]:
     told = {}
     for key in several[0]["before"]:
@@ -170,6 +208,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--styles", type=Path, help="a competition's dataset, whose styles are taught too")
     parser.add_argument("--work", type=Path, default=ROOT / "runs" / "teaching")
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "quality" / "style_training.json")
+    parser.add_argument("--figure", type=Path, default=ROOT / "docs" / "images" / "style_training.png")
     return parser.parse_args()
 
 
