@@ -27,6 +27,7 @@ PICTURE = ROOT / "samples" / "style" / "woodcut.png"
 
 
 def main() -> None:
+    """Train by each method in a process of its own; the record keeps what it has of others."""
     options = _options()
     if options.alone:
         print(json.dumps(train(options)))

@@ -46,6 +46,7 @@ Thing = Tuple[str, str, int]  # object, technique, seed
 
 
 def main() -> None:
+    """Draw and measure the sets in every way; write the results and the figure."""
     options = _options()
     pipe = StableDiffusionPipeline.from_pretrained(options.model)
     reader = judge.train(options.work)

@@ -53,13 +53,14 @@ OF_A_THING = {
 
 
 def main() -> None:
+    """Train and measure every subject by every method with every seed; results are written after each method."""
     options = _options()
     recipe = recipes.load(ROOT / "configs" / "train_style.yaml", METHODS, None, {"model": options.model})
     pipe = StableDiffusionPipeline.from_pretrained(options.model)
     recipe = replace(recipe, styles={"umbrella": OF_A_THING})
     study = Study(pipe, judge.train(options.work.parent / "quality"), options.work)
-    subjects = [*(unseen.style(name, pipe.size) for name in unseen.STYLES), unseen.thing(pipe.size)]
-    subjects += unseen.real(options.styles) if options.styles else []
+    drawn = [*(unseen.style(name, pipe.size) for name in unseen.STYLES), unseen.thing(pipe.size)]
+    subjects = [*drawn, *(unseen.real(options.styles) if options.styles else [])]
     pictures = [
         StylePictures(subject.name, unseen.write(subject, options.work / "data" / subject.name)) for subject in subjects
     ]
@@ -74,7 +75,6 @@ def main() -> None:
             for subject, run in zip(taught, runs):
                 study.measure(subject, run, training.root, seed)
             study.write(options.output)
-    drawn = [subject for subject in subjects if subject.name in (*unseen.STYLES, "umbrella")]
     draw_figure(drawn, options.methods, options.work, str(options.seeds[0]), options.figure)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Tuple
 
@@ -62,24 +63,20 @@ class Study:
         chosen = self.scenes[:PROMPTS]
         prompts = [adherence.prompt(scene) for scene in chosen for _ in range(SEEDS)]
         made = adherence.generate(self.pipe, prompts, self.options.guidance, self.options.steps)
-        drawn = np.stack(
-            [render(Scene(**{**vars(scene), "seed": i}), self.pipe.size) for scene in chosen for i in range(SEEDS)]
-        )
+        drawn = np.stack([render(replace(scene, seed=i), self.pipe.size) for scene in chosen for i in range(SEEDS)])
         grouped = [one.reshape(PROMPTS, SEEDS, *one.shape[1:]) for one in (made, drawn)]
         known = np.stack([render(scene, self.pipe.size) for scene in scenes(TRAINED_ON)])
         return {**adherence.variety(*grouped), **adherence.copies(made, self.drawings, known)}
 
     def styleid(self) -> Dict[str, Any]:
-        drawn = [[self._drawn(scene, one) for one in STYLES] for scene in self._six_contents()]
-        contents = [render(scene, self.pipe.size) for scene in self._six_contents()]
+        posters = self._six_contents()
+        drawn = [[render(replace(scene, technique=one), self.pipe.size) for one in STYLES] for scene in posters]
+        contents = [render(scene, self.pipe.size) for scene in posters]
         contents += list(self.photographs().values())[:2]
         rng = generator(SEED, 0, "styles")
         styles = [render(sample_scene(rng, technique=one), self.pipe.size) for one in STYLES]
         pictures = [[Image.fromarray(one) for one in several] for several in (contents, styles)]
         return stylisation.measure(self.pipe, pictures[0], pictures[1], STYLES, drawn, self.reader)
-
-    def _drawn(self, scene: Scene, technique: str) -> np.ndarray:
-        return render(Scene(**{**vars(scene), "technique": technique}), self.pipe.size)
 
     def speed(self) -> Dict[str, Any]:
         self.pipe("a red house", num_inference_steps=2, seed=0)
@@ -105,6 +102,7 @@ PARTS: Tuple[Tuple[str, Callable[[Study], Dict[str, Any]]], ...] = (
 
 
 def main() -> None:
+    """Measure the parts that were asked for; the record keeps what it has of others."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--model", default="tiny")
     parser.add_argument("--photographs", type=Path, help="folder; scikit-image's astronaut, coffee, chelsea and rocket")
