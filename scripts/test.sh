@@ -10,6 +10,7 @@ status=0
 .venv/bin/python -m ruff check . || status=1
 .venv/bin/python -m ruff format --check . || status=1
 .venv/bin/python -m pyright --pythonpath .venv/bin/python || status=1
-# last, so that the run ends with pytest's own summary; a file's tests share what they prepare, so they stay together
-.venv/bin/python -m pytest -n logical --maxprocesses 4 --dist loadfile "$@" || status=1
+# last, so that the run ends with pytest's own summary; a file's tests share what they prepare, so they stay together;
+# a worker that a hanging test ended (pyproject.toml) would meet it again
+.venv/bin/python -m pytest -n logical --maxprocesses 4 --dist loadfile --max-worker-restart 0 "$@" || status=1
 exit $status

@@ -318,3 +318,17 @@ print("done")
 def test_a_signal_that_reached_the_compilers_too_does_not_keep_the_process() -> None:
     ran = python("-c", KILLED_COMPILERS)  # it waits for processes that are left, too
     assert (ran.returncode, ran.stdout) == (0, "done\n"), ran.stderr
+
+
+def test_short_programs_on_a_busy_machine_end() -> None:
+    """Jittor would wait for ever for a compiling thread that had not had its turn yet when all was done."""
+    program = "from jstyle.runtime import jt; print(jt.randn(3).numpy().shape)"
+    running = [
+        subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        for _ in range(4 * len(os.sched_getaffinity(0)))
+    ]
+    try:
+        assert [one.communicate(timeout=120)[0] for one in running] == ["(3,)\n"] * len(running)
+    finally:
+        for one in running:
+            one.kill()

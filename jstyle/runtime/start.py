@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from jstyle.runtime import cuda, onednn, toolchain
-from jstyle.runtime.leaving import leave_without_waiting
+from jstyle.runtime.leaving import leave_when_threads_rest, leave_without_waiting
 from jstyle.runtime.operators import compile_directly
 from jstyle.runtime.start_error import StartError
 
@@ -88,6 +88,7 @@ def import_jittor(verbose: bool) -> Any:
         discard_half_built(utils)
         with no_downloads(), contextlib.nullcontext() if verbose else progress_shown(utils):
             jittor = importlib.import_module("jittor")
+        leave_when_threads_rest()
         compile_directly(jittor, utils)
         return jittor
     except SystemExit:
