@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from jstyle.finetuning.dreambooth import whole_unet
+from jstyle.finetuning.dreambooth import whole_networks
 from jstyle.finetuning.settings import FineTuningSettings
 
 
@@ -13,4 +13,4 @@ def train(settings: FineTuningSettings) -> Path:
 
     Raises InputError for what cannot be, and KeyboardInterrupt, with a checkpoint written, after Ctrl-C or SIGTERM.
     """
-    return whole_unet(settings, "fine tuning")
+    return whole_networks(settings, "fine tuning")

@@ -38,7 +38,7 @@ def train(settings: LoraSettings) -> Path:
     pipe, clock = tuning.opened(settings), Clock()
     taught = captioned.lessons(pipe, settings)
     lora = initial(pipe, settings, clock)
-    read = tuning.learning(pipe) if settings.text_encoder else tuning.constant(pipe)
+    read = tuning.reading(pipe, settings)
     with ExitStack() as stack:
         stack.enter_context(changed(pipe.unet, [lora.unet]))
         stack.enter_context(changed(pipe.text_encoder, [lora.text_encoder]))

@@ -128,6 +128,9 @@ class CaptionedSettings(TuneSettings):
     caption_dropout: float = 0.0
     """The share of examples shown without a caption, for guidance (arXiv 2207.12598: 0.1)."""
 
+    text_encoder: bool = False
+    """The text encoder learns too: LoRA changes its attention, the others all of it."""
+
     class_prompt: Optional[str] = None
     """Prior preservation (arXiv 2208.12242, section 3.2): what pictures of the class say, such as "a painting"; each
     update also sees as many of those, drawn by the model itself before the training."""
@@ -167,9 +170,6 @@ class LoraSettings(CaptionedSettings):
     convolutions: bool = False
     """Change the convolutions too."""
 
-    text_encoder: bool = False
-    """Change the text encoder's attention too."""
-
     loop: LoopSettings = field(default_factory=lambda: LoopSettings(steps=500, rate=1e-4))
     """How it is trained."""
 
@@ -182,7 +182,7 @@ class LoraSettings(CaptionedSettings):
 
 @dataclass(frozen=True)
 class DreamBoothSettings(CaptionedSettings):
-    """DreamBooth (arXiv 2208.12242): the whole UNet learns."""
+    """DreamBooth (arXiv 2208.12242): the whole UNet learns, by option the text encoder too."""
 
     loop: LoopSettings = field(default_factory=lambda: LoopSettings(steps=400, rate=5e-6))
     """How it is trained; loop.ema keeps a running average, which is then the result."""

@@ -15,7 +15,7 @@ from jstyle.errors import InputError
 from jstyle.finetuning import examples
 from jstyle.finetuning.examples import Moments
 from jstyle.finetuning.recompute import recomputed
-from jstyle.finetuning.settings import TuneSettings
+from jstyle.finetuning.settings import CaptionedSettings, TuneSettings
 from jstyle.pipeline import StableDiffusionPipeline
 from jstyle.runtime import jt
 from jstyle.training import TrainState, TrainStep, ask, diffusion_loss
@@ -124,6 +124,11 @@ def constant(pipe: StableDiffusionPipeline) -> Read:
 def learning(pipe: StableDiffusionPipeline) -> Read:
     """Reads captions with a text encoder through which gradients pass."""
     return lambda captions: pipe.text_encoder(jt.array(prompts.token_ids(pipe.tokenizer, captions)))
+
+
+def reading(pipe: StableDiffusionPipeline, settings: CaptionedSettings) -> Read:
+    """Reads captions as the training asks."""
+    return learning(pipe) if settings.text_encoder else constant(pipe)
 
 
 def tune(

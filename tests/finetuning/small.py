@@ -12,8 +12,14 @@ from PIL import Image
 
 from jstyle import StableDiffusionPipeline, prompts
 from jstyle.checkpoint import Components
-from jstyle.finetuning import dreambooth, lora, textual_inversion
-from jstyle.finetuning.settings import DreamBoothSettings, LoraSettings, TextualInversionSettings, TuneSettings
+from jstyle.finetuning import dreambooth, fine_tuning, lora, textual_inversion
+from jstyle.finetuning.settings import (
+    DreamBoothSettings,
+    FineTuningSettings,
+    LoraSettings,
+    TextualInversionSettings,
+    TuneSettings,
+)
 from jstyle.schedule import ScheduleConfig
 from jstyle.training import LoopSettings, LossSettings, fit
 from jstyle.training.loop import TrainStep
@@ -34,7 +40,9 @@ TRAINERS: Dict[str, Any] = {
         DreamBoothSettings,
         {"prompt": "{article} {name}", "class_prompt": "a painting", "class_images": 2, "prior_weight": 0.5},
     ),
+    "fine_tuning": (fine_tuning.train, FineTuningSettings, {"text_encoder": True, "caption_dropout": 0.2}),
 }
+WHOLE = ("dreambooth", "fine_tuning")  # whose results are whole models
 
 
 def pictures(folder: Path) -> Path:

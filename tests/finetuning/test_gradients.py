@@ -36,7 +36,14 @@ SETTINGS = LoraSettings(
     text_encoder=True,
     loss=LossSettings(min_snr=5.0, offset_noise=0.1),
 )
-WHOLE = ("conv_in.weight", "up_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k.weight", "conv_norm_out.bias")
+WHOLE = (
+    "conv_in.weight",
+    "up_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k.weight",
+    "conv_norm_out.bias",
+    "text_model.embeddings.token_embedding.weight",
+    "text_model.embeddings.position_embedding.weight",
+    "text_model.encoder.layers.0.mlp.fc1.weight",
+)
 
 
 def trained(method: str, pipe: StableDiffusionPipeline, stack: ExitStack, values: Mapping[str, np.ndarray]) -> Any:
@@ -54,11 +61,13 @@ def trained(method: str, pipe: StableDiffusionPipeline, stack: ExitStack, values
         pipe.vocabulary.add({"<ink>": rows})
         stack.callback(pipe.vocabulary.remove)
         return {"rows": rows}, tuning.learning(pipe)
-    if method == "unet":
-        named = {name: one for name, one in pipe.unet.named_parameters() if name in WHOLE}
+    if method == "whole":
+        every = [*pipe.unet.named_parameters(), *pipe.text_encoder.named_parameters()]
+        named = {name: one for name, one in every if name in WHOLE}
+        assert len(named) == len(WHOLE)
         for name, one in named.items():
             one.assign(var(name, one.numpy()))
-        return named, tuning.constant(pipe)
+        return named, tuning.learning(pipe)
     if method == "inst":
         return learnt_by_inst(pipe, stack, var)
     start = lora.initial(pipe, SETTINGS, Clock())
@@ -134,7 +143,7 @@ def in_float64(pipe: StableDiffusionPipeline, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
-@pytest.mark.parametrize("method", ["words", "lora", "unet", "inst"])
+@pytest.mark.parametrize("method", ["words", "lora", "whole", "inst"])
 def test_gradients(method: str, prediction: str, monkeypatch: pytest.MonkeyPatch) -> None:
     _, values, gradients = loss_and_gradients(method, pipeline(prediction), {}, True)
     exact = in_float64(pipeline(prediction), monkeypatch)

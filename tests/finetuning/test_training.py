@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, List
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ from jstyle.finetuning import examples, textual_inversion, tuning
 from jstyle.runtime import jt
 from jstyle.training import LoopSettings, LossSettings
 from jstyle.training.report import read_log
-from tests.finetuning.small import GOLDEN, TRAINERS, interrupt, pictures, run, settings
+from tests.finetuning.small import GOLDEN, TRAINERS, WHOLE, interrupt, pictures, run, settings
 
 ROOT = Path(__file__).resolve().parents[2]
 PROMPT = "a river in the style of <style>"
@@ -36,8 +36,19 @@ def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Dict[str, 
 
 
 def bits(result: Path) -> bytes:
-    file = result / "unet" / "diffusion_pytorch_model.safetensors" if result.is_dir() else result
-    return file.read_bytes()
+    files = sorted(result.rglob("*.safetensors")) if result.is_dir() else [result]
+    return b"".join(file.read_bytes() for file in files)
+
+
+def trained_networks(model: Path) -> List[str]:
+    """Those with a weight that is not what the training began with."""
+    here, there = (StableDiffusionPipeline.from_pretrained(str(one)) for one in (model, GOLDEN / "diffusers_folder"))
+    changed = []
+    for network in ("unet", "text_encoder", "vae"):
+        pairs = zip(getattr(here, network).parameters(), getattr(there, network).parameters())
+        if any((one.numpy() != other.numpy()).any() for one, other in pairs):
+            changed.append(network)
+    return changed
 
 
 def latents(pipe: StableDiffusionPipeline) -> np.ndarray:
@@ -58,6 +69,7 @@ def test_the_result_can_be_used(method: str, finished: Dict[str, Path]) -> None:
         assert pipe.get_list_adapters() == {"unet": ["default_0"], "text_encoder": ["default_0"]}
     else:
         pipe = StableDiffusionPipeline.from_pretrained(str(finished[method]))
+        assert trained_networks(finished[method]) == (["unet", "text_encoder"] if method == "fine_tuning" else ["unet"])
     assert np.isfinite(latents(pipe)).all() and np.abs(latents(pipe) - before).max() > 1e-4
 
 
@@ -138,7 +150,7 @@ def test_the_class_is_drawn_once(finished: Dict[str, Path], data: Path, monkeypa
 @pytest.mark.parametrize("method", list(TRAINERS))
 def test_it_learns(method: str, data: Path, tmp_path: Path) -> None:
     """At the very noise of some batches the loss falls, by the result as it is loaded from its file."""
-    loop = LoopSettings(steps=40, rate=2e-3 if method == "dreambooth" else 2e-2, schedule="cosine", warmup=2)
+    loop = LoopSettings(steps=40, rate=2e-3 if method in WHOLE else 2e-2, schedule="cosine", warmup=2)
     changes = {"loop": loop, "loss": LossSettings(), "flip": False}
     changes.update({} if method == "textual_inversion" else {"caption_dropout": 0.0, "class_prompt": None})
     given, start = settings(method, data, tmp_path, **changes), settings(method, data, tmp_path, **changes)
@@ -147,7 +159,7 @@ def test_it_learns(method: str, data: Path, tmp_path: Path) -> None:
         base.vocabulary.add({"<style>": textual_inversion.initial_rows(base, start)})  # type: ignore[arg-type]
     before = mean_loss(method, base, given)
     result = run(method, data, tmp_path, **changes)
-    taught = StableDiffusionPipeline.from_pretrained(str(result) if method == "dreambooth" else given.model)
+    taught = StableDiffusionPipeline.from_pretrained(str(result) if method in WHOLE else given.model)
     if method == "textual_inversion":
         taught.load_textual_inversion(result)
     elif method == "lora":
