@@ -23,7 +23,7 @@ from PIL import Image
 from benchmarks import machine
 from benchmarks.options import ROOT
 from benchmarks.quality import judge, likeness, unseen
-from benchmarks.quality.unseen import Subject
+from benchmarks.quality.unseen import Example, Subject
 from jstyle import images
 from jstyle.competition.checkpoints import describe
 from jstyle.competition.trained import recipe as recipes
@@ -50,6 +50,9 @@ OF_A_THING = {
     **{method: {"prompt": "a thing_{style} {name}"} for method in ("lora", "fine_tuning")},
 }
 """The recipe is one for styles; a thing is taught with these settings over it."""
+
+STYLED = "{article} {name} in {token} style"
+"""What is asked of a word that was taught without names."""
 
 
 def main() -> None:
@@ -87,6 +90,7 @@ class Study:
         self._work = work
         self._results: List[Dict[str, Any]] = []
         self._before: Dict[Tuple[str, ...], Tuple[Dict[str, float], List[Image.Image]]] = {}
+        self._drawn: Dict[str, Dict[str, float]] = {}
 
     def measure(self, subject: Subject, run: Run, root: Path, seed: int) -> None:
         """Before and after this training."""
@@ -103,14 +107,16 @@ class Study:
             _save(drawn, root / run.place / "after")
             write_text(file, json.dumps(known, indent=1) + "\n")
         self._results.append(known)
+        if subject.name not in self._drawn:
+            self._drawn[subject.name] = self._likeness(subject, [one.picture for one in subject.kept], subject.kept)
 
     def write(self, file: Path) -> None:
-        """All results with means and spreads over seeds, and a table for people."""
+        """All results with means and spreads over seeds, a table for people, and what the kept pictures measure."""
         found = {}
         for one in self._results:
             found.setdefault(f"{one['method']}, {one['subject']}", []).append(one)
         rows = {name: _summary(several) for name, several in found.items()}
-        told = {"machine": machine.describe(), "summary": rows, "results": self._results}
+        told = {"machine": machine.describe(), "summary": rows, "kept": self._drawn, "results": self._results}
         write_text(file, json.dumps(told, indent=1) + "\n")
         for name, row in rows.items():
             print(f"{name:32}", "  ".join(f"{key} {value}" for key, value in row.items()))
@@ -131,13 +137,18 @@ class Study:
         made = self._pipe(
             prompts, num_inference_steps=STEPS, guidance_scale=run.settings.guidance, seed=list(range(PROMPTS))
         ).images
-        found.update(likeness.to_references(self._pipe, made, [example.picture for example in subject.taught]))
-        if all(example.scene is not None for example in chosen):
-            right = judge.hits(
-                self._reader, np.stack([np.asarray(one) for one in made]), [one.scene for one in chosen if one.scene]
-            )
+        return {**found, **self._likeness(subject, made, chosen)}, made
+
+    def _likeness(
+        self, subject: Subject, pictures: Sequence[Image.Image], shown: Sequence[Example]
+    ) -> Dict[str, float]:
+        """To the taught pictures, and how often the judge reads the object that is ``shown``."""
+        found = likeness.to_references(self._pipe, pictures, [example.picture for example in subject.taught])
+        scenes = [example.scene for example in shown if example.scene is not None]
+        if len(scenes) == len(shown):
+            right = judge.hits(self._reader, np.stack([np.asarray(one) for one in pictures]), scenes)
             found["object read"] = float(right["object"].mean())
-        return found, made
+        return found
 
     def _loss(self, subject: Subject, captions: Sequence[str]) -> float:
         """The mean over pictures, levels and noise, which are the same each time."""
@@ -160,7 +171,7 @@ def caption(run: Run, name: str, known: bool) -> str:
     if run.method not in ("textual_inversion", "inst"):
         return examples.filled(settings.prompt, **words)
     initial = getattr(settings, "initial", None) or textual_inversion.INITIAL[getattr(settings, "kind", "style")]
-    named = settings.prompt if run.method == "textual_inversion" and settings.prompt else examples.NAMED["style"]
+    named = settings.prompt if run.method == "textual_inversion" else STYLED
     return examples.filled(named, **words, token=settings.token if known else initial)
 
 
