@@ -51,27 +51,43 @@ def inst(pipe: StableDiffusionPipeline, file: Path, weight: float) -> Iterator[N
 
 
 @contextmanager
-def unet(pipe: StableDiffusionPipeline, file: Path, weight: float) -> Iterator[None]:
-    """A whole UNet in the place of the model's. InputError for any weight but 1."""
+def networks(pipe: StableDiffusionPipeline, file: Path, weight: float) -> Iterator[None]:
+    """A whole UNet, and the text encoder of its model folder, in the place of the model's.
+
+    InputError for any weight but 1.
+    """
     _require_whole("a whole UNet", weight)
-    dtype = str(next(iter(pipe.unet.parameters())).dtype)
-    own = pipe.components.files
-    before = [path for path in own if path.parent.name == "unet"]
-    weights.load(pipe.unet, weights.FileTensors([file]), "unet", dtype=dtype)
-    try:
+    with ExitStack() as stack:
+        stack.enter_context(_replaced(pipe, "unet", [file], str))
+        beside = sorted((file.parent.parent / "text_encoder").glob("*.safetensors"))
+        if beside:
+            stack.enter_context(_replaced(pipe, "text_encoder", beside, weights.rename_text))
         yield
-    finally:
-        weights.load(pipe.unet, weights.FileTensors(before), "unet", dtype=dtype)
 
 
 LOADERS: Dict[str, Loader] = {
     "lora": lora,
     "textual_inversion": textual_inversion,
     "inst": inst,
-    "dreambooth": unet,
-    "fine_tuning": unet,
+    "dreambooth": networks,
+    "fine_tuning": networks,
 }
 """By the `kind` of a recipe's adapter."""
+
+
+@contextmanager
+def _replaced(
+    pipe: StableDiffusionPipeline, name: str, files: Sequence[Path], rename: weights.Rename
+) -> Iterator[None]:
+    """The weights of one of the pipeline's networks."""
+    network = getattr(pipe, name)
+    dtype = str(next(iter(network.parameters())).dtype)
+    before = [path for path in pipe.components.files if path.parent.name == name]
+    weights.load(network, weights.FileTensors(files), name, rename, dtype)
+    try:
+        yield
+    finally:
+        weights.load(network, weights.FileTensors(before), name, rename, dtype)
 
 
 def _require_whole(what: str, weight: float) -> None:

@@ -16,6 +16,7 @@ from jstyle.competition.trained.job import Training
 from jstyle.errors import InputError
 from jstyle.jobs.engine import Engine
 from jstyle.jobs.task import Done, Failed
+from jstyle.runtime import jt
 from jstyle.training.report import read_log
 from makers import adapters
 from makers.trainers import METHODS
@@ -122,6 +123,22 @@ def test_every_method_gives_what_its_loader_puts_on_a_model_and_takes_off(
         adapters.attached(pipe, adapter, {run.identity: str(tmp_path / run.result)}),
     ):
         pass
+
+
+def test_a_trained_text_encoder_comes_with_its_unet(tmp_path: Path) -> None:
+    pipe = StableDiffusionPipeline.from_pretrained(str(MODEL))
+    before = pipe.encode_prompt("a house").numpy()
+    with jt.no_grad():
+        for parameter in pipe.text_encoder.parameters():
+            parameter.assign(parameter + 0.1)
+    taught = pipe.encode_prompt("a house").numpy()
+    pipe.save_pretrained(tmp_path / "model")
+    pipe = StableDiffusionPipeline.from_pretrained(str(MODEL))
+    adapter = [{"kind": "fine_tuning", "file": "it", "weight": 1.0}]
+    file = tmp_path / "model" / "unet" / "diffusion_pytorch_model.safetensors"
+    with adapters.attached(pipe, adapter, {"it": str(file)}):
+        assert (pipe.encode_prompt("a house").numpy() == taught).all() and (taught != before).any()
+    assert (pipe.encode_prompt("a house").numpy() == before).all()
 
 
 def test_the_script_tells_what_failed_draws_the_rest_and_goes_on(
