@@ -46,10 +46,12 @@ PROMPTS, STEPS = 8, 30
 SHOWN = 3  # pictures of a subject in a row of the figure
 OF_A_THING = {
     "textual_inversion": {"kind": "object", "prompt": "a {token} {name}", "initial": "mushroom"},
-    "dreambooth": {"prompt": "a thing_{style} {name}", "class_prompt": "a thing"},
-    **{method: {"prompt": "a thing_{style} {name}"} for method in ("lora", "fine_tuning")},
+    "lora": {"prompt": "a thing_{style} {name}"},
+    "dreambooth": {"prompt": "a thing_{style} {name}", "class_prompt": "a thing", "loop": {"rate": 5e-5}},
+    "fine_tuning": {"prompt": "a thing_{style} {name}", "loop": {"rate": 5e-5}},
 }
-"""The recipe is one for styles; a thing is taught with these settings over it."""
+"""The recipe is one for styles; a thing is taught with these settings over it. At a style's rate a whole UNet learns
+its pictures by heart."""
 
 STYLED = "{article} {name} in {token} style"
 """What is asked of a word that was taught without names."""
