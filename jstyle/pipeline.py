@@ -64,7 +64,7 @@ class StableDiffusionPipeline(AdapterLoading):
         """Load a folder in diffusers' layout, a hub id, or "tiny", the embedded model.
 
         ``variant="fp16"`` reads the files of that variant; ``revision`` picks a commit or branch of a hub id;
-        ``precision="bf16"`` runs the UNet in bfloat16, where the processor has instructions for it.
+        ``precision="bf16"`` runs the UNet in bfloat16, where the processor has instructions for it, "fp16" on a GPU.
         ``backend="jdiffusion"`` lets JDiffusion's networks compute, where that is installed.
         Raises InputError for anything missing, damaged or of another architecture.
         """

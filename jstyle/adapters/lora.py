@@ -17,7 +17,7 @@ import numpy as np
 from jstyle import ops
 from jstyle.editing import swapped
 from jstyle.errors import InputError
-from jstyle.models.layers import Conv2d, Linear
+from jstyle.models.layers import Conv2d, Linear, like
 from jstyle.runtime import jt
 
 ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
@@ -89,7 +89,8 @@ class LoraLinear(Linear):
     def execute(self, x: jt.Var, residual: Optional[jt.Var] = None) -> jt.Var:
         out = super().execute(x, residual)
         for change in self._changes:
-            out = ops.linear(ops.linear(change._seen(x), change.down), change._scaled_up(), residual=out)
+            down, up = like(x, change.down, change._scaled_up())
+            out = ops.linear(ops.linear(change._seen(x), down), up, residual=out)
         return out
 
     def geglu(self, x: jt.Var) -> jt.Var:
@@ -107,12 +108,12 @@ class LoraConv2d(Conv2d):
     def execute(self, x: jt.Var, residual: Optional[jt.Var] = None) -> jt.Var:
         out = super().execute(x, residual)
         for change in self._changes:
-            seen = change._seen(x)
-            if change.down.shape[2] == 1 and self.stride == 1:
-                hidden = ops.linear(seen, change.down)
+            seen, (down, up) = change._seen(x), like(x, change.down, change._scaled_up())
+            if down.shape[2] == 1 and self.stride == 1:
+                hidden = ops.linear(seen, down)
             else:
-                hidden = ops.conv2d(seen, change.down, None, self.stride, self.padding)
-            out = ops.linear(hidden, change._scaled_up(), residual=out)
+                hidden = ops.conv2d(seen, down, None, self.stride, self.padding)
+            out = ops.linear(hidden, up, residual=out)
         return out
 
 
@@ -145,8 +146,6 @@ def changed(network: jt.Module, several: Sequence[Layers], fuse: bool = False) -
 
 
 def _beside(base: Any, changes: Sequence[LowRank]) -> Any:
-    dtype = str(base.weight.dtype)
-    changes = [LowRank(ops.cast(one.down, dtype), ops.cast(one.up, dtype), one.alpha, one.dropout) for one in changes]
     return (LoraLinear if isinstance(base, Linear) else LoraConv2d)(base, changes)
 
 

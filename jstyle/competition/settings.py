@@ -130,7 +130,7 @@ class Model:
 
     revision: Optional[str] = None
     variant: Optional[str] = None
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
 
     backend: Literal["native", "jdiffusion"] = "native"
     """Whose networks compute: this project's, or JDiffusion's where it is installed."""

@@ -24,7 +24,7 @@ def whole_networks(settings: CaptionedSettings, method: str) -> Path:
     folder = settings.output / MODEL
     if folder.exists():
         raise InputError(f"{folder} is there already; remove it, or choose another output")
-    pipe = tuning.opened(settings)
+    pipe = tuning.opened(settings, whole=True)
     taught = captioned.lessons(pipe, settings)
     learning = {"unet": pipe.unet, **({"text_encoder": pipe.text_encoder} if settings.text_encoder else {})}
     parameters = {f"{own}.{name}": one for own, network in learning.items() for name, one in network.named_parameters()}

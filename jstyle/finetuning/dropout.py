@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from jstyle import ops
 from jstyle.finetuning.tuning import Clock
 from jstyle.runtime import jt
 from jstyle.training.draws import generator
@@ -22,4 +23,5 @@ class Dropout:
         if self.clock.index is None:
             return x
         draws = generator(self.seed, self.clock.index, f"dropout {self.name}").random(tuple(x.shape), np.float32)
-        return x * jt.array((draws >= self.share) / np.float32(1 - self.share)).stop_grad()
+        kept = jt.array((draws >= self.share) / np.float32(1 - self.share)).stop_grad()
+        return x * ops.cast(kept, str(x.dtype))

@@ -24,6 +24,7 @@ from jstyle.finetuning.tuning import Clock
 from jstyle.models import CLIPVisionModelWithProjection
 from jstyle.models.clip_vision import normalised
 from jstyle.pipeline import StableDiffusionPipeline
+from jstyle.precision import unet_dtype
 from jstyle.runtime import jt
 from jstyle.training.initial import initialise
 
@@ -40,7 +41,7 @@ def train(settings: InstTrainSettings, pipe: Optional[StableDiffusionPipeline] =
     settings = acting(settings)
     file = one_picture(settings)
     picture = images.open_image(file)
-    if pipe is None or pipe.unet.dtype != "float32":
+    if pipe is None or pipe.unet.dtype != unet_dtype(settings.precision):
         pipe = tuning.opened(settings)
     pipe, clock = tuning.trainable(pipe, settings), Clock()
     tokens, seen_by = seen(pipe, settings, picture)

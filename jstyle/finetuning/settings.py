@@ -51,6 +51,9 @@ class TuneOptions:
     recompute: bool = False
     """Compute the UNet's blocks again in the backward pass instead of keeping all they did: less memory, more time."""
 
+    precision: Literal["fp32", "fp16"] = "fp32"
+    """What the UNet computes in: fp16 needs a GPU. What is trained stays in fp32 (arXiv 1710.03740)."""
+
     backend: Literal["native", "jdiffusion"] = "native"
     """Whose networks compute: this project's, or JDiffusion's where it is installed (docs/jdiffusion.md)."""
 

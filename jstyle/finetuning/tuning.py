@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
@@ -17,6 +17,7 @@ from jstyle.finetuning.examples import Moments
 from jstyle.finetuning.recompute import recomputed
 from jstyle.finetuning.settings import CaptionedSettings, TuneSettings
 from jstyle.pipeline import StableDiffusionPipeline
+from jstyle.precision import unet_dtype
 from jstyle.runtime import jt
 from jstyle.training import TrainState, TrainStep, ask, diffusion_loss
 from jstyle.training.data import batch_indices
@@ -38,6 +39,8 @@ _FREE = (
     "model",
     "revision",
 )
+
+FP16_LOSS_SCALE = 65536.0
 
 Read = Callable[[Sequence[str]], jt.Var]
 
@@ -66,11 +69,21 @@ class Clock:
     index: Optional[int] = None
 
 
-def opened(settings: TuneSettings) -> StableDiffusionPipeline:
-    """The model, in fp32. Raises InputError for one that cannot be trained on pictures and captions alone."""
+def opened(settings: TuneSettings, *, whole: bool = False) -> StableDiffusionPipeline:
+    """The model, its UNet in ``settings.precision``; ``whole``, where it is trained itself, keeps its weights in fp32.
+
+    Raises InputError for one that cannot be trained on pictures and captions alone.
+    """
+    dtype = unet_dtype(settings.precision)
     pipe = StableDiffusionPipeline.from_pretrained(
-        settings.model, revision=settings.revision, variant=settings.variant, backend=settings.backend
+        settings.model,
+        revision=settings.revision,
+        variant=settings.variant,
+        precision="fp32" if whole else settings.precision,
+        backend=settings.backend,
     )
+    if whole and dtype != pipe.unet.dtype:
+        pipe.unet.compute_dtype = dtype
     return trainable(pipe, settings)
 
 
@@ -151,12 +164,15 @@ def tune(
                 validate(pipe, settings, settings.output / f"validation-{step.step:06d}.png")
 
     whole = {**own_settings(settings), "model": pipe.model_hash, **identity}
+    loop = settings.loop
+    if settings.precision == "fp16" and loop.loss_scale is None:
+        loop = replace(loop, loss_scale=FP16_LOSS_SCALE)
     with ExitStack() as stack:
         stack.enter_context(frozen(pipe.unet, pipe.vae, pipe.text_encoder))
         if settings.recompute:
             inside = {name[len("unet.") :]: one for name, one in parameters.items() if name.startswith("unet.")}
             stack.enter_context(recomputed(pipe.unet, inside))
-        state = fit(settings.output, parameters, batch, loss, settings.loop, whole, on_step)
+        state = fit(settings.output, parameters, batch, loss, loop, whole, on_step)
         clock.index = None
     return state
 

@@ -5,10 +5,16 @@ Weights start as zeros that Jittor never has to materialise; every network here 
 
 from __future__ import annotations
 
-from typing import Optional, Tuple
+from typing import Any, Optional, Tuple
 
 from jstyle import ops
 from jstyle.runtime import jt
+
+
+def like(x: jt.Var, weight: jt.Var, other: Optional[jt.Var]) -> Tuple[jt.Var, Any]:
+    """Two weights in the dtype of ``x``: a training in fp16 keeps them in fp32."""
+    dtype = str(x.dtype)
+    return ops.cast(weight, dtype), None if other is None else ops.cast(other, dtype)
 
 
 class Linear(jt.Module):
@@ -19,11 +25,11 @@ class Linear(jt.Module):
         self.bias = jt.zeros([out_features]) if bias else None
 
     def execute(self, x: jt.Var, residual: Optional[jt.Var] = None) -> jt.Var:
-        return ops.linear(x, self.weight, self.bias, residual=residual)
+        return ops.linear(x, *like(x, self.weight, self.bias), residual=residual)
 
     def geglu(self, x: jt.Var) -> jt.Var:
         """``ops.geglu`` of the result, (..., out_features / 2), in one kernel where nothing needs what lies between."""
-        return ops.linear_geglu(x, self.weight, self.bias)
+        return ops.linear_geglu(x, *like(x, self.weight, self.bias))
 
 
 class Conv2d(jt.Module):
@@ -47,9 +53,10 @@ class Conv2d(jt.Module):
         self.padding = padding
 
     def execute(self, x: jt.Var, residual: Optional[jt.Var] = None) -> jt.Var:
-        if self.weight.shape[2] == 1:
-            return ops.linear(x, self.weight, self.bias, residual=residual)
-        return ops.conv2d(x, self.weight, self.bias, self.stride, self.padding, residual=residual)
+        weight, bias = like(x, self.weight, self.bias)
+        if weight.shape[2] == 1:
+            return ops.linear(x, weight, bias, residual=residual)
+        return ops.conv2d(x, weight, bias, self.stride, self.padding, residual=residual)
 
 
 class GroupNorm(jt.Module):
@@ -62,7 +69,7 @@ class GroupNorm(jt.Module):
         self.eps = eps
 
     def execute(self, x: jt.Var, shift: Optional[jt.Var] = None, silu: bool = False) -> jt.Var:
-        return ops.group_norm(x, self.groups, self.weight, self.bias, self.eps, shift=shift, silu=silu)
+        return ops.group_norm(x, self.groups, *like(x, self.weight, self.bias), self.eps, shift=shift, silu=silu)
 
 
 class LayerNorm(jt.Module):
@@ -74,7 +81,7 @@ class LayerNorm(jt.Module):
         self.eps = eps
 
     def execute(self, x: jt.Var) -> jt.Var:
-        return ops.layer_norm(x, self.weight, self.bias, self.eps)
+        return ops.layer_norm(x, *like(x, self.weight, self.bias), self.eps)
 
 
 class Embedding(jt.Module):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import List, Sequence, Tuple, Union
+from typing import List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -51,13 +51,14 @@ class UNet2DConditionModel(jt.Module):
         )
         self.conv_norm_out = GroupNorm(config.norm_num_groups, widths[0], config.norm_eps)
         self.conv_out = Conv2d(widths[0], config.out_channels, 3, padding=(1, 1))
+        self.compute_dtype: Optional[str] = None
         self.attachments: Tuple[Attachment, ...] = ()
         self.sites: Tuple[Site, ...] = self._find_sites()
 
     @property
     def dtype(self) -> str:
-        """In what it computes: that of its weights."""
-        return str(self.conv_in.weight.dtype)
+        """In what it computes: ``compute_dtype``, or else that of its weights."""
+        return self.compute_dtype or str(self.conv_in.weight.dtype)
 
     def execute(
         self, sample: jt.Var, timestep: Times, encoder_hidden_states: Union[jt.Var, TextContext], step: int = 0

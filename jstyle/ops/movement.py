@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Optional
 
 from jstyle.ops import reference
-from jstyle.ops.kernels.operator import call, usable
+from jstyle.ops.kernels.operator import FLOATS, call, usable
 from jstyle.runtime import jt
 
 
@@ -34,7 +34,7 @@ def upsample_nearest(x: jt.Var, height: int, width: int) -> jt.Var:
 
 def channels_last(x: jt.Var, dtype: Optional[str] = None) -> jt.Var:
     """(batch, channels, height, width) -> (batch, height, width, channels), in ``dtype`` if given."""
-    if not usable(x):
+    if not usable(x) or (dtype or FLOATS[0]) not in FLOATS:
         return x.transpose(0, 2, 3, 1).cast(dtype or x.dtype)
     b, c, h, w = x.shape
     return call("channels_last", [x], [[b, h, w, c]], [dtype or str(x.dtype)])[0]
@@ -49,7 +49,7 @@ def channels_first(x: jt.Var, dtype: Optional[str] = None) -> jt.Var:
 
 
 def cast(x: jt.Var, dtype: str) -> jt.Var:
-    """x in fp32 or bf16, rounded to nearest; Jittor's own cast to bf16 truncates."""
+    """x in another dtype, rounded to nearest; Jittor's own cast to bf16 truncates."""
     if str(x.dtype) == dtype:
         return x
-    return call("cast", [x], [x.shape], [dtype])[0] if usable(x) else x.cast(dtype)
+    return call("cast", [x], [x.shape], [dtype])[0] if usable(x) and dtype in FLOATS else x.cast(dtype)

@@ -33,21 +33,23 @@ def geglu(x: jt.Var) -> jt.Var:
 def group_norm(
     x: jt.Var, groups: int, weight: jt.Var, bias: jt.Var, eps: float, shift: Optional[jt.Var], silu_after: bool
 ) -> jt.Var:
-    b, h, w, c = x.shape
+    (b, h, w, c), dtype = x.shape, x.dtype
+    x, weight, bias = _wide(x), _wide(weight), _wide(bias)
     if shift is not None:
-        x = x + shift.reshape(b, 1, 1, c)
+        x = x + _wide(shift).reshape(b, 1, 1, c)
     # The variance is taken in a second pass: one pass loses all digits of a large mean.
     grouped = x.reshape(b, h * w, groups, c // groups)
     centred = grouped - grouped.mean(dims=(1, 3), keepdims=True)
     variance = (centred * centred).mean(dims=(1, 3), keepdims=True)
     normed = (centred / jt.sqrt(variance + eps)).reshape(b, h, w, c) * weight + bias
-    return silu(normed) if silu_after else normed
+    return (silu(normed) if silu_after else normed).cast(dtype)
 
 
 def layer_norm(x: jt.Var, weight: jt.Var, bias: jt.Var, eps: float) -> jt.Var:
+    dtype, x = x.dtype, _wide(x)
     centred = x - x.mean(dim=-1, keepdims=True)
     variance = (centred * centred).mean(dim=-1, keepdims=True)
-    return centred / jt.sqrt(variance + eps) * weight + bias
+    return (centred / jt.sqrt(variance + eps) * _wide(weight) + _wide(bias)).cast(dtype)
 
 
 def linear(x: jt.Var, weight: jt.Var, bias: Optional[jt.Var], residual: Optional[jt.Var]) -> jt.Var:
@@ -117,6 +119,11 @@ def attention(
             slices[-1].sync()  # frees this slice's logits before the next slice's are made
     out = slices[0] if len(slices) == 1 else jt.concat(slices, dim=2)
     return out.transpose(0, 2, 1, 3)
+
+
+def _wide(x: jt.Var) -> jt.Var:
+    """fp16 as fp32: its squares overflow, and its sums lose digits."""
+    return x.float32() if str(x.dtype) == "float16" else x
 
 
 def _heads_first(x: jt.Var, batch: int) -> jt.Var:

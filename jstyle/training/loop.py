@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, List, Optional, Tuple, TypeVar
@@ -98,23 +98,37 @@ def _step(
     saved: Optional[checkpoint.Checkpoint],
 ) -> TrainStep:
     start = time.perf_counter()
-    first = state.step * settings.accumulate
-    losses, total = [], None
-    for index in range(first, first + settings.accumulate):
-        lost, total = _backward(loss(batch(index), index), list(state.parameters.values()), total)
-        losses.append(lost)
-    assert total is not None
-    separate = norms(total) / settings.accumulate
-    mean, norm = float(np.mean(losses)), float(np.linalg.norm(separate))
+    while True:
+        times = settings.accumulate * (state.scale.value if state.scale else 1.0)
+        mean, total = _gradients(state, batch, loss, settings)
+        separate = norms(total) / times
+        norm = float(np.linalg.norm(separate))
+        overflowed = math.isfinite(mean) and not math.isfinite(norm)
+        if not (overflowed and state.scale and state.scale.lower()):
+            break
     _require_finite(mean, dict(zip(state.parameters, separate)), state.step + 1, saved)
     rate = rate_at(state.step, settings.rate, settings.schedule, settings.steps, settings.warmup)
-    state.update(total, rate, clip_scale(norm, settings.clip) / settings.accumulate)
+    state.update(total, rate, clip_scale(norm, settings.clip) / times)
     return TrainStep(state.step, mean, rate, norm, time.perf_counter() - start)
 
 
-def _backward(loss: jt.Var, parameters: Sequence[jt.Var], add_to: Optional[List[jt.Var]]) -> Tuple[float, List[jt.Var]]:
+def _gradients(
+    state: TrainState, batch: Callable[[int], Batch], loss: Callable[[Batch, int], jt.Var], settings: LoopSettings
+) -> Tuple[float, List[jt.Var]]:
+    """The mean loss of this step's batches, and the sums of their gradients, scaled where the loss is."""
+    first = state.step * settings.accumulate
+    losses, total = [], None
+    for index in range(first, first + settings.accumulate):
+        lost, total = _backward(loss(batch(index), index), state, total)
+        losses.append(lost)
+    assert total is not None
+    return float(np.mean(losses)), total
+
+
+def _backward(loss: jt.Var, state: TrainState, add_to: Optional[List[jt.Var]]) -> Tuple[float, List[jt.Var]]:
     """The loss as a number, and gradients. The Var ends here: it would hold the old parameters through the update."""
-    gradients = gradients_of(loss, parameters, add_to)
+    scaled = loss * state.scale.value if state.scale else loss
+    gradients = gradients_of(scaled, list(state.parameters.values()), add_to)
     return loss.item(), gradients
 
 

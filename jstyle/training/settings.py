@@ -44,6 +44,10 @@ class LoopSettings:
     ema: float = 0.0
     """How much of itself a running average of the parameters keeps; 0 keeps no average."""
 
+    loss_scale: Optional[float] = None
+    """The loss is multiplied by this before gradients are taken (arXiv 1710.03740), halved where one overflows, doubled
+    after 2000 updates without that; by default 65536 in fp16, else none."""
+
     seed: int = 0
     """Decides the order of the examples and all noise."""
 
@@ -58,6 +62,8 @@ class LoopSettings:
         for name in ("rate", "eps", "clip"):
             value = getattr(self, name)
             require(value is None or 0 < value < math.inf, f"{name} must be positive, not {value}")
+        scale = self.loss_scale
+        require(scale is None or 1 <= scale < math.inf, f"loss_scale must be at least 1, not {scale}")
         require(0 <= self.weight_decay < math.inf, f"weight_decay must not be negative, not {self.weight_decay}")
         require(self.schedule in ("constant", "linear", "cosine"), f"schedule {self.schedule!r} is not known")
         require(self.warmup < self.steps, f"warmup {self.warmup} must be shorter than the {self.steps} steps")

@@ -12,13 +12,15 @@ from jstyle.errors import InputError
 from jstyle.runtime import jt
 from jstyle.training.average import Average
 from jstyle.training.optimizer import AdamW
+from jstyle.training.scaling import LossScale
 from jstyle.training.settings import LoopSettings
 from jstyle.weights import Tensors
 
 
 class TrainState:
-    """Parameters, the optimizer's moments, the parameters' average (where ``settings.ema`` asks for one), and
-    ``step``, the number of updates done. ``tensors`` names all arrays; with ``step`` they are the whole state.
+    """Parameters, the optimizer's moments, the parameters' average (where ``settings.ema`` asks for one), the loss's
+    scale (where ``settings.loss_scale`` does), and ``step``, the number of updates done. ``tensors`` names all arrays;
+    with ``step`` they are the whole state.
     """
 
     def __init__(self, parameters: Mapping[str, jt.Var], settings: LoopSettings) -> None:
@@ -29,6 +31,7 @@ class TrainState:
             parameters, settings.beta1, settings.beta2, settings.eps, weight_decay=settings.weight_decay
         )
         self.average: Optional[Average] = Average(parameters, settings.ema) if settings.ema else None
+        self.scale: Optional[LossScale] = LossScale(settings.loss_scale) if settings.loss_scale else None
         self.step = 0
 
     def update(self, gradients: Sequence[jt.Var], rate: float, scale: float) -> None:
@@ -36,6 +39,8 @@ class TrainState:
         self.optimizer.update(gradients, self.step + 1, rate, scale)
         if self.average is not None:
             self.average.update(self.step + 1)
+        if self.scale is not None:
+            self.scale.succeeded()
         self.step += 1
 
     def averaged(self) -> AbstractContextManager:
@@ -49,6 +54,8 @@ class TrainState:
             named.update({f"adamw.m.{name}": m, f"adamw.v.{name}": v})
         if self.average is not None:
             named.update({f"average.{name}": value for name, value in self.average.values.items()})
+        if self.scale is not None:
+            named["loss_scale"] = self.scale.state
         return named
 
     def restore(self, stored: Tensors, step: int) -> None:
