@@ -1,12 +1,13 @@
 """What each way of teaching a style comes to, on styles and a thing that the embedded model never saw.
 
     python -m benchmarks.style_training [--methods lora inst ...] [--seeds 0 1 2] [--styles DATA] [--work runs/teaching]
+        [--set loop.steps=200 ...]
 
-Every subject is trained by `configs/train_style.yaml` as it is, with each seed. Before and after, on pictures kept from
-the training: the denoising loss for the same noise, and pictures of the same prompts and seeds, compared with the
-references and read by the judge of `benchmarks.tiny_quality`. ``--styles`` adds those of a competition's dataset.
-Finished trainings and results are kept. The figure shows, for the drawn subjects, what was taught, what the model draws
-before, and what it draws after each method with the first seed.
+Every subject is trained by `configs/train_style.yaml` as it is, or with ``--set`` over it, with each seed. Before and
+after, on pictures kept from the training: the denoising loss for the same noise, and pictures of the same prompts and
+seeds, compared with the references and read by the judge of `benchmarks.tiny_quality`. ``--styles`` adds those of a
+competition's dataset. Finished trainings and results are kept. The figure shows, for the drawn subjects, what was
+taught, what the model draws before, and what it draws after each method with the first seed.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from benchmarks.options import ROOT
 from benchmarks.quality import judge, likeness, unseen
 from benchmarks.quality.unseen import Example, Subject
 from jstyle import images
+from jstyle.competition import yaml_files
 from jstyle.competition.checkpoints import describe
 from jstyle.competition.trained import recipe as recipes
 from jstyle.competition.trained.job import Training
@@ -73,7 +75,8 @@ def main() -> None:
         for method in options.methods:
             taught = [one for one in subjects if one.kind == "style" or method in OF_A_THING]
             shown = [one for one in pictures if one.name in [subject.name for subject in taught]]
-            runs = recipes.lay_over(recipe, shown, method, METHODS, describe(recipe.model), {"loop": {"seed": seed}})
+            changes = yaml_files.merged(recipes.changes_of(options.set), {"loop": {"seed": seed}})
+            runs = recipes.lay_over(recipe, shown, method, METHODS, describe(recipe.model), changes)
             training = Training(runs, options.work / method / str(seed), TRAINER, PACKAGES)
             for outcome in training.run(Engine(), training.find(overwrite=True).todo):
                 assert isinstance(outcome, Done), outcome
@@ -219,6 +222,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--styles", type=Path, help="a competition's dataset, whose styles are taught too")
+    parser.add_argument(
+        "--set", nargs="+", default=[], help="settings in the place of the recipe's, as train_style.sh has"
+    )
     parser.add_argument("--work", type=Path, default=ROOT / "runs" / "teaching")
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "quality" / "style_training.json")
     parser.add_argument("--figure", type=Path, default=ROOT / "docs" / "images" / "style_training.png")
