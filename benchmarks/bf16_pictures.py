@@ -9,7 +9,7 @@ import argparse
 
 import numpy as np
 
-from jstyle.pipeline import StableDiffusionPipeline
+from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 
 PROMPTS = (
     "a red house by the sea, watercolour",

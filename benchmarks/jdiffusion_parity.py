@@ -26,15 +26,15 @@ import jstyle
 from benchmarks import machine
 from benchmarks.options import ROOT
 from benchmarks.recording import command_line, say, write
-from jstyle import images
-from jstyle.backends import library
-from jstyle.finetuning import lora, textual_inversion
-from jstyle.finetuning.settings import LoraSettings, TextualInversionSettings
-from jstyle.pipeline import StableDiffusionPipeline
+from jstyle.diffusion.samplers import ddim, ddim_invert
+from jstyle.pictures import images
+from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
-from jstyle.samplers import ddim, ddim_invert
 from jstyle.training.report import read_log
 from jstyle.training.settings import LoopSettings
+from jstyle.training.teaching import lora, textual_inversion
+from jstyle.training.teaching.settings import LoraSettings, TextualInversionSettings
+from jstyle.weights.backends import library
 from style_align.request import Target, TextReference
 from style_align.settings import StyleAlignSettings
 from style_align.transfer import StyleAlign

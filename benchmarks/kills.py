@@ -27,7 +27,7 @@ from typing import Dict, List, Optional, Sequence
 from benchmarks import machine
 from benchmarks.options import ROOT
 from jstyle.files import write_text
-from jstyle.weights import fingerprint
+from jstyle.weights.tensors import fingerprint
 
 VARYING = ("events.out.tfevents.*", "*.log", "log.jsonl", "loss.png", "trained.json", "manifest.json")
 

@@ -22,11 +22,11 @@ from typing import Any, Callable, Dict, Mapping, Tuple
 import numpy as np
 
 from benchmarks.options import default_weights
-from jstyle import checkpoint, streamed
-from jstyle.config import CLIPTextConfig, CLIPVisionConfig, UNetConfig, VAEConfig, to_dict
+from jstyle.diffusion.schedule import ScheduleConfig
 from jstyle.files import replacing
-from jstyle.models import AutoencoderKL, CLIPTextModel, CLIPVisionModelWithProjection, UNet2DConditionModel
-from jstyle.schedule import ScheduleConfig
+from jstyle.networks import AutoencoderKL, CLIPTextModel, CLIPVisionModelWithProjection, UNet2DConditionModel
+from jstyle.networks.config import CLIPTextConfig, CLIPVisionConfig, UNetConfig, VAEConfig, to_dict
+from jstyle.weights import checkpoint, streamed
 
 RECIPE = "2"  # part of the folder's name; to be raised when the numbers or the shapes change
 EMBEDDED = Path(__file__).resolve().parents[1] / "jstyle" / "embedded" / "tiny"

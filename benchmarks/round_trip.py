@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.options import ROOT
-from jstyle import images
-from jstyle.pipeline import StableDiffusionPipeline
+from jstyle.diffusion.samplers import INVERSIONS, ddim, ddim_invert
+from jstyle.pictures import images
+from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
-from jstyle.samplers import INVERSIONS, ddim, ddim_invert
 
 SAMPLE = ROOT / "samples" / "content" / "house_by_the_sea.png"
 

@@ -18,11 +18,11 @@ from PIL import Image
 
 from benchmarks import random_models
 from benchmarks.options import ROOT
-from jstyle.checkpoint import Components
-from jstyle.noise import NoiseSource
-from jstyle.pipeline import StableDiffusionPipeline
-from jstyle.prompts import load_tokenizer
+from jstyle.diffusion.noise import NoiseSource
+from jstyle.diffusion.prompts import load_tokenizer
+from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
+from jstyle.weights.checkpoint import Components
 from styleid.settings import StyleIDSettings
 from styleid.transfer import Transfer
 

@@ -64,10 +64,10 @@ def held_at_most(process: subprocess.Popen) -> int:
 
 def train(options: argparse.Namespace) -> Dict[str, Any]:
     """One method in this process."""
-    from jstyle.competition.trained import recipe as recipes
-    from jstyle.competition.trained import runs
+    from jstyle.training.many_styles import recipe as recipes
+    from jstyle.training.many_styles import runs
     from jstyle.training.report import read_log
-    from makers.trainers import METHODS
+    from jstyle.workers.training import METHODS
 
     (name,) = options.methods
     method = METHODS[name]

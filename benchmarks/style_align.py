@@ -22,7 +22,7 @@ import numpy as np
 from benchmarks import machine, random_models
 from benchmarks.options import COSTS, numbers, parser
 from benchmarks.recording import command_line, say, write
-from jstyle.pipeline import StableDiffusionPipeline
+from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
 from style_align.request import Target, TextReference
 from style_align.settings import PRESETS, StyleAlignSettings

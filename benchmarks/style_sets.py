@@ -21,11 +21,11 @@ from PIL import Image
 from benchmarks import machine
 from benchmarks.options import ROOT
 from benchmarks.quality import judge, likeness
-from jstyle import images
-from jstyle.drawings import OBJECTS, TECHNIQUES, Scene
 from jstyle.files import write_text
-from jstyle.pipeline import StableDiffusionPipeline
+from jstyle.pictures import images
+from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.training.draws import generator
+from recipes.tiny.drawings import OBJECTS, TECHNIQUES, Scene
 from style_align.request import Target, TextReference
 from style_align.settings import StyleAlignSettings
 from style_align.transfer import StyleAlign

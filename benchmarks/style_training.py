@@ -25,23 +25,23 @@ from benchmarks import machine
 from benchmarks.options import ROOT
 from benchmarks.quality import judge, likeness, unseen
 from benchmarks.quality.unseen import Example, Subject
-from jstyle import images
 from jstyle.competition import yaml_files
-from jstyle.competition.checkpoints import describe
-from jstyle.competition.trained import recipe as recipes
-from jstyle.competition.trained.job import Training
-from jstyle.competition.trained.runs import Run
-from jstyle.competition.trained.styles import StylePictures
 from jstyle.files import write_text
-from jstyle.finetuning import examples, textual_inversion, tuning
 from jstyle.jobs.engine import Engine
 from jstyle.jobs.task import Done
-from jstyle.pipeline import StableDiffusionPipeline
+from jstyle.pictures import images
+from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
 from jstyle.training import LossSettings, ask, diffusion_loss
-from makers import adapters
-from makers.pictures import PACKAGES
-from makers.trainers import METHODS, TRAINER
+from jstyle.training.many_styles import recipe as recipes
+from jstyle.training.many_styles.folders import StylePictures
+from jstyle.training.many_styles.job import Training
+from jstyle.training.many_styles.runs import Run
+from jstyle.training.teaching import examples, textual_inversion, tuning
+from jstyle.weights.description import describe
+from jstyle.workers import adapters
+from jstyle.workers.pictures import PACKAGES
+from jstyle.workers.training import METHODS, TRAINER
 
 ROUNDS, NOISE_SEED = 8, 4711  # draws of noise and level for each picture of the loss
 PROMPTS, STEPS = 8, 30

@@ -18,7 +18,7 @@ from benchmarks.harness import Benchmark
 from benchmarks.options import parser
 from benchmarks.random_models import SCHEDULE
 from benchmarks.unet import TIME
-from jstyle.schedule import Schedule
+from jstyle.diffusion.schedule import Schedule
 
 SIDES = ("jstyle", "torch", "torch-reuse")
 METHODS = ("textual_inversion", "lora")

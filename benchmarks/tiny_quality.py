@@ -22,10 +22,10 @@ from PIL import Image
 from benchmarks.machine import describe
 from benchmarks.options import ROOT
 from benchmarks.quality import adherence, judge, reconstruction, stylisation
-from jstyle.drawings import Scene, render, sample_scene
-from jstyle.pipeline import StableDiffusionPipeline
-from jstyle.tiny.pictures import PictureSettings, scenes
+from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.training.draws import generator
+from recipes.tiny.drawings import Scene, render, sample_scene
+from recipes.tiny.pictures import PictureSettings, scenes
 
 SEED = 4711
 COUNTS = (300, 100)  # captions of seen pairs of object and technique, and of pairs kept from training

@@ -1,17 +1,19 @@
-"""Style transfer and style training with Stable Diffusion in Jittor. Importing it starts Jittor."""
+"""Style transfer and style training with Stable Diffusion in Jittor.
+
+Importing this starts nothing: what is asked for is imported then, and Jittor comes up with the first network.
+"""
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jstyle.backends.wrap import accelerate, wrap
-    from jstyle.editing import attached, swapped
     from jstyle.errors import InputError
-    from jstyle.image_to_image import StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline
-    from jstyle.pipeline import StableDiffusionPipeline
+    from jstyle.networks.editing import attached, swapped
+    from jstyle.pipelines.image_to_image import StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline
+    from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
+    from jstyle.weights.backends.wrap import accelerate, wrap
 
 __all__ = [
     "InputError",
@@ -27,13 +29,13 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "InputError": "jstyle.errors",
-    "StableDiffusionImg2ImgPipeline": "jstyle.image_to_image",
-    "StableDiffusionInpaintPipeline": "jstyle.image_to_image",
-    "StableDiffusionPipeline": "jstyle.pipeline",
-    "accelerate": "jstyle.backends.wrap",
-    "attached": "jstyle.editing",
-    "swapped": "jstyle.editing",
-    "wrap": "jstyle.backends.wrap",
+    "StableDiffusionImg2ImgPipeline": "jstyle.pipelines.image_to_image",
+    "StableDiffusionInpaintPipeline": "jstyle.pipelines.image_to_image",
+    "StableDiffusionPipeline": "jstyle.pipelines.stable_diffusion",
+    "accelerate": "jstyle.weights.backends.wrap",
+    "attached": "jstyle.networks.editing",
+    "swapped": "jstyle.networks.editing",
+    "wrap": "jstyle.weights.backends.wrap",
 }
 
 
@@ -41,9 +43,3 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)
-
-
-# "-m" stands here while Python looks for the module to run: `python -m jstyle doctor` must come up
-# where Jittor cannot, and everything else that is run this way starts Jittor when it first needs it
-if sys.argv[:1] != ["-m"]:
-    from jstyle.runtime import jt as _jt  # noqa: F401

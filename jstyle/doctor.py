@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import jstyle
-from jstyle.backends import library
 from jstyle.runtime import cuda, onednn, toolchain
 from jstyle.runtime.start_error import StartError
+from jstyle.weights.backends import library
 
 PACKAGES = (
     "jittor", "numpy", "pillow", "transformers", "tokenizers", "safetensors", "huggingface_hub",

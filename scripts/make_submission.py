@@ -87,8 +87,8 @@ def main() -> int:
     from jstyle.competition import plan
     from jstyle.competition.dataset import survey
     from jstyle.competition.generate import Job
-    from makers.pictures import PACKAGES, WORKER, methods
-    from makers.trainers import TRAINER
+    from jstyle.workers.pictures import PACKAGES, WORKER, methods
+    from jstyle.workers.training import TRAINER
 
     dataset, findings = survey(settings.data, settings.styles)
     recipe = settings.recipe or preset_file(settings.preset or "")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Dict, Literal, Optional
 
 if TYPE_CHECKING:
-    from jstyle.pipeline import StableDiffusionPipeline
+    from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class ModelOptions:
 
     def pipeline(self) -> StableDiffusionPipeline:
         """The model, loaded. Raises InputError where it cannot be."""
-        from jstyle.pipeline import StableDiffusionPipeline
+        from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 
         pipe = StableDiffusionPipeline.from_pretrained(
             self.model,

@@ -10,8 +10,8 @@ from typing import List, Optional, Tuple
 from command_line import parse, run
 from model_options import ModelOptions
 
-from jstyle.finetuning.settings import InstTraining, InstTrainSettings
-from jstyle.inst.settings import InstSettings
+from jstyle.methods.inst.settings import InstSettings
+from jstyle.training.teaching.settings import InstTraining, InstTrainSettings
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,10 @@ def main() -> int:
     settings, options, model = parse(InstSettings, about, extra=(Run, ModelOptions))
     from tqdm import tqdm
 
-    from jstyle.finetuning.inst import train
-    from jstyle.inst.styles import prepared
-    from jstyle.inst.transfer import Transfer
-    from jstyle.pairs import Job, open_all
+    from jstyle.methods.inst.styles import prepared
+    from jstyle.methods.inst.training import train
+    from jstyle.methods.inst.transfer import Transfer
+    from jstyle.methods.pairs import Job, open_all
 
     contents, failures = open_all(options.content) if options.content else ({}, [])
     for line in failures:

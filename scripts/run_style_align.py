@@ -81,8 +81,8 @@ def main() -> int:
     settings, options, model = parse(StyleAlignSettings, about, extra=(Run, ModelOptions))
     from tqdm import tqdm
 
-    from jstyle.images import open_image
-    from jstyle.weights import fingerprint
+    from jstyle.pictures.images import open_image
+    from jstyle.weights.tensors import fingerprint
     from style_align.files import Job, described_settings, save_reference
     from style_align.request import Target
     from style_align.transfer import StyleAlign
@@ -129,8 +129,8 @@ def main() -> int:
 
 def references(settings: StyleAlignSettings, options: Run) -> Tuple[List[Any], List[Dict[str, object]]]:
     """The references, and what the pictures' metadata says of them."""
-    from jstyle.images import open_image
-    from jstyle.weights import fingerprint
+    from jstyle.pictures.images import open_image
+    from jstyle.weights.tensors import fingerprint
     from style_align.request import ImageReference, TextReference
     from style_align.trajectory import load_trajectory
 

@@ -38,7 +38,7 @@ def main() -> int:
     settings, options, model = parse(StyleIDSettings, about, extra=(Run, ModelOptions))
     from tqdm import tqdm
 
-    from jstyle.pairs import open_all
+    from jstyle.methods.pairs import open_all
     from styleid.files import Job
     from styleid.transfer import Transfer
 

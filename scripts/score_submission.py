@@ -45,8 +45,9 @@ def main() -> int:
 
     from jstyle.competition import submission
     from jstyle.competition.dataset import survey
-    from jstyle.competition.score import networks, report
+    from jstyle.competition.score import report
     from jstyle.competition.score.scoring import score
+    from jstyle.metrics import networks
 
     dataset, findings = survey(settings.data, settings.styles)
     if not findings.errors:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from command_line import parse, run
 
-from jstyle.finetuning.settings import DreamBoothSettings
+from jstyle.training.teaching.settings import DreamBoothSettings
 
 
 def main() -> int:
     settings = parse(DreamBoothSettings, "Teach the whole UNet (DreamBooth, arXiv 2208.12242).")
-    from jstyle.finetuning.dreambooth import train
+    from jstyle.training.teaching.dreambooth import train
 
     print(f"the result is in {train(settings)}")
     return 0

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from command_line import parse, run
 
-from jstyle.finetuning.settings import FineTuningSettings
+from jstyle.training.teaching.settings import FineTuningSettings
 
 
 def main() -> int:
     settings = parse(FineTuningSettings, "Fine-tune the whole UNet on captioned pictures.")
-    from jstyle.finetuning.fine_tuning import train
+    from jstyle.training.teaching.fine_tuning import train
 
     print(f"the result is in {train(settings)}")
     return 0

@@ -68,13 +68,13 @@ class Settings:
 
 def main() -> int:
     settings, options = parse(Settings, "Teach a model the styles of a folder.", extra=EngineOptions)
-    from jstyle.competition.checkpoints import describe
-    from jstyle.competition.trained import recipe as recipes
-    from jstyle.competition.trained import styles
-    from jstyle.competition.trained.job import Training
     from jstyle.errors import InputError
-    from makers.pictures import PACKAGES
-    from makers.trainers import METHODS, TRAINER
+    from jstyle.training.many_styles import folders as styles
+    from jstyle.training.many_styles import recipe as recipes
+    from jstyle.training.many_styles.job import Training
+    from jstyle.weights.description import describe
+    from jstyle.workers.pictures import PACKAGES
+    from jstyle.workers.training import METHODS, TRAINER
 
     if settings.method not in METHODS:
         raise InputError(f"there is no method {settings.method!r} (there are: {', '.join(METHODS)})")
@@ -118,9 +118,9 @@ def draw(settings: Settings, recipe: Any, checkpoint: Any, engine: Any, runs: An
     """The pictures before and after. Returns a line for each that failed."""
     from tqdm import tqdm
 
-    from jstyle.competition.trained.sheets import BeforeAfter
     from jstyle.jobs.task import Done
-    from makers.pictures import PACKAGES, WORKER
+    from jstyle.training.many_styles.sheets import BeforeAfter
+    from jstyle.workers.pictures import PACKAGES, WORKER
 
     sheets = BeforeAfter(runs, settings.output, recipe.model, checkpoint, WORKER, PACKAGES)
     todo = sheets.todo()

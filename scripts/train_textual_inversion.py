@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from command_line import parse, run
 
-from jstyle.finetuning.settings import TextualInversionSettings
+from jstyle.training.teaching.settings import TextualInversionSettings
 
 
 def main() -> int:
     settings = parse(TextualInversionSettings, "Teach a model a new word (textual inversion, arXiv 2208.01618).")
-    from jstyle.finetuning.textual_inversion import train
+    from jstyle.training.teaching.textual_inversion import train
 
     print(f"the result is in {train(settings)}")
     return 0

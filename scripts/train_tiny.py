@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from command_line import parse, run
 
-from jstyle.tiny.settings import TinySettings
+from recipes.tiny.settings import TinySettings
 
 
 def main() -> int:
     settings = parse(TinySettings, "Train a small Stable Diffusion from nothing on drawings.")
-    from jstyle.tiny.recipe import Recipe
+    from recipes.tiny.recipe import Recipe
 
     recipe = Recipe(settings)
     recipe.run()

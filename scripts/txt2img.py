@@ -86,7 +86,7 @@ class Task:
 
 def main() -> int:
     settings, model = parse(Settings, "Make images from texts with Stable Diffusion.", extra=ModelOptions)
-    from jstyle.outputs import Finished
+    from jstyle.pictures.outputs import Finished
 
     pipe: Any = model.pipeline()
     pipe, inputs = with_pictures(pipe, settings)
@@ -101,7 +101,7 @@ def main() -> int:
 
 def planned(settings: Settings, model: Dict[str, object]) -> List[Task]:
     """Every image of the run. Pictures are recorded by their content, so that a changed one is noticed."""
-    from jstyle.weights import fingerprint
+    from jstyle.weights.tensors import fingerprint
 
     common = {**asdict(settings), **model, "method": "txt2img"}
     for name in ("images", "output", "batch_size", "overwrite"):
@@ -119,7 +119,7 @@ def generate(pipe: Any, settings: Settings, tasks: List[Task], inputs: Dict[str,
     """Make the images batch by batch and write each as soon as it is there."""
     from tqdm import tqdm
 
-    from jstyle.images import save_png
+    from jstyle.pictures.images import save_png
 
     with tqdm(total=len(tasks) * settings.steps, unit="step", disable=not tasks) as bar:
         for start in range(0, len(tasks), settings.batch_size):
@@ -141,8 +141,8 @@ def generate(pipe: Any, settings: Settings, tasks: List[Task], inputs: Dict[str,
 
 def with_pictures(pipe: Any, settings: Settings) -> Tuple[Any, Dict[str, Any]]:
     """The pipeline that the options ask for, and what it takes besides the text."""
-    from jstyle import images
-    from jstyle.image_to_image import StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline
+    from jstyle.pictures import images
+    from jstyle.pipelines.image_to_image import StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline
 
     if settings.image is None:
         return pipe, {"width": settings.width, "height": settings.height}

@@ -12,7 +12,7 @@ from typing import Any, Callable, Collection, Dict, List, Mapping, Optional, Seq
 import numpy as np
 
 from jstyle import ops
-from jstyle.editing import QKV, Site
+from jstyle.networks.editing import QKV, Site
 from jstyle.ops import KeyValue
 from jstyle.runtime import jt
 from style_align.norms import Moments

@@ -9,9 +9,9 @@ from typing import Dict, List, Mapping, Sequence
 
 from PIL import Image
 
-from jstyle import images
 from jstyle.errors import InputError
-from jstyle.outputs import Finished
+from jstyle.pictures import images
+from jstyle.pictures.outputs import Finished
 from style_align.request import Made, Target
 from style_align.settings import StyleAlignSettings
 from style_align.trajectory import Trajectory, load_trajectory

@@ -7,11 +7,11 @@ from typing import Callable, Iterator, Optional, Sequence, Tuple
 
 import numpy as np
 
-from jstyle.editing import attached, swapped
-from jstyle.guidance import GuidedDenoiser
+from jstyle.diffusion.guidance import GuidedDenoiser
+from jstyle.diffusion.samplers import Step
+from jstyle.diffusion.schedule import Level, Prediction
+from jstyle.networks.editing import attached, swapped
 from jstyle.runtime import jt
-from jstyle.samplers import Step
-from jstyle.schedule import Level, Prediction
 from style_align.norms import SharedGroupNorm, group_norms
 from style_align.reference import References
 from style_align.settings import Sharing

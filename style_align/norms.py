@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Callable, Dict, Mapping, Optional
 
 from jstyle import ops
-from jstyle.models.layers import GroupNorm
+from jstyle.networks.layers import GroupNorm
 from jstyle.runtime import jt
 
 

@@ -6,11 +6,11 @@ from typing import Callable, Dict, List, NamedTuple, Sequence
 
 import numpy as np
 
+from jstyle.diffusion.samplers import Denoiser
+from jstyle.diffusion.schedule import Level, Prediction
 from jstyle.errors import InputError
-from jstyle.pipeline import StableDiffusionPipeline
+from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
-from jstyle.samplers import Denoiser
-from jstyle.schedule import Level, Prediction
 
 
 class Window(NamedTuple):

@@ -10,12 +10,12 @@ from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from jstyle.editing import attached, swapped
+from jstyle.diffusion.guidance import GuidedDenoiser
+from jstyle.diffusion.samplers import Denoiser, Step
+from jstyle.diffusion.schedule import Level, Prediction
 from jstyle.errors import InputError
-from jstyle.guidance import GuidedDenoiser
+from jstyle.networks.editing import attached, swapped
 from jstyle.runtime import jt
-from jstyle.samplers import Denoiser, Step
-from jstyle.schedule import Level, Prediction
 from style_align.features import Plan, Recorder, StepFeatures, plan
 from style_align.norms import Moments, RecordingGroupNorm, group_norms
 from style_align.settings import Sharing

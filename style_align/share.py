@@ -8,8 +8,8 @@ from typing import FrozenSet, List, Optional, Sequence
 import numpy as np
 
 from jstyle import ops
-from jstyle.editing import QKV, Editable, Site, self_attention
 from jstyle.errors import InputError
+from jstyle.networks.editing import QKV, Editable, Site, self_attention
 from jstyle.ops import KeyValue
 from jstyle.runtime import jt
 from style_align.features import EPS, Plan, Statistics

@@ -11,12 +11,12 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
+from jstyle.diffusion.samplers import Denoiser
+from jstyle.diffusion.samplers.step import transfer
+from jstyle.diffusion.schedule import Level, Schedule
 from jstyle.errors import InputError
 from jstyle.runtime import jt
-from jstyle.samplers import Denoiser
-from jstyle.samplers.step import transfer
-from jstyle.schedule import Level, Schedule
-from jstyle.weights import write_tensors
+from jstyle.weights.tensors import write_tensors
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,15 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tupl
 import numpy as np
 from PIL import Image
 
-from jstyle import images
+from jstyle.diffusion.guidance import GuidedDenoiser
+from jstyle.diffusion.noise import NoiseSource
+from jstyle.diffusion.samplers import Denoiser, Step
+from jstyle.diffusion.schedule import diffuse
 from jstyle.errors import InputError
-from jstyle.guidance import GuidedDenoiser
-from jstyle.image_to_image import first_step
-from jstyle.noise import NoiseSource
-from jstyle.pipeline import StableDiffusionPipeline, step_noise
+from jstyle.pictures import images
+from jstyle.pipelines.image_to_image import first_step
+from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline, step_noise
 from jstyle.runtime import jt
-from jstyle.samplers import Denoiser, Step
-from jstyle.schedule import diffuse
 from style_align import panorama
 from style_align.features import feature_bytes
 from style_align.method import Aligned, Joint, run_batches

@@ -16,9 +16,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file
 
 from jstyle import ops
-from jstyle.editing import QKV, Site
 from jstyle.errors import InputError
-from jstyle.weights import write_tensors
+from jstyle.networks.editing import QKV, Site
+from jstyle.weights.tensors import write_tensors
 
 Role = Literal["content", "style"]
 PARTS: Mapping[Role, Tuple[str, ...]] = {"content": ("q",), "style": ("k", "v")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Mapping, Sequence
 
-from jstyle import pairs
+from jstyle.methods import pairs
 
 # How features are kept, and how many go together, do not change what a picture is meant to be.
 _WITHOUT_MEANING = frozenset({"features", "batch_size"})

@@ -7,8 +7,8 @@ from typing import FrozenSet, Optional, Sequence
 import numpy as np
 
 from jstyle import ops
-from jstyle.editing import QKV, Editable, Site, decoder_self_attention
 from jstyle.errors import InputError
+from jstyle.networks.editing import QKV, Editable, Site, decoder_self_attention
 from jstyle.runtime import jt
 from styleid.bank import Bank
 

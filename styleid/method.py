@@ -7,13 +7,13 @@ from typing import Callable, List, Optional, Sequence
 
 import numpy as np
 
-from jstyle.adain import adain
-from jstyle.editing import attached
-from jstyle.guidance import GuidedDenoiser
-from jstyle.models import UNet2DConditionModel
+from jstyle.diffusion.adain import adain
+from jstyle.diffusion.guidance import GuidedDenoiser
+from jstyle.diffusion.samplers import Denoiser, ddim, ddim_invert
+from jstyle.diffusion.schedule import Level, Prediction, Schedule
+from jstyle.networks import UNet2DConditionModel
+from jstyle.networks.editing import attached
 from jstyle.runtime import jt
-from jstyle.samplers import Denoiser, ddim, ddim_invert
-from jstyle.schedule import Level, Prediction, Schedule
 from styleid.bank import Bank, Recorder, Role, Sink
 from styleid.inject import InjectFromBanks, InjectFromRows, injected_sites
 from styleid.settings import StyleIDSettings

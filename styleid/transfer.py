@@ -13,10 +13,10 @@ from typing import Callable, Collection, Dict, Iterator, List, Optional, Sequenc
 import numpy as np
 from PIL import Image
 
-from jstyle import images
-from jstyle.noise import NoiseSource
-from jstyle.pairs import Pair, Stylised, all_pairs, batches
-from jstyle.pipeline import StableDiffusionPipeline
+from jstyle.diffusion.noise import NoiseSource
+from jstyle.methods.pairs import Pair, Stylised, all_pairs, batches
+from jstyle.pictures import images
+from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
 from styleid.bank import PARTS, DiskBank, DiskWriter, MemoryBank, Role
 from styleid.method import Inverted, StyleID

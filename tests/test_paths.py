@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jstyle.ops.kernels import operator
-from jstyle.pipeline import StableDiffusionPipeline
+from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 
 pytestmark = pytest.mark.skipif(operator.unavailable() is not None, reason="needs the fused kernels")
 

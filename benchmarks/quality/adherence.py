@@ -9,8 +9,8 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks.quality import judge
-from jstyle.drawings import PLACES, TECHNIQUES, Scene
-from jstyle.pipeline import StableDiffusionPipeline
+from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
+from recipes.tiny.drawings import PLACES, TECHNIQUES, Scene
 
 CUT_UP = ("pointillism", "mosaic", "pixel art", "stained glass")
 """Techniques that cut an object into cells; in the others its outline is clean."""

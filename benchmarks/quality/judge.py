@@ -8,15 +8,25 @@ from typing import Dict, List, Tuple
 
 import numpy as np
 
-from jstyle import ops, weights
-from jstyle.drawings import COLOURS, MONOCHROME, OBJECTS, SETTINGS, TECHNIQUES, Scene, render, sample_scene
-from jstyle.models.layers import Conv2d, GroupNorm, Linear
+from jstyle import ops
+from jstyle.networks.layers import Conv2d, GroupNorm, Linear
 from jstyle.runtime import jt
-from jstyle.tiny.pictures import as_input
 from jstyle.training import LoopSettings
 from jstyle.training.draws import generator
 from jstyle.training.fit import fit
 from jstyle.training.initial import initialise
+from jstyle.weights import tensors as weights
+from recipes.tiny.drawings import (
+    COLOURS,
+    MONOCHROME,
+    OBJECTS,
+    SETTINGS,
+    TECHNIQUES,
+    Scene,
+    render,
+    sample_scene,
+)
+from recipes.tiny.pictures import as_input
 
 WORDS: Mapping[str, Sequence[str]] = {
     "object": OBJECTS,

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from jstyle.competition.score import hist
-from jstyle.finetuning.inst import clip_tokens
-from jstyle.pipeline import StableDiffusionPipeline
+from jstyle.methods.inst.training import clip_tokens
+from jstyle.metrics import hist
+from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 
 
 def features(pipe: StableDiffusionPipeline, pictures: Sequence[Image.Image], batch: int = 32) -> np.ndarray:

@@ -9,10 +9,10 @@ from typing import Any, Dict
 import numpy as np
 
 from benchmarks.quality import judge
-from jstyle import images
-from jstyle.drawings import TECHNIQUES, Scene
-from jstyle.models import AutoencoderKL
-from jstyle.tiny.autoencoder import reconstruct
+from jstyle.networks import AutoencoderKL
+from jstyle.pictures import images
+from recipes.tiny.autoencoder import reconstruct
+from recipes.tiny.drawings import TECHNIQUES, Scene
 
 
 def psnr(found: np.ndarray, wanted: np.ndarray) -> np.ndarray:

@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.quality import judge
-from jstyle.drawings import TECHNIQUES
-from jstyle.pipeline import StableDiffusionPipeline
+from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
+from recipes.tiny.drawings import TECHNIQUES
 from styleid.settings import StyleIDSettings
 from styleid.transfer import Transfer
 

@@ -10,15 +10,15 @@ from typing import List, Optional, Sequence, Tuple
 import numpy as np
 from PIL import Image
 
-from jstyle import images
 from jstyle.competition.dataset import read
-from jstyle.drawings import OBJECTS, PLACES, TECHNIQUES, Scene
-from jstyle.drawings.fields import places, threshold
-from jstyle.drawings.layers import Layers, draw_layers
-from jstyle.drawings.palette import luminance, over
-from jstyle.drawings.shapes import Part, curve, ellipse, smooth
-from jstyle.drawings.techniques import DRAWN_BY
+from jstyle.pictures import images
 from jstyle.training.draws import generator
+from recipes.tiny.drawings import OBJECTS, PLACES, TECHNIQUES, Scene
+from recipes.tiny.drawings.fields import places, threshold
+from recipes.tiny.drawings.layers import Layers, draw_layers
+from recipes.tiny.drawings.palette import luminance, over
+from recipes.tiny.drawings.shapes import Part, curve, ellipse, smooth
+from recipes.tiny.drawings.techniques import DRAWN_BY
 
 SEED = 90210
 TAUGHT, KEPT = 6, 16  # pictures to learn from, and pictures kept to measure on

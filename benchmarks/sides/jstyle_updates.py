@@ -12,12 +12,12 @@ import numpy as np
 from benchmarks.sides import LORA_RANK, RATE, WORD_SCALE, Call, Case, drawn, inputs
 from jstyle.adapters.lora import ATTENTION, LowRank, changed, layers
 from jstyle.adapters.textual_inversion import TABLE, ExtendedEmbedding
-from jstyle.editing import swapped
-from jstyle.finetuning.tuning import frozen
-from jstyle.pipeline import StableDiffusionPipeline
+from jstyle.networks.editing import swapped
+from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
 from jstyle.training import LoopSettings, TrainState
 from jstyle.training.loop import train
+from jstyle.training.teaching.tuning import frozen
 
 Text = Callable[[], jt.Var]
 NEVER = 1 << 30

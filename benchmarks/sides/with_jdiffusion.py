@@ -73,7 +73,7 @@ class JDiffusionSide:
         given, jt = inputs(case), self._jt
         self._accelerated.close()
         if case.get("accelerated"):
-            from jstyle.backends.hosted import HostedUNet, accelerated
+            from jstyle.weights.backends.hosted import HostedUNet, accelerated
 
             self._accelerated.enter_context(accelerated(HostedUNet(self._unet)))
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Dict, List, Optional, Union
 
-from jstyle.adapters import inst_files
 from jstyle.adapters.lora import Lora
 from jstyle.adapters.lora_adapters import LoraAdapters
 from jstyle.adapters.lora_files import COMPONENTS
 from jstyle.adapters.textual_inversion import Vocabulary
 from jstyle.errors import InputError
+from jstyle.methods.inst import files as inst_files
 
 Names = Union[str, Sequence[str]]
 Sources = Union[str, Path, Sequence[Union[str, Path]]]

@@ -15,9 +15,9 @@ from typing import Any, Callable, Dict, Optional
 import numpy as np
 
 from jstyle import ops
-from jstyle.editing import swapped
 from jstyle.errors import InputError
-from jstyle.models.layers import Conv2d, Linear, like
+from jstyle.networks.editing import swapped
+from jstyle.networks.layers import Conv2d, Linear, like
 from jstyle.runtime import jt
 
 ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")

@@ -13,11 +13,11 @@ from typing import Any, Dict, List, Optional, Tuple, Union
 import numpy as np
 from safetensors import safe_open
 
-from jstyle import weights
 from jstyle.adapters.lora import Lora, LowRank, layers
 from jstyle.errors import InputError
-from jstyle.models.layers import Conv2d
+from jstyle.networks.layers import Conv2d
 from jstyle.runtime import jt
+from jstyle.weights import tensors as weights
 
 FILE = "pytorch_lora_weights.safetensors"
 COMPONENTS = ("unet", "text_encoder")

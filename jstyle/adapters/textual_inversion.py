@@ -14,12 +14,12 @@ from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Seque
 
 import numpy as np
 
-from jstyle import weights
-from jstyle.editing import swapped
 from jstyle.errors import InputError
-from jstyle.models import CLIPTextModel
-from jstyle.models.layers import Embedding
+from jstyle.networks import CLIPTextModel
+from jstyle.networks.editing import swapped
+from jstyle.networks.layers import Embedding
 from jstyle.runtime import jt
+from jstyle.weights import tensors as weights
 
 FILE = "learned_embeds.safetensors"
 TABLE = "text_model.embeddings.token_embedding"

@@ -14,9 +14,9 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from PIL import Image
 
-from jstyle import images
 from jstyle.competition.names import folded, objection
 from jstyle.errors import InputError
+from jstyle.pictures import images
 
 _STYLE = re.compile(r"[0-9]{2,}")
 _MEANT_AS_STYLE = re.compile(r"[0-9]+")

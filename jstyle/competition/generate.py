@@ -11,22 +11,23 @@ from typing import Any, Collection, Dict, Iterator, List, Optional, Sequence, Tu
 
 import numpy as np
 
-from jstyle import images
-from jstyle.competition import pictures, submission
-from jstyle.competition.code import code_version
+from jstyle.competition import submission
 from jstyle.competition.dataset import Style
 from jstyle.competition.plan import Plan
 from jstyle.competition.settings import Adapter
 from jstyle.competition.sheets import Sheets
 from jstyle.competition.tasks import tasks
-from jstyle.competition.trained import job as trained
-from jstyle.competition.trained import runs
-from jstyle.competition.trained.job import Training
 from jstyle.errors import InputError
 from jstyle.files import sweep, write_text
+from jstyle.jobs.code import code_version
 from jstyle.jobs.engine import Engine
 from jstyle.jobs.task import Done, Outcome, Task, WorkerSpec
-from jstyle.weights import fingerprint
+from jstyle.pictures import finished as pictures
+from jstyle.pictures import images
+from jstyle.training.many_styles import job as trained
+from jstyle.training.many_styles import runs
+from jstyle.training.many_styles.job import Training
+from jstyle.weights.tensors import fingerprint
 
 TRAINED = "trained"  # the folder of what a recipe wants trained
 

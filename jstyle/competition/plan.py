@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from jstyle.competition import recipe as recipes
-from jstyle.competition.checkpoints import Checkpoint, describe
 from jstyle.competition.dataset import Dataset, Findings, Style
 from jstyle.competition.recipe import Methods, Planned, Recipe
 from jstyle.competition.settings import Adapter, Model
-from jstyle.competition.step_times import StepTimes
 from jstyle.competition.tasks import evaluations
-from jstyle.competition.trained import runs
-from jstyle.competition.trained.runs import Run
 from jstyle.errors import InputError
 from jstyle.jobs.engine import Engine
+from jstyle.jobs.step_times import StepTimes
 from jstyle.jobs.task import Task
+from jstyle.training.many_styles import runs
+from jstyle.training.many_styles.runs import Run
+from jstyle.weights.description import Checkpoint, describe
 
 
 @dataclass(frozen=True)

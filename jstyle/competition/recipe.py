@@ -23,8 +23,8 @@ from jstyle.competition import yaml_files
 from jstyle.competition.dataset import Dataset, Findings, Style
 from jstyle.competition.fields import build, checked
 from jstyle.competition.settings import RULES, Adapter, Model, Picture, StyleSet, require
-from jstyle.competition.trained.runs import TrainMethod, settings_of
 from jstyle.errors import InputError
+from jstyle.training.many_styles.runs import TrainMethod, settings_of
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from typing import Dict, List, Mapping, Optional, Set
 
 from PIL import Image
 
-from jstyle import images
-from jstyle.competition.captions import captioned
 from jstyle.competition.dataset import Dataset, Style
 from jstyle.competition.submission import picture_name
+from jstyle.pictures import images
+from jstyle.pictures.captions import captioned
 
 COLUMNS = 5
 CELL = 192  # pixels

@@ -16,9 +16,9 @@ from jstyle.competition.dataset import Style
 from jstyle.competition.recipe import Methods, Planned, named_reference, reference_or_file, set_reference
 from jstyle.competition.settings import RULES, Adapter, Model, StyleSet
 from jstyle.competition.submission import picture_name
+from jstyle.diffusion.samplers import sampler
 from jstyle.jobs.task import Task
-from jstyle.samplers import sampler
-from jstyle.weights import fingerprint
+from jstyle.weights.tensors import fingerprint
 
 
 class Trained(Protocol):

@@ -20,10 +20,10 @@ from typing import Any, Dict, Optional
 import numpy as np
 
 import jstyle
-from jstyle import streamed
 from jstyle.errors import InputError
 from jstyle.runtime import jt
-from jstyle.weights import FileTensors
+from jstyle.weights import streamed
+from jstyle.weights.tensors import FileTensors
 
 _NAME = re.compile(r"step-(\d{8,})")
 _PART = ".part-"  # begins the name of a folder that is not whole

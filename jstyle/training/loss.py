@@ -8,8 +8,8 @@ from typing import Any, Optional
 
 import numpy as np
 
+from jstyle.diffusion.schedule import Prediction, Schedule, diffuse, from_prediction
 from jstyle.runtime import jt
-from jstyle.schedule import Prediction, Schedule, diffuse, from_prediction
 from jstyle.training.draws import generator
 from jstyle.training.settings import LossSettings
 

@@ -12,8 +12,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from jstyle import images
 from jstyle.files import write_text
+from jstyle.pictures import images
 from jstyle.training.tensorboard import Events
 
 LOG = "log.jsonl"

@@ -14,7 +14,7 @@ from jstyle.training.average import Average
 from jstyle.training.optimizer import AdamW
 from jstyle.training.scaling import LossScale
 from jstyle.training.settings import LoopSettings
-from jstyle.weights import Tensors
+from jstyle.weights.tensors import Tensors
 
 
 class TrainState:

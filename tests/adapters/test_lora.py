@@ -9,14 +9,15 @@ from typing import Any, Dict, Tuple
 import numpy as np
 import pytest
 
-from jstyle import StableDiffusionPipeline, weights
+from jstyle import StableDiffusionPipeline
 from jstyle.adapters import LoraAdapters, lora, lora_files
 from jstyle.adapters.lora import Lora
 from jstyle.errors import InputError
-from jstyle.models import UNet2DConditionModel
+from jstyle.networks import UNet2DConditionModel
 from jstyle.ops.kernels import operator
 from jstyle.runtime import jt
-from jstyle.weights import ArrayTensors
+from jstyle.weights import tensors as weights
+from jstyle.weights.tensors import ArrayTensors
 from tests.golden.adapter_tensors import adapter_tensor
 from tests.parity.networks import GOLDEN, build, golden, relative_error
 

@@ -9,10 +9,12 @@ from typing import Dict
 import numpy as np
 import pytest
 
-from jstyle import StableDiffusionImg2ImgPipeline, StableDiffusionPipeline, prompts, weights
+from jstyle import StableDiffusionImg2ImgPipeline, StableDiffusionPipeline
 from jstyle.adapters import textual_inversion, words
+from jstyle.diffusion import prompts
 from jstyle.errors import InputError
 from jstyle.runtime import jt
+from jstyle.weights import tensors as weights
 from tests.golden import tiny
 from tests.parity.networks import GOLDEN, golden, relative_error
 

@@ -13,11 +13,11 @@ import numpy as np
 
 from jstyle.adapters import lora_files, textual_inversion
 from jstyle.runtime import jt
-from jstyle.weights import ArrayTensors
-from tests.finetuning.small import pipeline
+from jstyle.weights.tensors import ArrayTensors
 from tests.golden import tiny
 from tests.golden.adapter_tensors import adapter_tensor
 from tests.parity.networks import golden
+from tests.training.teaching.small import pipeline
 
 PROMPT = "the <pond> at night in a <pond>"
 

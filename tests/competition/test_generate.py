@@ -17,21 +17,22 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jstyle import images
-from jstyle.competition import pictures, plan
+from jstyle.competition import plan
 from jstyle.competition.dataset import Findings, read
 from jstyle.competition.generate import Job
 from jstyle.competition.plan import Plan
-from jstyle.competition.step_times import StepTimes
 from jstyle.errors import InputError
 from jstyle.jobs.engine import Engine
+from jstyle.jobs.step_times import StepTimes
 from jstyle.jobs.task import Done
-from jstyle.pipeline import StableDiffusionPipeline
-from makers import adapters, finishes
-from makers.pictures import PACKAGES, WORKER, PictureMaker, mean_picture, methods
+from jstyle.pictures import finished as pictures
+from jstyle.pictures import images
+from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
+from jstyle.workers import adapters, finishes
+from jstyle.workers.pictures import PACKAGES, WORKER, PictureMaker, mean_picture, methods
 from tests.competition.folders import picture, write_data
-from tests.competition.trained.small import main
 from tests.parity.networks import GOLDEN
+from tests.training.many_styles.small import main
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = GOLDEN / "diffusers_folder"

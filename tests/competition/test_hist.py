@@ -10,8 +10,8 @@ from typing import List
 import numpy as np
 import pytest
 
-from jstyle import images
-from jstyle.competition.score import hist
+from jstyle.metrics import hist
+from jstyle.pictures import images
 from tests.parity.networks import golden
 
 RECORDED = golden("hist")

@@ -9,7 +9,7 @@ import pytest
 from jstyle.competition import plan
 from jstyle.competition.dataset import Findings, read, survey
 from jstyle.errors import InputError
-from makers.pictures import methods
+from jstyle.workers.pictures import methods
 from tests.competition.folders import write_data
 from tests.competition.malformed import DATASETS, RECIPES
 from tests.parity.networks import GOLDEN

@@ -12,7 +12,7 @@ from jstyle.competition.dataset import Dataset, read
 from jstyle.competition.recipe import Planned
 from jstyle.competition.settings import Model
 from jstyle.competition.tasks import tasks
-from makers.pictures import methods
+from jstyle.workers.pictures import methods
 from tests.competition.folders import picture, write_data
 
 TEXT = """

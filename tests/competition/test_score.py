@@ -12,12 +12,13 @@ import pytest
 from PIL import Image
 
 from jstyle.competition.dataset import Dataset, read
-from jstyle.competition.score import networks, report
+from jstyle.competition.score import report
 from jstyle.competition.score.formula import METRICS, likeness, missing, total
-from jstyle.competition.score.networks import NETWORK_METRICS, Answer, ask, unasked
 from jstyle.competition.score.scoring import Report, score
-from jstyle.competition.score.words import WORDS
 from jstyle.errors import InputError
+from jstyle.metrics import networks
+from jstyle.metrics.networks import NETWORK_METRICS, Answer, ask, unasked
+from jstyle.metrics.words import WORDS
 from tests.competition.folders import PROMPTS, picture, write_data
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,18 +9,18 @@ from typing import Any, Dict, List
 
 import pytest
 
-from jstyle import images
 from jstyle.competition import plan
 from jstyle.competition.dataset import Findings, read
 from jstyle.competition.generate import Job
-from jstyle.competition.pictures import pixel_hash
 from jstyle.competition.plan import Plan
 from jstyle.jobs.engine import Engine
 from jstyle.jobs.task import Done
-from makers.pictures import PACKAGES, WORKER, PictureMaker, methods
-from makers.trainers import TRAINER
+from jstyle.pictures import images
+from jstyle.pictures.finished import pixel_hash
+from jstyle.workers.pictures import PACKAGES, WORKER, PictureMaker, methods
+from jstyle.workers.training import TRAINER
 from tests.competition.folders import picture, write_data
-from tests.competition.trained.small import MODEL, ROOT, lines, main
+from tests.training.many_styles.small import MODEL, ROOT, lines, main
 
 PRESETS = ("baseline", "textual_inversion", "lora+styleid", "style_aligned")
 COMMON = f"""

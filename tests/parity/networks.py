@@ -7,10 +7,10 @@ from typing import Any, Dict, Type
 
 import numpy as np
 
-from jstyle.config import CLIPTextConfig, CLIPVisionConfig, UNetConfig, VAEConfig
-from jstyle.models import AutoencoderKL, CLIPTextModel, CLIPVisionModelWithProjection, UNet2DConditionModel
+from jstyle.networks import AutoencoderKL, CLIPTextModel, CLIPVisionModelWithProjection, UNet2DConditionModel
+from jstyle.networks.config import CLIPTextConfig, CLIPVisionConfig, UNetConfig, VAEConfig
 from jstyle.runtime import jt
-from jstyle.weights import ArrayTensors, load
+from jstyle.weights.tensors import ArrayTensors, load
 from tests.golden import tiny
 
 GOLDEN = Path(tiny.__file__).parent

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import jstyle
-from jstyle.pipeline import StableDiffusionPipeline
+from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from tests.parity.networks import golden, relative_error
 from tests.parity.test_pipelines import psnr
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jstyle.checkpoint import Components
-from jstyle.config import UNetConfig
-from jstyle.image_to_image import StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline
-from jstyle.models import UNet2DConditionModel
-from jstyle.pipeline import StableDiffusionPipeline
+from jstyle.networks import UNet2DConditionModel
+from jstyle.networks.config import UNetConfig
+from jstyle.pipelines.image_to_image import StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline
+from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
+from jstyle.weights.checkpoint import Components
 from tests.parity.networks import GOLDEN, golden, relative_error, seeded
 
 FOLDER = GOLDEN / "diffusers_folder"

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from jstyle.diffusion.samplers import SAMPLERS, ddim_invert
+from jstyle.diffusion.schedule import Level, Prediction, Schedule, ScheduleConfig, to_prediction
 from jstyle.runtime import jt
-from jstyle.samplers import SAMPLERS, ddim_invert
-from jstyle.schedule import Level, Prediction, Schedule, ScheduleConfig, to_prediction
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "samplers.npz")
 CASES = json.loads(str(GOLDEN["cases"]))

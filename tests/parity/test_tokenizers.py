@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from jstyle.diffusion.prompts import load_tokenizer, token_ids
 from jstyle.errors import InputError
-from jstyle.prompts import load_tokenizer, token_ids
 from tests.parity.networks import GOLDEN, golden
 
 FLAVOURS = ["sd1", "sd2"]

@@ -7,7 +7,7 @@ from typing import Dict
 import numpy as np
 import pytest
 
-from jstyle.pipeline import StableDiffusionPipeline
+from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from tests.parity.networks import GOLDEN
 from tests.style_align.small import latents
 

@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Sequence
 import numpy as np
 from PIL import Image
 
-from jstyle.pipeline import StableDiffusionPipeline
+from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
 from style_align.request import AnyReference, Target, TextReference
 from style_align.settings import StyleAlignSettings

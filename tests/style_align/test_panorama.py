@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jstyle.errors import InputError
-from jstyle.pipeline import StableDiffusionPipeline
+from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
 from style_align.panorama import Window, windows
 from tests.parity.networks import relative_error

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from jstyle import ops
-from jstyle.editing import QKV, Site
-from jstyle.guidance import GuidedDenoiser
+from jstyle.diffusion.guidance import GuidedDenoiser
+from jstyle.diffusion.samplers import ddim
+from jstyle.diffusion.schedule import Schedule, ScheduleConfig
+from jstyle.networks.editing import QKV, Site
 from jstyle.ops import KeyValue
 from jstyle.runtime import jt
-from jstyle.samplers import ddim
-from jstyle.schedule import Schedule, ScheduleConfig
 from style_align.features import Recorder, StepFeatures, plan
 from style_align.method import Aligned, Joint
 from style_align.panorama import Panorama, windows

@@ -9,9 +9,9 @@ from typing import Dict
 import numpy as np
 import pytest
 
-from jstyle import images
 from jstyle.errors import InputError
-from jstyle.pipeline import StableDiffusionPipeline
+from jstyle.pictures import images
+from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
 from style_align.files import save_reference
 from style_align.request import ImageReference, Target, TextReference

@@ -8,10 +8,10 @@ from typing import Any, Dict, List, Tuple
 import numpy as np
 import pytest
 
-from jstyle import images
-from jstyle.editing import QKV, Site, attached, swapped
-from jstyle.models.layers import Linear
-from jstyle.pipeline import StableDiffusionPipeline
+from jstyle.networks.editing import QKV, Site, attached, swapped
+from jstyle.networks.layers import Linear
+from jstyle.pictures import images
+from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
 from style_align.request import ImageReference, Target
 from style_align.transfer import StyleAlign
@@ -132,7 +132,7 @@ def test_any_sampler_any_reference_and_image_to_image(pipe: StableDiffusionPipel
 
 
 def test_image_to_image_without_style_is_the_engines(pipe: StableDiffusionPipeline) -> None:
-    from jstyle.image_to_image import StableDiffusionImg2ImgPipeline
+    from jstyle.pipelines.image_to_image import StableDiffusionImg2ImgPipeline
 
     start = picture(4, 64, 64)
     ours = latents(pipe, [replace(TARGETS[0], image=start)], style_strength=0.0, image_strength=0.5)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jstyle import images
+from jstyle.pictures import images
 from style_align.files import Job
 from style_align.request import Made, Target
 from style_align.settings import StyleAlignSettings

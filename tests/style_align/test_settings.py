@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jstyle.errors import InputError
-from jstyle.pipeline import StableDiffusionPipeline
+from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from style_align.features import feature_bytes
 from style_align.settings import PRESETS, Sharing, StyleAlignSettings
 from style_align.share import shared_sites

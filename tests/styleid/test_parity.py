@@ -7,9 +7,9 @@ from typing import Any, Tuple
 import numpy as np
 import pytest
 
-from jstyle.adain import adain
+from jstyle.diffusion.adain import adain
+from jstyle.diffusion.schedule import Schedule, ScheduleConfig
 from jstyle.runtime import jt
-from jstyle.schedule import Schedule, ScheduleConfig
 from styleid.bank import MemoryBank
 from styleid.inject import injected_sites
 from styleid.method import Inverted, StyleID

@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 from safetensors import SafetensorError
 
-from jstyle import images
 from jstyle.errors import InputError
-from jstyle.pairs import Stylised, open_all
-from jstyle.pipeline import StableDiffusionPipeline
+from jstyle.methods.pairs import Stylised, open_all
+from jstyle.pictures import images
+from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from styleid.files import Job
 from styleid.settings import StyleIDSettings
 from styleid.transfer import Transfer
@@ -246,7 +246,7 @@ def test_features_that_do_not_fit_on_the_disk_leave_nothing_behind(
         Path(file).write_bytes(b"half")
         raise SafetensorError("I/O error: No space left on device (os error 28)")
 
-    monkeypatch.setattr("jstyle.weights.save_file", full)
+    monkeypatch.setattr("jstyle.weights.tensors.save_file", full)
     with pytest.raises(InputError, match="No space left on device") as caught:
         run(pipe, tmp_path / "store", features="disk")
     assert "\n" not in str(caught.value)

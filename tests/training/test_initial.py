@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from jstyle.config import UNetConfig
-from jstyle.models import UNet2DConditionModel
+from jstyle.networks import UNet2DConditionModel
+from jstyle.networks.config import UNetConfig
 from jstyle.runtime import jt
 from jstyle.training.initial import initialise
 

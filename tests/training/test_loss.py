@@ -8,8 +8,8 @@ from typing import Callable, Optional
 import numpy as np
 import pytest
 
+from jstyle.diffusion.schedule import PREDICTION_TYPES, Schedule, ScheduleConfig
 from jstyle.runtime import jt
-from jstyle.schedule import PREDICTION_TYPES, Schedule, ScheduleConfig
 from jstyle.training import LoopSettings, LossSettings, TrainState, ask, diffusion_loss, train
 from jstyle.training.loss import draw_noise, draw_times, level_weights
 from tests.parity.networks import build, relative_error

@@ -9,12 +9,12 @@ from typing import List, Mapping
 
 from PIL import Image
 
-from jstyle import images
-from jstyle.competition.captions import captioned
 from jstyle.competition.dataset import Dataset
 from jstyle.competition.score.formula import METRICS, TITLES, likeness, missing
 from jstyle.competition.score.scoring import VARIANTS, Report, Score, Values
 from jstyle.files import write_text
+from jstyle.pictures import images
+from jstyle.pictures.captions import captioned
 
 SHOWN = 3  # worst and best pictures of a style
 CELL = 192  # pixels

@@ -8,11 +8,11 @@ from typing import Callable, Dict, List, Mapping, Optional
 
 import numpy as np
 
-from jstyle import images
 from jstyle.competition.dataset import Dataset, Style
-from jstyle.competition.score import hist
 from jstyle.competition.score.formula import METRICS, likeness, missing, total
-from jstyle.competition.score.networks import Answer
+from jstyle.metrics import hist
+from jstyle.metrics.networks import Answer
+from jstyle.pictures import images
 
 Values = Mapping[str, float]
 VARIANTS = ("as executed", "corrected")

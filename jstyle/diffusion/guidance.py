@@ -1,0 +1,50 @@
+"""A conditioned UNet as a sampler wants it: x and a noise level in, (x0, eps) out."""
+
+from __future__ import annotations
+
+from typing import Optional
+
+from jstyle.diffusion.schedule import Level, Prediction, to_prediction
+from jstyle.networks import TextContext, UNet2DConditionModel
+from jstyle.runtime import jt
+
+
+class GuidedDenoiser:
+    """Classifier-free guidance (arXiv 2207.12598, equation 6) around a UNet.
+
+    text and negative_text are (batch, tokens, cross_attention_dim). The batch order is fixed:
+    the unconditional half first. At guidance_scale 1, or without a negative_text, only the conditional
+    half runs. ``extra`` (batch, channels, height, width) is appended to the latent's channels, as
+    inpainting checkpoints want their mask and masked image. ``evaluations`` counts the latents that
+    the UNet has seen.
+    """
+
+    def __init__(
+        self,
+        unet: UNet2DConditionModel,
+        prediction_type: str,
+        text: jt.Var,
+        negative_text: Optional[jt.Var] = None,
+        guidance_scale: float = 1.0,
+        extra: Optional[jt.Var] = None,
+    ) -> None:
+        self.guided = negative_text is not None and guidance_scale != 1.0
+        self.unet = unet
+        self.prediction_type = prediction_type
+        self.text = TextContext(jt.concat([negative_text, text], dim=0) if self.guided else text)
+        self.guidance_scale = guidance_scale
+        self.extra = extra
+        self.evaluations = 0
+
+    def __call__(self, x: jt.Var, level: Level, step: int) -> Prediction:
+        """x is (batch, channels, height, width), standing at ``level``."""
+        with jt.no_grad():
+            latent = x if self.extra is None else jt.concat([x, self.extra], dim=1)
+            if self.guided:
+                latent = jt.concat([latent, latent], dim=0)
+            output = self.unet(latent, level.t, self.text, step)
+            self.evaluations += latent.shape[0]
+            if self.guided:
+                unconditional, conditional = output[: x.shape[0]], output[x.shape[0] :]
+                output = unconditional + self.guidance_scale * (conditional - unconditional)
+            return to_prediction(output, x, level.alpha_bar, self.prediction_type)

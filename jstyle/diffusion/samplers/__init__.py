@@ -1,0 +1,111 @@
+"""Samplers: plain functions of (denoiser, x, schedule) that yield one Step per call of the denoiser.
+
+x is in variance-preserving scale at every level and for every sampler: x = sqrt(alpha_bar) x0 +
+sqrt(1 - alpha_bar) eps, (batch, channels, height, width), float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Callable
+
+from jstyle.diffusion.samplers.ddim import INVERSIONS, ddim, ddim_invert, ddpm, training_levels
+from jstyle.diffusion.samplers.multistep import dpmpp_2m, dpmpp_levels, euler, lms, pndm, sigma_levels
+from jstyle.diffusion.samplers.step import AfterStep, Denoiser, Noise, Step
+from jstyle.diffusion.schedule import Level, Schedule
+from jstyle.errors import InputError
+from jstyle.runtime import jt
+
+__all__ = [
+    "INVERSIONS",
+    "SAMPLERS",
+    "AfterStep",
+    "Denoiser",
+    "Noise",
+    "Sampler",
+    "Step",
+    "ddim",
+    "ddim_invert",
+    "ddpm",
+    "dpmpp_2m",
+    "euler",
+    "lms",
+    "pndm",
+    "sampler",
+]
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """A sampling function with what a pipeline must know of it.
+
+    `levels(schedule, steps, spacing)` are the levels fed, without repeats. `start` counts in them: for
+    image-to-image the image is noised to `levels[start]`. `noise` is "never", "always", or "eta" where eta
+    decides.
+    """
+
+    name: str
+    run: Callable[..., Iterator[Step]]
+    levels: Callable[..., list[Level]] = training_levels
+    noise: str = "never"
+
+    def __call__(
+        self,
+        denoiser: Denoiser,
+        x: jt.Var,
+        schedule: Schedule,
+        steps: int,
+        *,
+        start: int = 0,
+        spacing: str | None = None,
+        eta: float = 0.0,
+        noise: Noise | None = None,
+        after_step: AfterStep | None = None,
+    ) -> Iterator[Step]:
+        """Runs the sampler. InputError: eta for a sampler without it, or what the function refuses."""
+        extra: dict[str, Any] = {}
+        if self.noise == "eta":
+            extra["eta"] = eta
+        elif eta:
+            raise InputError(f"eta is a setting of ddim alone; leave it at 0 for {self.name}")
+        if self.noise != "never":
+            extra["noise"] = noise
+        return self.run(denoiser, x, schedule, steps, start=start, spacing=spacing, after_step=after_step, **extra)
+
+    def draws_noise(self, eta: float = 0.0) -> bool:
+        """Whether a run asks for fresh noise."""
+        return self.noise == "always" or (self.noise == "eta" and eta > 0)
+
+    def calls(self, steps: int, start: int = 0) -> int:
+        """How many Steps a run yields: PNDM takes its first step twice."""
+        return steps - start + (self.run is pndm and steps - start > 1)
+
+    def initial_scale(self, schedule: Schedule, steps: int, spacing: str | None = None) -> float:
+        """What unit normal noise is multiplied by to become the first x (diffusers' init_noise_sigma).
+
+        Under linspace and trailing, lms and euler start from sigma eps, without x0's share of the power.
+        """
+        if self.levels is not sigma_levels or schedule.spacing(spacing, "linspace") == "leading":
+            return 1.0
+        return (1 - self.levels(schedule, steps, spacing)[0].alpha_bar) ** 0.5
+
+
+SAMPLERS: Mapping[str, Sampler] = {
+    sampler.name: sampler
+    for sampler in (
+        Sampler("ddim", ddim, noise="eta"),
+        Sampler("ddpm", ddpm, noise="always"),
+        Sampler("pndm", pndm),
+        Sampler("lms", lms, sigma_levels),
+        Sampler("euler", euler, sigma_levels),
+        Sampler("dpmpp_2m", dpmpp_2m, dpmpp_levels),
+    )
+}
+
+
+def sampler(name: str) -> Sampler:
+    """The sampler of that name. InputError lists the names there are."""
+    if name not in SAMPLERS:
+        raise InputError(f"sampler {name!r} is not known; it must be one of {', '.join(SAMPLERS)}")
+    return SAMPLERS[name]

@@ -1,0 +1,180 @@
+"""The samplers that integrate in sigma, or remember earlier steps: PNDM, LMS, Euler, DPM++ 2M."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from numpy.polynomial import polynomial
+
+from jstyle.diffusion.samplers.ddim import training_levels
+from jstyle.diffusion.samplers.step import AfterStep, Denoiser, Step, finished, remaining, to_clean, transfer
+from jstyle.diffusion.schedule import CLEAN, Level, Schedule, from_prediction, to_prediction
+from jstyle.errors import InputError
+from jstyle.runtime import jt
+
+# Weights of the Adams-Bashforth rules for 1 to 4 remembered slopes, newest first.
+_ADAMS_BASHFORTH = (
+    (1.0,),
+    (3 / 2, -1 / 2),
+    (23 / 12, -16 / 12, 5 / 12),
+    (55 / 24, -59 / 24, 37 / 24, -9 / 24),
+)
+
+
+def sigma(level: Level) -> float:
+    """The noise-to-signal ratio (arXiv 2206.00364): x / sqrt(alpha_bar) = x0 + sigma eps."""
+    return (1 / level.alpha_bar - 1) ** 0.5
+
+
+def sigma_levels(schedule: Schedule, steps: int, spacing: str | None = None) -> list[Level]:
+    """The levels that lms and euler feed: linspace where nobody says otherwise, with fractional times."""
+    return schedule.levels(steps, schedule.spacing(spacing, "linspace"), whole=False)
+
+
+def dpmpp_levels(schedule: Schedule, steps: int, spacing: str | None = None) -> list[Level]:
+    """The levels that dpmpp_2m feeds: all but the last of steps + 1, or, trailing, `steps` levels."""
+    spacing = schedule.spacing(spacing, "linspace")
+    if spacing == "trailing":
+        return schedule.levels(steps, spacing)
+    schedule.stride(steps)
+    if steps == len(schedule.alpha_bars):
+        raise InputError(f"dpmpp_2m with {spacing} spacing needs fewer than {steps} steps")
+    return schedule.levels(steps + 1, spacing)[:-1]
+
+
+def _weighted_sum(weights: Sequence[float], terms: Sequence[jt.Var]) -> jt.Var:
+    total = weights[0] * terms[0]
+    for weight, term in zip(weights[1:], terms[1:]):
+        total = total + weight * term
+    return total
+
+
+def pndm(
+    denoiser: Denoiser,
+    x: jt.Var,
+    schedule: Schedule,
+    steps: int,
+    *,
+    start: int = 0,
+    spacing: str | None = None,
+    after_step: AfterStep | None = None,
+) -> Iterator[Step]:
+    """Pseudo linear multistep (PLMS, arXiv 2202.09778, eq. 9 and 12) without its Runge-Kutta start.
+
+    The first step is taken twice, the second time along the mean of the outputs at its two ends, so the
+    denoiser is called, and a Step yielded, once more than there are steps. As in diffusers, what is averaged
+    is the network's own output (eps, v or x0), read at the level the step leaves.
+    InputError: steps or start out of range.
+    """
+    stride, kind = schedule.stride(steps), schedule.prediction_type
+    levels = remaining(training_levels(schedule, steps, spacing), start)
+    first_x, outputs = x, []
+    for index, fed in enumerate([*levels[:2], *levels[1:]]):
+        output = from_prediction(denoiser(x, fed, start + index), fed.alpha_bar, kind)
+        if index == 1:
+            level, next_level = schedule.level(fed.t + stride), fed
+            x, mean = first_x, 0.5 * (output + outputs[0])
+        else:
+            level, next_level = fed, schedule.level(fed.t - stride)
+            outputs = [output, *outputs[:3]]
+            mean = _weighted_sum(_ADAMS_BASHFORTH[len(outputs) - 1], outputs)
+        eps = to_prediction(mean, x, level.alpha_bar, kind).eps
+        x, x0 = transfer(x, eps, level.alpha_bar, next_level.alpha_bar)
+        jt.sync([output])
+        step = finished(start + index, fed, next_level, x, x0, after_step)
+        x = step.x
+        yield step
+
+
+def _lms_weights(sigmas: Sequence[float], next_sigma: float) -> list[float]:
+    """The Lagrange polynomials through `sigmas` (newest first), integrated from the newest to the next."""
+    weights = []
+    for j, node in enumerate(sigmas):
+        others = [other for k, other in enumerate(sigmas) if k != j]
+        basis = polynomial.polyfromroots(others) / math.prod(node - other for other in others)
+        from_newest = polynomial.polyint(basis, lbnd=sigmas[0])
+        weights.append(float(polynomial.polyval(next_sigma, from_newest)))
+    return weights
+
+
+def lms(
+    denoiser: Denoiser,
+    x: jt.Var,
+    schedule: Schedule,
+    steps: int,
+    *,
+    start: int = 0,
+    spacing: str | None = None,
+    after_step: AfterStep | None = None,
+    order: int = 4,
+) -> Iterator[Step]:
+    """Linear multistep over dx/dsigma = eps, with the unequal steps of sigma (as k-diffusion's `sample_lms`).
+
+    InputError: steps or start out of range.
+    """
+    levels = remaining(sigma_levels(schedule, steps, spacing), start)
+    sigmas, slopes = [], []
+    for index, (level, next_level) in enumerate(to_clean(levels), start):
+        prediction = denoiser(x, level, index)
+        sigmas, slopes = [sigma(level), *sigmas[: order - 1]], [prediction.eps, *slopes[: order - 1]]
+        change = _weighted_sum(_lms_weights(sigmas, sigma(next_level)), slopes)
+        x = next_level.alpha_bar**0.5 * (x / level.alpha_bar**0.5 + change)
+        jt.sync([prediction.eps])
+        step = finished(index, level, next_level, x, prediction.x0, after_step)
+        x = step.x
+        yield step
+
+
+def euler(
+    denoiser: Denoiser,
+    x: jt.Var,
+    schedule: Schedule,
+    steps: int,
+    *,
+    start: int = 0,
+    spacing: str | None = None,
+    after_step: AfterStep | None = None,
+) -> Iterator[Step]:
+    """Euler's method over dx/dsigma = eps (arXiv 2206.00364, algorithm 2 without churn and correction).
+
+    InputError: steps or start out of range.
+    """
+    levels = remaining(sigma_levels(schedule, steps, spacing), start)
+    for index, (level, next_level) in enumerate(to_clean(levels), start):
+        prediction = denoiser(x, level, index)
+        change = (sigma(next_level) - sigma(level)) * prediction.eps
+        x = next_level.alpha_bar**0.5 * (x / level.alpha_bar**0.5 + change)
+        step = finished(index, level, next_level, x, prediction.x0, after_step)
+        x = step.x
+        yield step
+
+
+def dpmpp_2m(
+    denoiser: Denoiser,
+    x: jt.Var,
+    schedule: Schedule,
+    steps: int,
+    *,
+    start: int = 0,
+    spacing: str | None = None,
+    after_step: AfterStep | None = None,
+) -> Iterator[Step]:
+    """DPM-Solver++ 2M (arXiv 2211.01095, algorithm 2), the first and the last step of first order.
+
+    InputError: steps or start out of range.
+    """
+    levels = remaining(dpmpp_levels(schedule, steps, spacing), start)
+    last_x0, last_h = None, math.nan
+    for index, (level, next_level) in enumerate(to_clean(levels), start):
+        prediction = denoiser(x, level, index)
+        # the step in lambda = -log sigma
+        h = math.inf if next_level is CLEAN else math.log(sigma(level) / sigma(next_level))
+        target = prediction.x0
+        if last_x0 is not None and next_level is not CLEAN:
+            target = target + h / (2 * last_h) * (target - last_x0)
+        keep = ((1 - next_level.alpha_bar) / (1 - level.alpha_bar)) ** 0.5
+        x = keep * x - next_level.alpha_bar**0.5 * math.expm1(-h) * target
+        step = finished(index, level, next_level, x, prediction.x0, after_step)
+        x, last_x0, last_h = step.x, step.x0, h
+        yield step

@@ -1,0 +1,76 @@
+"""What every sampler takes, announces and yields."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Callable, Protocol
+
+from jstyle.diffusion.schedule import CLEAN, Level, Prediction, diffuse
+from jstyle.errors import InputError
+from jstyle.runtime import jt
+
+# The fresh normal noise of one step, of x's shape.
+Noise = Callable[[int], jt.Var]
+# Replaces x after a step: (x, step index, the level x now has) -> x.
+AfterStep = Callable[[jt.Var, int, Level], jt.Var]
+
+
+class Denoiser(Protocol):
+    """A network and its guidance: what it says of x (batch, channels, height, width) when fed `level.t`.
+
+    `step` is the index of the call, announced by the sampler.
+    """
+
+    def __call__(self, x: jt.Var, level: Level, step: int) -> Prediction: ...
+
+
+@dataclass(frozen=True)
+class Step:
+    """One call of the denoiser and the step taken on it.
+
+    `level` was fed to the network, `x` is the sample after the step and stands at `next_level`, `x0` is the
+    clean sample the step aimed at (for previews).
+    """
+
+    index: int
+    level: Level
+    next_level: Level
+    x: jt.Var
+    x0: jt.Var
+
+
+def finished(index: int, level: Level, next_level: Level, x: jt.Var, x0: jt.Var, after_step: AfterStep | None) -> Step:
+    """The step after the caller's change to x.
+
+    x and x0 are computed here: Jittor is lazy, and its graph would otherwise grow from step to step.
+    """
+    if after_step is not None:
+        x = after_step(x, index, next_level)
+    jt.sync([x, x0])
+    return Step(index, level, next_level, x, x0)
+
+
+def transfer(x: jt.Var, eps: jt.Var, alpha_bar: float, next_alpha_bar: float) -> tuple[jt.Var, jt.Var]:
+    """Carries x from one level to another along eps (arXiv 2010.02502, eq. 12 with sigma 0): (x, x0)."""
+    x0 = (x - (1 - alpha_bar) ** 0.5 * eps) / alpha_bar**0.5
+    return diffuse(x0, eps, next_alpha_bar), x0
+
+
+def remaining(levels: Sequence[Level], start: int) -> Sequence[Level]:
+    """The levels from index `start` on. InputError where none remains."""
+    if not 0 <= start < len(levels):
+        raise InputError(f"the first step must be from 0 to {len(levels) - 1}, not {start}")
+    return levels[start:]
+
+
+def to_clean(levels: Sequence[Level]) -> list[tuple[Level, Level]]:
+    """(this level, the next one) of every step of a sampler that ends without noise."""
+    return list(zip(levels, [*levels[1:], CLEAN]))
+
+
+def drawn(noise: Noise | None, index: int) -> jt.Var:
+    """The noise of step `index`. InputError where the caller gave no source of noise."""
+    if noise is None:
+        raise InputError("this sampler adds noise at every step: give it a source of noise")
+    return noise(index)

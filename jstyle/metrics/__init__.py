@@ -1,0 +1,1 @@
+"""How alike pictures are: the colours' histograms here, what needs networks in a PyTorch process."""

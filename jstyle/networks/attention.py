@@ -1,0 +1,137 @@
+"""The UNet's transformer: attention with its editing seam, feed-forward, and the block around them."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Optional, Tuple
+
+from jstyle import ops
+from jstyle.networks.editing import QKV, Edit, Site
+from jstyle.networks.layers import Conv2d, GroupNorm, LayerNorm, Linear, Nothing
+from jstyle.runtime import jt
+
+
+def attended(qkv: QKV, x: jt.Var, *, upcast: bool) -> jt.Var:
+    """What the queries made of ``x`` (batch, tokens, channels) gather, (batch, tokens, heads * head_dim).
+
+    An editor may have laid several rows of the batch end to end: they lie as in ``x`` again. ``upcast`` takes the
+    logits in fp32.
+    """
+    out = ops.attention(
+        qkv.q, qkv.k, qkv.v, bias=qkv.bias, shared=qkv.shared, temperature=qkv.temperature, upcast=upcast
+    )
+    return out.reshape(x.shape[0], x.shape[1], -1)
+
+
+class TextContext:
+    """A text for the cross-attentions, (batch, tokens, channels), with the keys and values that each has made of it.
+
+    Passed to every call of a run it spares all but the first the projections. What it keeps belongs to the
+    projections it came from: where others stand in their place, they are asked anew. Not for training, where
+    the weights change in place.
+    """
+
+    def __init__(self, text: jt.Var) -> None:
+        self.text = text
+        self._projected: Dict[Tuple[int, ...], Tuple[Tuple[Any, ...], jt.Var, jt.Var]] = {}
+
+    def keys_values(self, to_k: jt.Module, to_v: jt.Module) -> Tuple[jt.Var, jt.Var]:
+        """Both (batch, tokens, channels of the attention)."""
+        source = (to_k, to_v, getattr(to_k, "weight", None), getattr(to_v, "weight", None))
+        key = tuple(map(id, source))
+        if key not in self._projected:
+            self._projected[key] = (source, to_k(self.text), to_v(self.text))  # the source, so that no id is reused
+        return self._projected[key][1:]
+
+    def cast(self, dtype: str) -> TextContext:
+        """This text for a UNet that computes in ``dtype``."""
+        if str(self.text.dtype) != dtype:
+            self.text, self._projected = ops.cast(self.text, dtype), {}
+        return self
+
+
+class Attention(jt.Module):
+    """Multi-head attention, plus a residual. x is (batch, tokens, channels); a text makes it cross-attention.
+
+    ``site`` is set by the UNet that owns the layer and tells editors which layer they see.
+    """
+
+    site: Site
+
+    def __init__(self, channels: int, heads: int, context_channels: Optional[int], upcast: bool) -> None:
+        self.to_q = Linear(channels, channels, bias=False)
+        self.to_k = Linear(context_channels or channels, channels, bias=False)
+        self.to_v = Linear(context_channels or channels, channels, bias=False)
+        self.to_out = jt.nn.ModuleList([Linear(channels, channels), Nothing()])
+        self.heads = heads
+        self.is_cross = context_channels is not None
+        self.upcast = upcast
+
+    def execute(self, x: jt.Var, text: Optional[TextContext], edit: Optional[Edit], residual: jt.Var) -> jt.Var:
+        k, v = (self.to_k(x), self.to_v(x)) if text is None else text.keys_values(self.to_k, self.to_v)
+        qkv = QKV(self._split(self.to_q(x)), self._split(k), self._split(v))
+        if edit is not None:
+            qkv = edit(self.site, qkv)
+        return self.to_out[0](attended(qkv, x, upcast=self.upcast), residual)
+
+    def _split(self, x: jt.Var) -> jt.Var:
+        b, tokens, channels = x.shape
+        return x.reshape(b, tokens, self.heads, channels // self.heads)
+
+
+class GEGLU(jt.Module):
+    """A projection to twice the width, gated by half of itself."""
+
+    def __init__(self, channels: int, inner: int) -> None:
+        self.proj = Linear(channels, 2 * inner)
+
+    def execute(self, x: jt.Var) -> jt.Var:
+        return self.proj.geglu(x)
+
+
+class FeedForward(jt.Module):
+    """(batch, tokens, channels) -> the same, through four times the width, plus a residual."""
+
+    def __init__(self, channels: int) -> None:
+        self.net = jt.nn.ModuleList([GEGLU(channels, 4 * channels), Nothing(), Linear(4 * channels, channels)])
+
+    def execute(self, x: jt.Var, residual: jt.Var) -> jt.Var:
+        return self.net[2](self.net[0](x), residual)
+
+
+class BasicTransformerBlock(jt.Module):
+    """Self-attention, cross-attention to the text and a feed-forward, each with its norm and residual."""
+
+    def __init__(self, channels: int, heads: int, context_channels: int, upcast: bool) -> None:
+        self.norm1 = LayerNorm(channels)
+        self.attn1 = Attention(channels, heads, None, upcast)
+        self.norm2 = LayerNorm(channels)
+        self.attn2 = Attention(channels, heads, context_channels, upcast)
+        self.norm3 = LayerNorm(channels)
+        self.ff = FeedForward(channels)
+
+    def execute(self, x: jt.Var, text: TextContext, edit: Optional[Edit]) -> jt.Var:
+        x = self.attn1(self.norm1(x), None, edit, x)
+        x = self.attn2(self.norm2(x), text, edit, x)
+        return self.ff(self.norm3(x), x)
+
+
+class Transformer2DModel(jt.Module):
+    """A transformer block over the positions of a feature map (batch, height, width, channels).
+
+    SD 1.x projects in and out by 1x1 convolutions, SD 2.x by linear layers: the same map, stored in
+    other shapes.
+    """
+
+    def __init__(
+        self, channels: int, heads: int, context_channels: int, groups: int, linear_projection: bool, upcast: bool
+    ) -> None:
+        self.norm = GroupNorm(groups, channels, eps=1e-6)
+        self.proj_in = Linear(channels, channels) if linear_projection else Conv2d(channels, channels, 1)
+        self.transformer_blocks = jt.nn.ModuleList([BasicTransformerBlock(channels, heads, context_channels, upcast)])
+        self.proj_out = Linear(channels, channels) if linear_projection else Conv2d(channels, channels, 1)
+
+    def execute(self, x: jt.Var, text: TextContext, edit: Optional[Edit]) -> jt.Var:
+        b, h, w, c = x.shape
+        tokens = self.proj_in(self.norm(x)).reshape(b, h * w, c)
+        tokens = self.transformer_blocks[0](tokens, text, edit)
+        return self.proj_out(tokens.reshape(b, h, w, c), x)

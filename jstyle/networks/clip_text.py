@@ -1,0 +1,50 @@
+"""CLIP's text encoder (arXiv 2103.00020): what Stable Diffusion reads prompts with."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from jstyle.networks.clip_layers import CLIPEncoder
+from jstyle.networks.config import CLIPTextConfig
+from jstyle.networks.layers import Embedding, LayerNorm
+from jstyle.runtime import jt
+
+
+class CLIPTextEmbeddings(jt.Module):
+    """Token plus position embeddings."""
+
+    def __init__(self, config: CLIPTextConfig) -> None:
+        self.token_embedding = Embedding(config.vocab_size, config.hidden_size)
+        self.position_embedding = Embedding(config.max_position_embeddings, config.hidden_size)
+
+    def execute(self, input_ids: jt.Var) -> jt.Var:
+        return self.token_embedding(input_ids) + self.position_embedding.weight[: input_ids.shape[1]]
+
+
+class CLIPTextTransformer(jt.Module):
+    """Embeddings, causal encoder, final norm."""
+
+    def __init__(self, config: CLIPTextConfig) -> None:
+        self.embeddings = CLIPTextEmbeddings(config)
+        self.encoder = CLIPEncoder(config)
+        self.final_layer_norm = LayerNorm(config.hidden_size, config.layer_norm_eps)
+
+    def execute(self, input_ids: jt.Var) -> jt.Var:
+        x = self.embeddings(input_ids)
+        return self.final_layer_norm(self.encoder(x, _causal_mask(input_ids.shape[1])))
+
+
+class CLIPTextModel(jt.Module):
+    """Token ids (batch, tokens) -> hidden states (batch, tokens, hidden_size), transformers' ``last_hidden_state``."""
+
+    def __init__(self, config: CLIPTextConfig) -> None:
+        self.config = config
+        self.text_model = CLIPTextTransformer(config)
+
+    def execute(self, input_ids: jt.Var) -> jt.Var:
+        return self.text_model(input_ids)
+
+
+def _causal_mask(tokens: int) -> jt.Var:
+    """(1, 1, tokens, tokens): a token sees itself and what stands before it."""
+    return jt.array(np.triu(np.full((1, 1, tokens, tokens), -1e9, np.float32), k=1)).stop_grad()  # a constant

@@ -1,0 +1,113 @@
+"""The denoising network (arXiv 2112.10752, section 3.2)."""
+
+from __future__ import annotations
+
+import math
+from typing import List, Optional, Sequence, Tuple, Union
+
+import numpy as np
+
+from jstyle import ops
+from jstyle.errors import InputError
+from jstyle.networks.attention import Attention, TextContext
+from jstyle.networks.config import UNetConfig
+from jstyle.networks.editing import Attachment, Site, bind
+from jstyle.networks.layers import Conv2d, GroupNorm, Linear
+from jstyle.networks.unet_blocks import DOWN_BLOCKS, UP_BLOCKS, UNetMidBlock2DCrossAttn
+from jstyle.runtime import jt
+
+Times = Union[float, Sequence[float]]
+
+
+class TimestepEmbedding(jt.Module):
+    """Two linear layers over the sinusoidal embedding of the time."""
+
+    def __init__(self, channels: int, out_channels: int) -> None:
+        self.linear_1 = Linear(channels, out_channels)
+        self.linear_2 = Linear(out_channels, out_channels)
+
+    def execute(self, x: jt.Var) -> jt.Var:
+        return self.linear_2(ops.silu(self.linear_1(x)))
+
+
+class UNet2DConditionModel(jt.Module):
+    """Predicts the noise (or the velocity, or the image) in a noisy latent, given the time and a text.
+
+    ``sites`` lists its attention layers; ``attachments`` what ``jstyle.networks.editing.attached`` has put on them.
+    """
+
+    def __init__(self, config: UNetConfig) -> None:
+        widths = config.block_out_channels
+        levels = range(len(widths))
+        self.config = config
+        self.conv_in = Conv2d(config.in_channels, widths[0], 3, padding=(1, 1))
+        self.time_embedding = TimestepEmbedding(widths[0], 4 * widths[0])
+        self.down_blocks = jt.nn.ModuleList(
+            [_block(DOWN_BLOCKS, name)(config, level) for name, level in zip(config.down_block_types, levels)]
+        )
+        self.mid_block = UNetMidBlock2DCrossAttn(config)
+        self.up_blocks = jt.nn.ModuleList(
+            [_block(UP_BLOCKS, name)(config, level) for name, level in zip(config.up_block_types, reversed(levels))]
+        )
+        self.conv_norm_out = GroupNorm(config.norm_num_groups, widths[0], config.norm_eps)
+        self.conv_out = Conv2d(widths[0], config.out_channels, 3, padding=(1, 1))
+        self.compute_dtype: Optional[str] = None
+        self.attachments: Tuple[Attachment, ...] = ()
+        self.sites: Tuple[Site, ...] = self._find_sites()
+
+    @property
+    def dtype(self) -> str:
+        """In what it computes: ``compute_dtype``, or else that of its weights."""
+        return self.compute_dtype or str(self.conv_in.weight.dtype)
+
+    def execute(
+        self, sample: jt.Var, timestep: Times, encoder_hidden_states: Union[jt.Var, TextContext], step: int = 0
+    ) -> jt.Var:
+        """sample is (batch, in_channels, height, width), encoder_hidden_states (batch, tokens, cross_attention_dim).
+
+        ``timestep`` is one time for all rows or one a row; ``step`` is announced to the attached editors. A
+        `TextContext` that is passed again saves the text's projections. Returns (batch, out_channels, height,
+        width), in fp32 whatever the weights are.
+        """
+        edit = bind(self.attachments, step)
+        text = encoder_hidden_states
+        text = (text if isinstance(text, TextContext) else TextContext(text)).cast(self.dtype)
+        temb = ops.silu(self.time_embedding(ops.cast(self._embed_time(timestep, sample.shape[0]), self.dtype)))
+        x = self.conv_in(ops.channels_last(sample, self.dtype))
+        skips: List[jt.Var] = [x]
+        for block in self.down_blocks:
+            x, more = block(x, temb, text, edit)
+            skips.extend(more)
+        x = self.mid_block(x, temb, text, edit)
+        for block in self.up_blocks:
+            x = block(x, skips, temb, text, edit)
+        return ops.channels_first(self.conv_out(self.conv_norm_out(x, silu=True)), "float32")
+
+    def _embed_time(self, timestep: Times, rows: int) -> jt.Var:
+        """Sinusoids of the time, (rows, channels) (arXiv 1706.03762, section 3.5), in fp32 as in training."""
+        half = self.config.block_out_channels[0] // 2
+        times = np.broadcast_to(np.asarray(timestep, np.float32).reshape(-1), (rows,))
+        exponent = np.arange(half, dtype=np.float32) * np.float32(-math.log(10000))
+        angles = times[:, None] * np.exp(exponent / np.float32(half - self.config.freq_shift))
+        halves = [np.sin(angles), np.cos(angles)]
+        return jt.array(np.concatenate(halves[::-1] if self.config.flip_sin_to_cos else halves, axis=1))
+
+    def _find_sites(self) -> Tuple[Site, ...]:
+        """Number the attention layers in the order of execution and tell each its site."""
+        top = len(self.config.block_out_channels) - 1
+        counts = {False: 0, True: 0}
+        sites = []
+        for path, module in self.named_modules():
+            if isinstance(module, Attention):
+                group, *rest = path.split(".")
+                level = {"down_blocks": int, "up_blocks": lambda i: top - int(i)}.get(group, lambda _: top)(rest[0])
+                module.site = Site(path, counts[module.is_cross], module.heads, module.is_cross, level)
+                counts[module.is_cross] += 1
+                sites.append(module.site)
+        return tuple(sites)
+
+
+def _block(known: dict, name: str) -> type:
+    if name not in known:
+        raise InputError(f"UNet config: block type {name!r} is not supported, only {', '.join(known)}")
+    return known[name]

@@ -1,0 +1,123 @@
+"""The UNet's blocks: resnets and transformers at one resolution, then a change of resolution.
+
+Feature maps are (batch, height, width, channels), ``temb`` (batch, temb_channels) is the time's embedding after
+its silu, ``text`` what the cross-attentions read. ``edit`` is what editors of attention have attached, if anything.
+"""
+
+from __future__ import annotations
+
+from typing import List, Optional, Tuple
+
+from jstyle import ops
+from jstyle.networks.attention import TextContext, Transformer2DModel
+from jstyle.networks.config import UNetConfig
+from jstyle.networks.editing import Edit
+from jstyle.networks.resnet import Downsample2D, ResnetBlock2D, Upsample2D
+from jstyle.runtime import jt
+
+Map = Tuple[jt.Var, ...]
+
+
+class DownBlock2D(jt.Module):
+    """Resnets, then a halving of the resolution unless it is the last block."""
+
+    def __init__(self, config: UNetConfig, level: int, cross: bool = False) -> None:
+        channels = config.block_out_channels[level]
+        before = config.block_out_channels[max(level - 1, 0)]
+        inputs = [before] + [channels] * (config.layers_per_block - 1)
+        self.resnets = jt.nn.ModuleList([resnet(config, n, channels) for n in inputs])
+        self.attentions = transformers(config, level, len(inputs)) if cross else None
+        last = level == len(config.block_out_channels) - 1
+        self.downsamplers = None if last else jt.nn.ModuleList([Downsample2D(channels)])
+
+    def execute(self, x: jt.Var, temb: jt.Var, text: TextContext, edit: Optional[Edit]) -> Tuple[jt.Var, List[jt.Var]]:
+        skips = []
+        for i, block in enumerate(self.resnets):
+            x = block(x, temb)
+            if self.attentions is not None:
+                x = self.attentions[i](x, text, edit)
+            skips.append(x)
+        if self.downsamplers is not None:
+            x = self.downsamplers[0](x)
+            skips.append(x)
+        return x, skips
+
+
+class CrossAttnDownBlock2D(DownBlock2D):
+    """A down block with a transformer after every resnet."""
+
+    def __init__(self, config: UNetConfig, level: int) -> None:
+        super().__init__(config, level, cross=True)
+
+
+class UNetMidBlock2DCrossAttn(jt.Module):
+    """resnet, transformer, resnet at the lowest resolution."""
+
+    def __init__(self, config: UNetConfig) -> None:
+        level = len(config.block_out_channels) - 1
+        channels = config.block_out_channels[level]
+        self.attentions = transformers(config, level, 1)
+        self.resnets = jt.nn.ModuleList([resnet(config, channels, channels) for _ in range(2)])
+
+    def execute(self, x: jt.Var, temb: jt.Var, text: TextContext, edit: Optional[Edit]) -> jt.Var:
+        x = self.attentions[0](self.resnets[0](x, temb), text, edit)
+        return self.resnets[1](x, temb)
+
+
+class UpBlock2D(jt.Module):
+    """Resnets that each join a skip connection, then a doubling of the resolution unless it is the last block."""
+
+    def __init__(self, config: UNetConfig, level: int, cross: bool = False) -> None:
+        widths = config.block_out_channels
+        top = len(widths) - 1
+        channels, below, above = widths[level], widths[min(level + 1, top)], widths[max(level - 1, 0)]
+        layers = config.layers_per_block + 1
+        inputs = [below] + [channels] * (layers - 1)
+        skips = [channels] * (layers - 1) + [above]
+        self.resnets = jt.nn.ModuleList([resnet(config, a + b, channels) for a, b in zip(inputs, skips)])
+        self.attentions = transformers(config, level, layers) if cross else None
+        self.upsamplers = jt.nn.ModuleList([Upsample2D(channels)]) if level > 0 else None
+
+    def execute(self, x: jt.Var, skips: List[jt.Var], temb: jt.Var, text: TextContext, edit: Optional[Edit]) -> jt.Var:
+        """Takes its skip connections off the end of ``skips``."""
+        for i, block in enumerate(self.resnets):
+            x = block(ops.concat_channels(x, skips.pop()), temb)
+            if self.attentions is not None:
+                x = self.attentions[i](x, text, edit)
+        if self.upsamplers is not None:
+            x = self.upsamplers[0](x, *skips[-1].shape[1:3])
+        return x
+
+
+class CrossAttnUpBlock2D(UpBlock2D):
+    """An up block with a transformer after every resnet."""
+
+    def __init__(self, config: UNetConfig, level: int) -> None:
+        super().__init__(config, level, cross=True)
+
+
+def resnet(config: UNetConfig, in_channels: int, out_channels: int) -> ResnetBlock2D:
+    """A resnet with the UNet's norms and time embedding."""
+    temb_channels = 4 * config.block_out_channels[0]
+    return ResnetBlock2D(in_channels, out_channels, config.norm_num_groups, config.norm_eps, temb_channels)
+
+
+def transformers(config: UNetConfig, level: int, count: int) -> jt.Module:
+    """The transformers of one block."""
+    return jt.nn.ModuleList(
+        [
+            Transformer2DModel(
+                config.block_out_channels[level],
+                config.heads[level],
+                config.cross_attention_dim,
+                config.norm_num_groups,
+                config.use_linear_projection,
+                config.upcast_attention,
+            )
+            for _ in range(count)
+        ]
+    )
+
+
+DOWN_BLOCKS = {"DownBlock2D": DownBlock2D, "CrossAttnDownBlock2D": CrossAttnDownBlock2D}
+UP_BLOCKS = {"UpBlock2D": UpBlock2D, "CrossAttnUpBlock2D": CrossAttnUpBlock2D}

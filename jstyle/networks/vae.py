@@ -1,0 +1,149 @@
+"""The autoencoder between images and latents (arXiv 2112.10752, section 3.1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Optional
+
+from jstyle import ops
+from jstyle.networks.config import VAEConfig
+from jstyle.networks.layers import Conv2d, GroupNorm, Linear, Nothing
+from jstyle.networks.resnet import Downsample2D, ResnetBlock2D, Upsample2D
+from jstyle.runtime import jt
+
+EPS = 1e-6
+
+
+@dataclass(frozen=True)
+class DiagonalGaussian:
+    """The posterior of the latent, (batch, latent_channels, height, width)."""
+
+    mean: jt.Var
+    logvar: jt.Var
+
+    def mode(self) -> jt.Var:
+        """The most likely latent."""
+        return self.mean
+
+    def sample(self, noise: jt.Var) -> jt.Var:
+        """A draw, from standard normal noise of the mean's shape."""
+        return self.mean + jt.exp(0.5 * self.logvar) * noise
+
+
+class SpatialAttention(jt.Module):
+    """Single-head attention over all positions of a feature map (batch, height, width, channels)."""
+
+    def __init__(self, channels: int, groups: int) -> None:
+        self.group_norm = GroupNorm(groups, channels, EPS)
+        self.to_q = Linear(channels, channels)
+        self.to_k = Linear(channels, channels)
+        self.to_v = Linear(channels, channels)
+        self.to_out = jt.nn.ModuleList([Linear(channels, channels), Nothing()])
+
+    def execute(self, x: jt.Var) -> jt.Var:
+        b, h, w, c = x.shape
+        normed = self.group_norm(x).reshape(b, h * w, c)
+        q, k, v = (to(normed).reshape(b, h * w, 1, c) for to in (self.to_q, self.to_k, self.to_v))
+        return self.to_out[0](ops.attention(q, k, v).reshape(b, h, w, c), residual=x)
+
+
+class VAEBlock(jt.Module):
+    """Resnets at one resolution, then a halving or a doubling of it, or neither."""
+
+    def __init__(self, in_channels: int, out_channels: int, layers: int, groups: int, after: Optional[str]) -> None:
+        inputs = [in_channels] + [out_channels] * (layers - 1)
+        self.resnets = jt.nn.ModuleList([ResnetBlock2D(n, out_channels, groups, EPS) for n in inputs])
+        if after == "down":
+            self.downsamplers = jt.nn.ModuleList([Downsample2D(out_channels, asymmetric=True)])
+        if after == "up":
+            self.upsamplers = jt.nn.ModuleList([Upsample2D(out_channels)])
+        self.after = after
+
+    def execute(self, x: jt.Var) -> jt.Var:
+        for resnet in self.resnets:
+            x = resnet(x)
+        if self.after == "down":
+            return self.downsamplers[0](x)
+        return self.upsamplers[0](x) if self.after == "up" else x
+
+
+class VAEMidBlock(jt.Module):
+    """resnet, attention, resnet at the latent's resolution."""
+
+    def __init__(self, channels: int, groups: int) -> None:
+        self.attentions = jt.nn.ModuleList([SpatialAttention(channels, groups)])
+        self.resnets = jt.nn.ModuleList([ResnetBlock2D(channels, channels, groups, EPS) for _ in range(2)])
+
+    def execute(self, x: jt.Var) -> jt.Var:
+        return self.resnets[1](self.attentions[0](self.resnets[0](x)))
+
+
+class Encoder(jt.Module):
+    """Image (batch, height, width, 3) -> moments before their last 1x1 convolution."""
+
+    def __init__(self, config: VAEConfig) -> None:
+        widths, groups = config.block_out_channels, config.norm_num_groups
+        befores = [widths[0], *widths[:-1]]
+        afters = ["down"] * (len(widths) - 1) + [None]
+        self.conv_in = Conv2d(config.in_channels, widths[0], 3, padding=(1, 1))
+        self.down_blocks = jt.nn.ModuleList(
+            [VAEBlock(a, b, config.layers_per_block, groups, after) for a, b, after in zip(befores, widths, afters)]
+        )
+        self.mid_block = VAEMidBlock(widths[-1], groups)
+        self.conv_norm_out = GroupNorm(groups, widths[-1], EPS)
+        self.conv_out = Conv2d(widths[-1], 2 * config.latent_channels, 3, padding=(1, 1))
+
+    def execute(self, x: jt.Var) -> jt.Var:
+        x = self.conv_in(x)
+        for block in self.down_blocks:
+            x = block(x)
+        return self.conv_out(self.conv_norm_out(self.mid_block(x), silu=True))
+
+
+class Decoder(jt.Module):
+    """Latent (batch, height, width, latent_channels) -> image, ``VAEConfig.factor`` times as large."""
+
+    def __init__(self, config: VAEConfig) -> None:
+        widths, groups = config.block_out_channels[::-1], config.norm_num_groups
+        befores = [widths[0], *widths[:-1]]
+        afters = ["up"] * (len(widths) - 1) + [None]
+        self.conv_in = Conv2d(config.latent_channels, widths[0], 3, padding=(1, 1))
+        self.up_blocks = jt.nn.ModuleList(
+            [VAEBlock(a, b, config.layers_per_block + 1, groups, after) for a, b, after in zip(befores, widths, afters)]
+        )
+        self.mid_block = VAEMidBlock(widths[0], groups)
+        self.conv_norm_out = GroupNorm(groups, widths[-1], EPS)
+        self.conv_out = Conv2d(widths[-1], config.out_channels, 3, padding=(1, 1))
+
+    def execute(self, x: jt.Var) -> jt.Var:
+        x = self.mid_block(self.conv_in(x))
+        for block in self.up_blocks:
+            x = block(x)
+        return self.conv_out(self.conv_norm_out(x, silu=True))
+
+
+class AutoencoderKL(jt.Module):
+    """Images (batch, 3, h, w) in [-1, 1] <-> latents (batch, latent_channels, h / factor, w / factor).
+
+    Latents here are the VAE's own; Stable Diffusion's are these times ``config.scaling_factor``. Both ends are
+    fp32 whatever the weights are.
+    """
+
+    def __init__(self, config: VAEConfig) -> None:
+        self.config = config
+        self.encoder = Encoder(config)
+        self.decoder = Decoder(config)
+        self.quant_conv = Conv2d(2 * config.latent_channels, 2 * config.latent_channels, 1)
+        self.post_quant_conv = Conv2d(config.latent_channels, config.latent_channels, 1)
+
+    def encode(self, image: jt.Var) -> DiagonalGaussian:
+        """The latent's posterior. The log-variance is clipped to [-30, 20], as in training."""
+        moments = self.quant_conv(self.encoder(ops.channels_last(image, str(self.quant_conv.weight.dtype))))
+        moments = ops.channels_first(moments, "float32")
+        channels = self.config.latent_channels
+        return DiagonalGaussian(moments[:, :channels], moments[:, channels:].clamp(-30.0, 20.0))
+
+    def decode(self, latent: jt.Var) -> jt.Var:
+        """The image of a latent."""
+        latent = ops.channels_last(latent, str(self.post_quant_conv.weight.dtype))
+        return ops.channels_first(self.decoder(self.post_quant_conv(latent)), "float32")

@@ -1,0 +1,1 @@
+"""Stable Diffusion as one object: text-to-image, image-to-image, inpainting."""

@@ -1,0 +1,268 @@
+"""Stable Diffusion as one object: loading, saving, encoding, denoising, decoding, and text-to-image."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Callable, Iterator, Optional, Sequence, Tuple, Union
+
+import numpy as np
+
+from jstyle.adapters import AdapterLoading, LoraAdapters, Vocabulary
+from jstyle.diffusion import prompts
+from jstyle.diffusion.guidance import GuidedDenoiser
+from jstyle.diffusion.noise import NoiseSource, Seeds, image_seeds
+from jstyle.diffusion.samplers import Sampler, Step, sampler
+from jstyle.diffusion.schedule import Schedule
+from jstyle.errors import InputError
+from jstyle.networks.vae import DiagonalGaussian
+from jstyle.pictures import images
+from jstyle.pipelines.tiling import in_tiles
+from jstyle.runtime import jt
+from jstyle.weights import backends, checkpoint
+
+Prompt = Union[str, Sequence[str]]
+OnStep = Callable[[Step], None]
+
+MAX_TILE = 512  # pixels; what decoding one tile takes grows with its area, its attention with the square of that
+
+
+@dataclass(frozen=True)
+class PipelineOutput:
+    """``images``: PIL pictures, or an array as ``output_type`` asks; ``seeds``: the seed of each."""
+
+    images: Any
+    seeds: Tuple[int, ...]
+
+
+class StableDiffusionPipeline(AdapterLoading):
+    """Text-to-image, and the parts that every method is built from.
+
+    Latents are Stable Diffusion's: the VAE's times its scaling factor, (batch, 4, height / 8, width / 8).
+    """
+
+    def __init__(self, components: checkpoint.Components) -> None:
+        self.components = components
+        self.unet = components.unet
+        self.vae = components.vae
+        self.text_encoder = components.text_encoder
+        self.vocabulary = Vocabulary(components.tokenizer, components.text_encoder)
+        self.loras = LoraAdapters(components.unet, components.text_encoder)
+        self.schedule = Schedule(components.schedule)
+        self.vae_tiling = False
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model: str,
+        *,
+        revision: Optional[str] = None,
+        variant: Optional[str] = None,
+        precision: str = "fp32",
+        backend: str = "native",
+    ) -> StableDiffusionPipeline:
+        """Load a folder in diffusers' layout, a hub id, or "tiny", the embedded model.
+
+        ``variant="fp16"`` reads the files of that variant; ``revision`` picks a commit or branch of a hub id;
+        ``precision="bf16"`` runs the UNet in bfloat16, where the processor has instructions for it, "fp16" on a GPU.
+        ``backend="jdiffusion"`` lets JDiffusion's networks compute, where that is installed.
+        Raises InputError for anything missing, damaged or of another architecture.
+        """
+        loaded = backends.load(model, backend=backend, revision=revision, variant=variant, precision=precision)
+        return cls(loaded)
+
+    @classmethod
+    def from_pipe(cls, other: StableDiffusionPipeline) -> StableDiffusionPipeline:
+        """This kind of pipeline on another's networks, without a copy, with what was loaded onto them since."""
+        pipe = cls(other.components)
+        pipe.vocabulary, pipe.loras = other.vocabulary, other.loras
+        return pipe
+
+    def save_pretrained(self, folder: Union[str, Path], *, variant: Optional[str] = None) -> None:
+        """Write diffusers' layout, which diffusers reads; ``variant="fp16"`` halves the files.
+
+        LoRA adapters are written along where they are fused; learnt words are not. Raises InputError where the folder
+        already holds something.
+        """
+        checkpoint.save(self.components, Path(folder), variant=variant)
+
+    @cached_property
+    def _files_hash(self) -> str:
+        return checkpoint.fingerprint(self.components)
+
+    @property
+    def model_hash(self) -> str:
+        """SHA-256 over the weight files that were loaded: what "the same model" means in metadata and caches.
+
+        LoRA adapters in effect and learnt words belong to it.
+        """
+        more = [one for one in (self.vocabulary.fingerprint(), self.loras.fingerprint()) if one]
+        return hashlib.sha256(" ".join([self._files_hash, *more]).encode()).hexdigest() if more else self._files_hash
+
+    @property
+    def tokenizer(self) -> Any:
+        """transformers' tokenizer, which spells learnt words too."""
+        return self.vocabulary.tokenizer
+
+    @property
+    def size(self) -> int:
+        """The side, in pixels, of the images that the model was trained on."""
+        return self.unet.config.sample_size * self.vae.config.factor
+
+    def enable_vae_tiling(self) -> None:
+        """Encode and decode large images in overlapping tiles, in the memory that one tile takes."""
+        self.vae_tiling = True
+
+    def disable_vae_tiling(self) -> None:
+        """Encode and decode every image at once."""
+        self.vae_tiling = False
+
+    def latent_shape(self, height: Optional[int], width: Optional[int]) -> Tuple[int, int, int]:
+        """(channels, height, width) of the latent of an image this size, the model's own size by default.
+
+        Raises InputError for a size that the VAE cannot halve often enough.
+        """
+        factor = self.vae.config.factor
+        height, width = height or self.size, width or self.size
+        if height <= 0 or width <= 0 or height % factor or width % factor:
+            raise InputError(f"a size must be a positive multiple of {factor}, not {width}x{height} (width x height)")
+        return self.vae.config.latent_channels, height // factor, width // factor
+
+    def encode_prompt(self, prompt: Prompt, copies: int = 1) -> jt.Var:
+        """(prompts * copies, tokens, hidden_size), the copies of one prompt side by side."""
+        texts = [prompt] if isinstance(prompt, str) else list(prompt)
+        if not texts:
+            raise InputError("no prompt was given")
+        return prompts.encode(self.tokenizer, self.text_encoder, [text for text in texts for _ in range(copies)])
+
+    def encode_images(self, pictures: jt.Var, noise: Optional[jt.Var] = None) -> jt.Var:
+        """Latents of images (batch, 3, height, width) in [-1, 1]: the posterior's mode, or a draw from ``noise``."""
+        latents = []
+        for i in range(pictures.shape[0]):
+            with jt.no_grad():
+                moments = self._tiled(self._moments, pictures[i : i + 1], 1 / self.vae.config.factor)
+                posterior = DiagonalGaussian(*jt.chunk(moments, 2, dim=1))
+                latent = posterior.mode() if noise is None else posterior.sample(noise[i : i + 1])
+                latents.append(latent * self.vae.config.scaling_factor)
+                latents[-1].sync()
+        return jt.concat(latents, dim=0)
+
+    def decode_latents(self, latents: jt.Var) -> np.ndarray:
+        """Images (batch, 3, height, width) in about [-1, 1], one at a time to bound memory."""
+        decoded = []
+        for i in range(latents.shape[0]):
+            with jt.no_grad():
+                latent = latents[i : i + 1] / self.vae.config.scaling_factor
+                decoded.append(np.array(self._tiled(self.vae.decode, latent, self.vae.config.factor).numpy()))
+        return np.concatenate(decoded)
+
+    def denoiser(
+        self,
+        prompt: Prompt,
+        negative_prompt: Optional[Prompt] = None,
+        guidance_scale: float = 1.0,
+        copies: int = 1,
+        extra: Optional[jt.Var] = None,
+    ) -> GuidedDenoiser:
+        """The UNet under a text, as samplers take it. ``negative_prompt`` is one for all prompts or one each."""
+        text = self.encode_prompt(prompt, copies)
+        negative = None
+        if guidance_scale != 1.0:
+            several = [negative_prompt or ""] if isinstance(negative_prompt or "", str) else list(negative_prompt or [])
+            count = text.shape[0] // copies
+            if len(several) not in (1, count):
+                raise InputError(f"{len(several)} negative prompts for {count} prompts; give one, or one each")
+            negative = self.encode_prompt(several * (count // len(several)), copies)
+        return GuidedDenoiser(self.unet, self.schedule.config.prediction_type, text, negative, guidance_scale, extra)
+
+    def sampler(self, name: Optional[str] = None) -> Sampler:
+        """The sampler of that name, the checkpoint's own by default."""
+        return sampler(name or self.schedule.config.sampler)
+
+    def __call__(
+        self,
+        prompt: Prompt,
+        height: Optional[int] = None,
+        width: Optional[int] = None,
+        num_inference_steps: int = 50,
+        guidance_scale: float = 7.5,
+        negative_prompt: Optional[Prompt] = None,
+        num_images_per_prompt: int = 1,
+        eta: float = 0.0,
+        generator: Optional[np.random.Generator] = None,
+        latents: Optional[np.ndarray] = None,
+        output_type: str = "pil",
+        *,
+        seed: Optional[Seeds] = None,
+        sampler: Optional[str] = None,
+        on_step: Optional[OnStep] = None,
+    ) -> PipelineOutput:
+        """Images of a text.
+
+        ``seed`` is one number (image i has seed + i) or one an image; ``generator`` draws seeds where none
+        are given. ``latents`` (images, 4, height / 8, width / 8) replaces the initial unit noise.
+        ``output_type`` is "pil", "np" (images, height, width, 3 in [0, 1]) or "latent". ``on_step`` sees every
+        step. Raises InputError for impossible sizes, counts and names.
+        """
+        method = self.sampler(sampler)
+        shape = self.latent_shape(height, width)
+        noise = noise_of(prompt, num_images_per_prompt, seed, generator)
+        denoiser = self.denoiser(prompt, negative_prompt, guidance_scale, num_images_per_prompt)
+        unit = noise.normal("latents", shape) if latents is None else given_latents(latents, len(noise.seeds), shape)
+        x = unit * method.initial_scale(self.schedule, num_inference_steps)
+        steps = method(denoiser, x, self.schedule, num_inference_steps, eta=eta, noise=step_noise(noise, shape))
+        return PipelineOutput(self.finish(steps, output_type, on_step), noise.seeds)
+
+    def finish(self, steps: Iterator[Step], output_type: str, on_step: Optional[OnStep]) -> Any:
+        """Run a sampler to its end and decode what it arrives at."""
+        if output_type not in ("pil", "np", "latent"):
+            raise InputError(f"output_type {output_type!r} is not known; it must be pil, np or latent")
+        step = None
+        with jt.no_grad():
+            for step in steps:
+                if on_step is not None:
+                    on_step(step)
+        assert step is not None  # every sampler takes at least one step
+        if output_type == "latent":
+            return np.array(step.x.numpy())
+        decoded = self.decode_latents(step.x)
+        if output_type == "pil":
+            return images.to_images(decoded)
+        return np.clip(decoded / 2 + 0.5, 0, 1).transpose(0, 2, 3, 1)
+
+    def _moments(self, pictures: jt.Var) -> jt.Var:
+        posterior = self.vae.encode(pictures)
+        return jt.concat([posterior.mean, posterior.logvar], dim=1)
+
+    def _tiled(self, run: Callable[[jt.Var], jt.Var], x: jt.Var, scale: float) -> jt.Var:
+        side = min(self.vae.config.sample_size, MAX_TILE)
+        tile = side if scale < 1 else side // self.vae.config.factor
+        if self.vae_tiling and max(x.shape[2:]) > tile:
+            return in_tiles(run, x, tile, scale)
+        return run(x)
+
+
+def given_latents(latents: np.ndarray, count: int, shape: Tuple[int, int, int]) -> jt.Var:
+    """Latents that the caller brings, checked. Raises InputError for another shape."""
+    if tuple(latents.shape) != (count, *shape):
+        raise InputError(f"latents of shape {(count, *shape)} are needed, not {tuple(latents.shape)}")
+    return jt.array(np.asarray(latents, np.float32))
+
+
+def step_noise(noise: NoiseSource, shape: Sequence[int]) -> Callable[[int], jt.Var]:
+    """The fresh noise of each sampling step."""
+    return lambda index: noise.normal(f"step {index}", shape)
+
+
+def noise_of(
+    prompt: Prompt, copies: int, seed: Optional[Seeds], generator: Optional[np.random.Generator]
+) -> NoiseSource:
+    """The noise of one image for each copy of each prompt."""
+    count = copies * (1 if isinstance(prompt, str) else len(prompt))
+    if count < 1:
+        raise InputError("no image was asked for; give a prompt, and at least one image a prompt")
+    if seed is None and generator is not None:
+        seed = [int(one) for one in generator.integers(2**32, size=count)]
+    return NoiseSource(image_seeds(seed, count))

@@ -1,0 +1,125 @@
+"""Gradient checkpointing (arXiv 1604.06174): a UNet block keeps its inputs and is computed again when it is needed.
+
+Jittor builds a whole backward pass before it runs any of it, and would then run all second computations first. So a
+block's gradient is asked for where the pass reaches it, and computed at once: what comes in, the block again, its
+gradients. One block's inner values are in memory at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Dict, List, Optional, Tuple
+
+from jstyle.errors import InputError
+from jstyle.networks import TextContext, UNet2DConditionModel
+from jstyle.networks.editing import Edit, swapped
+from jstyle.runtime import jt
+
+Compute = Callable[..., Sequence[jt.Var]]
+
+
+@contextmanager
+def recomputed(unet: UNet2DConditionModel, parameters: Mapping[str, jt.Var]) -> Iterator[None]:
+    """The UNet's blocks are recomputed in backward passes until the end of the ``with``.
+
+    ``parameters`` are what is trained, under paths in the UNet: those that begin with a block's path are its own.
+    Attention editors cannot be attached meanwhile.
+    """
+    blocks: Dict[str, Any] = {}
+    for group, kind in (("down_blocks", _Down), ("up_blocks", _Up)):
+        for i, block in enumerate(getattr(unet, group)):
+            blocks[f"{group}.{i}"] = kind(block, _below(f"{group}.{i}", parameters))
+    blocks["mid_block"] = _Middle(unet.mid_block, _below("mid_block", parameters))
+    with swapped(unet, blocks):
+        yield
+
+
+class Recompute(jt.Function):
+    """A function of Vars (and of parameters, which it reads by itself) that is called again for its gradient."""
+
+    def __init__(self, compute: Compute, inputs: int) -> None:
+        super().__init__()
+        self._compute = compute
+        self._count = inputs
+        self._inputs: List[jt.Var] = []
+        self._trained: List[jt.Var] = []
+
+    def run(self, inputs: Sequence[jt.Var], parameters: Sequence[jt.Var]) -> List[jt.Var]:
+        """What ``compute(*inputs)`` gives."""
+        self._inputs, self._trained = list(inputs), list(parameters)
+        return self(*inputs, *parameters)
+
+    def execute(self, *given: jt.Var) -> List[jt.Var]:
+        with jt.no_grad():
+            found = list(self._compute(*given[: self._count]))
+        for one in found:
+            one.start_grad()
+        return found
+
+    def grad(self, *incoming: Optional[jt.Var]) -> List[Optional[jt.Var]]:
+        jt.sync([one for one in incoming if one is not None])  # nothing of the blocks behind is needed any more
+        trained = [not one.is_stop_grad() for one in self._inputs]
+        inputs = [one.detach() for one in self._inputs]
+        for one, wanted in zip(inputs, trained):
+            if wanted:
+                one.start_grad()
+        found = self._compute(*inputs)
+        pairs = [(out, one) for out, one in zip(found, incoming) if one is not None]
+        total = sum(((out * one.detach()).sum() for out, one in pairs[1:]), (pairs[0][0] * pairs[0][1].detach()).sum())
+        targets = [one for one, wanted in zip(inputs, trained) if wanted] + self._trained
+        gradients = [one.stop_grad() for one in jt.grad(total, targets)]
+        jt.sync(gradients)
+        self._inputs = []
+        several = iter(gradients)
+        return [next(several) if wanted else None for wanted in trained] + list(several)
+
+
+class _Block(jt.Module):
+    """Stands in a block's place. The block is kept out of the module tree, where it is already."""
+
+    def __init__(self, block: Any, parameters: Sequence[jt.Var]) -> None:
+        self._block = [block]
+        self._trained = list(parameters)
+
+    def _run(self, compute: Compute, inputs: Sequence[jt.Var], edit: Optional[Edit]) -> List[jt.Var]:
+        if edit is not None:
+            raise InputError("attention cannot be edited while blocks are recomputed; leave recompute off")
+        if jt.flags.no_grad:
+            return list(compute(*inputs))
+        return Recompute(compute, len(inputs)).run(inputs, self._trained)
+
+
+class _Down(_Block):
+    def execute(self, x: jt.Var, temb: jt.Var, text: TextContext, edit: Optional[Edit]) -> Tuple[jt.Var, List[jt.Var]]:
+        def compute(x: jt.Var, temb: jt.Var, context: jt.Var) -> List[jt.Var]:
+            out, skips = self._block[0](x, temb, TextContext(context), None)
+            return skips if skips[-1] is out else [*skips, out]
+
+        found = self._run(compute, [x, temb, text.text], edit)
+        return found[-1], found
+
+
+class _Middle(_Block):
+    def execute(self, x: jt.Var, temb: jt.Var, text: TextContext, edit: Optional[Edit]) -> jt.Var:
+        def compute(x: jt.Var, temb: jt.Var, context: jt.Var) -> List[jt.Var]:
+            return [self._block[0](x, temb, TextContext(context), None)]
+
+        return self._run(compute, [x, temb, text.text], edit)[0]
+
+
+class _Up(_Block):
+    def execute(self, x: jt.Var, skips: List[jt.Var], temb: jt.Var, text: TextContext, edit: Optional[Edit]) -> jt.Var:
+        """Takes its skip connections off the end of ``skips``; the size of the next one tells the block its own."""
+        count = len(self._block[0].resnets)
+        own, rest = skips[-count:], skips[:-count]
+        del skips[-count:]
+
+        def compute(x: jt.Var, temb: jt.Var, context: jt.Var, *own: jt.Var) -> List[jt.Var]:
+            return [self._block[0](x, [*rest, *own], temb, TextContext(context), None)]
+
+        return self._run(compute, [x, temb, text.text, *own], edit)[0]
+
+
+def _below(path: str, parameters: Mapping[str, jt.Var]) -> List[jt.Var]:
+    return [parameter for name, parameter in parameters.items() if name.startswith(f"{path}.")]

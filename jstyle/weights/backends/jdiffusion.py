@@ -1,0 +1,72 @@
+"""JDiffusion's Stable Diffusion pipeline as the provider of a pipeline's networks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Optional
+
+from jstyle.diffusion.schedule import ScheduleConfig
+from jstyle.errors import InputError
+from jstyle.networks.config import read_json
+from jstyle.weights import checkpoint, hub
+from jstyle.weights import tensors as weights
+from jstyle.weights.backends import library
+from jstyle.weights.backends.hosted import HostedTextEncoder, HostedUNet, HostedVAE
+from jstyle.weights.checkpoint import Components
+
+
+def load(
+    model: str, *, revision: Optional[str] = None, variant: Optional[str] = None, precision: str = "fp32"
+) -> Components:
+    """Read a folder, a hub id or "tiny" into JDiffusion's pipeline; the arguments are those of ``checkpoint.load``.
+
+    JDiffusion builds it. The weights are read once more by this project's loader, because JDiffusion's takes missing
+    and unknown keys without a word. Raises InputError as ``checkpoint.load`` does, and without a whole JDiffusion.
+    """
+    if precision != "fp32":
+        raise InputError(f"backend jdiffusion runs in fp32, not in {precision}; leave precision at fp32")
+    module = library.jdiffusion()
+    folder = hub.locate(str(model), revision=revision, variant=variant)
+    schedule = ScheduleConfig.from_dict(read_json(folder / "scheduler" / "scheduler_config.json"))
+    with library.own_mode(), library.quiet():
+        pipe = module.StableDiffusionPipeline.from_pretrained(
+            str(folder), variant=variant, safety_checker=None, requires_safety_checker=False, local_files_only=True
+        )
+    own = components(pipe)
+    files = [
+        *checkpoint.fill(own.unet, checkpoint.UNET, folder, variant),
+        *checkpoint.fill(own.vae, checkpoint.VAE, folder, variant, weights.rename_vae),
+        *checkpoint.fill(own.text_encoder, checkpoint.TEXT, folder, variant, weights.rename_text),
+    ]
+    vision, vision_files = checkpoint.image_encoder(folder, variant)
+    return Components(
+        own.unet,
+        own.vae,
+        own.text_encoder,
+        own.tokenizer,
+        schedule,
+        folder / "tokenizer",
+        (*files, *vision_files),
+        vision,
+    )
+
+
+def components(pipe: Any) -> Components:
+    """The parts of a JDiffusion pipeline behind the engine's contract. Its weights are shared, not copied.
+
+    Raises InputError for a pipeline of another kind, and for one whose networks are not Stable Diffusion's.
+    """
+    for name in ("unet", "vae", "text_encoder", "tokenizer", "scheduler"):
+        if getattr(pipe, name, None) is None:
+            raise InputError(
+                f"a {type(pipe).__name__} has no {name}: hand in a Stable Diffusion pipeline of JDiffusion"
+            )
+    mode = library.own_mode
+    return Components(
+        HostedUNet(pipe.unet, mode),
+        HostedVAE(pipe.vae, mode),
+        HostedTextEncoder(pipe.text_encoder, library.own_quiet_mode),
+        pipe.tokenizer,
+        ScheduleConfig.from_dict(dict(pipe.scheduler.config)),
+        Path(getattr(pipe.tokenizer, "name_or_path", "")),
+    )

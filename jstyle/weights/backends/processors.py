@@ -1,0 +1,98 @@
+"""The fused attention, with its editors, in diffusers' attention modules, through their processors.
+
+A processor is what such a module hands its call to: ``processor(attn, hidden_states, encoder_hidden_states, ...)``.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import Any, Dict, Iterator, Mapping, Optional
+
+from jstyle import ops
+from jstyle.errors import InputError
+from jstyle.networks.attention import attended
+from jstyle.networks.editing import QKV, Edit, Site
+from jstyle.runtime import jt
+
+PLAIN = ("AttnProcessor", "AttnProcessor2_0")
+"""The processors that do nothing but attention; others carry something that would be lost in their place."""
+
+
+class FusedAttnProcessor:
+    """Projects q, k and v, lets ``edit`` change them, attends by this project's kernel, and projects back.
+
+    ``site`` tells editors where they are; a layer that nothing edits needs none.
+    """
+
+    def __init__(self, site: Optional[Site] = None, edit: Optional[Edit] = None) -> None:
+        self._site = site
+        self._edit = edit
+
+    def __call__(
+        self,
+        attn: Any,
+        hidden_states: jt.Var,
+        encoder_hidden_states: Optional[jt.Var] = None,
+        attention_mask: Optional[jt.Var] = None,
+        *_: Any,
+        **__: Any,
+    ) -> jt.Var:
+        """hidden_states is (batch, tokens, channels), or a map (batch, channels, height, width) as in the VAE."""
+        x, shape = hidden_states, hidden_states.shape
+        if len(shape) == 4:
+            x = ops.channels_last(x).reshape(shape[0], shape[2] * shape[3], shape[1])
+        if getattr(attn, "group_norm", None) is not None:
+            x = attn.group_norm(x.transpose(0, 2, 1)).transpose(0, 2, 1)
+        out = self._attended(attn, x, x if encoder_hidden_states is None else encoder_hidden_states, attention_mask)
+        out = attn.to_out[1](attn.to_out[0](out))
+        if len(shape) == 4:
+            out = ops.channels_first(out.reshape(shape[0], shape[2], shape[3], shape[1]))
+        if getattr(attn, "residual_connection", False):
+            out = ops.add(out, hidden_states)
+        factor = getattr(attn, "rescale_output_factor", 1.0)
+        return out if factor == 1.0 else out / factor
+
+    def _attended(self, attn: Any, x: jt.Var, context: jt.Var, mask: Optional[jt.Var]) -> jt.Var:
+        q, k, v = (_split(one, attn.heads) for one in (attn.to_q(x), attn.to_k(context), attn.to_v(context)))
+        qkv = QKV(q, k, v, None if mask is None else _bias(attn, mask, k, x.shape[0]))
+        if self._edit is not None and self._site is not None:
+            qkv = self._edit(self._site, qkv)
+        return attended(qkv, x, upcast=getattr(attn, "upcast_attention", False))
+
+
+def attention_modules(network: Any) -> Dict[str, Any]:
+    """The modules of a network that take a processor, by their paths."""
+    return {path: module for path, module in network.named_modules() if hasattr(module, "set_processor")}
+
+
+@contextmanager
+def processing(modules: Mapping[str, Any], processors: Mapping[str, FusedAttnProcessor]) -> Iterator[None]:
+    """Put processors, by path, into attention modules; afterwards the very ones that were there are back.
+
+    Raises InputError, and changes nothing, for a path that has no attention, or one that carries something of its own.
+    """
+    for path in processors:
+        if path not in modules:
+            raise InputError(f"this network has no attention {path!r}")
+        name = type(modules[path].processor).__name__
+        if name not in (*PLAIN, FusedAttnProcessor.__name__):
+            raise InputError(f"{path} has a processor of its own ({name}), which would be lost; take that off first")
+    before = {path: modules[path].processor for path in processors}
+    try:
+        for path, processor in processors.items():
+            modules[path].set_processor(processor)
+        yield
+    finally:
+        for path, processor in before.items():
+            modules[path].set_processor(processor)
+
+
+def _split(x: jt.Var, heads: int) -> jt.Var:
+    b, tokens, channels = x.shape
+    return x.reshape(b, tokens, heads, channels // heads)
+
+
+def _bias(attn: Any, mask: jt.Var, k: jt.Var, batch: int) -> jt.Var:
+    """diffusers' masks, added to the logits: one a row and head, (batch * heads, 1 or queries, keys)."""
+    prepared = attn.prepare_attention_mask(mask, k.shape[1], batch)
+    return prepared.reshape(batch, attn.heads, -1, k.shape[1])

@@ -1,0 +1,171 @@
+"""A model folder in diffusers' layout <-> the networks of Stable Diffusion."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, List, Optional, Sequence, Tuple
+
+import numpy as np
+
+from jstyle import ops
+from jstyle.diffusion import prompts
+from jstyle.diffusion.schedule import ScheduleConfig
+from jstyle.errors import InputError
+from jstyle.files import replacing
+from jstyle.networks import AutoencoderKL, CLIPTextModel, CLIPVisionModelWithProjection, UNet2DConditionModel
+from jstyle.networks.config import CLIPTextConfig, CLIPVisionConfig, UNetConfig, VAEConfig, read_json, to_dict
+from jstyle.ops.precision import unet_dtype
+from jstyle.weights import hub
+from jstyle.weights import tensors as weights
+
+# Folder, class name in model_index.json, library, weight file stem, and how old files named things.
+UNET = ("unet", "UNet2DConditionModel", "diffusers", "diffusion_pytorch_model")
+VAE = ("vae", "AutoencoderKL", "diffusers", "diffusion_pytorch_model")
+TEXT = ("text_encoder", "CLIPTextModel", "transformers", "model")
+VISION = ("image_encoder", "CLIPVisionModelWithProjection", "transformers", "model")
+MODEL_TYPES = {"CLIPTextModel": "clip_text_model", "CLIPVisionModelWithProjection": "clip_vision_model"}
+
+
+@dataclass(frozen=True)
+class Components:
+    """What a Stable Diffusion checkpoint consists of, and the files it came from.
+
+    Few checkpoints have an ``image_encoder``; only methods that read images with CLIP want it.
+    """
+
+    unet: UNet2DConditionModel
+    vae: AutoencoderKL
+    text_encoder: CLIPTextModel
+    tokenizer: Any
+    schedule: ScheduleConfig
+    tokenizer_folder: Path
+    files: Tuple[Path, ...] = ()
+    image_encoder: Optional[CLIPVisionModelWithProjection] = None
+
+
+def load(
+    model: str, *, revision: Optional[str] = None, variant: Optional[str] = None, precision: str = "fp32"
+) -> Components:
+    """Read a folder, a hub id or "tiny". Raises InputError for anything missing, damaged or of another kind."""
+    dtype = unet_dtype(precision)
+    folder = hub.locate(str(model), revision=revision, variant=variant)
+    schedule = ScheduleConfig.from_dict(read_json(folder / "scheduler" / "scheduler_config.json"))
+    tokenizer = prompts.load_tokenizer(folder / "tokenizer")
+    unet = UNet2DConditionModel(UNetConfig.from_dict(read_json(folder / "unet" / "config.json")))
+    vae = AutoencoderKL(VAEConfig.from_dict(read_json(folder / "vae" / "config.json")))
+    text = CLIPTextModel(CLIPTextConfig.from_dict(read_json(folder / "text_encoder" / "config.json")))
+    _check_fit(unet.config, vae.config, text.config, len(tokenizer))
+    vision, vision_files = image_encoder(folder, variant)
+    files = [
+        *fill(unet, UNET, folder, variant, dtype=dtype),
+        *fill(vae, VAE, folder, variant, weights.rename_vae),
+        *fill(text, TEXT, folder, variant, weights.rename_text),
+        *vision_files,
+    ]
+    return Components(unet, vae, text, tokenizer, schedule, folder / "tokenizer", tuple(files), vision)
+
+
+def fill(
+    network: Any,
+    kind: Sequence[str],
+    folder: Path,
+    variant: Optional[str],
+    rename: weights.Rename = str,
+    dtype: str = "float32",
+) -> List[Path]:
+    """Read a network's weights from its folder within ``folder``. Returns the files they are in."""
+    files = hub.weight_files(folder / kind[0], variant)
+    weights.load(network, weights.FileTensors(files), kind[0], rename, dtype)
+    return files
+
+
+def image_encoder(folder: Path, variant: Optional[str]) -> Tuple[Optional[CLIPVisionModelWithProjection], List[Path]]:
+    """The image encoder of a model that has one, and its files."""
+    config = folder / VISION[0] / "config.json"
+    if not config.is_file():
+        return None, []
+    network = CLIPVisionModelWithProjection(CLIPVisionConfig.from_dict(read_json(config)))
+    return network, fill(network, VISION, folder, variant)
+
+
+def save(components: Components, folder: Path, *, variant: Optional[str] = None, dtype: str = "float32") -> None:
+    """Write a folder that diffusers reads; it appears under its name only when it is whole.
+
+    ``variant="fp16"`` writes half precision under the names of that variant, ``dtype="float16"`` under the plain ones.
+    Raises InputError where something is there already, or for a variant other than "fp16".
+    """
+    if variant not in (None, "fp16"):
+        raise InputError(f"variant {variant!r} cannot be written, only fp16 or none")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder} already holds something; choose another folder")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(folder) as part:
+        _write(components, part, "float16" if variant else dtype, ".fp16" if variant else "")
+
+
+def fingerprint(components: Components) -> str:
+    """SHA-256 over the weight files, or over the weights of networks that came from no file, 64 hexadecimal digits."""
+    if components.files:
+        return weights.fingerprint(components.files)
+    digest = hashlib.sha256()
+    for network in (components.unet, components.vae, components.text_encoder, components.image_encoder):
+        for name, parameter in network.named_parameters() if network is not None else ():
+            digest.update(name.encode() + np.ascontiguousarray(ops.cast(parameter, "float32").numpy()).tobytes())
+    return digest.hexdigest()
+
+
+def _check_fit(unet: UNetConfig, vae: VAEConfig, text: CLIPTextConfig, vocabulary: int) -> None:
+    latents = vae.latent_channels
+    if unet.out_channels != latents or unet.in_channels not in (latents, 2 * latents + 1):
+        raise InputError(
+            f"the UNet takes {unet.in_channels} and gives {unet.out_channels} channels, "
+            f"which does not fit a VAE of {latents}; is this a Stable Diffusion checkpoint?"
+        )
+    if unet.cross_attention_dim != text.hidden_size:
+        raise InputError(
+            f"the UNet reads texts of width {unet.cross_attention_dim}, the text encoder writes {text.hidden_size}; "
+            "the folder mixes two models"
+        )
+    if vocabulary > text.vocab_size:
+        raise InputError(
+            f"the tokenizer has {vocabulary} tokens, the text encoder {text.vocab_size}; the folder mixes two models"
+        )
+
+
+def _write(components: Components, folder: Path, dtype: str, mark: str) -> None:
+    index: dict = {"_class_name": "StableDiffusionPipeline", "_diffusers_version": "0.26.0"}
+    networks = (
+        (components.unet, UNET),
+        (components.vae, VAE),
+        (components.text_encoder, TEXT),
+        (components.image_encoder, VISION),
+    )
+    for network, (name, class_name, library, stem) in networks:
+        if network is None:
+            index[name] = [None, None]
+            continue
+        (folder / name).mkdir(parents=True)
+        config = to_dict(network.config, class_name)
+        if library == "transformers":
+            config = {"architectures": [class_name], "model_type": MODEL_TYPES[class_name], **config}
+        _write_json(folder / name / "config.json", config)
+        weights.save(network, folder / name / f"{stem}{mark}.safetensors", dtype)
+        index[name] = [library, class_name]
+    # Copied, because transformers 5 writes a file that older ones, and so JDiffusion, cannot read.
+    shutil.copytree(components.tokenizer_folder, folder / "tokenizer")
+    index["tokenizer"] = ["transformers", "CLIPTokenizer"]
+    schedule = components.schedule.to_dict()
+    _write_json(folder / "scheduler" / "scheduler_config.json", schedule)
+    index["scheduler"] = ["diffusers", schedule["_class_name"]]
+    for absent in ("safety_checker", "feature_extractor"):
+        index[absent] = [None, None]
+    _write_json(folder / "model_index.json", {**index, "requires_safety_checker": False})
+
+
+def _write_json(path: Path, content: dict) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

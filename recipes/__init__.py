@@ -1,0 +1,1 @@
+"""How what comes with the package was made; not part of the wheel."""

@@ -1,0 +1,100 @@
+"""The denoiser: latents of the drawings, captions, and the diffusion loss."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, List, Tuple
+
+import numpy as np
+from tqdm import tqdm
+
+from jstyle.diffusion import prompts
+from jstyle.diffusion.schedule import Schedule
+from jstyle.networks import AutoencoderKL, CLIPTextModel, UNet2DConditionModel
+from jstyle.runtime import jt
+from jstyle.training import TrainState, TrainStep, ask, diffusion_loss
+from jstyle.training.data import batch_indices
+from jstyle.training.draws import generator
+from jstyle.training.fit import fit
+from jstyle.training.initial import initialise
+from jstyle.weights import tensors as weights
+from recipes.tiny.autoencoder import encode
+from recipes.tiny.drawings import Scene
+from recipes.tiny.pictures import captions
+from recipes.tiny.settings import UnetSettings
+
+FILE = "unet.safetensors"
+LATENTS = "latents.npy"
+ZERO = ("conv2", "proj_out", "conv_out")
+_CHUNK = 64
+
+Batch = Tuple[np.ndarray, np.ndarray]
+Sampled = Callable[[UNet2DConditionModel, Path], None]
+
+
+def write_latents(vae: AutoencoderKL, pictures: np.ndarray, folder: Path) -> None:
+    """Write ``latents.npy``, the means of all pictures (n, channels, h, w) in fp16, unless it is there."""
+    if (folder / LATENTS).exists():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    part = folder / f".{LATENTS}.part"
+    side = pictures.shape[1] // vae.config.factor
+    shape = (len(pictures), vae.config.latent_channels, side, side)
+    latents = np.lib.format.open_memmap(part, "w+", np.float16, shape)
+    for start in tqdm(range(0, len(pictures), _CHUNK), "latents", mininterval=1):
+        latents[start : start + _CHUNK] = encode(vae, pictures[start : start + _CHUNK])
+    latents.flush()
+    os.replace(part, folder / LATENTS)
+
+
+def train_unet(
+    settings: UnetSettings,
+    folder: Path,
+    latents: np.ndarray,
+    scenes: Sequence[Scene],
+    text: CLIPTextModel,
+    words: Any,
+    schedule: Schedule,
+    sample: Sampled,
+) -> None:
+    """Train the denoiser and write its average to ``unet.safetensors``.
+
+    ``latents`` (n, channels, h, w) belong to the scenes; ``words`` is the tokenizer; ``sample`` draws a sheet with the
+    network into a file.
+    """
+    unet = UNet2DConditionModel(settings.network)
+    initialise(unet, settings.loop.seed, ZERO)
+    seed = settings.loop.seed
+
+    def batch(index: int) -> Batch:
+        chosen = batch_indices(index, settings.batch, len(scenes), seed)
+        said = dropped(captions([scenes[i] for i in chosen], seed, index), settings.caption_dropout, seed, index)
+        return latents[chosen].astype(np.float32), prompts.token_ids(words, said)
+
+    def loss(examples: Batch, index: int) -> jt.Var:
+        clean, ids = examples
+        question = ask(clean, schedule, settings.loss, seed, index)
+        with jt.no_grad():
+            context = text(jt.array(ids))
+        return diffusion_loss(unet(question.x, question.times.tolist(), context), question)
+
+    def sheet(step: TrainStep, state: TrainState) -> None:
+        if step.step % settings.sample_every == 0:
+            with state.averaged():
+                sample(unet, folder / f"samples-{step.step:06d}.png")
+
+    identity = {**asdict(settings), "latents": len(latents)}
+    for name in ("loop", "sample_every"):
+        del identity[name]
+    state = fit(folder, dict(unet.named_parameters()), batch, loss, settings.loop, identity, sheet)
+    with state.averaged():
+        weights.save(unet, folder / FILE)
+
+
+def dropped(captions: Sequence[str], share: float, seed: int, index: int) -> List[str]:
+    """The captions, some of them empty: what the network says without a text is what guidance leads away from."""
+    empty = generator(seed, index, "dropout").random(len(captions)) < share
+    return ["" if gone else said for said, gone in zip(captions, empty)]

@@ -1,0 +1,22 @@
+"""What is shipped: the model's folder in half precision, with a list of hashes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jstyle.weights import checkpoint
+from jstyle.weights.tensors import fingerprint
+
+HASHES = "SHA256SUMS"
+
+
+def write_model(parts: checkpoint.Components, folder: Path) -> None:
+    """Write diffusers' layout in fp16 and the hashes of its files as ``sha256sum --check`` reads them."""
+    checkpoint.save(parts, folder, dtype="float16")
+    (folder / HASHES).write_text(hashes(folder))
+
+
+def hashes(folder: Path) -> str:
+    """A line a file, of all that the model consists of."""
+    files = [path for path in sorted(folder.rglob("*")) if path.suffix in (".json", ".txt", ".safetensors")]
+    return "".join(f"{fingerprint([path])}  {path.relative_to(folder).as_posix()}\n" for path in files)

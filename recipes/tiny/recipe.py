@@ -1,0 +1,165 @@
+"""The stages in their order. Each leaves a file; what is there is not made again, what was interrupted goes on."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Callable, Dict
+
+import numpy as np
+
+from jstyle.diffusion import prompts
+from jstyle.diffusion.schedule import Schedule, ScheduleConfig
+from jstyle.errors import InputError
+from jstyle.networks import AutoencoderKL, CLIPTextModel, CLIPVisionModelWithProjection, UNet2DConditionModel
+from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
+from jstyle.training.report import sample_grid
+from jstyle.weights import checkpoint
+from jstyle.weights import tensors as weights
+from recipes.tiny import autoencoder, clip, denoiser, package, pictures, tokenizer
+from recipes.tiny.settings import STAGES, Stage, TinySettings
+
+SCHEDULE = ScheduleConfig(
+    "ddim", 1000, 0.00085, 0.012, "scaled_linear", None, "v_prediction", "leading", 1, set_alpha_to_one=False
+)
+"""Stable Diffusion 2.1's."""
+
+SHEET = "samples.png"
+"""Beside the packaged model: what it draws."""
+
+_CAPTIONS = 20000  # that the tokenizer learns from
+_SAMPLED = (
+    "a red house by the sea, watercolour",
+    "a blue fish, mosaic",
+    "an oil painting of a green tree in a field",
+    "a yellow boat by the sea, woodcut",
+    "neon lights of a purple cat in a town at night",
+    "a stained glass window of a white duck",
+    "a red car in the desert, pixel art",
+    "a chalk drawing of an orange mushroom in a forest",
+)
+
+
+class Recipe:
+    """The recipe in one folder."""
+
+    def __init__(self, settings: TinySettings) -> None:
+        self.settings = settings
+        self.folder = settings.output
+        self._run: Dict[Stage, Callable[[], None]] = {
+            "pictures": self._draw,
+            "tokenizer": self._learn_words,
+            "clip": self._train_clip,
+            "vae": self._train_vae,
+            "latents": self._encode,
+            "unet": self._train_unet,
+            "package": self._package,
+        }
+
+    def run(self) -> None:
+        """Run the wanted stages. Raises InputError where one needs another that is not finished."""
+        for stage in STAGES:
+            wanted = self.settings.stages is None or stage in self.settings.stages
+            if wanted and not self.result(stage).exists():
+                self._run[stage]()
+
+    def result(self, stage: Stage) -> Path:
+        """The file or folder that is there when the stage is finished."""
+        names = {
+            "pictures": pictures.FILE,
+            "tokenizer": "tokenizer",
+            "clip": f"clip/{clip.FILES[-1]}",
+            "vae": f"vae/{autoencoder.FILE}",
+            "latents": denoiser.LATENTS,
+            "unet": f"unet/{denoiser.FILE}",
+            "package": "model",
+        }
+        return self.folder / names[stage]
+
+    @cached_property
+    def words(self) -> Any:
+        """The tokenizer."""
+        return prompts.load_tokenizer(self._finished("tokenizer"))
+
+    @cached_property
+    def text(self) -> CLIPTextModel:
+        """The trained text tower."""
+        network = CLIPTextModel(clip.text_config(self.settings.clip, self.words))
+        return self._filled(network, self._finished("clip").with_name(clip.FILES[0]))
+
+    @cached_property
+    def vision(self) -> CLIPVisionModelWithProjection:
+        """The trained vision tower."""
+        network = clip.Towers(self.settings.clip, self.words).vision
+        return self._filled(network, self._finished("clip"))
+
+    @cached_property
+    def vae(self) -> AutoencoderKL:
+        """The trained autoencoder."""
+        network = AutoencoderKL(self.settings.vae.network)
+        return self._filled(network, self._finished("vae"))
+
+    def _draw(self) -> None:
+        pictures.draw(self.settings.pictures, self.folder, os.cpu_count() or 1)
+
+    def _learn_words(self) -> None:
+        scenes = pictures.scenes(self.settings.pictures)
+        several = [scenes[i % len(scenes)] for i in range(_CAPTIONS)]
+        said = pictures.captions(several, self.settings.pictures.seed, -1 % 2**32)
+        tokenizer.train(said, self.settings.vocabulary, self.result("tokenizer"))
+
+    def _train_clip(self) -> None:
+        scenes = pictures.scenes(self.settings.pictures)
+        clip.train_clip(self.settings.clip, self.folder / "clip", self._pictures(), scenes, self.words)
+
+    def _train_vae(self) -> None:
+        autoencoder.train_vae(self.settings.vae, self.folder / "vae", self._pictures())
+
+    def _encode(self) -> None:
+        denoiser.write_latents(self.vae, self._pictures(), self.folder)
+
+    def _train_unet(self) -> None:
+        latents = np.load(self._finished("latents"), mmap_mode="r")
+        scenes = pictures.scenes(self.settings.pictures)
+        denoiser.train_unet(
+            self.settings.unet,
+            self.folder / "unet",
+            latents,
+            scenes,
+            self.text,
+            self.words,
+            Schedule(SCHEDULE),
+            self._sample,
+        )
+
+    def _package(self) -> None:
+        unet = UNet2DConditionModel(self.settings.unet.network)
+        parts = self._components(self._filled(unet, self._finished("unet")))
+        self._sample(parts.unet, self.folder / SHEET)
+        package.write_model(parts, self.result("package"))
+
+    def _sample(self, unet: UNet2DConditionModel, path: Path) -> None:
+        pipe = StableDiffusionPipeline(self._components(unet))
+        rows = [
+            pipe(list(_SAMPLED), seed=seed, num_inference_steps=25, guidance_scale=scale).images
+            for seed, scale in ((0, 3.0), (1, 3.0), (0, 7.5))
+        ]
+        sample_grid(rows, path, ["seed 0", "seed 1", "guidance 7.5"], _SAMPLED)
+
+    def _components(self, unet: UNet2DConditionModel) -> checkpoint.Components:
+        folder = self._finished("tokenizer")
+        return checkpoint.Components(unet, self.vae, self.text, self.words, SCHEDULE, folder, image_encoder=self.vision)
+
+    def _pictures(self) -> np.ndarray:
+        return np.load(self._finished("pictures"), mmap_mode="r")
+
+    def _finished(self, stage: Stage) -> Path:
+        path = self.result(stage)
+        if not path.exists():
+            raise InputError(f"{path} is missing: the stage {stage} is not finished; run it first")
+        return path
+
+    def _filled(self, network: Any, file: Path) -> Any:
+        weights.load(network, weights.FileTensors([file]), file.stem)
+        return network

@@ -1,0 +1,129 @@
+"""The settings of the recipe; ``configs/tiny.yaml`` holds those of the model that is shipped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Optional, Tuple
+
+from jstyle.networks.config import CLIPTextConfig, CLIPVisionConfig, UNetConfig, VAEConfig
+from jstyle.training.settings import LoopSettings, LossSettings
+
+Stage = Literal["pictures", "tokenizer", "clip", "vae", "latents", "unet", "package"]
+STAGES: Tuple[Stage, ...] = ("pictures", "tokenizer", "clip", "vae", "latents", "unet", "package")
+
+
+@dataclass(frozen=True)
+class PictureSettings:
+    """What is drawn; held-out pairs of object and technique never are."""
+
+    count: int = 1000
+    """Drawings; 48 KiB of disk each at 128 pixels."""
+
+    size: int = 128
+    """Pixels along a side, a multiple of 32."""
+
+    seed: int = 0
+    """Decides the scenes."""
+
+    def __post_init__(self) -> None:
+        if self.count < 1:
+            raise ValueError(f"pictures.count must be at least 1, not {self.count}")
+        if self.size < 32 or self.size % 32:
+            raise ValueError(f"pictures.size must be a multiple of 32, not {self.size}")
+
+
+@dataclass(frozen=True)
+class ClipSettings:
+    """The two towers, trained to tell which caption belongs to which picture (arXiv 2103.00020, figure 3)."""
+
+    text: CLIPTextConfig = field(default_factory=CLIPTextConfig)
+    """The text tower; the tokenizer's ids and size are filled in."""
+
+    vision: CLIPVisionConfig = field(default_factory=CLIPVisionConfig)
+    """The vision tower; it projects to the text tower's width."""
+
+    batch: int = 128
+    """Pairs that are told apart at once."""
+
+    loop: LoopSettings = field(default_factory=LoopSettings)
+    """How it is trained."""
+
+
+@dataclass(frozen=True)
+class VaeSettings:
+    """The autoencoder and the weights of its loss, see ``autoencoder.py``."""
+
+    network: VAEConfig = field(default_factory=lambda: VAEConfig(scaling_factor=1.0))
+    """The network; its latents are given unit scale from within."""
+
+    batch: int = 32
+    """Crops a step."""
+
+    crop: int = 64
+    """Pixels along a crop's side. Every fourth step sees whole pictures instead, as many as have the crops' pixels."""
+
+    chroma: float = 2.0
+    """The weight of errors of colour, where those of brightness count 1."""
+
+    contrast: float = 0.5
+    """The weight of differences in local contrast."""
+
+    kl: float = 1e-4
+    """The weight of the posterior's distance from a standard normal, a mean over the latent's numbers."""
+
+    loop: LoopSettings = field(default_factory=LoopSettings)
+    """How it is trained."""
+
+    def __post_init__(self) -> None:
+        if self.network.scaling_factor != 1:
+            raise ValueError(f"vae.network.scaling_factor must be 1, not {self.network.scaling_factor}")
+
+
+@dataclass(frozen=True)
+class UnetSettings:
+    """The denoiser, which reads captions with the text tower that is trained by then."""
+
+    network: UNetConfig = field(default_factory=UNetConfig)
+    """The network."""
+
+    batch: int = 32
+    """Latents a step."""
+
+    caption_dropout: float = 0.1
+    """The share of examples without a caption, for guidance (arXiv 2207.12598)."""
+
+    loss: LossSettings = field(default_factory=LossSettings)
+    """How noise levels are drawn and weighted."""
+
+    loop: LoopSettings = field(default_factory=LoopSettings)
+    """How it is trained."""
+
+    sample_every: int = 1000
+    """Steps between two sheets of samples."""
+
+
+@dataclass(frozen=True)
+class TinySettings:
+    """The whole recipe."""
+
+    output: Path = Path("runs/tiny")
+    """Folder for all stages; a run goes on from what is there."""
+
+    stages: Optional[Tuple[Stage, ...]] = None
+    """Which stages to run; by default all that are not finished."""
+
+    pictures: PictureSettings = field(default_factory=PictureSettings)
+    """The drawings."""
+
+    vocabulary: int = 1024
+    """Tokens of the tokenizer, of which 514 are letters and marks."""
+
+    clip: ClipSettings = field(default_factory=ClipSettings)
+    """CLIP."""
+
+    vae: VaeSettings = field(default_factory=VaeSettings)
+    """The autoencoder."""
+
+    unet: UnetSettings = field(default_factory=UnetSettings)
+    """The denoiser."""

@@ -1,0 +1,132 @@
+"""Where the autoencoder's training begins: an encoder that computes principal components, a decoder that blurs.
+
+From random weights a network this deep needs thousands of steps to pass on what an 8 x 8 block's first principal
+components say. Here the skip connections alone pass them: residual branches start at zero, downsampling convolutions
+move pixels to channels, and the encoder's last one projects; the decoder's lead the components, and the colour that
+they say, up to full resolution. Everything else starts at random and learns the difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Tuple
+
+import numpy as np
+
+from jstyle.errors import InputError
+from jstyle.networks import AutoencoderKL
+from jstyle.training.initial import initialise, set_values
+from recipes.tiny.pictures import as_input
+
+ZERO = ("conv2", "to_out.0")
+_STEADY = 4.0  # against values of about one: a group norm's deviation then hardly depends on them
+_LOG_VARIANCE = -6.0
+_SMOOTH = np.outer([1, 2, 1], [1, 2, 1]) / 16  # behind nearest upsampling: about linear interpolation
+
+
+def start_linear(vae: AutoencoderKL, seed: int, pictures: np.ndarray) -> None:
+    """Fill the network; ``pictures`` (n, size, size, 3) uint8 give the components."""
+    initialise(vae, seed, ZERO)
+    components, colours = _principal_components(pictures, vae.config.factor, vae.config.latent_channels)
+    _start_encoder(vae, components)
+    _start_decoder(vae, colours)
+
+
+def _principal_components(pictures: np.ndarray, block: int, count: int) -> Tuple[np.ndarray, np.ndarray]:
+    """(count, block, block, 3): what blocks are multiplied with for components of variance one, their mean left in;
+    and (3, count + 1): the blocks' mean colours from the components and 1.
+    """
+    x = as_input(pictures).transpose(0, 2, 3, 1).astype(np.float64)
+    n, h, w, _ = x.shape
+    blocks = x.reshape(n, h // block, block, w // block, block, 3).transpose(0, 1, 3, 2, 4, 5).reshape(-1, block**2 * 3)
+    variances, directions = np.linalg.eigh(np.cov(blocks.T))
+    chosen = (directions[:, ::-1][:, :count] / np.sqrt(variances[::-1][:count])).T
+    seen = np.column_stack([blocks @ chosen.T, np.ones(len(blocks))])
+    colours = np.linalg.lstsq(seen, blocks.reshape(-1, block**2, 3).mean(axis=1), rcond=None)[0]
+    return chosen.reshape(count, block, block, 3), colours.T
+
+
+def _start_encoder(vae: AutoencoderKL, components: np.ndarray) -> None:
+    encoder, widths, count = vae.encoder, vae.config.block_out_channels, vae.config.latent_channels
+    projection = components.transpose(0, 3, 1, 2)  # (count, carried, block, block): from what is carried so far
+    carried = 3
+    _fill(encoder.conv_in, np.eye(carried))
+    for level, block in enumerate(encoder.down_blocks):
+        if level and widths[level] != widths[level - 1]:
+            _fill(block.resnets[0].conv_shortcut, np.eye(carried))
+        if level == len(widths) - 1:
+            break
+        # the pixels of a 2 x 2 square become channels
+        moved = np.zeros((4 * carried, carried, 3, 3))
+        for i in range(4):
+            moved[np.arange(carried) + i * carried, np.arange(carried), i // 2, i % 2] = 1
+        projection = _of_squares(projection)
+        if level == len(widths) - 2:
+            moved = np.tensordot(projection[:, :, 0, 0], moved, 1)
+        _fill(block.downsamplers[0].conv, moved)
+        carried = len(moved)
+    _offer(encoder.down_blocks[-1].resnets[0].conv_shortcut, count, encoder.conv_norm_out, encoder.conv_out)
+    set_values(vae.quant_conv.weight, np.diag(np.repeat([1.0, 0.0], count))[:, :, None, None])
+    set_values(vae.quant_conv.bias, np.repeat([0.0, _LOG_VARIANCE], count))
+
+
+def _start_decoder(vae: AutoencoderKL, colours: np.ndarray) -> None:
+    decoder, count = vae.decoder, vae.config.latent_channels
+    carried = 3 + count
+    set_values(vae.post_quant_conv.weight, np.eye(count)[:, :, None, None])
+    _fill(decoder.conv_in, np.vstack([colours[:, :-1], np.eye(count)]), [*colours[:, -1], *[0.0] * count])
+    for block in decoder.up_blocks[:-1]:
+        if block.resnets[0].conv_shortcut is not None:
+            _fill(block.resnets[0].conv_shortcut, np.eye(carried))
+        kernel = np.zeros((carried, carried, 3, 3))
+        kernel[range(carried), range(carried)] = _SMOOTH
+        _fill(block.upsamplers[0].conv, kernel)
+    _offer(decoder.up_blocks[-1].resnets[0].conv_shortcut, 3, decoder.conv_norm_out, decoder.conv_out)
+
+
+def _offer(shortcut: Any, count: int, norm: Any, conv_out: Any) -> None:
+    """Lead the first ``count`` channels through a shortcut, a group norm with its SiLU and the last convolution.
+
+    silu(x) - silu(-x) = x: each goes as itself and with its sign turned. In each group, channels that are constantly
+    plus and minus _STEADY decide the norm's deviation.
+    """
+    groups, width = norm.groups, norm.weight.shape[0]
+    pairs, size = -(-count // groups), width // norm.groups
+    steady = 2 * max(1, (size - 2 * pairs) // 4)
+    if 2 * pairs + steady > size:
+        raise InputError(f"{count} channels do not fit into {groups} groups of {size}; choose fewer groups")
+    matrix, bias = shortcut.weight.numpy()[:, :, 0, 0].copy(), np.zeros(width)
+    scale, out = np.ones(width), np.zeros(tuple(conv_out.weight.shape))
+    for group in range(groups):
+        first = group * size
+        for i, channel in enumerate(range(group * pairs, min(count, (group + 1) * pairs))):
+            for place, sign in ((first + i, 1.0), (first + pairs + i, -1.0)):
+                matrix[place] = sign * np.eye(matrix.shape[1])[channel]
+                scale[place] = np.sqrt((steady * _STEADY**2 + size - steady) / size)
+                out[channel, place, 1, 1] = sign
+        constants = slice(first + 2 * pairs, first + 2 * pairs + steady)
+        matrix[constants], bias[constants] = 0, np.tile([_STEADY, -_STEADY], steady // 2)
+    set_values(shortcut.weight, matrix[:, :, None, None])
+    set_values(shortcut.bias, bias)
+    set_values(norm.weight, scale)
+    set_values(conv_out.weight, out)
+
+
+def _fill(conv: Any, kernel: np.ndarray, bias: Sequence[float] = ()) -> None:
+    """Give the first outputs of a convolution this kernel (out, in[, 3, 3]), in the middle where it has no size."""
+    weight = conv.weight.numpy().copy()
+    middle = weight.shape[2] // 2
+    weight[: len(kernel)] = 0
+    if kernel.ndim == 2:
+        weight[: len(kernel), : kernel.shape[1], middle, middle] = kernel
+    else:
+        weight[: len(kernel), : kernel.shape[1]] = kernel
+    set_values(conv.weight, weight)
+    set_values(conv.bias, np.pad(np.asarray(bias, np.float64), (0, len(weight) - len(bias))))
+
+
+def _of_squares(weights: np.ndarray) -> np.ndarray:
+    """Weights (out, in, 2h, 2w) over pixels as weights (out, 4 in, h, w) over 2 x 2 squares of them."""
+    out, channels, h, w = weights.shape
+    squares = weights.reshape(out, channels, h // 2, 2, w // 2, 2).transpose(0, 3, 5, 1, 2, 4)
+    return squares.reshape(out, 4 * channels, h // 2, w // 2)

@@ -1,0 +1,197 @@
+"""The noise schedule, the scheduler's JSON, and what a network's output says."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from jstyle.diffusion.samplers import SAMPLERS
+from jstyle.diffusion.schedule import (
+    PREDICTION_TYPES,
+    Level,
+    Schedule,
+    ScheduleConfig,
+    diffuse,
+    from_prediction,
+    to_prediction,
+)
+from jstyle.errors import InputError
+from jstyle.runtime import jt
+
+SD21 = {
+    "_class_name": "DDIMScheduler",
+    "_diffusers_version": "0.8.0",
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "beta_start": 0.00085,
+    "clip_sample": False,
+    "num_train_timesteps": 1000,
+    "prediction_type": "v_prediction",
+    "set_alpha_to_one": False,
+    "skip_prk_steps": True,
+    "steps_offset": 1,
+    "trained_betas": None,
+}
+ALPHA_BARS = np.cumprod(1 - np.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2)
+
+
+def sd_schedule(**changes: Any) -> Schedule:
+    return Schedule(ScheduleConfig.from_dict({**SD21, **changes}))
+
+
+def unit_normal(seed: int = 0, shape: tuple[int, ...] = (3, 1, 3, 3)) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+# Reading a network's output
+
+
+@pytest.mark.parametrize("alpha_bar", [0.9991, 0.5, 0.0047])
+def test_every_prediction_type_says_the_same_of_one_point(alpha_bar: float) -> None:
+    x0, eps = np.random.default_rng(0).standard_normal((2, 50))
+    x = alpha_bar**0.5 * x0 + (1 - alpha_bar) ** 0.5 * eps
+    outputs = {
+        "epsilon": eps,
+        "sample": x0,
+        "v_prediction": alpha_bar**0.5 * eps - (1 - alpha_bar) ** 0.5 * x0,
+    }
+    for kind in PREDICTION_TYPES:
+        prediction = to_prediction(outputs[kind], x, alpha_bar, kind)
+        np.testing.assert_allclose(prediction.x0, x0, atol=1e-12)
+        np.testing.assert_allclose(prediction.eps, eps, atol=1e-12)
+        np.testing.assert_allclose(from_prediction(prediction, alpha_bar, kind), outputs[kind], atol=1e-12)
+    np.testing.assert_allclose(diffuse(x0, eps, alpha_bar), x, atol=1e-15)
+
+
+@pytest.mark.parametrize("kind", PREDICTION_TYPES)
+def test_any_output_splits_x_into_its_two_parts(kind: str) -> None:
+    output, x = np.random.default_rng(1).standard_normal((2, 50))
+    prediction = to_prediction(output, x, 0.3, kind)
+    np.testing.assert_allclose(diffuse(prediction.x0, prediction.eps, 0.3), x, atol=1e-12)
+
+
+def test_one_level_per_sample_works_as_training_needs_it() -> None:
+    alpha_bars = np.float32([0.9, 0.2, 0.01]).reshape(3, 1, 1, 1)
+    x0, eps = unit_normal(1), unit_normal(2)
+    mixed = diffuse(jt.array(x0), jt.array(eps), jt.array(alpha_bars)).numpy()
+    for row, alpha_bar in enumerate(alpha_bars.ravel()):
+        np.testing.assert_allclose(mixed[row], diffuse(x0[row], eps[row], float(alpha_bar)), rtol=1e-5)
+
+
+def test_an_unknown_prediction_type_is_named() -> None:
+    with pytest.raises(InputError, match="'flow'"):
+        to_prediction(1.0, 1.0, 0.5, "flow")
+
+
+# The schedule
+
+
+def test_stable_diffusions_levels() -> None:
+    schedule = sd_schedule()
+    np.testing.assert_allclose(schedule.alpha_bars, ALPHA_BARS, rtol=1e-12)
+    assert schedule.final_alpha_bar == schedule.alpha_bars[0]
+    assert [level.t for level in schedule.levels(50)] == list(range(981, 0, -20))
+    assert schedule.level(981).alpha_bar == pytest.approx(ALPHA_BARS[981])
+    assert schedule.level(-19) == Level(-1.0, schedule.final_alpha_bar)
+    assert Schedule(ScheduleConfig()).final_alpha_bar == 1.0
+
+
+def test_between_training_times_sigma_is_linear() -> None:
+    sigma = [(1 / alpha_bar - 1) ** 0.5 for alpha_bar in ALPHA_BARS[500:502]]
+    found = (1 / sd_schedule().level(500.25).alpha_bar - 1) ** 0.5
+    assert found == pytest.approx(0.75 * sigma[0] + 0.25 * sigma[1], rel=1e-9)
+
+
+@pytest.mark.parametrize("spacing", ["leading", "linspace", "trailing"])
+def test_any_number_of_steps_gives_that_many_falling_levels(spacing: str) -> None:
+    schedule = sd_schedule(steps_offset=0)
+    for steps in range(1, 1001):
+        times = [level.t for level in schedule.levels(steps, spacing)]
+        assert len(times) == steps and times[-1] >= 0 and times[0] <= 999
+        assert all(later < earlier for earlier, later in zip(times, times[1:]))
+
+
+@pytest.mark.parametrize("steps", [0, -1, 1001, 2.5, True, "20"])
+def test_a_wrong_number_of_steps_is_refused(steps: Any) -> None:
+    for sampler in SAMPLERS.values():
+        with pytest.raises(InputError, match="number of steps"):
+            sampler.levels(sd_schedule(), steps)
+
+
+def test_times_beyond_the_schedule_are_refused() -> None:
+    with pytest.raises(InputError, match="time 1000 is beyond"):
+        sd_schedule().levels(1000)
+    with pytest.raises(InputError, match="fewer than 1000"):
+        SAMPLERS["dpmpp_2m"].levels(sd_schedule(), 1000)
+
+
+# The scheduler's JSON
+
+
+def test_config_of_sd21() -> None:
+    config = ScheduleConfig.from_dict(SD21)
+    assert (config.sampler, config.prediction_type, config.timestep_spacing) == ("ddim", "v_prediction", "leading")
+    assert (config.steps_offset, config.set_alpha_to_one, config.clip_sample) == (1, False, False)
+
+
+@pytest.mark.parametrize(
+    ("class_name", "set_alpha_to_one", "clip_sample"),
+    [
+        ("DDIMScheduler", True, True),
+        ("DDPMScheduler", True, True),
+        ("PNDMScheduler", False, False),
+        ("EulerDiscreteScheduler", True, False),
+    ],
+)
+def test_what_the_json_omits_is_the_classes_default(class_name: str, set_alpha_to_one: bool, clip_sample: bool) -> None:
+    config = ScheduleConfig.from_dict({"_class_name": class_name, "skip_prk_steps": True})
+    assert (config.set_alpha_to_one, config.clip_sample) == (set_alpha_to_one, clip_sample)
+    assert (config.beta_schedule, config.beta_start, config.beta_end) == ("linear", 0.0001, 0.02)
+
+
+def test_a_checkpoint_keeps_its_spacing_for_every_sampler() -> None:
+    """diffusers' from_config carries the class's default over to another sampler; only a bare config leaves it open."""
+    schedule = sd_schedule()
+    assert SAMPLERS["pndm"].levels(schedule, 10)[0].t == 901
+    assert SAMPLERS["euler"].levels(schedule, 10)[0].t == 901
+    assert SAMPLERS["pndm"].levels(schedule, 10, "trailing")[0].t == 999
+    euler = {**SD21, "_class_name": "EulerDiscreteScheduler"}
+    assert ScheduleConfig.from_dict(euler).timestep_spacing == "linspace"
+    bare = Schedule(ScheduleConfig())
+    assert (SAMPLERS["pndm"].levels(bare, 10)[0].t, SAMPLERS["euler"].levels(bare, 10)[0].t) == (900, 999)
+
+
+@pytest.mark.parametrize("changes", [
+    {}, {"_class_name": "PNDMScheduler"}, {"timestep_spacing": "trailing"}, {"clip_sample": True},
+    {"num_train_timesteps": 3, "trained_betas": [0.1, 0.2, 0.3]},
+])  # fmt: skip
+def test_to_dict_is_read_back_as_the_same_config(changes: dict[str, Any]) -> None:
+    config = ScheduleConfig.from_dict({**SD21, **changes})
+    assert ScheduleConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+@pytest.mark.parametrize(("key", "value"), [
+    ("thresholding", True), ("use_karras_sigmas", True), ("rescale_betas_zero_snr", True),
+    ("solver_order", 3), ("algorithm_type", "sde-dpmsolver++"), ("variance_type", "learned_range"),
+    ("final_sigmas_type", "sigma_min"), ("lambda_min_clipped", -5.1), ("skip_prk_steps", False),
+    ("a_new_switch", 1), ("_class_name", "Heun"),
+    ("_class_name", None), ("_class_name", ["DDIMScheduler"]), ("beta_schedule", "sigmoid"),
+    ("prediction_type", "flow_prediction"), ("timestep_spacing", "even"), ("num_train_timesteps", 0),
+    ("num_train_timesteps", "1000"), ("steps_offset", -1), ("clip_sample", "false"), ("clip_sample_range", 0),
+    ("beta_start", "x"), ("beta_end", 1.5), ("beta_start", float("nan")), ("trained_betas", [0.1]),
+    ("trained_betas", "linear"), ("set_alpha_to_one", None),
+])  # fmt: skip
+def test_what_is_wrong_or_not_supported_is_named(key: str, value: Any) -> None:
+    with pytest.raises(InputError) as error:
+        ScheduleConfig.from_dict({**SD21, key: value})
+    assert ("beta" if key.startswith("beta_") and key != "beta_schedule" else key) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_runge_kutta_pndm_is_refused_even_when_the_json_is_silent() -> None:
+    silent = {key: value for key, value in SD21.items() if key != "skip_prk_steps"}
+    with pytest.raises(InputError, match="skip_prk_steps"):
+        ScheduleConfig.from_dict({**silent, "_class_name": "PNDMScheduler"})

