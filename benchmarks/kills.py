@@ -26,8 +26,7 @@ from typing import Dict, List, Optional, Sequence
 
 from benchmarks import machine
 from benchmarks.options import ROOT
-from jstyle.files import write_text
-from jstyle.weights.tensors import fingerprint
+from jstyle.files import hash_files, write_text
 
 VARYING = ("events.out.tfevents.*", "*.log", "log.jsonl", "loss.png", "trained.json", "manifest.json")
 
@@ -68,7 +67,7 @@ def files(folder: Path, varying: Sequence[str]) -> Dict[str, str]:
         if path.is_file():
             pattern = next((one for one in varying if fnmatch(path.name, one)), None)
             place = str(path.relative_to(folder).with_name(pattern or path.name))
-            found[place] = fingerprint([path]) if pattern is None else ""
+            found[place] = hash_files([path]) if pattern is None else ""
     return found
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import secrets
 import shutil
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Iterator
+from typing import Iterable, Iterator
 
 from jstyle.errors import InputError
 
@@ -45,6 +46,16 @@ def sweep(folder: Path) -> None:
     for path in list(folder.rglob(".*.part")):
         if _PART.fullmatch(path.name):
             _remove(path)
+
+
+def hash_files(files: Iterable[Path]) -> str:
+    """SHA-256 over the content of the files in the order given, as 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for file in files:
+        with open(file, "rb") as stream:
+            for block in iter(lambda: stream.read(1 << 24), b""):
+                digest.update(block)
+    return digest.hexdigest()
 
 
 @contextmanager

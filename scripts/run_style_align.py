@@ -81,8 +81,8 @@ def main() -> int:
     settings, options, model = parse(StyleAlignSettings, about, extra=(Run, ModelOptions))
     from tqdm import tqdm
 
+    from jstyle.files import hash_files
     from jstyle.pictures.images import open_image
-    from jstyle.weights.tensors import fingerprint
     from style_align.files import Job, described_settings, save_reference
     from style_align.request import Target
     from style_align.transfer import StyleAlign
@@ -107,7 +107,7 @@ def main() -> int:
         "reference_weights": options.reference_weights,
         **model.recorded(pipe.model_hash),
     }
-    hashes = [fingerprint([path]) for path in options.image]
+    hashes = [hash_files([path]) for path in options.image]
     job = Job(options.output, targets, described, metadata, hashes * count if len(hashes) == 1 else hashes)
     wanted = job.unfinished(overwrite=options.overwrite, whole=method.sharing.full_attention_share)
     print(f"{len(targets)} pictures, {len(targets) - len(wanted)} of them finished before")
@@ -129,22 +129,22 @@ def main() -> int:
 
 def references(settings: StyleAlignSettings, options: Run) -> Tuple[List[Any], List[Dict[str, object]]]:
     """The references, and what the pictures' metadata says of them."""
+    from jstyle.files import hash_files
     from jstyle.pictures.images import open_image
-    from jstyle.weights.tensors import fingerprint
     from style_align.request import ImageReference, TextReference
     from style_align.trajectory import load_trajectory
 
     saved = [load_trajectory(file) for file in options.reference]
     given: List[Any] = list(saved)
     described: List[Dict[str, object]] = [
-        {"prompt": one.prompt, "hash": fingerprint([file])} for one, file in zip(saved, options.reference)
+        {"prompt": one.prompt, "hash": hash_files([file])} for one, file in zip(saved, options.reference)
     ]
     texts = options.reference_prompt if options.own_reference else options.prompt[:1]
     for number, text in enumerate(map(options.styled, texts)):
         if options.reference_image:
             path = options.reference_image[number]
             given.append(ImageReference(text, open_image(path)))
-            described.append({"prompt": text, "hash": fingerprint([path])})
+            described.append({"prompt": text, "hash": hash_files([path])})
         else:
             given.append(TextReference(text, settings.seed + number))
             described.append({"prompt": text, "seed": settings.seed + number})

@@ -101,13 +101,13 @@ def main() -> int:
 
 def planned(settings: Settings, model: Dict[str, object]) -> List[Task]:
     """Every image of the run. Pictures are recorded by their content, so that a changed one is noticed."""
-    from jstyle.weights.tensors import fingerprint
+    from jstyle.files import hash_files
 
     common = {**asdict(settings), **model, "method": "txt2img"}
     for name in ("images", "output", "batch_size", "overwrite"):
         del common[name]
     for name, path in (("image", settings.image), ("mask", settings.mask)):
-        common[f"{name}_hash"] = None if path is None else fingerprint([path])
+        common[f"{name}_hash"] = None if path is None else hash_files([path])
     texts = [prompt for prompt in settings.prompt for _ in range(settings.images)]
     return [
         Task(text, seed, settings.output / f"{seed:05d}.png", {**common, "prompt": text, "seed": seed})

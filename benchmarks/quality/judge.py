@@ -15,7 +15,8 @@ from jstyle.training import LoopSettings
 from jstyle.training.draws import generator
 from jstyle.training.fit import fit
 from jstyle.training.initial import initialise
-from jstyle.weights import tensors as weights
+from jstyle.weights.loading import load_weights, save_weights
+from jstyle.weights.tensors import FileTensors
 from recipes.tiny.drawings import (
     COLOURS,
     MONOCHROME,
@@ -88,8 +89,8 @@ def train(folder: Path, drawings: int = DRAWINGS, loop: LoopSettings = LOOP) -> 
             return sum((_cross_entropy(one, known) for one, known in zip(outputs, example[1].T)), jt.array([0.0]))
 
         fit(folder, dict(judge.named_parameters()), batch, loss, loop, {"drawings": drawings})
-        weights.save(judge, file)
-    weights.load(judge, weights.FileTensors([file]), "judge")
+        save_weights(judge, file)
+    load_weights(judge, FileTensors([file]), "judge")
     return judge
 
 

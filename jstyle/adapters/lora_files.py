@@ -17,7 +17,7 @@ from jstyle.adapters.lora import Lora, LowRank, layers
 from jstyle.errors import InputError
 from jstyle.networks.layers import Conv2d
 from jstyle.runtime import jt
-from jstyle.weights import tensors as weights
+from jstyle.weights.tensors import FileTensors, Tensors, write_tensors
 
 FILE = "pytorch_lora_weights.safetensors"
 COMPONENTS = ("unet", "text_encoder")
@@ -47,14 +47,14 @@ def read(source: Union[str, Path], unet: jt.Module, text_encoder: jt.Module) -> 
     file = Path(source) / FILE if Path(source).is_dir() else Path(source)
     if not file.is_file():
         raise InputError(f"there is no file {file}; give a LoRA's safetensors file or its folder")
-    tensors = weights.FileTensors([file])
+    tensors = FileTensors([file])
     with safe_open(file, framework="np") as opened:
         metadata = json.loads((opened.metadata() or {}).get(_METADATA, "{}"))
     return parse(tensors, unet, text_encoder, metadata, str(file))
 
 
 def parse(
-    tensors: weights.Tensors,
+    tensors: Tensors,
     unet: jt.Module,
     text_encoder: jt.Module,
     metadata: Optional[Mapping[str, Any]] = None,
@@ -90,13 +90,11 @@ def write(lora: Lora, folder: Path) -> Path:
             arrays[f"{component}.{path}.lora_A.weight"] = np.float32(down)
             arrays[f"{component}.{path}.lora_B.weight"] = np.float32(up * change.scale)
     folder.mkdir(parents=True, exist_ok=True)
-    weights.write_tensors(arrays, folder / FILE)
+    write_tensors(arrays, folder / FILE)
     return folder / FILE
 
 
-def _sorted_keys(
-    tensors: weights.Tensors, known: Mapping[str, Mapping[str, Any]], what: str
-) -> Dict[Tuple[str, str], _Found]:
+def _sorted_keys(tensors: Tensors, known: Mapping[str, Mapping[str, Any]], what: str) -> Dict[Tuple[str, str], _Found]:
     """The file's keys by (component, path of the layer)."""
     flat = {
         prefix + path.replace(".", "_"): (component, path)

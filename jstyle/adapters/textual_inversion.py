@@ -19,7 +19,7 @@ from jstyle.networks import CLIPTextModel
 from jstyle.networks.editing import swapped
 from jstyle.networks.layers import Embedding
 from jstyle.runtime import jt
-from jstyle.weights import tensors as weights
+from jstyle.weights.tensors import FileTensors, write_tensors
 
 FILE = "learned_embeds.safetensors"
 TABLE = "text_model.embeddings.token_embedding"
@@ -142,7 +142,7 @@ def read(source: Union[str, Path], token: Optional[str] = None) -> tuple:
     file = Path(source) / FILE if Path(source).is_dir() else Path(source)
     if not file.is_file():
         raise InputError(f"there is no file {file}; give a textual inversion's safetensors file or its folder")
-    stored = weights.FileTensors([file])
+    stored = FileTensors([file])
     names = [name for name in stored.shapes() if name == _NAMELESS] or list(stored.shapes())
     if len(names) != 1:
         listed = ", ".join(names[:3])
@@ -156,7 +156,7 @@ def read(source: Union[str, Path], token: Optional[str] = None) -> tuple:
 def write(token: str, vectors: np.ndarray, folder: Path) -> Path:
     """Write ``learned_embeds.safetensors`` as diffusers does: {token: (n, width)}."""
     folder.mkdir(parents=True, exist_ok=True)
-    weights.write_tensors({token: np.ascontiguousarray(vectors, np.float32)}, folder / FILE)
+    write_tensors({token: np.ascontiguousarray(vectors, np.float32)}, folder / FILE)
     return folder / FILE
 
 

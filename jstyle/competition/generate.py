@@ -18,7 +18,7 @@ from jstyle.competition.settings import Adapter
 from jstyle.competition.sheets import Sheets
 from jstyle.competition.tasks import tasks
 from jstyle.errors import InputError
-from jstyle.files import sweep, write_text
+from jstyle.files import hash_files, sweep, write_text
 from jstyle.jobs.code import code_version
 from jstyle.jobs.engine import Engine
 from jstyle.jobs.task import Done, Outcome, Task, WorkerSpec
@@ -27,7 +27,6 @@ from jstyle.pictures import images
 from jstyle.training.many_styles import job as trained
 from jstyle.training.many_styles import runs
 from jstyle.training.many_styles.job import Training
-from jstyle.weights.tensors import fingerprint
 
 TRAINED = "trained"  # the folder of what a recipe wants trained
 
@@ -160,7 +159,7 @@ class Job:
             metadata = pictures.intact(path)
             if metadata is not None:
                 own = {key: metadata.get(key) for key in ("prompt", "seed", "code", "pixels")}
-                made[task.name] = {**own, "file": fingerprint([path])}
+                made[task.name] = {**own, "file": hash_files([path])}
         taught = {
             run.place: {"identity": run.identity, **(runs.read_record(self.training.root / run.place) or {})}
             for run in self.training.runs

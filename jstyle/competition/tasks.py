@@ -17,8 +17,8 @@ from jstyle.competition.recipe import Methods, Planned, named_reference, referen
 from jstyle.competition.settings import RULES, Adapter, Model, StyleSet
 from jstyle.competition.submission import picture_name
 from jstyle.diffusion.samplers import sampler
+from jstyle.files import hash_files
 from jstyle.jobs.task import Task
-from jstyle.weights.tensors import fingerprint
 
 
 class Trained(Protocol):
@@ -47,7 +47,7 @@ def tasks(
         def named(paths: Iterable[Path], files: Dict[str, str] = files) -> List[str]:
             for path in paths:
                 if path not in digests:
-                    digests[path] = fingerprint([path])
+                    digests[path] = hash_files([path])
                 files[digests[path]] = str(path.resolve())
             return [digests[path] for path in paths]
 

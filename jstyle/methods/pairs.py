@@ -1,30 +1,57 @@
-"""Contents in styles: what becomes of each pair, and its files, one PNG a pair and a contact sheet."""
+"""Contents in styles: what such a method looks like from outside, and the run that makes a file of every pair.
+
+A method that puts a content into a style brings its settings and a class; the command over contents x styles, the
+re-run that skips what is finished, the contact sheet and the finish of a recipe's picture come from here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple
+from typing import Any, Optional, Protocol, Union
 
 import numpy as np
 from PIL import Image
 
 from jstyle.errors import InputError
+from jstyle.files import hash_files
+from jstyle.methods.events import Evaluated, Event, Failure, PictureWritten, Planned, Remark
+from jstyle.methods.method import Method
 from jstyle.pictures import images
-from jstyle.pictures.outputs import Finished
-from jstyle.weights.tensors import fingerprint
+from jstyle.pictures.finished import is_finished, write_picture
+from jstyle.pictures.spec import ModelIdentity, PairSubject, PictureSpec
+from jstyle.settings.fields import free
+from jstyle.settings.model import ModelSettings
+from jstyle.table import load_attribute
 
 SHEET = "contact_sheet.png"
-# Where things lie does not change what a picture is meant to be; the hashes say what it is.
-_WITHOUT_MEANING = frozenset({"content", "style", "model"})
+NOT_FINITE = "the result is not finite (NaN or infinity)"
 
-Pair = Tuple[int, int]
+Pair = tuple[int, int]
+"""(content, style), both counted from 0."""
+
+
+@dataclass(frozen=True)
+class PairInputs:
+    """What to work on."""
+
+    content: tuple[Path, ...]
+    """Pictures, or folders of pictures, that keep their layout."""
+
+    style: tuple[Path, ...]
+    """Pictures, or folders of pictures, whose style is taken."""
+
+    output: Path
+    """Folder for the results; made where it is missing."""
+
+    overwrite: bool = free(False, because="asks for the same picture again")
+    """Make finished pairs again."""
 
 
 @dataclass(frozen=True)
 class Stylised:
-    """One result: which content and which style (indices), and the picture or what went wrong with it."""
+    """One result: which content in which style, and the picture, or what went wrong with it."""
 
     content: int
     style: int
@@ -32,116 +59,152 @@ class Stylised:
     error: str = ""
 
     @classmethod
-    def decoded(cls, content: int, style: int, array: np.ndarray) -> Stylised:
+    def from_array(cls, content: int, style: int, array: np.ndarray) -> Stylised:
         """A result from the autoencoder's picture (1, 3, height, width)."""
         if np.isfinite(array).all():
             return cls(content, style, images.to_images(array)[0])
-        return cls(content, style, None, "the result is not finite (NaN or infinity)")
+        return cls(content, style, None, NOT_FINITE)
 
 
-def all_pairs(contents: int, styles: int) -> List[Pair]:
+class PairMethod(Protocol):
+    """A method on pictures: built from a loaded pipeline and its settings, which it may refuse with InputError."""
+
+    def __init__(self, pipe: Any, settings: Any) -> None: ...
+
+    def stylise_pairs(
+        self,
+        contents: Sequence[Image.Image],
+        styles: Sequence[Image.Image],
+        pairs: Optional[Collection[Pair]] = None,
+    ) -> Iterator[Union[Evaluated, Stylised]]:
+        """Every pair, all of them by default, as soon as it is done, with `Evaluated` after each step."""
+        ...
+
+
+def stylise_one(method: PairMethod, content: Image.Image, style: Image.Image) -> Image.Image:
+    """The content in the style. Raises InputError where the result is not finite."""
+    for event in method.stylise_pairs([content], [style]):
+        if isinstance(event, Stylised):
+            if event.image is None:
+                raise InputError(event.error)
+            return event.image
+    raise AssertionError("a method ends with its picture")
+
+
+def list_pairs(contents: int, styles: int) -> list[Pair]:
     """Every (content, style), style by style."""
     return [(content, style) for style in range(styles) for content in range(contents)]
 
 
-def batches(items: Sequence[int], size: int) -> Iterator[List[int]]:
+def split_batches(items: Sequence[int], size: int) -> Iterator[list[int]]:
     """The items in pieces of at most ``size``."""
     for start in range(0, len(items), size):
         yield list(items[start : start + size])
 
 
-def open_all(paths: Sequence[Path]) -> Tuple[Dict[Path, Image.Image], List[str]]:
-    """The pictures of files and folders by path, and one line for each that cannot be read.
+def run_pairs(method: Method, inputs: PairInputs, settings: Any, model: ModelSettings) -> Iterator[Event]:
+    """Every content in every style, a file each, and a contact sheet; what is finished is skipped.
+
+    Raises InputError where nothing can be made, or where a pair's file is something else.
+    """
+    from jstyle.methods.cost import count_evaluations
+    from jstyle.pipelines.loading import load_pipeline
+
+    contents, styles = yield from _open_both(inputs)
+    pipe = load_pipeline(model)
+    files = PairFiles(inputs.output, method.name, settings, identify_model(model, pipe), list(contents), list(styles))
+    pairs = files.list_unfinished(overwrite=inputs.overwrite)
+    pictures = list(contents.values()), list(styles.values())
+    stylise = load_attribute(method.stylise or "")
+    evaluations = count_evaluations(lambda counting: stylise(counting, settings).stylise_pairs(*pictures, pairs), pipe)
+    yield Planned(len(files.pairs), len(files.pairs) - len(pairs), evaluations)
+    for event in stylise(pipe, settings).stylise_pairs(*pictures, pairs) if pairs else ():
+        yield files.write(event) if isinstance(event, Stylised) else event
+    files.write_sheet(*pictures)
+    yield Remark(f"pictures are in {inputs.output}")
+
+
+def identify_model(model: ModelSettings, pipe: Any) -> ModelIdentity:
+    """What a picture's file says of the model that made it."""
+    return ModelIdentity(pipe.model_hash, model.precision, model.backend, model.vae_tiling, model.model)
+
+
+def open_pictures(paths: Sequence[Path]) -> Iterator[Failure]:
+    """Open the pictures of files and folders; returns them by path, and yields those that cannot be read.
 
     Raises InputError when no picture is left.
     """
-    pictures, problems = {}, []
+    pictures: dict[Path, Image.Image] = {}
+    failures = []
     for path in images.find_images(paths):
         try:
             pictures[path] = images.open_image(path)
         except InputError as error:
-            problems.append(str(error))
+            failures.append(Failure(str(path), str(error)))
     if not pictures:
-        raise InputError(problems[0] if len(problems) == 1 else f"none of the pictures can be read: {problems[0]}")
-    return pictures, problems
+        first = failures[0].reason
+        raise InputError(first if len(failures) == 1 else f"none of the pictures can be read: {first}")
+    yield from failures
+    return pictures
 
 
-class Job:
-    """Which pairs there are, where each one's picture goes, and which are finished.
-
-    ``metadata`` (method, settings and model) goes into every PNG, and decides whether a picture that is there is
-    the one that would be made; what ``ignored`` names does not. ``digests`` are given for paths whose content is more
-    than one file's.
-    """
+class PairFiles:
+    """Which pairs there are, where each one's picture goes, and which are finished."""
 
     def __init__(
         self,
         folder: Path,
+        method: str,
+        settings: Any,
+        model: ModelIdentity,
         contents: Sequence[Path],
         styles: Sequence[Path],
-        metadata: Mapping[str, object],
-        ignored: Collection[str] = (),
-        digests: Optional[Mapping[Path, str]] = None,
+        hashes: Optional[dict[Path, str]] = None,
     ) -> None:
+        """``hashes`` are given for paths whose content is more than one file's."""
+        self.pairs = list_pairs(len(contents), len(styles))
         self._folder = folder
-        self._contents = _names(contents)
-        self._styles = _names(styles)
-        self._sources = list(contents), list(styles)
-        given = dict(digests or {})
-        self._digests = {path: given.get(path) or fingerprint([path]) for path in [*contents, *styles]}
-        self._metadata = dict(metadata)
-        self._ignored = _WITHOUT_MEANING | frozenset(ignored)
-        self.pairs: List[Pair] = all_pairs(len(contents), len(styles))
+        self._common = PictureSpec(method, model, settings, None)
+        self._paths = list(contents), list(styles)
+        self._names = name_uniquely(contents), name_uniquely(styles)
+        self._hashes = {path: (hashes or {}).get(path) or hash_files([path]) for path in [*contents, *styles]}
 
     def path(self, pair: Pair) -> Path:
         """CONTENT_stylized_STYLE.png, by the stems of both."""
-        return self._folder / f"{self._contents[pair[0]]}_stylized_{self._styles[pair[1]]}.png"
+        return self._folder / f"{self._names[0][pair[0]]}_stylized_{self._names[1][pair[1]]}.png"
 
-    def unfinished(self, *, overwrite: bool) -> List[Pair]:
-        """The pairs still to be made; the output folder is made too.
+    def spec(self, pair: Pair) -> PictureSpec:
+        """What a pair's picture is."""
+        content, style = self._paths[0][pair[0]], self._paths[1][pair[1]]
+        subject = PairSubject(self._hashes[content], self._hashes[style], str(content), str(style))
+        return replace(self._common, subject=subject)
 
-        Raises InputError, unless ``overwrite``, when a pair's file is there but is something else.
-        """
-        finished = Finished(self._folder, overwrite=overwrite, ignored=self._ignored)
-        return [pair for pair in self.pairs if not finished.has(self.path(pair), self._described(pair))]
+    def list_unfinished(self, *, overwrite: bool) -> list[Pair]:
+        """The pairs still to be made. Raises InputError, unless ``overwrite``, where a file is something else."""
+        return [pair for pair in self.pairs if not is_finished(self.path(pair), self.spec(pair), overwrite=overwrite)]
 
-    def save(self, done: Stylised) -> str:
-        """Write a result. Returns what went wrong with it, if anything."""
-        pair = done.content, done.style
-        if done.image is None:
-            return f"{self.path(pair)}: {done.error}"
-        images.save_png(done.image, self.path(pair), self._described(pair))
-        return ""
+    def write(self, result: Stylised) -> Event:
+        """Write a result's file, and say what became of it."""
+        pair = result.content, result.style
+        if result.image is None:
+            return Failure(str(self.path(pair)), result.error)
+        write_picture(result.image, self.path(pair), self.spec(pair))
+        return PictureWritten(self.path(pair))
 
-    def save_contact_sheet(self, contents: Sequence[Image.Image], styles: Sequence[Image.Image]) -> None:
+    def write_sheet(self, contents: Sequence[Image.Image], styles: Sequence[Image.Image]) -> None:
         """Contents down, styles across, with the originals in the first column and row."""
-        made: Dict[Pair, Image.Image] = {}
-        for pair in self.pairs:
-            if self.path(pair).is_file():
-                made[pair] = images.open_image(self.path(pair))
-        rows = [[None, *styles]]
-        rows += [
-            [content, *(made.get((row, column)) for column in range(len(styles)))]
-            for row, content in enumerate(contents)
-        ]
+        made = {pair: images.open_image(self.path(pair)) for pair in self.pairs if self.path(pair).is_file()}
+        rows: list[list[Optional[Image.Image]]] = [[None, *styles]]
+        for row, content in enumerate(contents):
+            rows.append([content, *(made.get((row, column)) for column in range(len(styles)))])
         cell = images.labelled_cell(list(made.values()))
-        sheet = images.grid(rows, ["", *self._contents], ["", *self._styles], cell=cell)
+        sheet = images.grid(rows, ["", *self._names[0]], ["", *self._names[1]], cell=cell)
         images.save_png(sheet, self._folder / SHEET)
 
-    def _described(self, pair: Pair) -> Dict[str, object]:
-        contents, styles = self._sources
-        return {
-            "content": contents[pair[0]],
-            "style": styles[pair[1]],
-            "content_hash": self._digests[contents[pair[0]]],
-            "style_hash": self._digests[styles[pair[1]]],
-            **self._metadata,
-        }
 
-
-def _names(paths: Sequence[Path]) -> List[str]:
+def name_uniquely(paths: Sequence[Path]) -> list[str]:
     """The stems, with the folder's name, then a number, where two are the same."""
-    names: List[str] = []
+    names: list[str] = []
     for path in paths:
         name, number = path.stem, 2
         if [other.stem for other in paths].count(path.stem) > 1 and path.parent.name:
@@ -151,3 +214,9 @@ def _names(paths: Sequence[Path]) -> List[str]:
             unique, number = f"{name}_{number}", number + 1
         names.append(unique)
     return names
+
+
+def _open_both(inputs: PairInputs) -> Any:
+    contents = yield from open_pictures(inputs.content)
+    styles = yield from open_pictures(inputs.style)
+    return contents, styles

@@ -1,61 +1,109 @@
-"""Finished pictures on disk: each says what it is and carries the hash of its pixels, so that damage shows."""
+"""Finished pictures on disk: each says what it is and carries the hash of its pixels, so that damage shows.
+
+A picture holds its spec (`jstyle.pictures.spec`, or any frozen dataclass that says what a picture is), the
+digest of it, the version of the code and the hash of its pixels. That is the whole state of a run: no journal could
+disagree with it.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Dict, Literal, Mapping, Optional
+from typing import Any, Literal, Optional
 
 from PIL import Image
 
+from jstyle.code_version import read_code_version
 from jstyle.errors import InputError
 from jstyle.pictures import images
-
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+from jstyle.settings.identity import digest, find_difference, identity
+from jstyle.settings.reader import plain
 
 State = Literal["finished", "missing", "damaged", "other"]
 
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
-def save(picture: Image.Image, path: Path, meaning: Mapping[str, Any], code: str) -> str:
-    """Write a picture whole or not at all, and return the hash of its pixels. ``code`` names the code that made it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = pixel_hash(picture)
-    images.save_png(picture, path, {**meaning, "code": code, "pixels": pixels})
+
+def write_picture(picture: Image.Image, path: Path, spec: Any) -> str:
+    """Write a picture whole or not at all, making its folder; returns the hash of its pixels.
+
+    Raises InputError where it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make the folder {str(path.parent)!r}: {error.strerror}") from error
+    pixels = hash_pixels(picture)
+    about = {"spec": plain(spec), "identity": digest(spec), "code": read_code_version(), "pixels": pixels}
+    images.save_png(picture, path, about)
     return pixels
 
 
-def state(path: Path, meaning: Mapping[str, Any]) -> State:
-    """What stands at ``path``: the picture of that meaning, nothing, half a picture, or something else."""
+def read_state(path: Path, spec: Any) -> State:
+    """What stands at ``path``: the picture of that spec, nothing, half a picture, or something else."""
     if not path.exists():
         return "missing"
-    metadata = intact(path)
-    if metadata is None:
-        return "damaged" if images.read_metadata(path) is not None or _is_broken(path) else "other"
-    wanted = json.loads(json.dumps(meaning))
-    return "finished" if {key: metadata.get(key) for key in wanted} == wanted else "other"
+    about = read_intact(path)
+    if about is None:
+        return "damaged" if images.read_metadata(path) is not None or _is_half_a_png(path) else "other"
+    return "finished" if about.get("identity") == digest(spec) else "other"
 
 
-def intact(path: Path) -> Optional[Dict[str, Any]]:
-    """A picture's metadata, or None where it has none or its pixels are not those that were written."""
-    metadata = images.read_metadata(path)
-    if metadata is None:
+def is_finished(path: Path, spec: Any, *, overwrite: bool) -> bool:
+    """Whether the picture of that spec stands at ``path``, whole, so that a re-run can pass it over.
+
+    Raises InputError, unless ``overwrite``, where something else stands there.
+    """
+    state = "missing" if overwrite else read_state(path, spec)
+    if state == "other":
+        raise InputError(f"{describe_other(path, spec)}; --overwrite makes it again, another --output keeps both")
+    return state == "finished"
+
+
+def describe_other(path: Path, spec: Any) -> str:
+    """What stands at ``path`` in the place of the picture of that spec, in one line."""
+    about = images.read_metadata(path) or {}
+    there = about.get("spec")
+    if not isinstance(there, dict):
+        return f"{str(path)!r} is there and not a finished picture of ours"
+    wanted = identity(spec)
+    difference = find_difference(wanted, _restrict(there, wanted))
+    if difference is None:
+        return f"{str(path)!r} was made by another version of the code"
+    name, now, then = difference
+    return f"{str(path)!r} was made with {name} = {then!r}, not {now!r}"
+
+
+def read_intact(path: Path) -> Optional[dict[str, Any]]:
+    """What `write_picture` said of a picture, or None where its pixels are not those that were written."""
+    about = images.read_metadata(path)
+    if about is None:
         return None
     try:
         picture = images.open_image(path)
     except InputError:
         return None
-    return metadata if metadata.get("pixels") == pixel_hash(picture) else None
+    return about if about.get("pixels") == hash_pixels(picture) else None
 
 
-def pixel_hash(picture: Image.Image) -> str:
+def hash_pixels(picture: Image.Image) -> str:
     """SHA-256 over size and RGB values."""
-    digest = hashlib.sha256(f"{picture.width}x{picture.height}".encode())
-    digest.update(picture.convert("RGB").tobytes())
-    return digest.hexdigest()
+    digest_of_pixels = hashlib.sha256(f"{picture.width}x{picture.height}".encode())
+    digest_of_pixels.update(picture.convert("RGB").tobytes())
+    return digest_of_pixels.hexdigest()
 
 
-def _is_broken(path: Path) -> bool:
+def _restrict(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """What is said there of the names that are wanted: fields that change no result are not compared."""
+    return {
+        name: _restrict(value, wanted[name]) if isinstance(value, dict) and isinstance(wanted[name], dict) else value
+        for name, value in there.items()
+        if name in wanted
+    }
+
+
+def _is_half_a_png(path: Path) -> bool:
     """Whether it was to be a PNG and is none."""
     with open(path, "rb") as file:
         start = file.read(len(_SIGNATURE))

@@ -90,7 +90,7 @@ class StableDiffusionPipeline(AdapterLoading):
 
     @cached_property
     def _files_hash(self) -> str:
-        return checkpoint.fingerprint(self.components)
+        return checkpoint.hash_components(self.components)
 
     @property
     def model_hash(self) -> str:

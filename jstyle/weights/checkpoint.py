@@ -15,12 +15,13 @@ from jstyle import ops
 from jstyle.diffusion import prompts
 from jstyle.diffusion.schedule import ScheduleConfig
 from jstyle.errors import InputError
-from jstyle.files import replacing
+from jstyle.files import hash_files, replacing
 from jstyle.networks import AutoencoderKL, CLIPTextModel, CLIPVisionModelWithProjection, UNet2DConditionModel
 from jstyle.networks.config import CLIPTextConfig, CLIPVisionConfig, UNetConfig, VAEConfig, read_json, to_dict
 from jstyle.ops.precision import unet_dtype
 from jstyle.weights import hub
-from jstyle.weights import tensors as weights
+from jstyle.weights.loading import load_weights, save_weights
+from jstyle.weights.tensors import FileTensors, Rename, rename_text, rename_vae
 
 # Folder, class name in model_index.json, library, weight file stem, and how old files named things.
 UNET = ("unet", "UNet2DConditionModel", "diffusers", "diffusion_pytorch_model")
@@ -62,8 +63,8 @@ def load(
     vision, vision_files = image_encoder(folder, variant)
     files = [
         *fill(unet, UNET, folder, variant, dtype=dtype),
-        *fill(vae, VAE, folder, variant, weights.rename_vae),
-        *fill(text, TEXT, folder, variant, weights.rename_text),
+        *fill(vae, VAE, folder, variant, rename_vae),
+        *fill(text, TEXT, folder, variant, rename_text),
         *vision_files,
     ]
     return Components(unet, vae, text, tokenizer, schedule, folder / "tokenizer", tuple(files), vision)
@@ -74,12 +75,12 @@ def fill(
     kind: Sequence[str],
     folder: Path,
     variant: Optional[str],
-    rename: weights.Rename = str,
+    rename: Rename = str,
     dtype: str = "float32",
 ) -> List[Path]:
     """Read a network's weights from its folder within ``folder``. Returns the files they are in."""
     files = hub.weight_files(folder / kind[0], variant)
-    weights.load(network, weights.FileTensors(files), kind[0], rename, dtype)
+    load_weights(network, FileTensors(files), kind[0], rename, dtype)
     return files
 
 
@@ -107,10 +108,10 @@ def save(components: Components, folder: Path, *, variant: Optional[str] = None,
         _write(components, part, "float16" if variant else dtype, ".fp16" if variant else "")
 
 
-def fingerprint(components: Components) -> str:
+def hash_components(components: Components) -> str:
     """SHA-256 over the weight files, or over the weights of networks that came from no file, 64 hexadecimal digits."""
     if components.files:
-        return weights.fingerprint(components.files)
+        return hash_files(components.files)
     digest = hashlib.sha256()
     for network in (components.unet, components.vae, components.text_encoder, components.image_encoder):
         for name, parameter in network.named_parameters() if network is not None else ():
@@ -153,7 +154,7 @@ def _write(components: Components, folder: Path, dtype: str, mark: str) -> None:
         if library == "transformers":
             config = {"architectures": [class_name], "model_type": MODEL_TYPES[class_name], **config}
         _write_json(folder / name / "config.json", config)
-        weights.save(network, folder / name / f"{stem}{mark}.safetensors", dtype)
+        save_weights(network, folder / name / f"{stem}{mark}.safetensors", dtype)
         index[name] = [library, class_name]
     # Copied, because transformers 5 writes a file that older ones, and so JDiffusion, cannot read.
     shutil.copytree(components.tokenizer_folder, folder / "tokenizer")

@@ -8,9 +8,9 @@ from typing import Tuple
 from jstyle.competition.settings import Model
 from jstyle.diffusion.schedule import ScheduleConfig
 from jstyle.errors import InputError
+from jstyle.files import hash_files
 from jstyle.networks.config import UNetConfig, VAEConfig, read_json
 from jstyle.weights import hub
-from jstyle.weights.tensors import fingerprint
 
 _NETWORKS = ("unet", "vae", "text_encoder", "image_encoder")  # as the fingerprint of loaded networks orders them
 
@@ -36,4 +36,4 @@ def describe(model: Model) -> Checkpoint:
     if min(width, height) <= 0 or width % factor or height % factor:
         raise InputError(f"recipe: width and height must be positive multiples of {factor}, not {width}x{height}")
     schedule = ScheduleConfig.from_dict(read_json(folder / "scheduler" / "scheduler_config.json"))
-    return Checkpoint(fingerprint(files), (width, height), schedule.sampler)
+    return Checkpoint(hash_files(files), (width, height), schedule.sampler)

@@ -8,7 +8,8 @@ from typing import Any, Callable, Dict, Iterator, Mapping, Sequence
 
 from jstyle.errors import InputError
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
-from jstyle.weights import tensors as weights
+from jstyle.weights.loading import load_weights
+from jstyle.weights.tensors import FileTensors, Rename, rename_text
 
 Loader = Callable[[StableDiffusionPipeline, Path, float], "AbstractContextManager[None]"]
 """(pipeline, file, weight) -> a context in which it is part of the model; afterwards the model is as before."""
@@ -61,7 +62,7 @@ def networks(pipe: StableDiffusionPipeline, file: Path, weight: float) -> Iterat
         stack.enter_context(_replaced(pipe, "unet", [file], str))
         beside = sorted((file.parent.parent / "text_encoder").glob("*.safetensors"))
         if beside:
-            stack.enter_context(_replaced(pipe, "text_encoder", beside, weights.rename_text))
+            stack.enter_context(_replaced(pipe, "text_encoder", beside, rename_text))
         yield
 
 
@@ -76,18 +77,16 @@ LOADERS: Dict[str, Loader] = {
 
 
 @contextmanager
-def _replaced(
-    pipe: StableDiffusionPipeline, name: str, files: Sequence[Path], rename: weights.Rename
-) -> Iterator[None]:
+def _replaced(pipe: StableDiffusionPipeline, name: str, files: Sequence[Path], rename: Rename) -> Iterator[None]:
     """The weights of one of the pipeline's networks."""
     network = getattr(pipe, name)
     dtype = str(next(iter(network.parameters())).dtype)
     before = [path for path in pipe.components.files if path.parent.name == name]
-    weights.load(network, weights.FileTensors(files), name, rename, dtype)
+    load_weights(network, FileTensors(files), name, rename, dtype)
     try:
         yield
     finally:
-        weights.load(network, weights.FileTensors(before), name, rename, dtype)
+        load_weights(network, FileTensors(before), name, rename, dtype)
 
 
 def _require_whole(what: str, weight: float) -> None:

@@ -17,7 +17,7 @@ from jstyle.training.draws import generator
 from jstyle.training.fit import fit
 from jstyle.training.initial import set_values
 from jstyle.training.report import sample_grid
-from jstyle.weights import tensors as weights
+from jstyle.weights.loading import save_weights
 from recipes.tiny.pictures import as_input
 from recipes.tiny.settings import VaeSettings
 from recipes.tiny.start import start_linear
@@ -82,7 +82,7 @@ def train_vae(settings: VaeSettings, folder: Path, pictures: np.ndarray) -> None
     state = fit(folder, dict(vae.named_parameters()), batch, loss, settings.loop, identity, sheet)
     with state.averaged():
         normalise(vae, *statistics(vae, pictures[:1024]))
-        weights.save(vae, folder / FILE)
+        save_weights(vae, folder / FILE)
 
 
 def examples(settings: VaeSettings, pictures: np.ndarray, index: int) -> np.ndarray:

@@ -19,7 +19,7 @@ from jstyle.training.data import batch_indices
 from jstyle.training.draws import generator
 from jstyle.training.fit import fit
 from jstyle.training.initial import initialise, set_values
-from jstyle.weights import tensors as weights
+from jstyle.weights.loading import save_weights
 from recipes.tiny.drawings import Scene
 from recipes.tiny.pictures import captions
 from recipes.tiny.settings import ClipSettings
@@ -99,7 +99,7 @@ def train_clip(settings: ClipSettings, folder: Path, pictures: np.ndarray, scene
     state = fit(folder, parameters, batch, loss, settings.loop, {"batch": settings.batch, "pictures": len(scenes)})
     with state.averaged():
         for network, name in zip((towers.text, towers.vision), FILES):
-            weights.save(network, folder / name)
+            save_weights(network, folder / name)
 
 
 def _log_sum_exp(logits: jt.Var) -> jt.Var:

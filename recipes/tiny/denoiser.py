@@ -20,7 +20,7 @@ from jstyle.training.data import batch_indices
 from jstyle.training.draws import generator
 from jstyle.training.fit import fit
 from jstyle.training.initial import initialise
-from jstyle.weights import tensors as weights
+from jstyle.weights.loading import save_weights
 from recipes.tiny.autoencoder import encode
 from recipes.tiny.drawings import Scene
 from recipes.tiny.pictures import captions
@@ -91,7 +91,7 @@ def train_unet(
         del identity[name]
     state = fit(folder, dict(unet.named_parameters()), batch, loss, settings.loop, identity, sheet)
     with state.averaged():
-        weights.save(unet, folder / FILE)
+        save_weights(unet, folder / FILE)
 
 
 def dropped(captions: Sequence[str], share: float, seed: int, index: int) -> List[str]:

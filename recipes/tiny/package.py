@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from jstyle.files import hash_files
 from jstyle.weights import checkpoint
-from jstyle.weights.tensors import fingerprint
 
 HASHES = "SHA256SUMS"
 
@@ -19,4 +19,4 @@ def write_model(parts: checkpoint.Components, folder: Path) -> None:
 def hashes(folder: Path) -> str:
     """A line a file, of all that the model consists of."""
     files = [path for path in sorted(folder.rglob("*")) if path.suffix in (".json", ".txt", ".safetensors")]
-    return "".join(f"{fingerprint([path])}  {path.relative_to(folder).as_posix()}\n" for path in files)
+    return "".join(f"{hash_files([path])}  {path.relative_to(folder).as_posix()}\n" for path in files)

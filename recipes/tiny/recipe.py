@@ -16,7 +16,8 @@ from jstyle.networks import AutoencoderKL, CLIPTextModel, CLIPVisionModelWithPro
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.training.report import sample_grid
 from jstyle.weights import checkpoint
-from jstyle.weights import tensors as weights
+from jstyle.weights.loading import load_weights
+from jstyle.weights.tensors import FileTensors
 from recipes.tiny import autoencoder, clip, denoiser, package, pictures, tokenizer
 from recipes.tiny.settings import STAGES, Stage, TinySettings
 
@@ -161,5 +162,5 @@ class Recipe:
         return path
 
     def _filled(self, network: Any, file: Path) -> Any:
-        weights.load(network, weights.FileTensors([file]), file.stem)
+        load_weights(network, FileTensors([file]), file.stem)
         return network

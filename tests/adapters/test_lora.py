@@ -16,8 +16,8 @@ from jstyle.errors import InputError
 from jstyle.networks import UNet2DConditionModel
 from jstyle.ops.kernels import operator
 from jstyle.runtime import jt
-from jstyle.weights import tensors as weights
-from jstyle.weights.tensors import ArrayTensors
+from jstyle.weights.loading import load_weights
+from jstyle.weights.tensors import ArrayTensors, FileTensors, write_tensors
 from tests.golden.adapter_tensors import adapter_tensor
 from tests.parity.networks import GOLDEN, build, golden, relative_error
 
@@ -160,7 +160,7 @@ def test_diffusers_older_formats(networks: Networks) -> None:
 def test_what_is_written_has_diffusers_names(networks: Networks, tmp_path: Path) -> None:
     file = lora_files.write(theirs(networks), tmp_path)
     assert file.name == "pytorch_lora_weights.safetensors"
-    shapes = {key: list(shape) for key, shape in weights.FileTensors([file]).shapes().items()}
+    shapes = {key: list(shape) for key, shape in FileTensors([file]).shapes().items()}
     # older versions of transformers want text_model in the path, the newest can do without
     assert shapes == {key.replace("text_encoder.", "text_encoder.text_model."): shape for key, shape in SHAPES.items()}
     again = lora_files.read(tmp_path, *networks)
@@ -213,7 +213,7 @@ def test_a_pipeline_takes_them_up(tmp_path: Path) -> None:
         out, inputs = layer.weight.shape
         stored[f"unet.{path}.lora_A.weight"] = rng.standard_normal((2, inputs), np.float32)
         stored[f"unet.{path}.lora_B.weight"] = rng.standard_normal((out, 2), np.float32)
-    weights.write_tensors(stored, tmp_path / "ink.safetensors")
+    write_tensors(stored, tmp_path / "ink.safetensors")
 
     def make() -> np.ndarray:
         return pipe("a river", 32, 32, num_inference_steps=2, output_type="latent", seed=1).images
@@ -245,7 +245,7 @@ def test_a_low_precision_network_takes_them(networks: Networks) -> None:
     config = networks[0].config
     unet = UNet2DConditionModel(config)
     stored = {name: var.numpy() for name, var in networks[0].named_parameters()}
-    weights.load(unet, ArrayTensors(stored), "unet", dtype="bfloat16")
+    load_weights(unet, ArrayTensors(stored), "unet", dtype="bfloat16")
     adapters = LoraAdapters(unet, networks[1])
     adapters.load(theirs(networks), "ink")
     adapters.set("ink", 0.3)

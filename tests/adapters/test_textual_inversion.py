@@ -14,7 +14,7 @@ from jstyle.adapters import textual_inversion, words
 from jstyle.diffusion import prompts
 from jstyle.errors import InputError
 from jstyle.runtime import jt
-from jstyle.weights import tensors as weights
+from jstyle.weights.tensors import FileTensors, write_tensors
 from tests.golden import tiny
 from tests.parity.networks import GOLDEN, golden, relative_error
 
@@ -58,7 +58,7 @@ def test_one_vector_of_a_word_can_be_written_alone(pipe: StableDiffusionPipeline
 def test_the_file_is_diffusers(tmp_path: Path) -> None:
     file = saved(tmp_path)["<pond>"]
     assert file.name == "learned_embeds.safetensors"
-    assert dict(weights.FileTensors([file]).shapes()) == {"<pond>": (3, WIDTH)}
+    assert dict(FileTensors([file]).shapes()) == {"<pond>": (3, WIDTH)}
     token, array = textual_inversion.read(file)
     assert token == "<pond>" and np.array_equal(array, vectors("<pond>", 3))
 
@@ -96,9 +96,9 @@ def test_only_the_new_rows_have_gradients(pipe: StableDiffusionPipeline) -> None
 def test_what_cannot_be_is_said_and_changes_nothing(pipe: StableDiffusionPipeline, tmp_path: Path) -> None:
     own = pipe.tokenizer
     file = saved(tmp_path)["<ink>"]
-    weights.write_tensors({"<wide>": np.zeros((2, 24), np.float32)}, tmp_path / "wide.safetensors")
-    weights.write_tensors({"a": np.zeros(3, np.float32), "b": np.zeros(3, np.float32)}, tmp_path / "two.safetensors")
-    weights.write_tensors({"emb_params": vectors("<ink>", 2)}, tmp_path / "nameless.safetensors")
+    write_tensors({"<wide>": np.zeros((2, 24), np.float32)}, tmp_path / "wide.safetensors")
+    write_tensors({"a": np.zeros(3, np.float32), "b": np.zeros(3, np.float32)}, tmp_path / "two.safetensors")
+    write_tensors({"emb_params": vectors("<ink>", 2)}, tmp_path / "nameless.safetensors")
     for source, token, said in (
         (tmp_path / "none", None, "there is no file"),
         (tmp_path / "two.safetensors", None, "holds 2 arrays"),

@@ -189,7 +189,7 @@ def test_a_place_that_cannot_be_written_is_one_clear_line(place: str, tmp_path: 
 def test_a_disk_that_fills_up_leaves_the_old_file(tmp_path: Path) -> None:
     """The limit on file sizes makes the kernel itself refuse a write half way."""
     program = (
-        "import resource, sys; from pathlib import Path; from jstyle import images; from PIL import Image\n"
+        "import resource, sys; from pathlib import Path; from jstyle.pictures import images; from PIL import Image\n"
         "image = Image.effect_noise((256, 256), 90).convert('RGB')\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
         "try: images.save_png(image, Path(sys.argv[1]), {'seed': 1})\n"

@@ -16,7 +16,7 @@ from safetensors.numpy import load_file, save_file
 
 from jstyle.errors import InputError
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
-from jstyle.weights import tensors as weights
+from jstyle.weights.tensors import write_tensors
 from tests.parity.networks import GOLDEN, build
 
 UNET = "unet/diffusion_pytorch_model.safetensors"
@@ -221,7 +221,7 @@ def test_a_file_is_for_whom_the_users_mask_lets_read(mask: int, tmp_path: Path) 
     """On a shared disk other users and workers read it too."""
     before = os.umask(mask)
     try:
-        weights.write_tensors({"a": np.zeros(2, np.float32)}, tmp_path / "a.safetensors")
+        write_tensors({"a": np.zeros(2, np.float32)}, tmp_path / "a.safetensors")
     finally:
         os.umask(before)
     assert (tmp_path / "a.safetensors").stat().st_mode & 0o777 == 0o666 & ~mask

@@ -13,7 +13,8 @@ from safetensors import safe_open
 
 from jstyle.errors import InputError
 from jstyle.methods.inst.network import Sizes, StyleAttention
-from jstyle.weights import tensors as weights
+from jstyle.weights.loading import load_weights
+from jstyle.weights.tensors import ArrayTensors, FileTensors, write_tensors
 
 FILE = "inst.safetensors"
 _METADATA = "inst"
@@ -42,7 +43,7 @@ def write(style: LearntStyle, folder: Path) -> Path:
         arrays[_NETWORK + name] = np.array(parameter.numpy())
     told = {"token": style.token, "sizes": asdict(style.network.sizes), "about": dict(style.about)}
     folder.mkdir(parents=True, exist_ok=True)
-    weights.write_tensors(arrays, folder / FILE, {_METADATA: json.dumps(told, sort_keys=True)})
+    write_tensors(arrays, folder / FILE, {_METADATA: json.dumps(told, sort_keys=True)})
     return folder / FILE
 
 
@@ -54,7 +55,7 @@ def read(source: Union[str, Path]) -> LearntStyle:
     file = Path(source) / FILE if Path(source).is_dir() else Path(source)
     if not file.is_file():
         raise InputError(f"there is no file {str(file)!r}; give the folder of a finished training of InST")
-    stored = weights.FileTensors([file])
+    stored = FileTensors([file])
     told = _metadata(file)
     arrays = {name: stored.read(name) for name in stored.shapes()}
     embedding, sizes = arrays.pop(_EMBEDDING, None), told["sizes"]
@@ -64,9 +65,7 @@ def read(source: Union[str, Path]) -> LearntStyle:
     if not all(np.isfinite(array).all() for array in (embedding, *arrays.values())):
         raise InputError(f"{str(file)!r} holds numbers that are not finite; train the style again")
     network = StyleAttention(sizes)
-    weights.load(
-        network, weights.ArrayTensors(arrays), repr(str(file)), _own_name, described_by="the sizes beside them"
-    )
+    load_weights(network, ArrayTensors(arrays), repr(str(file)), _own_name, described_by="the sizes beside them")
     return LearntStyle(told["token"], np.ascontiguousarray(embedding, np.float32), network, told["about"])
 
 

@@ -10,12 +10,12 @@ from typing import List
 from PIL import Image
 
 from jstyle.errors import InputError
+from jstyle.files import hash_files
 from jstyle.methods.inst import files as inst_files
 from jstyle.methods.inst import training as inst
 from jstyle.methods.inst.files import LearntStyle
 from jstyle.pictures import images
 from jstyle.training.teaching.settings import InstTrainSettings
-from jstyle.weights.tensors import fingerprint
 
 Settings = Callable[[Path, Path], InstTrainSettings]
 Train = Callable[[InstTrainSettings], Path]
@@ -48,7 +48,7 @@ def prepared(paths: Sequence[Path], folder: Path, settings: Settings, train: Tra
     for path in several:
         own = path
         if not path.is_dir():
-            own = folder / fingerprint([path])[:16]
+            own = folder / hash_files([path])[:16]
             wanted = settings(path, own)
             if not finished(own, wanted, model_hash):
                 train(wanted)
@@ -64,7 +64,7 @@ def finished(folder: Path, settings: InstTrainSettings, model_hash: str) -> bool
     except InputError:  # nothing there, or damaged: the training writes it again
         return False
     told = inst.described(inst.acting(settings))
-    wanted = {"picture": fingerprint(settings.data), "model": model_hash, "settings": told}
+    wanted = {"picture": hash_files(settings.data), "model": model_hash, "settings": told}
     return {name: about.get(name) for name in wanted} == wanted
 
 
@@ -72,4 +72,4 @@ def opened(path: Path, folder: Path) -> Style:
     """The style in a training's folder. Raises InputError where it is not whole."""
     learnt = inst_files.read(folder)
     picture = images.open_image(folder / inst.PICTURE)
-    return Style(path, picture, learnt, fingerprint([folder / inst_files.FILE, folder / inst.PICTURE]))
+    return Style(path, picture, learnt, hash_files([folder / inst_files.FILE, folder / inst.PICTURE]))

@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 
 from jstyle.adapters.textual_inversion import TABLE
 from jstyle.errors import InputError
+from jstyle.files import hash_files
 from jstyle.methods.inst import files as inst_files
 from jstyle.methods.inst.network import DROPOUTS, ComputedEmbedding, Sizes, StyleAttention
 from jstyle.networks import CLIPVisionModelWithProjection
@@ -28,7 +29,6 @@ from jstyle.training.teaching.dropout import Dropout
 from jstyle.training.teaching.settings import InstTrainSettings
 from jstyle.training.teaching.tuning import Clock
 from jstyle.weights import checkpoint, hub
-from jstyle.weights import tensors as weights
 
 PICTURE = "style.png"  # the picture itself, beside the result: a transfer asks for its colours
 _MIRRORED = "~mirrored"  # ends the word that stands for the mirrored picture while it is trained
@@ -49,7 +49,7 @@ def train(settings: InstTrainSettings, pipe: Optional[StableDiffusionPipeline] =
     tokens, seen_by = seen(pipe, settings, picture)
     shown = tuning.pictures(pipe, settings, [file])
     network = initial(pipe, settings, tokens.shape[2])
-    own = {"picture": weights.fingerprint([file]), "model": pipe.model_hash, "image_encoder": seen_by}
+    own = {"picture": hash_files([file]), "model": pipe.model_hash, "image_encoder": seen_by}
     words = [settings.token, settings.token + _MIRRORED][: tokens.shape[0]]
 
     with ExitStack() as stack:
@@ -150,7 +150,7 @@ def seen(
     if settings.image_encoder is not None:
         folder = hub.locate_part(settings.image_encoder, checkpoint.VISION[0], variant=settings.variant)
         encoder, files = checkpoint.image_encoder(folder, settings.variant)
-        digest = weights.fingerprint(files)
+        digest = hash_files(files)
     if encoder is None:
         raise InputError(
             f"the model {settings.model!r} has no image encoder; give --image_encoder, a model or folder that has one"

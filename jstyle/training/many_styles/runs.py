@@ -17,9 +17,8 @@ from typing import Any, Callable, Dict, Literal, Mapping, Optional, Sequence, ca
 from jstyle.competition.fields import build
 from jstyle.competition.settings import Model
 from jstyle.competition.yaml_files import merged
-from jstyle.files import write_text
+from jstyle.files import hash_files, write_text
 from jstyle.jobs.task import Task
-from jstyle.weights.tensors import fingerprint
 
 OWN = ("data", "output", "model", "revision", "variant", "backend")
 """The settings of a trainer that the job provides."""
@@ -177,7 +176,7 @@ def begin(folder: Path, result: Path, meaning: Mapping[str, Any]) -> None:
 
 def finish(folder: Path, result: Path, meaning: Mapping[str, Any], code: str, seconds: float) -> str:
     """Record a result. Returns its hash."""
-    told = {"hash": fingerprint([result]), "bytes": result.stat().st_size, "code": code, "seconds": round(seconds, 2)}
+    told = {"hash": hash_files([result]), "bytes": result.stat().st_size, "code": code, "seconds": round(seconds, 2)}
     write_text(folder / RECORD, json.dumps({"meaning": meaning, "finished": told}, indent=1) + "\n")
     return told["hash"]
 
@@ -217,4 +216,4 @@ def _is_whole(result: Path, told: Mapping[str, Any]) -> bool:
         size = result.stat().st_size
     except OSError:
         return False
-    return size == told["bytes"] and (size > _HASHED or fingerprint([result]) == told["hash"])
+    return size == told["bytes"] and (size > _HASHED or hash_files([result]) == told["hash"])

@@ -9,10 +9,10 @@ from jstyle.diffusion.schedule import ScheduleConfig
 from jstyle.errors import InputError
 from jstyle.networks.config import read_json
 from jstyle.weights import checkpoint, hub
-from jstyle.weights import tensors as weights
 from jstyle.weights.backends import library
 from jstyle.weights.backends.hosted import HostedTextEncoder, HostedUNet, HostedVAE
 from jstyle.weights.checkpoint import Components
+from jstyle.weights.tensors import rename_text, rename_vae
 
 
 def load(
@@ -35,8 +35,8 @@ def load(
     own = components(pipe)
     files = [
         *checkpoint.fill(own.unet, checkpoint.UNET, folder, variant),
-        *checkpoint.fill(own.vae, checkpoint.VAE, folder, variant, weights.rename_vae),
-        *checkpoint.fill(own.text_encoder, checkpoint.TEXT, folder, variant, weights.rename_text),
+        *checkpoint.fill(own.vae, checkpoint.VAE, folder, variant, rename_vae),
+        *checkpoint.fill(own.text_encoder, checkpoint.TEXT, folder, variant, rename_text),
     ]
     vision, vision_files = checkpoint.image_encoder(folder, variant)
     return Components(

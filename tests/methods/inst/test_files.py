@@ -16,7 +16,7 @@ from jstyle.methods.inst import files as inst_files
 from jstyle.methods.inst.files import LearntStyle
 from jstyle.methods.inst.network import Sizes, StyleAttention
 from jstyle.training.initial import initialise
-from jstyle.weights import tensors as weights
+from jstyle.weights.tensors import write_tensors
 from tests.parity.networks import GOLDEN
 
 SIZES = Sizes(24, 16, 2, 4)
@@ -51,7 +51,7 @@ def changed(folder: Path, change: Callable[[Dict[str, np.ndarray], Dict[str, Any
         told = json.loads(opened.metadata()["inst"])
         arrays = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
     change(arrays, told)
-    weights.write_tensors(arrays, file, {"inst": json.dumps(told)})
+    write_tensors(arrays, file, {"inst": json.dumps(told)})
     return file
 
 
@@ -87,11 +87,11 @@ def test_a_file_that_does_not_fit_itself(name: str, tmp_path: Path) -> None:
 def test_files_that_are_something_else(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no file.*finished training"):
         inst_files.read(tmp_path)
-    weights.write_tensors({"<ink>": np.zeros((1, 16), np.float32)}, tmp_path / "word.safetensors")
+    write_tensors({"<ink>": np.zeros((1, 16), np.float32)}, tmp_path / "word.safetensors")
     with pytest.raises(InputError, match="no style of InST"):
         inst_files.read(tmp_path / "word.safetensors")
     file = inst_files.write(style(), tmp_path)
-    weights.write_tensors({"embedding": style().embedding}, file, {"inst": "{"})
+    write_tensors({"embedding": style().embedding}, file, {"inst": "{"})
     with pytest.raises(InputError, match="is damaged"):
         inst_files.read(file)
     file = inst_files.write(style(), tmp_path)

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from jstyle.errors import InputError
+from jstyle.files import hash_files
 from jstyle.methods.inst import styles
 from jstyle.methods.inst import training as inst
 from jstyle.methods.inst.settings import InstSettings
 from jstyle.pictures import images
-from jstyle.weights.tensors import fingerprint
 from tests.methods.inst.small import picture, settings
 from tests.parity.networks import GOLDEN
 
@@ -53,7 +53,7 @@ def test_from_pictures_to_pictures(model: Path, finished: Path, tmp_path: Path) 
     told = images.read_metadata(out / "sea_stylized_ink.png")
     assert told is not None
     assert (told["method"], told["strength"], told["guidance"], told["seed"]) == ("InST", 0.7, 10.0, 42)
-    learnt = out / "styles" / fingerprint([ink])[:16]
+    learnt = out / "styles" / hash_files([ink])[:16]
     assert {"inst.safetensors", "style.png", "loss.png", "log.jsonl"} <= set(contents(learnt))
     (sea.parent / "broken.png").unlink()
     before, times = contents(out), {path: path.stat().st_mtime_ns for path in learnt.iterdir()}

@@ -12,7 +12,7 @@ from jstyle.errors import InputError
 from jstyle.ops import precision
 from jstyle.training import LoopSettings
 from jstyle.training.report import read_log
-from jstyle.weights import tensors as weights
+from jstyle.weights.tensors import FileTensors
 from tests.training.teaching.small import WHOLE, interrupt, pictures, run
 
 LOOP = LoopSettings(steps=2, rate=1e-3)
@@ -23,8 +23,8 @@ def trained(method: str, folder: Path, chosen: str, **changes: Any) -> Path:
     return run(method, data, folder, precision=chosen, loop=LOOP, **changes)
 
 
-def tensors(result: Path) -> weights.FileTensors:
-    return weights.FileTensors([result / "unet/diffusion_pytorch_model.safetensors" if result.is_dir() else result])
+def read_tensors(result: Path) -> FileTensors:
+    return FileTensors([result / "unet/diffusion_pytorch_model.safetensors" if result.is_dir() else result])
 
 
 @pytest.mark.skipif(precision.on_gpu(), reason="there is one")
@@ -46,7 +46,7 @@ def test_it_is_near_fp32(method: str, changes: Any, tmp_path: Path, monkeypatch:
         assert half["loss"] == pytest.approx(exact["loss"], rel=2e-3)
         assert half["grad_norm"] == pytest.approx(exact["grad_norm"], rel=3e-2)
         assert half["loss"] != exact["loss"]
-    exact, half = map(tensors, results)
+    exact, half = map(read_tensors, results)
     moved = []
     for name in exact.shapes():
         a, b = exact.read(name), half.read(name)

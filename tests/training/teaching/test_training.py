@@ -19,7 +19,7 @@ from jstyle.runtime import jt
 from jstyle.training import LoopSettings, LossSettings
 from jstyle.training.report import read_log
 from jstyle.training.teaching import examples, textual_inversion, tuning
-from jstyle.weights import tensors as weights
+from jstyle.weights.tensors import FileTensors
 from tests.training.teaching.small import GOLDEN, TRAINERS, WHOLE, interrupt, pictures, run, settings
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -63,7 +63,7 @@ def test_the_result_can_be_used(method: str, finished: Dict[str, Path]) -> None:
     before = latents(pipe)
     if method == "textual_inversion":
         assert finished[method].name == "learned_embeds.safetensors"
-        assert dict(weights.FileTensors([finished[method]]).shapes()) == {"<style>": (2, 16)}
+        assert dict(FileTensors([finished[method]]).shapes()) == {"<style>": (2, 16)}
         pipe.load_textual_inversion(finished[method].parent)
     elif method == "lora":
         assert finished[method].name == "pytorch_lora_weights.safetensors"
@@ -116,7 +116,7 @@ def test_computing_blocks_again_changes_nothing_but_rounding(
         "validation-000004.png",
     ]
     assert Image.open(tmp_path / "validation-000004.png").size > (32, 32)
-    here, there = (weights.FileTensors([file]) for file in (again, finished[method]))
+    here, there = (FileTensors([file]) for file in (again, finished[method]))
     for name in there.shapes():
         assert np.allclose(here.read(name), there.read(name), atol=1e-4), name
     losses = [[record["loss"] for record in read_log(file.parent)] for file in (again, finished[method])]

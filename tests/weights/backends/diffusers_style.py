@@ -14,9 +14,10 @@ from typing import Any, List
 from jstyle.diffusion.prompts import load_tokenizer
 from jstyle.networks.config import CLIPTextConfig, UNetConfig, VAEConfig, read_json
 from jstyle.runtime import jt
-from jstyle.weights import tensors as weights
 from jstyle.weights.checkpoint import TEXT, UNET, VAE
 from jstyle.weights.hub import weight_files
+from jstyle.weights.loading import load_weights
+from jstyle.weights.tensors import FileTensors, rename_text, rename_vae
 
 nn: Any = jt.nn
 
@@ -335,10 +336,10 @@ def pipeline(folder: Path) -> Any:
     networks = {}
     for (name, *_), kind, rename in (
         (UNET, UNet, str),
-        (VAE, Autoencoder, weights.rename_vae),
-        (TEXT, TextEncoder, weights.rename_text),
+        (VAE, Autoencoder, rename_vae),
+        (TEXT, TextEncoder, rename_text),
     ):
         networks[name] = kind(read_json(folder / name / "config.json"))
-        weights.load(networks[name], weights.FileTensors(weight_files(folder / name, None)), name, rename)
+        load_weights(networks[name], FileTensors(weight_files(folder / name, None)), name, rename)
     schedule = SimpleNamespace(config=read_json(folder / "scheduler" / "scheduler_config.json"))
     return SimpleNamespace(tokenizer=load_tokenizer(folder / "tokenizer"), scheduler=schedule, **networks)

@@ -1,0 +1,55 @@
+"""What a run of a method tells, in the order in which it happens.
+
+A run is a generator of these. Whoever iterates it (a command, the page, a worker) shows them; closing it stops it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Union
+
+
+@dataclass(frozen=True)
+class Planned:
+    """Before any work: how many pictures the run is about, how many of them are there, and what is ahead.
+
+    ``evaluations`` are latents that will go through the UNet, each half of a guided call counted.
+    """
+
+    pictures: int
+    finished: int
+    evaluations: int
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A step is done: ``count`` latents have gone through the UNet in this stage of the run."""
+
+    stage: str
+    count: int
+
+
+@dataclass(frozen=True)
+class PictureWritten:
+    """A picture stands under its name, whole."""
+
+    path: Path
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One picture of several could not be made or read; the run goes on."""
+
+    subject: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Remark:
+    """Something a person should know, in one line."""
+
+    text: str
+
+
+Event = Union[Planned, Evaluated, PictureWritten, Failure, Remark]

@@ -1,0 +1,56 @@
+"""What every method says of itself: what a command, a recipe, the docs and the page are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from jstyle.methods.events import Event
+from jstyle.table import load_attribute
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to make pictures. Its package holds it as ``METHOD``; `jstyle.methods.table` names the package.
+
+    Code is named by "module:attribute", so that looking at a method starts nothing:
+
+    * ``run(method, inputs, settings, model)`` is the generator behind the command; it neither prints nor exits.
+    * ``stylise``, of a method that puts contents into styles, is the class of `jstyle.methods.pairs.PairMethod`. With
+      it alone the method is a command over contents x styles and finishes pictures of recipes.
+    * ``picture_set``, of a method that makes pictures as a set, is the class of `jstyle.methods.sets.PictureSet`
+      by which recipes make theirs.
+    """
+
+    name: str
+    """In recipes and in what a picture's file says; the command is the same with hyphens."""
+
+    title: str
+    """As people write it."""
+
+    summary: str
+    """What it does, in one line without a full stop."""
+
+    paper: str
+    """Where it is described, such as "arXiv 2312.09008"."""
+
+    settings: type
+    """The dataclass of what decides how pictures look."""
+
+    inputs: Optional[type] = None
+    """The dataclass of what a command works on; `PairInputs` for methods that put contents into styles."""
+
+    run: str = "jstyle.methods.pairs:run_pairs"
+    stylise: Optional[str] = None
+    picture_set: Optional[str] = None
+
+    @property
+    def command(self) -> str:
+        """The name on the command line."""
+        return self.name.replace("_", "-")
+
+    def start(self, inputs: Any, settings: Any, model: Any) -> Iterator[Event]:
+        """The run's generator, nothing of which has happened yet."""
+        run: Callable[..., Iterator[Event]] = load_attribute(self.run)
+        return run(self, inputs, settings, model)

@@ -1,0 +1,73 @@
+"""A pipeline that computes nothing: methods are run on it to learn what they would send through the UNet.
+
+So what a run costs is never written down beside the code that runs: it is that code, on networks that answer zeros.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Optional
+
+import numpy as np
+
+from jstyle.diffusion.schedule import Schedule, ScheduleConfig
+from jstyle.networks import UNet2DConditionModel
+from jstyle.networks.config import UNetConfig, VAEConfig, read_json
+from jstyle.pipelines.stable_diffusion import Prompt, StableDiffusionPipeline
+from jstyle.runtime import jt
+
+
+class CountingUNet(UNet2DConditionModel):
+    """A UNet of that configuration whose every answer is zero. Its weights are never made."""
+
+    def execute(self, sample: jt.Var, *_: Any, **__: Any) -> jt.Var:
+        """(batch, in_channels, height, width) to zeros (batch, out_channels, height, width)."""
+        return jt.zeros((sample.shape[0], self.config.out_channels, *sample.shape[2:]))
+
+
+class _Autoencoder:
+    """What methods ask of an autoencoder beside its work."""
+
+    def __init__(self, config: VAEConfig) -> None:
+        self.config = config
+
+
+class CountingPipeline(StableDiffusionPipeline):
+    """Sizes, samplers and attention layers as a model has them; nothing is encoded, predicted or decoded."""
+
+    def __init__(self, unet: UNetConfig, vae: VAEConfig, schedule: ScheduleConfig) -> None:
+        self.unet = CountingUNet(unet)
+        self.vae: Any = _Autoencoder(vae)
+        self.schedule = Schedule(schedule)
+        self.vae_tiling = False
+
+    @classmethod
+    def like(cls, pipe: StableDiffusionPipeline) -> CountingPipeline:
+        """For a model that is loaded."""
+        return cls(pipe.unet.config, pipe.vae.config, pipe.schedule.config)
+
+    @classmethod
+    def of_folder(cls, folder: Path) -> CountingPipeline:
+        """For a model's folder in diffusers' layout, of which the configurations alone are read."""
+        return cls(
+            UNetConfig.from_dict(read_json(folder / "unet" / "config.json")),
+            VAEConfig.from_dict(read_json(folder / "vae" / "config.json")),
+            ScheduleConfig.from_dict(read_json(folder / "scheduler" / "scheduler_config.json")),
+        )
+
+    @property
+    def model_hash(self) -> str:
+        """No weights have no hash."""
+        return ""
+
+    def encode_prompt(self, prompt: Prompt, copies: int = 1) -> jt.Var:
+        """A row a text, of no meaning."""
+        return jt.zeros((copies * (1 if isinstance(prompt, str) else len(prompt)), 1, 1))
+
+    def encode_images(self, pictures: jt.Var, noise: Optional[jt.Var] = None) -> jt.Var:
+        """Zeros of the latents' shape."""
+        return jt.zeros((pictures.shape[0], *self.latent_shape(*pictures.shape[2:])))
+
+    def decode_latents(self, latents: jt.Var) -> np.ndarray:
+        """A grey pixel a latent: nobody looks at it."""
+        return np.zeros((latents.shape[0], 3, 1, 1), np.float32)

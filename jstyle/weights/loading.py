@@ -1,0 +1,91 @@
+"""The parameters of a module <-> safetensors. Nothing is missing, left over or mis-shaped unnoticed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Mapping, Tuple
+
+import numpy as np
+
+from jstyle import ops
+from jstyle.errors import InputError
+from jstyle.files import replacing
+from jstyle.runtime import jt
+from jstyle.weights import streamed
+from jstyle.weights.tensors import Rename, Tensors
+
+# Buffers that old checkpoints carry although they follow from the configuration.
+IGNORED_KEYS = frozenset({"text_model.embeddings.position_ids", "vision_model.embeddings.position_ids"})
+
+# Jittor keeps memory that was freed; what reading and casting a parameter of this many bytes left is given back.
+RELEASED = 1 << 22
+
+
+def load_weights(
+    module: jt.Module,
+    tensors: Tensors,
+    what: str,
+    rename: Rename = str,
+    dtype: str = "float32",
+    *,
+    described_by: str = "its config.json",
+) -> None:
+    """Fill every parameter of ``module`` from ``tensors``, one at a time, in ``dtype``.
+
+    ``rename`` maps a stored name to a parameter's. Raises InputError, before anything is changed, that
+    names the missing, unexpected and mis-shaped keys; ``what`` says which network they belong to.
+    """
+    parameters = dict(module.named_parameters())
+    stored = {rename(name): (name, shape) for name, shape in tensors.shapes().items()}
+    for key in IGNORED_KEYS - set(parameters):
+        stored.pop(key, None)
+    _check(parameters, stored, what, described_by)
+    for key, parameter in parameters.items():
+        array = tensors.read(stored[key][0]).reshape(tuple(parameter.shape))
+        with jt.no_grad():  # or what a parameter is cast from would stay beside it
+            value = ops.cast(jt.array(np.ascontiguousarray(array, dtype=np.float32)), dtype)
+        parameter.assign(value)
+        parameter.sync()
+        parameter.start_grad()
+        if array.nbytes > RELEASED:
+            jt.gc()
+
+
+def _check(
+    parameters: Mapping[str, jt.Var], stored: Mapping[str, Tuple[str, Tuple[int, ...]]], what: str, described_by: str
+) -> None:
+    missing = sorted(set(parameters) - set(stored))
+    unexpected = sorted(stored[key][0] for key in set(stored) - set(parameters))
+    shapes = [
+        f"{stored[key][0]} is {list(stored[key][1])} but should be {list(parameter.shape)}"
+        for key, parameter in sorted(parameters.items())
+        if key in stored and not _same_shape(stored[key][1], tuple(parameter.shape))
+    ]
+    problems = [
+        f"{len(keys)} {kind} ({', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''})"
+        for kind, keys in (("missing", missing), ("unexpected", unexpected), ("of the wrong shape", shapes))
+        if keys
+    ]
+    if problems:
+        raise InputError(f"the {what} weights do not fit {described_by}: keys {'; '.join(problems)}")
+
+
+def _same_shape(stored: Tuple[int, ...], wanted: Tuple[int, ...]) -> bool:
+    """A linear map stored as a 1x1 convolution, as in old VAE files, is the same numbers in the same order."""
+    return stored == wanted or (len(stored) == 4 and len(wanted) == 2 and stored == (*wanted, 1, 1))
+
+
+def save_weights(module: jt.Module, file: Path, dtype: str = "float32") -> None:
+    """Write every parameter, under its own name, to a safetensors file that appears only when it is whole.
+
+    One after another, because a model that has just been trained leaves no room for a copy of it. Raises InputError
+    when it cannot be written.
+    """
+    parameters = dict(module.named_parameters())
+    shapes = {name: tuple(parameter.shape) for name, parameter in parameters.items()}
+
+    def read(name: str) -> np.ndarray:
+        return ops.cast(parameters[name], "float32").numpy()
+
+    with replacing(file) as part, open(part, "wb") as stream:
+        streamed.write(stream, shapes, read, dtype, {"format": "pt"})
