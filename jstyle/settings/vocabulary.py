@@ -1,0 +1,54 @@
+"""The words and demands that the settings of several methods share."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, Optional
+
+from jstyle.settings.fields import require
+
+Precision = Literal["fp32", "bf16", "fp16"]
+"""What a network computes in."""
+
+Backend = Literal["native", "jdiffusion"]
+"""Whose networks compute."""
+
+SamplerName = Literal["ddim", "ddpm", "pndm", "lms", "euler", "dpmpp_2m"]
+"""How noise becomes a picture."""
+
+FeatureDtype = Literal["float16", "float32"]
+"""Precision in which attention features are kept."""
+
+MOST_STEPS = 1000
+"""The times that a Stable Diffusion checkpoint knows: there are no more sampling steps."""
+
+
+def require_steps(steps: int, least: int = 1) -> None:
+    """Raise ValueError unless a checkpoint has that many sampling steps."""
+    require(least <= steps <= MOST_STEPS, f"steps must be from {least} to {MOST_STEPS}, not {steps}")
+
+
+def require_seed(seed: int) -> None:
+    """Raise ValueError for a negative seed."""
+    require(seed >= 0, f"seed must not be negative, not {seed}")
+
+
+def require_at_least(least: float, **values: Optional[float]) -> None:
+    """Raise ValueError for the first of the named values that is smaller, infinite or NaN; None is left alone.
+
+    require_at_least(1, batch_size=self.batch_size, window=self.window)
+    """
+    for name, value in values.items():
+        require(value is None or least <= value < math.inf, f"{name} must be at least {least}, not {value}")
+
+
+def require_positive(**values: Optional[float]) -> None:
+    """Raise ValueError for the first of the named values that is not above 0 and finite; None is left alone."""
+    for name, value in values.items():
+        require(value is None or 0 < value < math.inf, f"{name} must be positive, not {value}")
+
+
+def require_share(**values: float) -> None:
+    """Raise ValueError for the first of the named values that is not from 0 to 1."""
+    for name, value in values.items():
+        require(0 <= value <= 1, f"{name} must be from 0 to 1, not {value}")

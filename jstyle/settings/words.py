@@ -1,0 +1,158 @@
+"""Settings from the words of a command line: words over a config over defaults, every mistake one line.
+
+Nothing of the engine is imported: `--help` and a mistyped option are answered at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn, Optional
+
+from jstyle.errors import InputError
+from jstyle.settings.fields import MISSING, join_flat
+from jstyle.settings.messages import Where, suggest
+from jstyle.settings.options import FILES, Option, list_options
+from jstyle.settings.reader import build, check, merged, read_value
+from jstyle.settings.yaml_files import dump_yaml, read_yaml
+
+_NEGATIVE = re.compile(r"-(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$|-inf$")
+
+
+def parse_words(
+    kinds: Sequence[type],
+    argv: Optional[Sequence[str]],
+    prog: str,
+    description: str,
+    find_config: Optional[Callable[[str], Path]] = None,
+) -> tuple:
+    """An instance of each settings dataclass from `--config FILE` and from options, which win over the file.
+
+    Args:
+        kinds: dataclasses that have no name in common.
+        argv: the words of the command line; the process's own by default.
+        prog: the command's name in its help.
+        description: what `--help` says of the command.
+        find_config: the file that a word after `--config` names; by default the word is its path.
+
+    Raises InputError, one line, where anything given is wrong; SystemExit(0) after `--help` and `--print_config`.
+    """
+    joined = join_flat(kinds)
+    options = {option.name: option for option in list_options(joined, {})}
+    found = vars(_read_argv(make_parser(kinds, prog, description), argv))
+    config = _read_config(joined, found.get("config", []), find_config or Path)
+    values = merged(config, _read_options(options, found))
+    if "print_config" in found:
+        encoding = sys.stdout.encoding or "ascii"
+        print(dump_yaml(values, ascii_only=not encoding.lower().startswith("utf")), end="")
+        raise SystemExit(0)
+    for option in options.values():
+        if len(option.path) == 1 and option.default is MISSING and option.path[0] not in values:
+            raise InputError(f"{option.name} is missing: give it here or in a --config")
+    built = build(joined, values)
+    return tuple(getattr(built, f"part{index}") for index in range(len(kinds)))
+
+
+def make_parser(kinds: Sequence[type], prog: str, description: str) -> argparse.ArgumentParser:
+    """The parser of `parse_words`: a group of options for each dataclass, an option for each field.
+
+    It takes options with hyphens too, and raises InputError instead of leaving the process.
+    """
+    parser = _Parser(
+        prog=prog,
+        description=description,
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+        exit_on_error=False,
+    )
+    config: Any = parser.add_argument(
+        "--config", action="append", metavar="FILE", help="YAML file with any of the options below"
+    )
+    config.complete = FILES
+    parser.add_argument("--print_config", action="store_true", help="show as YAML what is given, and leave")
+    groups: dict[Any, argparse._ArgumentGroup] = {}
+    for option in list_options(join_flat(kinds), {}):
+        key = (option.kind, option.path[:-1])
+        if key not in groups:
+            groups[key] = parser.add_argument_group(_title(*key))
+        option.add_to(groups[key])
+    return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser for which --batch-size is --batch_size, -1e-3 is a number, and an error is an InputError."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._negative_number_matcher = _NEGATIVE
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse's; options may be spelt with hyphens."""
+        words, known = list(sys.argv[1:] if args is None else args), _spellings(self)
+        for index, word in enumerate(words):
+            if word == "--":
+                break
+            name, sign, value = word.partition("=")
+            spelling = f"--{name[2:].replace('-', '_')}"
+            if name.startswith("--") and name not in known and spelling in known:
+                words[index] = f"{spelling}{sign}{value}"
+        return super().parse_known_args(words, namespace)
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what argparse would print below its usage."""
+        raise InputError(message)
+
+
+def _spellings(parser: argparse.ArgumentParser) -> list[str]:
+    return [name for action in parser._actions for name in action.option_strings]
+
+
+def _read_argv(parser: argparse.ArgumentParser, argv: Optional[Sequence[str]]) -> argparse.Namespace:
+    try:
+        found, others = parser.parse_known_args(argv)
+    except argparse.ArgumentError as error:
+        name = (error.argument_name or "").partition("/")[0]
+        raise Where(name).error(error.message) from None
+    unknown = next((word for word in others if word.startswith("--")), None)
+    if unknown is not None:
+        name, names = unknown.partition("=")[0], [word for word in _spellings(parser) if word.startswith("--")]
+        advice = suggest(name, names)
+        advice = advice if advice.startswith("did") else "--help lists all there are"
+        raise Where().error(f"unknown option {name} ({advice})")
+    if others:
+        raise Where().error(f"the word {others[0]!r} belongs to no option (--help lists all there are)")
+    return found
+
+
+def _read_config(kind: type, words: Sequence[str], find: Callable[[str], Path]) -> Mapping[str, Any]:
+    if len(words) > 1:
+        raise InputError("--config: one file can be given, and its settings changed by options")
+    if not words:
+        return {}
+    path = find(words[0])
+    values = read_yaml(path)
+    check(kind, values, f"the config {str(path)!r}")
+    return values
+
+
+def _read_options(options: Mapping[str, Option], found: Mapping[str, Any]) -> dict[str, Any]:
+    """The plain values of the options that were found, nested; --loop.steps goes over what --loop says."""
+    values: dict[str, Any] = {}
+    for name in sorted(options, key=lambda name: len(options[name].path)):
+        if name in found:
+            option = options[name]
+            value = option.value_of(found[name])
+            read_value(option.hint, value, Where(name), whole=False)
+            for part in reversed(option.path):
+                value = {part: value}
+            values = merged(values, value)
+    return values
+
+
+def _title(kind: type, path: tuple[str, ...]) -> str:
+    doc = kind.__doc__ or ""
+    line = kind.__name__ if doc.startswith(f"{kind.__name__}(") else doc.strip().partition("\n")[0].rstrip(".")
+    return f"{'.'.join(path)}: {line}" if path else line

@@ -1,0 +1,59 @@
+"""The demands that several methods' settings share, and the model's settings."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+
+import pytest
+
+from jstyle.settings.fields import is_free
+from jstyle.settings.model import ModelSettings
+from jstyle.settings.vocabulary import (
+    require_at_least,
+    require_positive,
+    require_seed,
+    require_share,
+    require_steps,
+)
+
+
+@pytest.mark.parametrize(
+    ("demand", "message"),
+    [
+        (lambda: require_steps(0), "steps must be from 1 to 1000, not 0"),
+        (lambda: require_steps(1001), "steps must be from 1 to 1000, not 1001"),
+        (lambda: require_steps(1, least=2), "steps must be from 2 to 1000, not 1"),
+        (lambda: require_seed(-1), "seed must not be negative, not -1"),
+        (lambda: require_at_least(1, batch=1, window=0), "window must be at least 1, not 0"),
+        (lambda: require_at_least(0, guidance=math.inf), "guidance must be at least 0, not inf"),
+        (lambda: require_at_least(0, guidance=math.nan), "guidance must be at least 0, not nan"),
+        (lambda: require_positive(rate=0.0), "rate must be positive, not 0.0"),
+        (lambda: require_positive(rate=math.inf), "rate must be positive, not inf"),
+        (lambda: require_positive(rate=math.nan), "rate must be positive, not nan"),
+        (lambda: require_share(eta=1.1), "eta must be from 0 to 1, not 1.1"),
+        (lambda: require_share(eta=math.nan), "eta must be from 0 to 1, not nan"),
+    ],
+)
+def test_a_demand_that_does_not_hold_is_said(demand: Callable[[], None], message: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        demand()
+    assert str(caught.value) == message
+
+
+def test_bounds_and_null_are_allowed() -> None:
+    for steps in (1, 1000):
+        require_steps(steps)
+    require_seed(0)
+    require_at_least(1, batch=1, window=None)
+    require_positive(rate=5e-324, clip=None)
+    require_share(low=0.0, high=1.0)
+
+
+def test_the_weights_hash_stands_for_where_they_come_from() -> None:
+    assert [field.name for field in dataclasses.fields(ModelSettings) if is_free(field)] == [
+        "model",
+        "revision",
+        "variant",
+    ]
