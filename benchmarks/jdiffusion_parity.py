@@ -27,19 +27,21 @@ from benchmarks import machine
 from benchmarks.options import ROOT
 from benchmarks.recording import command_line, say, write
 from jstyle.diffusion.samplers import ddim, ddim_invert
+from jstyle.methods.pairs import Stylised
 from jstyle.pictures import images
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
 from jstyle.training.report import read_log
 from jstyle.training.settings import LoopSettings
 from jstyle.training.teaching import lora, textual_inversion
-from jstyle.training.teaching.settings import LoraSettings, TextualInversionSettings
+from jstyle.training.teaching.lora.settings import LoraSettings
+from jstyle.training.teaching.textual_inversion.settings import TextualInversionSettings
 from jstyle.weights.backends import library
 from style_align.request import Target, TextReference
 from style_align.settings import StyleAlignSettings
 from style_align.transfer import StyleAlign
+from styleid.run import StyleID
 from styleid.settings import StyleIDSettings
-from styleid.transfer import Transfer
 
 BACKENDS = ("native", "jdiffusion")
 LEAST_PSNR = 40.0  # dB
@@ -187,7 +189,8 @@ def inverted_and_back(pipe: StableDiffusionPipeline, steps: int) -> Pictures:
 
 def styled(pipe: StableDiffusionPipeline, steps: int) -> Pictures:
     contents, styles = ([sample(pipe, kind, i) for i in range(2)] for kind in ("content", "style"))
-    return checked(Transfer(pipe, StyleIDSettings(steps=steps)).run(contents, styles))
+    events = StyleID(pipe, StyleIDSettings(steps=steps)).stylise_pairs(contents, styles)
+    return checked(event for event in events if isinstance(event, Stylised))
 
 
 def aligned(pipe: StableDiffusionPipeline, steps: int) -> Pictures:

@@ -20,9 +20,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence
+from typing import Optional
 
 from benchmarks import machine
 from benchmarks.options import ROOT
@@ -40,8 +41,8 @@ def main() -> int:
     expected = files(whole, options.varying)
     print(f"undisturbed: {len(expected)} files in {seconds:.0f} s", flush=True)
     chance = random.Random(options.seed)
-    kills: List[float] = []
-    different: List[str] = []
+    kills: list[float] = []
+    different: list[str] = []
     within = options.within or 2 * seconds / (options.kills + 1)
     begun = 0
     while len(kills) < options.kills:
@@ -60,7 +61,7 @@ def main() -> int:
     return 1 if different else 0
 
 
-def files(folder: Path, varying: Sequence[str]) -> Dict[str, str]:
+def files(folder: Path, varying: Sequence[str]) -> dict[str, str]:
     """SHA-256 of each file below ``folder`` by its path there; of those that ``varying`` matches only that some are."""
     found = {}
     for path in sorted(folder.rglob("*")) if folder.exists() else []:
@@ -71,7 +72,7 @@ def files(folder: Path, varying: Sequence[str]) -> Dict[str, str]:
     return found
 
 
-def differing(expected: Dict[str, str], found: Dict[str, str]) -> List[str]:
+def differing(expected: dict[str, str], found: dict[str, str]) -> list[str]:
     """Paths whose contents differ or that only one of the two has."""
     return sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name))
 

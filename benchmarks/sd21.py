@@ -12,6 +12,9 @@ from __future__ import annotations
 import argparse
 import resource
 import time
+from collections import defaultdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from PIL import Image
@@ -20,11 +23,12 @@ from benchmarks import random_models
 from benchmarks.options import ROOT
 from jstyle.diffusion.noise import NoiseSource
 from jstyle.diffusion.prompts import load_tokenizer
+from jstyle.methods.events import Evaluated
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
 from jstyle.weights.checkpoint import Components
+from styleid.run import StyleID
 from styleid.settings import StyleIDSettings
-from styleid.transfer import Transfer
 
 SAMPLES = ROOT / "samples"
 
@@ -71,14 +75,23 @@ def decode(pipe: StableDiffusionPipeline, options: argparse.Namespace) -> None:
 
 
 def styleid(pipe: StableDiffusionPipeline, options: argparse.Namespace) -> None:
-    """One content in one style."""
+    """One content in one style. A stage's seconds are those before its steps; the last are the decoding's."""
     settings = StyleIDSettings(steps=options.steps, width=options.size, height=options.size, features=options.features)
-    transfer = Transfer(pipe, settings)
     content = Image.open(SAMPLES / "content" / "house_by_the_sea.png")
     style = Image.open(SAMPLES / "style" / "watercolour.png")
-    for done in transfer.run([content], [style]):
-        print(f"  {done.error or 'the picture is finite'}")
-    print(transfer.costs.report())
+    seconds, evaluations, last = defaultdict(float), 0, time.perf_counter()
+    with TemporaryDirectory() as store:
+        for event in StyleID(pipe, settings, store=Path(store)).stylise_pairs([content], [style]):
+            stage = event.stage if isinstance(event, Evaluated) else "decoding"
+            now = time.perf_counter()
+            seconds[stage], last = seconds[stage] + now - last, now
+            if isinstance(event, Evaluated):
+                evaluations += event.count
+            else:
+                print(f"  {event.error or 'the picture is finite'}")
+    for stage, spent in seconds.items():
+        print(f"  {stage:<20}{spent:8.1f} s")
+    print(f"  {'UNet evaluations':<20}{evaluations:8}")
 
 
 def random_sd21() -> StableDiffusionPipeline:

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any
 
 from benchmarks import machine, random_models
 from benchmarks.options import COSTS, ROOT, default_weights
@@ -34,7 +34,7 @@ def main() -> None:
         return
     words = ["--size", options.size, "--updates", options.updates, "--weights", options.weights]
     words += ["--recompute"] * options.recompute
-    found: List[Dict[str, Any]] = []
+    found: list[dict[str, Any]] = []
     for method in options.methods:
         command = [sys.executable, "-m", "benchmarks.sd21_training", method, "--alone", *map(str, words)]
         process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
@@ -62,7 +62,7 @@ def held_at_most(process: subprocess.Popen) -> int:
     return peak
 
 
-def train(options: argparse.Namespace) -> Dict[str, Any]:
+def train(options: argparse.Namespace) -> dict[str, Any]:
     """One method in this process."""
     from jstyle.training.many_styles import recipe as recipes
     from jstyle.training.many_styles import runs
@@ -92,7 +92,7 @@ def train(options: argparse.Namespace) -> Dict[str, Any]:
     }
 
 
-def _key(training: Dict[str, Any]) -> tuple:
+def _key(training: dict[str, Any]) -> tuple:
     return training["method"], training["size"], training["recompute"]
 
 

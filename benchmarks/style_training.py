@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Optional
 
 import numpy as np
 from PIL import Image
@@ -93,9 +94,9 @@ class Study:
         self._pipe = pipe
         self._reader = reader
         self._work = work
-        self._results: List[Dict[str, Any]] = []
-        self._before: Dict[Tuple[str, ...], Tuple[Dict[str, float], List[Image.Image]]] = {}
-        self._drawn: Dict[str, Dict[str, float]] = {}
+        self._results: list[dict[str, Any]] = []
+        self._before: dict[tuple[str, ...], tuple[dict[str, float], list[Image.Image]]] = {}
+        self._drawn: dict[str, dict[str, float]] = {}
 
     def measure(self, subject: Subject, run: Run, root: Path, seed: int) -> None:
         """Before and after this training."""
@@ -126,14 +127,14 @@ class Study:
         for name, row in rows.items():
             print(f"{name:32}", "  ".join(f"{key} {value}" for key, value in row.items()))
 
-    def _untaught(self, subject: Subject, run: Run) -> Tuple[Dict[str, float], List[Image.Image]]:
+    def _untaught(self, subject: Subject, run: Run) -> tuple[dict[str, float], list[Image.Image]]:
         """What the model does before, which is the same for every training of the same words."""
         words = (subject.name, *(caption(run, example.name, False) for example in subject.kept))
         if words not in self._before:
             self._before[words] = self._side(subject, run, False)
         return self._before[words]
 
-    def _side(self, subject: Subject, run: Run, known: bool) -> Tuple[Dict[str, float], List[Image.Image]]:
+    def _side(self, subject: Subject, run: Run, known: bool) -> tuple[dict[str, float], list[Image.Image]]:
         """Measures, and the pictures that they are of."""
         kept = [example.name for example in subject.kept]
         found = {"loss": self._loss(subject, [caption(run, name, known) for name in kept])}
@@ -146,7 +147,7 @@ class Study:
 
     def _likeness(
         self, subject: Subject, pictures: Sequence[Image.Image], shown: Sequence[Example]
-    ) -> Dict[str, float]:
+    ) -> dict[str, float]:
         """To the taught pictures, and how often the judge reads the object that is ``shown``."""
         found = likeness.to_references(self._pipe, pictures, [example.picture for example in subject.taught])
         scenes = [example.scene for example in shown if example.scene is not None]
@@ -159,10 +160,10 @@ class Study:
         """The mean over pictures, levels and noise, which are the same each time."""
         pipe, lost = self._pipe, []
         size = pipe.size
-        pictures: List[Image.Image] = [example.picture for example in subject.kept]
-        latents = examples.encode(pipe.vae, pictures, size, size, flip=False).mean
+        pictures: list[Image.Image] = [example.picture for example in subject.kept]
+        latents = examples.encode_moments(pipe.vae, pictures, size, size, flip=False).mean
         with jt.no_grad():
-            context = tuning.constant(pipe)(captions)
+            context = tuning.make_constant_reader(pipe)(captions)
             for index in range(ROUNDS):
                 question = ask(latents, pipe.schedule, LossSettings(), NOISE_SEED, index)
                 output = pipe.unet(question.x, question.times.tolist(), context)
@@ -172,17 +173,17 @@ class Study:
 
 def caption(run: Run, name: str, known: bool) -> str:
     """What the training says of a picture; before it, a word that is learnt stands for the one it begins with."""
-    settings, words = run.settings, {"name": name, "article": examples.article(name)}
+    settings, words = run.settings, {"name": name, "article": examples.find_article(name)}
     if run.method not in ("textual_inversion", "inst"):
-        return examples.filled(settings.prompt, **words)
+        return examples.fill_template(settings.prompt, **words)
     initial = getattr(settings, "initial", None) or textual_inversion.INITIAL[getattr(settings, "kind", "style")]
     named = settings.prompt if run.method == "textual_inversion" else STYLED
-    return examples.filled(named, **words, token=settings.token if known else initial)
+    return examples.fill_template(named, **words, token=settings.token if known else initial)
 
 
 def draw_figure(subjects: Sequence[Subject], methods: Sequence[str], work: Path, seed: str, file: Path) -> None:
     """A column of pictures a subject: taught ones, before, and after each method, none where it was not trained."""
-    rows: Dict[str, List[Optional[Image.Image]]] = {name: [] for name in ("taught", "before", *methods)}
+    rows: dict[str, list[Optional[Image.Image]]] = {name: [] for name in ("taught", "before", *methods)}
     for subject in subjects:
         rows["taught"] += [example.picture for example in subject.taught[:SHOWN]]
         trained = {method: work / method / seed / subject.name for method in methods}
@@ -200,12 +201,12 @@ def _save(pictures: Sequence[Image.Image], folder: Path) -> None:
         images.save_png(picture, folder / f"{i}.png")
 
 
-def _opened(folder: Path) -> List[Optional[Image.Image]]:
+def _opened(folder: Path) -> list[Optional[Image.Image]]:
     files = [folder / f"{i}.png" for i in range(SHOWN)]
     return [images.open_image(file) if file.exists() else None for file in files]
 
 
-def _summary(several: Sequence[Dict[str, Any]]) -> Dict[str, str]:
+def _summary(several: Sequence[dict[str, Any]]) -> dict[str, str]:
     told = {}
     for key in several[0]["before"]:
         before = np.array([one["before"][key] for one in several])

@@ -9,32 +9,44 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from jstyle.diffusion import samplers
     from jstyle.errors import InputError
+    from jstyle.methods.inst.run import InST
     from jstyle.networks.editing import attached, swapped
     from jstyle.pipelines.image_to_image import StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline
     from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
+    from jstyle.training.teaching.table import train
     from jstyle.weights.backends.wrap import accelerate, wrap
+    from styleid.run import StyleID
 
 __all__ = [
+    "InST",
     "InputError",
     "StableDiffusionImg2ImgPipeline",
     "StableDiffusionInpaintPipeline",
     "StableDiffusionPipeline",
+    "StyleID",
     "accelerate",
     "attached",
+    "samplers",
     "swapped",
+    "train",
     "wrap",
 ]
 __version__ = "0.1.0"
 
 _HOMES = {
+    "InST": "jstyle.methods.inst.run",
     "InputError": "jstyle.errors",
     "StableDiffusionImg2ImgPipeline": "jstyle.pipelines.image_to_image",
     "StableDiffusionInpaintPipeline": "jstyle.pipelines.image_to_image",
     "StableDiffusionPipeline": "jstyle.pipelines.stable_diffusion",
+    "StyleID": "styleid.run",
     "accelerate": "jstyle.weights.backends.wrap",
     "attached": "jstyle.networks.editing",
+    "samplers": "jstyle.diffusion.samplers",
     "swapped": "jstyle.networks.editing",
+    "train": "jstyle.training.teaching.table",
     "wrap": "jstyle.weights.backends.wrap",
 }
 
@@ -42,4 +54,5 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    home = import_module(_HOMES[name])
+    return home if home.__name__.endswith(f".{name}") else getattr(home, name)

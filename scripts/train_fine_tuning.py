@@ -1,19 +1,8 @@
-"""Fine-tune the whole UNet on captioned pictures; `configs/fine_tuning.yaml` says how."""
+"""Fine-tune the whole UNet on captioned pictures; `configs/fine_tuning.yaml` says how: `jstyle train fine-tuning`."""
 
 from __future__ import annotations
 
-from command_line import parse, run
-
-from jstyle.training.teaching.settings import FineTuningSettings
-
-
-def main() -> int:
-    settings = parse(FineTuningSettings, "Fine-tune the whole UNet on captioned pictures.")
-    from jstyle.training.teaching.fine_tuning import train
-
-    print(f"the result is in {train(settings)}")
-    return 0
-
+from checkout import run_command
 
 if __name__ == "__main__":
-    run(main)
+    run_command("train fine-tuning")

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from command_line import parse, run
+from checkout import leave_with
 
+from jstyle.cli.command import SettingsCommand
 from recipes.tiny.settings import TinySettings
 
 
-def main() -> int:
-    settings = parse(TinySettings, "Train a small Stable Diffusion from nothing on drawings.")
+def train(settings: TinySettings) -> int:
+    """Run the stages that are not finished."""
     from recipes.tiny.recipe import Recipe
 
-    recipe = Recipe(settings)
-    recipe.run()
+    Recipe(settings).run()
     print(f"the results are in {settings.output}")
     return 0
 
 
+COMMAND = SettingsCommand(
+    "train_tiny", "Train a small Stable Diffusion from nothing on drawings", (TinySettings,), train
+)
+
 if __name__ == "__main__":
-    run(main)
+    leave_with(COMMAND.main)

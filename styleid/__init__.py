@@ -1,1 +1,17 @@
 """StyleID: style injection into a diffusion model without training (arXiv 2312.09008)."""
+
+from __future__ import annotations
+
+from jstyle.methods.method import Method
+from styleid.settings import StyleIDInputs, StyleIDSettings
+
+METHOD = Method(
+    name="styleid",
+    title="StyleID",
+    summary="puts contents into the styles of pictures by swapping attention features, without training",
+    paper="arXiv 2312.09008",
+    settings=StyleIDSettings,
+    inputs=StyleIDInputs,
+    stylise="styleid.run:StyleID",
+    check_finish="styleid.settings:check_finish",
+)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Dict, Literal, Mapping, Protocol, Sequence, Tuple
+from typing import Literal, Protocol
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -21,36 +22,38 @@ from jstyle.networks.editing import QKV, Site
 from jstyle.weights.tensors import write_tensors
 
 Role = Literal["content", "style"]
-PARTS: Mapping[Role, Tuple[str, ...]] = {"content": ("q",), "style": ("k", "v")}
+PARTS: Mapping[Role, tuple[str, ...]] = {"content": ("q",), "style": ("k", "v")}
 
 
 class Bank(Protocol):
     """Recorded features, as injection reads them."""
 
-    def read(self, step: int, site: str, part: str) -> np.ndarray: ...
+    def read(self, step: int, site: str, part: str) -> np.ndarray:
+        """(tokens, heads, head_dim)."""
+        ...
 
 
 class Sink(Protocol):
     """Where a recorder puts features: one step's arrays by "site/part"."""
 
-    def write(self, step: int, arrays: Dict[str, np.ndarray]) -> None: ...
+    def write(self, step: int, arrays: dict[str, np.ndarray]) -> None:
+        """Keep a sampling step's arrays."""
+        ...
 
 
 class MemoryBank:
-    """Features in memory. ``nbytes`` is what they take."""
+    """Features in memory."""
 
     def __init__(self) -> None:
-        self._steps: Dict[int, Dict[str, np.ndarray]] = {}
+        self._steps: dict[int, dict[str, np.ndarray]] = {}
 
-    def write(self, step: int, arrays: Dict[str, np.ndarray]) -> None:
+    def write(self, step: int, arrays: dict[str, np.ndarray]) -> None:
+        """Keep a sampling step's arrays."""
         self._steps[step] = arrays
 
     def read(self, step: int, site: str, part: str) -> np.ndarray:
+        """(tokens, heads, head_dim), as they were written."""
         return self._steps[step][f"{site}/{part}"]
-
-    @property
-    def nbytes(self) -> int:
-        return sum(array.nbytes for arrays in self._steps.values() for array in arrays.values())
 
 
 class DiskBank:
@@ -88,7 +91,8 @@ class DiskWriter:
         except OSError as error:
             raise InputError(f"cannot keep features in {str(folder.parent)!r}: {error.strerror}") from error
 
-    def write(self, step: int, arrays: Dict[str, np.ndarray]) -> None:
+    def write(self, step: int, arrays: dict[str, np.ndarray]) -> None:
+        """Write a step's file. Raises InputError where there is no room."""
         write_tensors(arrays, _step_file(self._temporary, step))
 
     def finish(self, latent: np.ndarray) -> DiskBank:
@@ -114,7 +118,7 @@ class Recorder:
         self._parts = PARTS[role]
         self._sinks = sinks
         self._dtype = dtype
-        self._arrays: Dict[str, np.ndarray] = {}
+        self._arrays: dict[str, np.ndarray] = {}
 
     def __call__(self, site: Site, step: int, qkv: QKV) -> QKV:
         for part in self._parts:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import FrozenSet, Optional, Sequence
+from collections.abc import Sequence
+from typing import Optional
 
 import numpy as np
 
@@ -14,9 +15,14 @@ from styleid.bank import Bank
 
 
 class InjectFromBanks:
-    """Content queries and style keys and values from banks; row i of the batch is content i in the style."""
+    """Content queries and style keys and values from banks; row i of the batch is content i in the style.
 
-    def __init__(self, contents: Sequence[Bank], style: Bank, gamma: float, temperature: float, steps: range) -> None:
+    Banks are missing only where ``steps`` is empty.
+    """
+
+    def __init__(
+        self, contents: Sequence[Bank], style: Optional[Bank], gamma: float, temperature: float, steps: range
+    ) -> None:
         self._contents = contents
         self._style = style
         self._gamma = gamma
@@ -26,9 +32,11 @@ class InjectFromBanks:
     def __call__(self, site: Site, step: int, qkv: QKV) -> QKV:
         if step not in self._steps:
             return qkv
+        style = self._style
+        assert style is not None
         content_q = np.stack([bank.read(step, site.path, "q") for bank in self._contents])
         dtype = str(qkv.q.dtype)
-        k, v = (from_bank(self._style.read(step, site.path, part)[None], dtype) for part in ("k", "v"))
+        k, v = (from_bank(style.read(step, site.path, part)[None], dtype) for part in ("k", "v"))
         q = blend(from_bank(content_q, dtype), qkv.q, self._gamma)
         return QKV(q, k, v, qkv.bias, qkv.shared, self._temperature)
 
@@ -67,7 +75,7 @@ def _repeated(x: jt.Var, times: int) -> jt.Var:
     return x.expand([times, *x.shape[1:]])
 
 
-def injected_sites(unet: Editable, layers: Optional[Sequence[int]]) -> FrozenSet[str]:
+def injected_sites(unet: Editable, layers: Optional[Sequence[int]]) -> frozenset[str]:
     """The paths of the decoder self-attentions to inject into.
 
     ``layers`` counts decoder resnets from the lowest resolution, as the paper's code does (its

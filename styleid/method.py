@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Callable, List, Optional, Sequence
+from typing import Optional
 
 import numpy as np
 
 from jstyle.diffusion.adain import adain
 from jstyle.diffusion.guidance import GuidedDenoiser
-from jstyle.diffusion.samplers import Denoiser, ddim, ddim_invert
+from jstyle.diffusion.samplers import Denoiser, Step, ddim, ddim_invert
 from jstyle.diffusion.schedule import Level, Prediction, Schedule
+from jstyle.methods.cost import Meter
+from jstyle.methods.events import Evaluated
 from jstyle.networks import UNet2DConditionModel
-from jstyle.networks.editing import attached
+from jstyle.networks.editing import AttentionEditor, attached
 from jstyle.runtime import jt
 from styleid.bank import Bank, Recorder, Role, Sink
 from styleid.inject import InjectFromBanks, InjectFromRows, injected_sites
 from styleid.settings import StyleIDSettings
-
-OnStep = Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,12 @@ class Inverted:
     trajectory: Optional[np.ndarray] = None
 
 
-class StyleID:
+class StyleIDOnLatents:
     """The method on one UNet, under one text (the empty prompt's), (1, tokens, cross_attention_dim).
 
-    Raises InputError when the settings name a layer that the UNet does not have. ``evaluations`` counts the
-    latents that went through the UNet; ``paths`` are those of the injected layers.
+    Its generators yield what has gone through the UNet, after every step, and return their result.
+    ``paths`` are those of the injected layers. Raises InputError when the settings name a layer that the UNet does
+    not have.
     """
 
     def __init__(self, unet: UNet2DConditionModel, text: jt.Var, schedule: Schedule, settings: StyleIDSettings) -> None:
@@ -48,65 +50,65 @@ class StyleID:
         self.paths = injected_sites(unet, settings.layers)
         self._denoiser = GuidedDenoiser(unet, schedule.prediction_type, text)
 
-    @property
-    def evaluations(self) -> int:
-        return self._denoiser.evaluations
-
     def invert(
-        self, latents: jt.Var, role: Role, sinks: Sequence[Sink], on_step: Optional[OnStep] = None
-    ) -> List[np.ndarray]:
+        self, latents: jt.Var, role: Role, sinks: Sequence[Sink]
+    ) -> Generator[Evaluated, None, list[np.ndarray]]:
         """Invert (batch, channels, height, width), recording each row's features into its sink.
 
         Returns each row's inverted latent, (channels, height, width).
         """
-        recorder = Recorder(role, sinks, self._settings.feature_dtype)
-        steps = self._inversion(latents)
+        recorder, meter = Recorder(role, sinks, self._settings.feature_dtype), self._meter(role)
         x = latents
         with jt.no_grad(), attached(self._unet, recorder, lambda site: site.path in self.paths):
-            for step in steps:
+            for step in self._inversion(latents):
                 recorder.flush(self._sampling_step(step.index))
                 x = step.x
-                _call(on_step)
+                yield meter.read()
         return list(np.array(x.numpy()))
 
-    def trace(self, latents: jt.Var, on_step: Optional[OnStep] = None) -> List[Inverted]:
+    def trace(self, latents: jt.Var, role: Role) -> Generator[Evaluated, None, list[Inverted]]:
         """Invert, keeping for each row the latents that were fed to the UNet instead of its features."""
-        fed, x = [], latents
+        fed, x, meter = [], latents, self._meter(role)
         with jt.no_grad():
             for step in self._inversion(latents):
                 fed.append(np.array(x.numpy()))
                 x = step.x
-                _call(on_step)
+                yield meter.read()
         trajectories = np.stack(fed[::-1], axis=1)  # (batch, sampling steps, channels, height, width)
         return [Inverted(latent, trajectory=t) for latent, t in zip(np.array(x.numpy()), trajectories)]
 
-    def stylise(self, contents: Sequence[Inverted], style: Inverted, on_step: Optional[OnStep] = None) -> jt.Var:
+    def stylise(self, contents: Sequence[Inverted], style: Inverted) -> Generator[Evaluated, None, jt.Var]:
         """The contents in the style, clean latents (contents, channels, height, width)."""
-        settings = self._settings
+        settings, meter = self._settings, Meter("stylisation", self._denoiser)
         x = jt.array(np.stack([content.latent for content in contents]))
         if settings.adain:
             x = adain(x, jt.array(style.latent[None]), settings.adain_eps)
-        steps = settings.injected_steps
-        denoiser: Denoiser = self._denoiser
-        if style.trajectory is not None and len(steps) > 0:
-            denoiser = _WithReferences(self._denoiser, [*contents, style])
-            editor = InjectFromRows(len(contents), settings.gamma, settings.temperature, steps)
-        else:
-            banks = [content.bank for content in contents if content.bank is not None]
-            editor = InjectFromBanks(banks, style.bank, settings.gamma, settings.temperature, steps)  # type: ignore
+        denoiser, editor = self._injection(contents, style)
         start = int(settings.skip_first_step)
         with jt.no_grad(), attached(self._unet, editor, lambda site: site.path in self.paths):
             for step in ddim(denoiser, x, self._schedule, settings.steps, start=start):
                 x = step.x
-                _call(on_step)
+                yield meter.read()
         return x
 
-    def _inversion(self, latents: jt.Var):
+    def _injection(self, contents: Sequence[Inverted], style: Inverted) -> tuple[Denoiser, AttentionEditor]:
+        """What runs the UNet, and what edits its attention."""
+        gamma, temperature, steps = self._settings.gamma, self._settings.temperature, self._settings.injected_steps
+        if style.trajectory is not None and len(steps) > 0:
+            denoiser = _WithReferences(self._denoiser, [*contents, style])
+            return denoiser, InjectFromRows(len(contents), gamma, temperature, steps)
+        banks = [content.bank for content in contents if content.bank is not None]
+        return self._denoiser, InjectFromBanks(banks, style.bank, gamma, temperature, steps)
+
+    def _inversion(self, latents: jt.Var) -> Iterator[Step]:
         return ddim_invert(self._denoiser, latents, self._schedule, self._settings.steps, self._settings.inversion)
 
     def _sampling_step(self, inversion_step: int) -> int:
         """Sampling feeds the times of the inversion in reverse."""
         return self._settings.steps - 1 - inversion_step
+
+    def _meter(self, role: Role) -> Meter:
+        return Meter(f"{role} inversion", self._denoiser)
 
 
 class _WithReferences:
@@ -114,15 +116,10 @@ class _WithReferences:
 
     def __init__(self, denoiser: GuidedDenoiser, references: Sequence[Inverted]) -> None:
         self._denoiser = denoiser
-        self._references = references
+        self._trajectories = [reference.trajectory for reference in references if reference.trajectory is not None]
 
     def __call__(self, x: jt.Var, level: Level, step: int) -> Prediction:
-        n = len(self._references)
-        fed = np.stack([reference.trajectory[step] for reference in self._references])  # type: ignore[index]
+        n = len(self._trajectories)
+        fed = np.stack([trajectory[step] for trajectory in self._trajectories])
         prediction = self._denoiser(jt.concat([jt.array(fed), x], dim=0), level, step)
         return Prediction(prediction.x0[n:], prediction.eps[n:])
-
-
-def _call(on_step: Optional[OnStep]) -> None:
-    if on_step is not None:
-        on_step()

@@ -1,14 +1,26 @@
-"""The settings of StyleID. Free of the engine, so that a command line is checked before Jittor starts."""
+"""The settings of StyleID."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Optional, Tuple
+from pathlib import Path
+from typing import Any, Literal, Optional
+
+from jstyle.methods.pairs import PairInputs
+from jstyle.settings.fields import free, require
+from jstyle.settings.vocabulary import (
+    FeatureDtype,
+    require_at_least,
+    require_positive,
+    require_seed,
+    require_share,
+    require_steps,
+)
 
 
 @dataclass(frozen=True)
 class StyleIDSettings:
-    """Defaults are those of the paper's own code; ValueError for values that make no sense."""
+    """How StyleID stylises; the defaults are those of the paper's own code."""
 
     steps: int = 50
     """DDIM steps of the inversions and of the stylisation."""
@@ -19,7 +31,7 @@ class StyleIDSettings:
     temperature: float = 1.5
     """Multiplies the attention logits: above 1 sharpens the attention on the style."""
 
-    layers: Optional[Tuple[int, ...]] = None
+    layers: Optional[tuple[int, ...]] = None
     """Decoder self-attentions to inject into, numbered as in the paper's code; by default the last two blocks'."""
 
     inject_start: int = 0
@@ -55,26 +67,25 @@ class StyleIDSettings:
     seed: int = 22
     """Used where vae is sample; nothing else is random."""
 
-    features: Literal["memory", "disk", "recompute"] = "memory"
+    features: Literal["memory", "disk", "recompute"] = free("memory", because="only the rounding of features differs")
     """Keep attention features in memory, keep them on disk for later runs too, or compute them again each step."""
 
-    feature_dtype: Literal["float16", "float32"] = "float16"
+    feature_dtype: FeatureDtype = "float16"
     """Precision in which features are kept."""
 
-    batch_size: int = 1
+    batch_size: int = free(1, because="a picture depends on its batch in last bits alone")
     """Images that go through the UNet together."""
 
     def __post_init__(self) -> None:
-        _require(self.steps >= 2, f"steps must be at least 2, not {self.steps}")
-        _require(self.steps <= 1000, f"steps must be at most 1000, not {self.steps}")
-        _require(0.0 <= self.gamma <= 1.0, f"gamma must lie between 0 and 1, not {self.gamma}")
-        _require(0.0 < self.temperature < float("inf"), f"temperature must be positive, not {self.temperature}")
-        _require(0.0 <= self.adain_eps < float("inf"), f"adain_eps must not be negative, not {self.adain_eps}")
-        _require(self.batch_size >= 1, f"batch_size must be at least 1, not {self.batch_size}")
-        _require(self.seed >= 0, f"seed must not be negative, not {self.seed}")
-        _require(self.layers is None or len(self.layers) > 0, "layers must name at least one layer")
+        require_steps(self.steps, least=2)
+        require_share(gamma=self.gamma)
+        require_positive(temperature=self.temperature)
+        require_at_least(0, adain_eps=self.adain_eps)
+        require_at_least(1, batch_size=self.batch_size)
+        require_seed(self.seed)
+        require(self.layers is None or len(self.layers) > 0, "layers must name at least one layer")
         stop = self.steps if self.inject_stop is None else self.inject_stop
-        _require(
+        require(
             0 <= self.inject_start < stop <= self.steps,
             f"inject_start and inject_stop must lie in order within the {self.steps} steps, "
             f"not {self.inject_start} and {stop}",
@@ -88,6 +99,21 @@ class StyleIDSettings:
         return range(self.inject_start, self.steps if self.inject_stop is None else self.inject_stop)
 
 
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise ValueError(message)
+@dataclass(frozen=True)
+class StyleIDInputs(PairInputs):
+    """What to work on."""
+
+    store: Optional[Path] = free(None, because="features are the same wherever they are kept")
+    """Where disk features are kept; by default features/ in the output folder."""
+
+    def arguments(self) -> dict[str, Any]:
+        """The folder of disk features."""
+        return {"store": self.store or self.output / "features"}
+
+
+def check_finish(settings: StyleIDSettings) -> None:
+    """Raise ValueError for settings that the finish of a recipe's picture cannot have.
+
+    Features on disk take gigabytes a picture there, and no other picture would read them.
+    """
+    require(settings.features != "disk", "features must be memory or recompute, not disk")

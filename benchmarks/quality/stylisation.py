@@ -9,10 +9,11 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.quality import judge
+from jstyle.methods.pairs import Stylised
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from recipes.tiny.drawings import TECHNIQUES
+from styleid.run import StyleID
 from styleid.settings import StyleIDSettings
-from styleid.transfer import Transfer
 
 GAMMAS = (0.0, 0.3, 0.75, 1.0)
 CELLS = (2, 4, 8)
@@ -90,9 +91,10 @@ def _stylised(
     settings: StyleIDSettings,
 ) -> Made:
     found: Dict[Any, np.ndarray] = {}
-    for one in Transfer(pipe, settings).run(contents, styles):
-        assert one.image is not None, one.error
-        found[one.content, one.style] = np.asarray(one.image)
+    for event in StyleID(pipe, settings).stylise_pairs(contents, styles):
+        if isinstance(event, Stylised):
+            assert event.image is not None, event.error
+            found[event.content, event.style] = np.asarray(event.image)
     return [[found[i, j] for j in range(len(styles))] for i in range(len(contents))]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Callable, Dict, Tuple
+from typing import Any, Callable
 
 import numpy as np
 
@@ -43,7 +43,7 @@ def prepared(pipe: StableDiffusionPipeline, case: Case, stack: ExitStack) -> Cal
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     steps = train(state, lambda index: None, loss, settings, folder)
 
-    def call() -> Dict[str, Any]:
+    def call() -> dict[str, Any]:
         step = next(steps)
         jt.sync(list(parameters.values()))
         told = {name: np.array(one.numpy()) for name, one in parameters.items() if name == "word"}
@@ -53,8 +53,8 @@ def prepared(pipe: StableDiffusionPipeline, case: Case, stack: ExitStack) -> Cal
 
 
 def _word(
-    pipe: StableDiffusionPipeline, case: Case, given: Dict[str, np.ndarray], stack: ExitStack
-) -> Tuple[Dict[str, jt.Var], Text]:
+    pipe: StableDiffusionPipeline, case: Case, given: dict[str, np.ndarray], stack: ExitStack
+) -> tuple[dict[str, jt.Var], Text]:
     table = pipe.text_encoder.text_model.embeddings.token_embedding
     with jt.no_grad():
         row = jt.array(drawn("word", (1, table.weight.shape[1])) * WORD_SCALE)
@@ -64,8 +64,8 @@ def _word(
 
 
 def _lora(
-    pipe: StableDiffusionPipeline, case: Case, given: Dict[str, np.ndarray], stack: ExitStack
-) -> Tuple[Dict[str, jt.Var], Text]:
+    pipe: StableDiffusionPipeline, case: Case, given: dict[str, np.ndarray], stack: ExitStack
+) -> tuple[dict[str, jt.Var], Text]:
     changes = {}
     with jt.no_grad():
         for path, layer in layers(pipe.unet, ATTENTION).items():

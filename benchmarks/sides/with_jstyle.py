@@ -12,9 +12,10 @@ from PIL import Image
 
 from benchmarks.sides import Call, Case, Job, inputs, jstyle_updates
 from jstyle import StableDiffusionPipeline, ops
+from jstyle.methods.pairs import Stylised
 from jstyle.runtime import jt
+from styleid.run import StyleID
 from styleid.settings import StyleIDSettings
-from styleid.transfer import Transfer
 
 
 class JstyleSide:
@@ -141,7 +142,8 @@ class JstyleSide:
 
             self._pipe.decode_latents = decoding
             try:
-                errors = [done.error for done in Transfer(self._pipe, settings).run(contents, styles) if done.error]
+                events = StyleID(self._pipe, settings).stylise_pairs(contents, styles)
+                errors = [event.error for event in events if isinstance(event, Stylised) and event.error]
             finally:
                 del self._pipe.decode_latents
             if errors:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Dict, List, Optional, Union
+from typing import Optional, Union
 
+from jstyle.adapters.inst_words import read_word
 from jstyle.adapters.lora import Lora
 from jstyle.adapters.lora_adapters import LoraAdapters
 from jstyle.adapters.lora_files import COMPONENTS
 from jstyle.adapters.textual_inversion import Vocabulary
 from jstyle.errors import InputError
-from jstyle.methods.inst import files as inst_files
 
 Names = Union[str, Sequence[str]]
 Sources = Union[str, Path, Sequence[Union[str, Path]]]
@@ -44,9 +44,9 @@ class AdapterLoading:
 
         Returns the word, which ``unload_textual_inversion`` forgets. Raises InputError as ``load_textual_inversion``.
         """
-        style = inst_files.read(source)
-        self.vocabulary.learn(token or style.token, style.embedding)
-        return token or style.token
+        own_token, embedding = read_word(source)
+        self.vocabulary.learn(token or own_token, embedding)
+        return token or own_token
 
     def load_lora_weights(
         self, source: Union[str, Path, Lora], adapter_name: Optional[str] = None, weight_name: Optional[str] = None
@@ -62,11 +62,11 @@ class AdapterLoading:
         """Only these loaded LoRAs are in effect, so strongly: one weight for all or one each, 1 by default."""
         self.loras.set(adapter_names, adapter_weights)
 
-    def get_active_adapters(self) -> List[str]:
+    def get_active_adapters(self) -> list[str]:
         """The names of the LoRAs in effect."""
         return list(self.loras.weights) if self.loras.enabled else []
 
-    def get_list_adapters(self) -> Dict[str, List[str]]:
+    def get_list_adapters(self) -> dict[str, list[str]]:
         """The names of the loaded LoRAs, by the network that they change."""
         return self.loras.by_component()
 

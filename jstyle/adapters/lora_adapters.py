@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List, Optional, Union
+from typing import Optional, Union
 
 import numpy as np
 
@@ -33,8 +33,8 @@ class LoraAdapters:
     """
 
     def __init__(self, unet: jt.Module, text_encoder: jt.Module) -> None:
-        self.loaded: Dict[str, Lora] = {}
-        self.weights: Dict[str, float] = {}
+        self.loaded: dict[str, Lora] = {}
+        self.weights: dict[str, float] = {}
         self.enabled = True
         self._networks = {"unet": unet, "text_encoder": text_encoder}
         self._fused: Optional[_Fused] = None
@@ -107,7 +107,7 @@ class LoraAdapters:
         self.loaded, self.weights, self.enabled = {}, {}, True
         self._attach()
 
-    def by_component(self) -> Dict[str, List[str]]:
+    def by_component(self) -> dict[str, list[str]]:
         """Which adapters each network has."""
         return {
             component: [name for name, lora in self.loaded.items() if lora.of(component)]

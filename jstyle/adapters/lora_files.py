@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple, Union
+from typing import Any, Optional, Union
 
 import numpy as np
 from safetensors import safe_open
@@ -36,7 +36,7 @@ _ROLES = {"A": "down", "down": "down", "B": "up", "up": "up"}
 class _Found:
     """What a file says of one layer: the keys of its arrays."""
 
-    keys: Dict[str, str] = field(default_factory=dict)
+    keys: dict[str, str] = field(default_factory=dict)
 
 
 def read(source: Union[str, Path], unet: jt.Module, text_encoder: jt.Module) -> Lora:
@@ -63,7 +63,7 @@ def parse(
     """The adapter that named arrays are; ``metadata`` is what diffusers writes beside them."""
     known = {"unet": layers(unet), "text_encoder": layers(text_encoder)}
     found = _sorted_keys(tensors, known, what)
-    changes: Dict[str, Dict[str, LowRank]] = {component: {} for component in COMPONENTS}
+    changes: dict[str, dict[str, LowRank]] = {component: {} for component in COMPONENTS}
     for (component, path), one in found.items():
         if not {"down", "up"} <= set(one.keys):
             raise InputError(f"{what}: {path} has only one of its two matrices; fetch the file again")
@@ -94,15 +94,15 @@ def write(lora: Lora, folder: Path) -> Path:
     return folder / FILE
 
 
-def _sorted_keys(tensors: Tensors, known: Mapping[str, Mapping[str, Any]], what: str) -> Dict[Tuple[str, str], _Found]:
+def _sorted_keys(tensors: Tensors, known: Mapping[str, Mapping[str, Any]], what: str) -> dict[tuple[str, str], _Found]:
     """The file's keys by (component, path of the layer)."""
     flat = {
         prefix + path.replace(".", "_"): (component, path)
         for prefix, component in _KOHYA.items()
         for path in known[component]
     }
-    found: Dict[Tuple[str, str], _Found] = {}
-    unknown: List[str] = []
+    found: dict[tuple[str, str], _Found] = {}
+    unknown: list[str] = []
     for key in tensors.shapes():
         match = _PART.fullmatch(key)
         place = None if match is None else flat.get(match["layer"]) or _place(match["layer"], known)
@@ -120,7 +120,7 @@ def _sorted_keys(tensors: Tensors, known: Mapping[str, Mapping[str, Any]], what:
     return found
 
 
-def _place(layer: str, known: Mapping[str, Mapping[str, Any]]) -> Optional[Tuple[str, str]]:
+def _place(layer: str, known: Mapping[str, Mapping[str, Any]]) -> Optional[tuple[str, str]]:
     """(component, path) of a layer in diffusers' formats. The oldest leave "unet." out."""
     component = "text_encoder" if layer.startswith("text_encoder.") else "unet"
     path = layer[len(component) + 1 :] if layer.startswith(f"{component}.") else layer
@@ -134,7 +134,7 @@ def _place(layer: str, known: Mapping[str, Mapping[str, Any]]) -> Optional[Tuple
     return (component, path) if path in known[component] else None
 
 
-def _fitting(down: np.ndarray, up: np.ndarray, base: Any, key: str, what: str) -> Tuple[np.ndarray, np.ndarray]:
+def _fitting(down: np.ndarray, up: np.ndarray, base: Any, key: str, what: str) -> tuple[np.ndarray, np.ndarray]:
     """The matrices in the form that the layer wants; 1x1 convolutions and linear maps are the same numbers."""
     shape = tuple(base.weight.shape)
     rank = down.shape[0]

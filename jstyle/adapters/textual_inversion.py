@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import copy
 import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Union
+from typing import Any, Optional, Union
 
 import numpy as np
 
@@ -67,7 +68,7 @@ class Vocabulary:
 
     def __init__(self, tokenizer: Any, text_encoder: CLIPTextModel) -> None:
         self.tokenizer = tokenizer
-        self.vectors: Dict[str, jt.Var] = {}
+        self.vectors: dict[str, jt.Var] = {}
         self._own = tokenizer
         self._text_encoder = text_encoder
         self._open = ExitStack()
@@ -106,7 +107,7 @@ class Vocabulary:
             digest.update(token.encode() + b"\0" + np.ascontiguousarray(own.numpy()).tobytes())
         return digest.hexdigest()
 
-    def _set(self, vectors: Dict[str, jt.Var]) -> None:
+    def _set(self, vectors: dict[str, jt.Var]) -> None:
         before = self.vectors
         self._open.close()
         self.tokenizer, self.vectors = self._own, {}
@@ -129,7 +130,7 @@ def check_width(token: str, shape: Sequence[int], text_encoder: CLIPTextModel) -
         )
 
 
-def spelled(token: str, vectors: int) -> List[str]:
+def spelled(token: str, vectors: int) -> list[str]:
     """The tokens of a word, as diffusers names them: "<a>", "<a>_1", "<a>_2"."""
     return [token] + [f"{token}_{i}" for i in range(1, vectors)]
 

@@ -151,8 +151,12 @@ def _end(processes: Sequence[_Process]) -> None:
             process.kill()
 
 
+_SERVER = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from jstyle.jobs.server import main; main()"
+"""`python -m` would look into the current folder first, where another copy of the project may lie."""
+
+
 class _Process:
-    """One `python -m jstyle.jobs.server`."""
+    """A server of `jstyle.jobs.server`, of the same code as this process, found in the same places."""
 
     def __init__(self, spec: WorkerSpec, place: Place) -> None:
         environment = dict(os.environ)
@@ -161,7 +165,7 @@ class _Process:
         if place.device is not None:
             environment["CUDA_VISIBLE_DEVICES"] = place.device
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "jstyle.jobs.server"],
+            [sys.executable, "-c", _SERVER, json.dumps(sys.path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, Deque, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
+import jstyle
 from jstyle.errors import InputError
 from jstyle.jobs.server import Reply, Server, outcome
 from jstyle.jobs.task import ATTEMPTS, Failed, Outcome, Task, WorkerSpec
@@ -36,8 +39,9 @@ def on_ray(
     """On ``workers`` actors of a cluster, each with so many cores and GPUs; results as they come.
 
     ``address`` is a cluster's ("auto", "ray://host:10001"); without one Ray is started on this machine, and stopped
-    at the end. An actor that dies is replaced and its task run again. The project must be installed on every machine.
-    Raises InputError where Ray is not installed or not reached, or a worker cannot be built.
+    at the end. An actor that dies is replaced and its task run again. Every machine needs what the project depends on,
+    and the project itself where it does not see this machine's folder. Raises InputError where Ray is
+    not installed or not reached, or a worker cannot be built.
     """
     ray, mine = _connected(address, workers, cores, gpus)
     pool = _Pool(ray, spec, cores, gpus)
@@ -76,7 +80,8 @@ class _Pool:
     def __init__(self, ray: Any, spec: WorkerSpec, cores: float, gpus: float) -> None:
         self._ray = ray
         self._spec = spec
-        self._remote = ray.remote(num_cpus=cores, num_gpus=gpus, max_restarts=0)(Actor)
+        environment = {"env_vars": {"PYTHONPATH": _python_path()}}
+        self._remote = ray.remote(num_cpus=cores, num_gpus=gpus, max_restarts=0, runtime_env=environment)(Actor)
         self._actors: List[Any] = []
 
     def run(self, tasks: Sequence[Task], workers: int) -> Iterator[Outcome]:
@@ -117,6 +122,12 @@ class _Pool:
         actor = self._remote.remote(self._spec.path, dict(self._spec.arguments))
         self._actors.append(actor)
         return actor
+
+
+def _python_path() -> str:
+    """Where this code lies, first: on machines that share the folder, actors run it whatever is installed there."""
+    root = str(Path(jstyle.__file__).resolve().parents[1])
+    return os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
 def _shortened(error: Exception) -> str:

@@ -1,6 +1,6 @@
 """A worker that answers tasks: in this process, behind a pipe, or inside a Ray actor.
 
-As a process (`python -m jstyle.jobs.server`) it reads JSON lines on stdin, the spec first, and writes one line a task.
+As a process (`main`) it reads JSON lines on stdin, the spec first, and writes one line a task.
 """
 
 from __future__ import annotations
@@ -97,7 +97,3 @@ def _end_with_parent(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(0.5)
     os.kill(os.getpid(), signal.SIGTERM)
-
-
-if __name__ == "__main__":
-    main()

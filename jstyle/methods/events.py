@@ -38,6 +38,14 @@ class PictureWritten:
 
 
 @dataclass(frozen=True)
+class StyleTaught:
+    """A style is learnt: its name, and the file that holds it, whole."""
+
+    name: str
+    path: Path
+
+
+@dataclass(frozen=True)
 class Failure:
     """One picture of several could not be made or read; the run goes on."""
 
@@ -52,4 +60,4 @@ class Remark:
     text: str
 
 
-Event = Union[Planned, Evaluated, PictureWritten, Failure, Remark]
+Event = Union[Planned, Evaluated, PictureWritten, StyleTaught, Failure, Remark]

@@ -18,7 +18,10 @@ class Method:
 
     * ``run(method, inputs, settings, model)`` is the generator behind the command; it neither prints nor exits.
     * ``stylise``, of a method that puts contents into styles, is the class of `jstyle.methods.pairs.PairMethod`. With
-      it alone the method is a command over contents x styles and finishes pictures of recipes.
+      it alone the method is a command over contents x styles and finishes pictures of recipes. Its settings have
+      ``width``, ``height`` and ``batch_size``: a finish replaces the first two by the picture's size and makes a
+      picture at a time, so a recipe sets none of the three.
+    * ``check_finish(settings)``, where a finish cannot have all settings, raises ValueError for those it cannot have.
     * ``picture_set``, of a method that makes pictures as a set, is the class of `jstyle.methods.sets.PictureSet`
       by which recipes make theirs.
     """
@@ -43,6 +46,7 @@ class Method:
 
     run: str = "jstyle.methods.pairs:run_pairs"
     stylise: Optional[str] = None
+    check_finish: Optional[str] = None
     picture_set: Optional[str] = None
 
     @property

@@ -6,7 +6,7 @@ re-run that skips what is finished, the contact sheet and the finish of a recipe
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Optional, Protocol, Union
@@ -19,7 +19,7 @@ from jstyle.files import hash_files
 from jstyle.methods.events import Evaluated, Event, Failure, PictureWritten, Planned, Remark
 from jstyle.methods.method import Method
 from jstyle.pictures import images
-from jstyle.pictures.finished import is_finished, write_picture
+from jstyle.pictures.finished import is_finished, read_state, write_picture
 from jstyle.pictures.spec import ModelIdentity, PairSubject, PictureSpec
 from jstyle.settings.fields import free
 from jstyle.settings.model import ModelSettings
@@ -34,7 +34,7 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True)
 class PairInputs:
-    """What to work on."""
+    """What to work on. A method that is given more has a dataclass of its own that adds it."""
 
     content: tuple[Path, ...]
     """Pictures, or folders of pictures, that keep their layout."""
@@ -47,6 +47,10 @@ class PairInputs:
 
     overwrite: bool = free(False, because="asks for the same picture again")
     """Make finished pairs again."""
+
+    def arguments(self) -> dict[str, Any]:
+        """What the method's class is built from beside the pipeline and the settings."""
+        return {}
 
 
 @dataclass(frozen=True)
@@ -81,14 +85,21 @@ class PairMethod(Protocol):
         ...
 
 
+StylisePairs = Callable[[Any, Collection[Pair]], Iterator[Union[Evaluated, Stylised]]]
+"""(pipe, pairs) -> the pairs' pictures, with `Evaluated` after each step."""
+
+
 def stylise_one(method: PairMethod, content: Image.Image, style: Image.Image) -> Image.Image:
     """The content in the style. Raises InputError where the result is not finite."""
-    for event in method.stylise_pairs([content], [style]):
-        if isinstance(event, Stylised):
-            if event.image is None:
-                raise InputError(event.error)
-            return event.image
-    raise AssertionError("a method ends with its picture")
+    return take_picture(method.stylise_pairs([content], [style]))
+
+
+def take_picture(events: Iterator[Union[Evaluated, Stylised]]) -> Image.Image:
+    """The first picture of a run. Raises InputError where it is not finite."""
+    result = next(event for event in events if isinstance(event, Stylised))
+    if result.image is None:
+        raise InputError(result.error)
+    return result.image
 
 
 def list_pairs(contents: int, styles: int) -> list[Pair]:
@@ -107,21 +118,42 @@ def run_pairs(method: Method, inputs: PairInputs, settings: Any, model: ModelSet
 
     Raises InputError where nothing can be made, or where a pair's file is something else.
     """
-    from jstyle.methods.cost import count_evaluations
     from jstyle.pipelines.loading import load_pipeline
 
-    contents, styles = yield from _open_both(inputs)
-    pipe = load_pipeline(model)
+    contents = yield from open_pictures(inputs.content)
+    styles = yield from open_pictures(inputs.style)
+    check_output(inputs.output)
+    pipe, make = load_pipeline(model), load_attribute(method.stylise or "")
     files = PairFiles(inputs.output, method.name, settings, identify_model(model, pipe), list(contents), list(styles))
-    pairs = files.list_unfinished(overwrite=inputs.overwrite)
     pictures = list(contents.values()), list(styles.values())
-    stylise = load_attribute(method.stylise or "")
-    evaluations = count_evaluations(lambda counting: stylise(counting, settings).stylise_pairs(*pictures, pairs), pipe)
-    yield Planned(len(files.pairs), len(files.pairs) - len(pairs), evaluations)
-    for event in stylise(pipe, settings).stylise_pairs(*pictures, pairs) if pairs else ():
-        yield files.write(event) if isinstance(event, Stylised) else event
+
+    def stylise(pipe: Any, pairs: Collection[Pair]) -> Iterator[Union[Evaluated, Stylised]]:
+        return make(pipe, settings, **inputs.arguments()).stylise_pairs(*pictures, pairs)
+
+    yield from write_pairs(files, stylise, pipe, overwrite=inputs.overwrite)
     files.write_sheet(*pictures)
     yield Remark(f"pictures are in {inputs.output}")
+
+
+def write_pairs(files: PairFiles, stylise: StylisePairs, pipe: Any, *, overwrite: bool) -> Iterator[Event]:
+    """Make the pairs that are not finished, a file each.
+
+    Raises InputError, unless ``overwrite`` and before anything is made, where a pair's file is something else.
+    """
+    from jstyle.methods.cost import count_evaluations
+
+    pairs = files.list_unfinished(overwrite=overwrite)
+    evaluations = count_evaluations(lambda counting: stylise(counting, pairs), pipe)
+    yield Planned(len(files.pairs), len(files.pairs) - len(pairs), evaluations)
+    for event in stylise(pipe, pairs) if pairs else ():
+        yield files.write(event) if isinstance(event, Stylised) else event
+
+
+def check_output(folder: Path) -> None:
+    """Raise InputError where a file stands in the place of a folder for results, or of one above it."""
+    for place in (folder, *folder.parents):
+        if place.exists() and not place.is_dir():
+            raise InputError(f"{str(place)!r} is a file, not a folder for the results; choose another output")
 
 
 def identify_model(model: ModelSettings, pipe: Any) -> ModelIdentity:
@@ -129,7 +161,7 @@ def identify_model(model: ModelSettings, pipe: Any) -> ModelIdentity:
     return ModelIdentity(pipe.model_hash, model.precision, model.backend, model.vae_tiling, model.model)
 
 
-def open_pictures(paths: Sequence[Path]) -> Iterator[Failure]:
+def open_pictures(paths: Sequence[Path]) -> Generator[Failure, None, dict[Path, Image.Image]]:
     """Open the pictures of files and folders; returns them by path, and yields those that cannot be read.
 
     Raises InputError when no picture is left.
@@ -193,13 +225,17 @@ class PairFiles:
 
     def write_sheet(self, contents: Sequence[Image.Image], styles: Sequence[Image.Image]) -> None:
         """Contents down, styles across, with the originals in the first column and row."""
-        made = {pair: images.open_image(self.path(pair)) for pair in self.pairs if self.path(pair).is_file()}
+        made = {pair: images.open_image(self.path(pair)) for pair in self.pairs if self._is_finished(pair)}
         rows: list[list[Optional[Image.Image]]] = [[None, *styles]]
         for row, content in enumerate(contents):
             rows.append([content, *(made.get((row, column)) for column in range(len(styles)))])
         cell = images.labelled_cell(list(made.values()))
         sheet = images.grid(rows, ["", *self._names[0]], ["", *self._names[1]], cell=cell)
+        self._folder.mkdir(parents=True, exist_ok=True)
         images.save_png(sheet, self._folder / SHEET)
+
+    def _is_finished(self, pair: Pair) -> bool:
+        return read_state(self.path(pair), self.spec(pair)) == "finished"
 
 
 def name_uniquely(paths: Sequence[Path]) -> list[str]:
@@ -214,9 +250,3 @@ def name_uniquely(paths: Sequence[Path]) -> list[str]:
             unique, number = f"{name}_{number}", number + 1
         names.append(unique)
     return names
-
-
-def _open_both(inputs: PairInputs) -> Any:
-    contents = yield from open_pictures(inputs.content)
-    styles = yield from open_pictures(inputs.style)
-    return contents, styles

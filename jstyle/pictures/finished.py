@@ -68,7 +68,7 @@ def describe_other(path: Path, spec: Any) -> str:
     if not isinstance(there, dict):
         return f"{str(path)!r} is there and not a finished picture of ours"
     wanted = identity(spec)
-    difference = find_difference(wanted, _restrict(there, wanted))
+    difference = find_difference(wanted, keep_names(there, wanted))
     if difference is None:
         return f"{str(path)!r} was made by another version of the code"
     name, now, then = difference
@@ -94,10 +94,10 @@ def hash_pixels(picture: Image.Image) -> str:
     return digest_of_pixels.hexdigest()
 
 
-def _restrict(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """What is said there of the names that are wanted: fields that change no result are not compared."""
+def keep_names(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """What is said there of the names that are wanted, at every level: the rest changes no result."""
     return {
-        name: _restrict(value, wanted[name]) if isinstance(value, dict) and isinstance(wanted[name], dict) else value
+        name: keep_names(value, wanted[name]) if isinstance(value, dict) and isinstance(wanted[name], dict) else value
         for name, value in there.items()
         if name in wanted
     }

@@ -5,6 +5,7 @@ So what a run costs is never written down beside the code that runs: it is that 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Optional
 
@@ -20,6 +21,10 @@ from jstyle.runtime import jt
 class CountingUNet(UNet2DConditionModel):
     """A UNet of that configuration whose every answer is zero. Its weights are never made."""
 
+    def __init__(self, config: UNetConfig, dtype: Optional[str] = None) -> None:
+        super().__init__(config)
+        self.compute_dtype = dtype
+
     def execute(self, sample: jt.Var, *_: Any, **__: Any) -> jt.Var:
         """(batch, in_channels, height, width) to zeros (batch, out_channels, height, width)."""
         return jt.zeros((sample.shape[0], self.config.out_channels, *sample.shape[2:]))
@@ -32,19 +37,38 @@ class _Autoencoder:
         self.config = config
 
 
+class _Vocabulary:
+    """Words that no text encoder looks up."""
+
+    def learn(self, token: str, array: np.ndarray) -> None:
+        """Any word is as good as another."""
+
+    def remove(self, tokens: Optional[Iterable[str]] = None) -> None:
+        """There is nothing to forget."""
+
+
 class CountingPipeline(StableDiffusionPipeline):
     """Sizes, samplers and attention layers as a model has them; nothing is encoded, predicted or decoded."""
 
-    def __init__(self, unet: UNetConfig, vae: VAEConfig, schedule: ScheduleConfig) -> None:
-        self.unet = CountingUNet(unet)
+    def __init__(
+        self,
+        unet: UNetConfig,
+        vae: VAEConfig,
+        schedule: ScheduleConfig,
+        model: Optional[StableDiffusionPipeline] = None,
+    ) -> None:
+        """``model`` is the one that this stands for, where it is loaded."""
+        self._model = model
+        self.unet = CountingUNet(unet, None if model is None else model.unet.dtype)
         self.vae: Any = _Autoencoder(vae)
         self.schedule = Schedule(schedule)
+        self.vocabulary: Any = _Vocabulary()
         self.vae_tiling = False
 
     @classmethod
     def like(cls, pipe: StableDiffusionPipeline) -> CountingPipeline:
         """For a model that is loaded."""
-        return cls(pipe.unet.config, pipe.vae.config, pipe.schedule.config)
+        return cls(pipe.unet.config, pipe.vae.config, pipe.schedule.config, pipe)
 
     @classmethod
     def of_folder(cls, folder: Path) -> CountingPipeline:
@@ -57,8 +81,8 @@ class CountingPipeline(StableDiffusionPipeline):
 
     @property
     def model_hash(self) -> str:
-        """No weights have no hash."""
-        return ""
+        """The loaded model's, so that what a method has kept of it is found; of a folder's configurations none."""
+        return "" if self._model is None else self._model.model_hash
 
     def encode_prompt(self, prompt: Prompt, copies: int = 1) -> jt.Var:
         """A row a text, of no meaning."""

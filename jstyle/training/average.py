@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Dict
 
 from jstyle.ops.kernels.operator import call, usable
 from jstyle.runtime import jt
@@ -19,7 +18,7 @@ class Average:
     def __init__(self, parameters: Mapping[str, jt.Var], decay: float) -> None:
         self.parameters = dict(parameters)
         self.decay = decay
-        self.values: Dict[str, jt.Var] = {name: x.copy().stop_grad() for name, x in self.parameters.items()}
+        self.values: dict[str, jt.Var] = {name: x.copy().stop_grad() for name, x in self.parameters.items()}
         jt.sync(list(self.values.values()))
 
     def update(self, number: int) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any, Optional
 
 import numpy as np
 
@@ -35,7 +35,7 @@ class Checkpoint:
 
     path: Path
     step: int
-    identity: Dict[str, Any]
+    identity: dict[str, Any]
 
     def tensors(self) -> FileTensors:
         """Its arrays, read when they are asked for."""
@@ -83,7 +83,7 @@ def _names(folder: Path) -> list:
     return [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
 
 
-def _versions() -> Dict[str, str]:
+def _versions() -> dict[str, str]:
     return {
         "jstyle": jstyle.__version__,
         "jittor": jt.__version__,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Dict, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -38,7 +38,7 @@ def prefetched(batch: Callable[[int], Batch], executor: Executor, ahead: int = 2
     ``batch`` must not touch Jittor. Jittor holds Python's lock while it computes, so only another process makes
     batches at the same time; its pool is best started before the first computation.
     """
-    waiting: Dict[int, Future[Batch]] = {}
+    waiting: dict[int, Future[Batch]] = {}
 
     def get(index: int) -> Batch:
         for wanted in range(index, index + ahead + 1):

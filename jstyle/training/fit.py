@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Optional, TypeVar
@@ -29,21 +29,41 @@ def fit(
     identity: Mapping[str, Any],
     on_step: Optional[OnStep] = None,
 ) -> TrainState:
-    """Train to the end, going on from the checkpoint in ``folder``; see ``jstyle.training.train``.
+    """Train to the end under a progress bar, going on from the checkpoint in ``folder``; see `fit_steps`.
 
     Raises KeyboardInterrupt, with a checkpoint written, after Ctrl-C or SIGTERM.
     """
     state = TrainState(parameters, settings)
-    steps = train(state, batch, loss, settings, folder / "checkpoint", identity)
+    steps = fit_steps(folder, state, batch, loss, settings, identity, on_step)
     bar = tqdm(desc=folder.name, total=settings.steps, unit="step", mininterval=1)
-    with Log(folder) as log, stop_requests() as asked, bar, closing(steps):
+    with stop_requests() as asked, bar, closing(steps):
         for step in steps:
-            log.add(step.step, loss=step.loss, rate=step.rate, grad_norm=step.grad_norm, seconds=step.seconds)
             bar.update(step.step - bar.n)
             bar.set_postfix(loss=f"{step.loss:.4f}", refresh=False)
-            if on_step is not None:
-                on_step(step, state)
             if asked():
                 raise KeyboardInterrupt
-    loss_curve(folder, folder / "loss.png")
     return state
+
+
+def fit_steps(
+    folder: Path,
+    state: TrainState,
+    batch: Callable[[int], Batch],
+    loss: Callable[[Batch, int], jt.Var],
+    settings: LoopSettings,
+    identity: Mapping[str, Any],
+    on_step: Optional[OnStep] = None,
+) -> Generator[TrainStep, None, None]:
+    """The steps of `jstyle.training.train`, with a log and, at the end, a loss curve in ``folder``.
+
+    ``on_step`` sees each step, and the state after it, before the caller does. Closing the generator writes a
+    checkpoint.
+    """
+    steps = train(state, batch, loss, settings, folder / "checkpoint", identity)
+    with Log(folder) as log, closing(steps):
+        for step in steps:
+            log.add(step.step, loss=step.loss, rate=step.rate, grad_norm=step.grad_norm, seconds=step.seconds)
+            if on_step is not None:
+                on_step(step, state)
+            yield step
+    loss_curve(folder, folder / "loss.png")

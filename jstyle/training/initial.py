@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Sequence
-from typing import Tuple
 
 import numpy as np
 
@@ -39,7 +38,7 @@ def set_values(parameter: jt.Var, values: np.ndarray) -> None:
     parameter.start_grad()
 
 
-def _start(name: str, shape: Tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+def _start(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
     if "embedding" in name and "patch_embedding" not in name and "time_embedding" not in name:
         return np.multiply(EMBEDDING, rng.standard_normal(shape, np.float32), dtype=np.float32)
     if len(shape) == 1:

@@ -8,12 +8,13 @@ import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, List, Optional, Tuple, TypeVar
+from typing import Any, Optional, TypeVar
 
 import numpy as np
 
 from jstyle.errors import InputError
 from jstyle.runtime import jt
+from jstyle.settings.identity import find_difference
 from jstyle.training import checkpoint
 from jstyle.training.optimizer import clip_scale, gradients_of, norms
 from jstyle.training.rates import rate_at
@@ -61,7 +62,9 @@ def train(
     Raises InputError where the checkpoint is of another run, and where the loss or a gradient is not finite; that
     step changes nothing.
     """
-    whole = json.loads(json.dumps({**settings.identity(), **(identity or {})}))  # as it comes back from a file
+    whole = json.loads(
+        json.dumps({**settings.fixed_when_resumed(), **(identity or {})})
+    )  # as it comes back from a file
     saved = _resume(state, output, whole)
     try:
         while state.step < settings.steps:
@@ -79,13 +82,13 @@ def _resume(state: TrainState, output: Path, identity: Mapping[str, Any]) -> Opt
     saved = checkpoint.latest(output)
     if saved is None:
         return None
-    for name in sorted(identity.keys() | saved.identity.keys()):
-        then, now = saved.identity.get(name), identity.get(name)
-        if then != now:
-            raise InputError(
-                f"the run in {str(output)!r} was begun with {name} = {then!r}, not {now!r}; "
-                "go on with the same settings, or choose another output"
-            )
+    difference = find_difference(identity, saved.identity)
+    if difference is not None:
+        name, now, then = difference
+        raise InputError(
+            f"the run in {str(output)!r} was begun with {name} = {then!r}, not {now!r}; "
+            "go on with the same settings, or choose another output"
+        )
     state.restore(saved.tensors(), saved.step)
     return saved
 
@@ -114,7 +117,7 @@ def _step(
 
 def _gradients(
     state: TrainState, batch: Callable[[int], Batch], loss: Callable[[Batch, int], jt.Var], settings: LoopSettings
-) -> Tuple[float, List[jt.Var]]:
+) -> tuple[float, list[jt.Var]]:
     """The mean loss of this step's batches, and the sums of their gradients, scaled where the loss is."""
     first = state.step * settings.accumulate
     losses, total = [], None
@@ -125,7 +128,7 @@ def _gradients(
     return float(np.mean(losses)), total
 
 
-def _backward(loss: jt.Var, state: TrainState, add_to: Optional[List[jt.Var]]) -> Tuple[float, List[jt.Var]]:
+def _backward(loss: jt.Var, state: TrainState, add_to: Optional[list[jt.Var]]) -> tuple[float, list[jt.Var]]:
     """The loss as a number, and gradients. The Var ends here: it would hold the old parameters through the update."""
     scaled = loss * state.scale.value if state.scale else loss
     gradients = gradients_of(scaled, list(state.parameters.values()), add_to)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Dict, List, Optional, Tuple
+from typing import Optional
 
 import numpy as np
 
@@ -34,7 +34,7 @@ class AdamW:
                 raise InputError(f"{name} is {parameter.dtype}: train in fp32")
             parameter.start_grad()
         self.parameters = dict(parameters)
-        self.moments: Dict[str, Tuple[jt.Var, jt.Var]] = {
+        self.moments: dict[str, tuple[jt.Var, jt.Var]] = {
             name: (_zeros(parameter), _zeros(parameter)) for name, parameter in parameters.items()
         }
         self.betas = (beta1, beta2)
@@ -101,7 +101,7 @@ def adamw(
     return parameter - (parameter * (lr * weight_decay) + m / (root + eps) * (lr / correction1)), m, v
 
 
-def gradients_of(loss: jt.Var, parameters: Sequence[jt.Var], add_to: Optional[List[jt.Var]] = None) -> List[jt.Var]:
+def gradients_of(loss: jt.Var, parameters: Sequence[jt.Var], add_to: Optional[list[jt.Var]] = None) -> list[jt.Var]:
     """The gradients of a scalar, computed along with it, added to earlier ones where these are given."""
     gradients = jt.grad(loss, list(parameters))
     if add_to is not None:

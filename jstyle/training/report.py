@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Optional
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -56,7 +56,7 @@ class Log:
         self.close()
 
 
-def read_log(folder: Path) -> List[Dict[str, float]]:
+def read_log(folder: Path) -> list[dict[str, float]]:
     """The records of a run, in order; a line that a killed run left unfinished is passed over."""
     records = []
     if (folder / LOG).exists():

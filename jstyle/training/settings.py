@@ -1,10 +1,14 @@
-"""The settings of a training run and of its loss. Free of the engine, so that a command line is checked without it."""
+"""The settings of a training run and of its loss."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any, Dict, Literal, Optional
+from dataclasses import dataclass
+from typing import Any, Literal, Optional
+
+from jstyle.settings.fields import free, require
+from jstyle.settings.identity import identity
+from jstyle.settings.vocabulary import require_at_least, require_positive
 
 
 @dataclass(frozen=True)
@@ -51,30 +55,25 @@ class LoopSettings:
     seed: int = 0
     """Decides the order of the examples and all noise."""
 
-    checkpoint_every: int = 500
+    checkpoint_every: int = free(500, because="a resumed run ends with the bits of an uninterrupted one")
     """Updates between two checkpoints."""
 
     def __post_init__(self) -> None:
-        for name, least in (("steps", 1), ("warmup", 0), ("accumulate", 1), ("seed", 0), ("checkpoint_every", 1)):
-            require(getattr(self, name) >= least, f"{name} must be at least {least}, not {getattr(self, name)}")
+        require_at_least(1, steps=self.steps, accumulate=self.accumulate, checkpoint_every=self.checkpoint_every)
+        require_at_least(0, warmup=self.warmup, seed=self.seed, weight_decay=self.weight_decay)
+        require_at_least(1, loss_scale=self.loss_scale)
+        require_positive(rate=self.rate, eps=self.eps, clip=self.clip)
         for name in ("beta1", "beta2", "ema"):
             require(0 <= getattr(self, name) < 1, f"{name} must be from 0 to below 1, not {getattr(self, name)}")
-        for name in ("rate", "eps", "clip"):
-            value = getattr(self, name)
-            require(value is None or 0 < value < math.inf, f"{name} must be positive, not {value}")
-        scale = self.loss_scale
-        require(scale is None or 1 <= scale < math.inf, f"loss_scale must be at least 1, not {scale}")
-        require(0 <= self.weight_decay < math.inf, f"weight_decay must not be negative, not {self.weight_decay}")
         require(self.schedule in ("constant", "linear", "cosine"), f"schedule {self.schedule!r} is not known")
         require(self.warmup < self.steps, f"warmup {self.warmup} must be shorter than the {self.steps} steps")
 
-    def identity(self) -> Dict[str, Any]:
-        """What a run must keep when it is resumed, for its result to be that of an uninterrupted one."""
-        given = asdict(self)
-        del given["checkpoint_every"]
+    def fixed_when_resumed(self) -> dict[str, Any]:
+        """What a run and its continuation must share: a run at a constant rate may be made longer."""
+        fixed = identity(self)
         if self.schedule == "constant":  # then a longer run begins like a shorter one
-            del given["steps"]
-        return given
+            del fixed["steps"]
+        return fixed
 
 
 @dataclass(frozen=True)
@@ -97,17 +96,7 @@ class LossSettings:
     """Of logit_normal: the spread."""
 
     def __post_init__(self) -> None:
-        for name, holds in (
-            ("min_snr", self.min_snr is None or 0 < self.min_snr < math.inf),
-            ("offset_noise", 0 <= self.offset_noise < math.inf),
-            ("times", self.times in ("uniform", "logit_normal")),
-            ("times_mean", math.isfinite(self.times_mean)),
-            ("times_deviation", 0 < self.times_deviation < math.inf),
-        ):
-            require(holds, f"{name} must not be {getattr(self, name)!r}")
-
-
-def require(holds: bool, demand: str) -> None:
-    """Raise ValueError with the demand that does not hold: the reader of options puts the option's place before it."""
-    if not holds:
-        raise ValueError(demand)
+        require_positive(min_snr=self.min_snr, times_deviation=self.times_deviation)
+        require_at_least(0, offset_noise=self.offset_noise)
+        require(self.times in ("uniform", "logit_normal"), f"times {self.times!r} is not known")
+        require(math.isfinite(self.times_mean), f"times_mean must be a number, not {self.times_mean}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Dict, Optional
+from typing import Optional
 
 import numpy as np
 
@@ -26,7 +26,7 @@ class TrainState:
     def __init__(self, parameters: Mapping[str, jt.Var], settings: LoopSettings) -> None:
         if not parameters:
             raise InputError("there is nothing to train: no parameter was given")
-        self.parameters: Dict[str, jt.Var] = dict(parameters)
+        self.parameters: dict[str, jt.Var] = dict(parameters)
         self.optimizer = AdamW(
             parameters, settings.beta1, settings.beta2, settings.eps, weight_decay=settings.weight_decay
         )
@@ -47,7 +47,7 @@ class TrainState:
         """The parameters hold their averages while this is open, where there are any."""
         return nullcontext() if self.average is None else self.average.swapped_in()
 
-    def tensors(self) -> Dict[str, jt.Var]:
+    def tensors(self) -> dict[str, jt.Var]:
         """Every array of the state under its name in a checkpoint."""
         named = {f"parameters.{name}": parameter for name, parameter in self.parameters.items()}
         for name, (m, v) in self.optimizer.moments.items():

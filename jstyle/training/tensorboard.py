@@ -10,9 +10,12 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from tensorboardX.event_file_writer import EventsWriter
-from tensorboardX.proto.event_pb2 import Event, SessionLog  # pyright: ignore[reportAttributeAccessIssue]
-from tensorboardX.proto.summary_pb2 import Summary  # pyright: ignore[reportAttributeAccessIssue]
+from jstyle.runtime.flags import keep_flags
+
+with keep_flags():  # it imports torch, which may be JTorch
+    from tensorboardX.event_file_writer import EventsWriter
+    from tensorboardX.proto.event_pb2 import Event, SessionLog  # pyright: ignore[reportAttributeAccessIssue]
+    from tensorboardX.proto.summary_pb2 import Summary  # pyright: ignore[reportAttributeAccessIssue]
 
 
 class Events:
@@ -28,6 +31,7 @@ class Events:
         self._write(Event(step=step, summary=Summary(value=values)))
 
     def close(self) -> None:
+        """Nothing more comes."""
         self._writer.close()
 
     def _write(self, event: Event) -> None:

@@ -1,4 +1,4 @@
-"""The ways to teach a style, and the worker that does it."""
+"""The worker that teaches styles."""
 
 from __future__ import annotations
 
@@ -8,48 +8,24 @@ import shutil
 import sys
 import time
 import traceback
-from dataclasses import fields, replace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, ContextManager, Dict, Iterator, Mapping, TextIO
+from typing import Any, TextIO
 
-from jstyle.competition.fields import build
 from jstyle.files import locked
-from jstyle.methods.inst import files as inst_files
-from jstyle.methods.inst import training as inst
 from jstyle.runtime import jt
-from jstyle.training.many_styles import runs
-from jstyle.training.many_styles.runs import TrainMethod
-from jstyle.training.teaching import dreambooth, fine_tuning, lora, textual_inversion
-from jstyle.training.teaching.settings import (
-    DreamBoothSettings,
-    FineTuningSettings,
-    InstTrainSettings,
-    LoraSettings,
-    TextualInversionSettings,
-)
-
-TRAINER = "jstyle.workers.training:StyleTrainer"
-_UNET = "model/unet/diffusion_pytorch_model.safetensors"
-
-METHODS: Dict[str, TrainMethod] = {
-    "textual_inversion": TrainMethod(
-        TextualInversionSettings, textual_inversion.train, "learned_embeds.safetensors", "textual_inversion"
-    ),
-    "inst": TrainMethod(InstTrainSettings, inst.train, inst_files.FILE, "inst"),
-    "lora": TrainMethod(LoraSettings, lora.train, "pytorch_lora_weights.safetensors", "lora"),
-    "dreambooth": TrainMethod(DreamBoothSettings, dreambooth.train, _UNET, "dreambooth"),
-    "fine_tuning": TrainMethod(FineTuningSettings, fine_tuning.train, _UNET, "fine_tuning"),
-}
-"""By the name that `--method` and a recipe's adapters have."""
-
-_SHORT = {"steps": 1, "warmup": 0, "checkpoint_every": 1}
-_REHEARSAL = {"class_images": 1, "validation_every": 1, "validation_steps": 1}
+from jstyle.table import load_attribute
+from jstyle.training.many_styles import record
+from jstyle.training.many_styles.spec import TrainingSpec, read_spec, shorten
+from jstyle.training.teaching.table import TEACHINGS
 
 
-class StyleTrainer:
-    """Trains a style a task; a task's data is what `jstyle.training.many_styles.runs.task` makes.
+class TrainingWorker:
+    """Teaches a style a task; a task's data is a plain `TrainingSpec` whose settings say where the result goes.
 
-    Each run writes what happens to its own log. ``quiet`` shows nothing else: for processes beside others.
+    Each training writes what happens to its own log. ``quiet`` shows nothing else: for processes beside others.
     """
 
     def __init__(self, quiet: bool = False) -> None:
@@ -57,38 +33,36 @@ class StyleTrainer:
 
     def rehearse(self, data: Mapping[str, Any]) -> None:
         """One step of this kind of training, its result thrown away, so that all its kernels are compiled."""
-        method, settings = _opened(data)
-        folder = settings.output / "rehearsal"
-        known = {field.name for field in fields(settings)}
-        short = {name: value for name, value in _REHEARSAL.items() if name in known}
-        settings = replace(settings, output=folder, loop=replace(settings.loop, **_SHORT), **short)
+        spec = read_spec(data)
+        place = spec.settings.output
+        folder = place / "rehearsal"
         try:
-            with _alone(folder.parent), _logged(folder.parent, self._quiet):
+            with _alone(place), _logged(place, self._quiet):
                 shutil.rmtree(folder, ignore_errors=True)  # what a killed rehearsal has left
-                method.train(settings)
+                _find_train(spec)(replace(shorten(spec.settings), output=folder))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
             jt.gc()
 
-    def run(self, data: Mapping[str, Any]) -> Dict[str, Any]:
+    def run(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """Train to the end, from the last checkpoint if there is one. Returns the hash of the result."""
-        method, settings = _opened(data)
-        folder, result = settings.output, settings.output / method.result
+        spec = read_spec(data)
+        folder = spec.settings.output
+        result = folder / TEACHINGS[spec.teaching].result
         with _alone(folder), _logged(folder, self._quiet):
             start = time.perf_counter()
-            runs.begin(folder, result, data["meaning"])
-            method.train(settings)
+            record.begin(folder, result, spec)
+            _find_train(spec)(spec.settings)
             jt.gc()
-            found = runs.finish(folder, result, data["meaning"], data["code"], time.perf_counter() - start)
-        return {"hash": found}
+            content = record.finish(folder, result, spec, time.perf_counter() - start)
+        return {"hash": content}
 
 
-def _opened(data: Mapping[str, Any]) -> Any:
-    method = METHODS[data["method"]]
-    return method, build(method.settings, data["settings"], data["method"])
+def _find_train(spec: TrainingSpec) -> Callable[[Any], Path]:
+    return load_attribute(TEACHINGS[spec.teaching].train)
 
 
-def _alone(folder: Path) -> ContextManager[None]:
+def _alone(folder: Path) -> AbstractContextManager[None]:
     """One process trains in a folder at a time; one whose job was killed may be writing its last checkpoint."""
     folder.mkdir(parents=True, exist_ok=True)
     return locked(folder / ".lock")
@@ -97,7 +71,7 @@ def _alone(folder: Path) -> ContextManager[None]:
 @contextlib.contextmanager
 def _logged(folder: Path, quiet: bool) -> Iterator[None]:
     """What is printed meanwhile goes to the folder's log, and, unless ``quiet``, on to where it went."""
-    with open(folder / runs.LOG, "a", encoding="utf-8", buffering=1) as log:
+    with open(folder / record.LOG, "a", encoding="utf-8", buffering=1) as log:
         print(time.strftime("%Y-%m-%d %H:%M:%S"), "begins", file=log)
         try:
             with _all_into(log) if quiet else _copied(log):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Dict, Tuple
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ RECORDED = golden("adapters")
 SHAPES = json.loads(str(RECORDED["keys"]))
 METADATA = json.loads(str(RECORDED["metadata"]))
 TOLERANCE = 1e-5
-Networks = Tuple[Any, Any]
+Networks = tuple[Any, Any]
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def networks() -> Networks:
     return build("sd2", "unet"), build("sd2", "text")
 
 
-def arrays() -> Dict[str, np.ndarray]:
+def arrays() -> dict[str, np.ndarray]:
     return {key: adapter_tensor(key, shape) for key, shape in SHAPES.items()}
 
 
@@ -41,14 +41,14 @@ def theirs(networks: Networks) -> Lora:
     return lora_files.parse(ArrayTensors(arrays()), *networks, METADATA)
 
 
-def outputs(networks: Networks) -> Tuple[np.ndarray, np.ndarray]:
+def outputs(networks: Networks) -> tuple[np.ndarray, np.ndarray]:
     given = {name: jt.array(RECORDED[f"lora_{name}"]) for name in ("sample", "context", "input_ids")}
     with jt.no_grad():
         noise = networks[0](given["sample"], RECORDED["lora_timestep"], given["context"])
         return np.array(noise.numpy()), np.array(networks[1](given["input_ids"].int32()).numpy())
 
 
-def assert_recorded(found: Tuple[np.ndarray, np.ndarray], scale: float) -> None:
+def assert_recorded(found: tuple[np.ndarray, np.ndarray], scale: float) -> None:
     assert relative_error(found[0], RECORDED[f"lora_unet_{scale}"]) < TOLERANCE
     assert relative_error(found[1], RECORDED[f"lora_text_{scale}"]) < TOLERANCE
 
@@ -114,7 +114,7 @@ def test_the_network_may_be_changed_for_a_while(networks: Networks) -> None:
     assert np.array_equal(outputs(networks)[0], before[0])
 
 
-def kohya() -> Dict[str, np.ndarray]:
+def kohya() -> dict[str, np.ndarray]:
     named = json.loads(str(RECORDED["kohya_keys"]))
     found = {}
     for key, name in named.items():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Dict
 
 import numpy as np
 import pytest
@@ -30,7 +29,7 @@ def vectors(token: str, count: int) -> np.ndarray:
     return tiny.seeded_tensor(f"{token}_embedding.weight", (count, WIDTH))
 
 
-def saved(folder: Path) -> Dict[str, Path]:
+def saved(folder: Path) -> dict[str, Path]:
     return {
         token: textual_inversion.write(token, vectors(token, count), folder / token.strip("<>"))
         for token, count in (("<ink>", 1), ("<pond>", 3))

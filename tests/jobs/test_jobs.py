@@ -31,9 +31,7 @@ ENGINES = [
 
 @pytest.fixture(autouse=True)
 def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
-    """Worker processes find these tests' workers, and marks of compiled kinds stay here."""
-    monkeypatch.chdir(ROOT)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    """Marks of compiled kinds stay here."""
     if "[ray]" in request.node.name:  # Ray's workers start Jittor, which a new home would compile anew
         request.getfixturevalue("cluster")
     else:
@@ -88,6 +86,15 @@ def test_every_engine_gives_every_result_once(engine: Engine, folder: Path) -> N
     workers = max(1, engine.workers)
     assert len(names(folder, "built")) == workers  # weights are loaded once a worker, not once a task
     assert len(names(folder, "begun")) == 7
+
+
+def test_workers_run_the_code_of_their_parent(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever copy of the project lies in the current folder, or is found first by a new Python."""
+    (tmp_path / "other" / "jstyle").mkdir(parents=True)
+    (tmp_path / "other" / "jstyle" / "__init__.py").write_text("raise SystemExit('another copy')")
+    monkeypatch.chdir(tmp_path / "other")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "other"))
+    assert results(TWO.run(squarer(folder), squares(3))) == {f"square {number}": number**2 + 1 for number in range(3)}
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -10,7 +10,8 @@ import numpy as np
 from jstyle.networks import AutoencoderKL, CLIPTextModel, CLIPVisionModelWithProjection, UNet2DConditionModel
 from jstyle.networks.config import CLIPTextConfig, CLIPVisionConfig, UNetConfig, VAEConfig
 from jstyle.runtime import jt
-from jstyle.weights.tensors import ArrayTensors, load
+from jstyle.weights.loading import load_weights
+from jstyle.weights.tensors import ArrayTensors
 from tests.golden import tiny
 
 GOLDEN = Path(tiny.__file__).parent
@@ -32,7 +33,7 @@ def seeded(model_class: Type[jt.Module], config: Any) -> jt.Module:
     """A network whose weights are the goldens' seeded ones."""
     model = model_class(config)
     arrays = {name: tiny.seeded_tensor(name, tuple(p.shape)) for name, p in model.named_parameters()}
-    load(model, ArrayTensors(arrays), model_class.__name__)
+    load_weights(model, ArrayTensors(arrays), model_class.__name__)
     return model
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Tuple
+from collections.abc import Generator
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -10,66 +11,76 @@ import pytest
 from jstyle.diffusion.adain import adain
 from jstyle.diffusion.schedule import Schedule, ScheduleConfig
 from jstyle.runtime import jt
-from styleid.bank import MemoryBank
+from styleid.bank import MemoryBank, Role
 from styleid.inject import injected_sites
-from styleid.method import Inverted, StyleID
+from styleid.method import Inverted, StyleIDOnLatents
 from styleid.settings import StyleIDSettings
 from tests.parity.networks import build, golden, relative_error
 
 RECORDED = golden("styleid")
 TOLERANCE = 1e-4
+Result = TypeVar("Result")
 PREDICTIONS = {"sd1": "epsilon", "sd2": "v_prediction"}
 
 
 @pytest.fixture(scope="module", params=["sd1", "sd2"])
-def flavour(request: pytest.FixtureRequest) -> Tuple[str, jt.Module]:
+def flavour(request: pytest.FixtureRequest) -> tuple[str, jt.Module]:
     return request.param, build(request.param, "unet")
 
 
-def method(flavour: Tuple[str, jt.Module], **settings: Any) -> StyleID:
+def method(flavour: tuple[str, jt.Module], **settings: Any) -> StyleIDOnLatents:
     name, unet = flavour
     config = ScheduleConfig(
         "ddim", 1000, 0.00085, 0.012, "scaled_linear", None, PREDICTIONS[name], "leading", 1, set_alpha_to_one=False
     )
     chosen = StyleIDSettings(steps=10, feature_dtype="float32", **settings)
-    return StyleID(unet, jt.array(RECORDED[f"{name}_context"]), Schedule(config), chosen)
+    return StyleIDOnLatents(unet, jt.array(RECORDED[f"{name}_context"]), Schedule(config), chosen)
 
 
-def inverted(styleid: StyleID, latent: np.ndarray, role: str) -> Inverted:
+def finish(steps: Generator[Any, None, Result]) -> Result:
+    """What a generator returns at its end."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+def inverted(styleid: StyleIDOnLatents, latent: np.ndarray, role: Role) -> Inverted:
     bank = MemoryBank()
-    return Inverted(styleid.invert(jt.array(latent), role, [bank])[0], bank)  # type: ignore[arg-type]
+    return Inverted(finish(styleid.invert(jt.array(latent), role, [bank]))[0], bank)
 
 
-def stylised(styleid: StyleID, name: str, content: str = "content") -> np.ndarray:
+def stylised(styleid: StyleIDOnLatents, name: str, content: str = "content") -> np.ndarray:
     one = inverted(styleid, RECORDED[f"{name}_{content}"], "content")
     other = inverted(styleid, RECORDED[f"{name}_style"], "style")
-    return np.array(styleid.stylise([one], other).numpy())
+    return np.array(finish(styleid.stylise([one], other)).numpy())
 
 
 @pytest.mark.parametrize("gamma", [0.75, 0.3])
 @pytest.mark.parametrize("temperature", [1.0, 1.5])
-def test_final_latent(flavour: Tuple[str, jt.Module], gamma: float, temperature: float) -> None:
+def test_final_latent(flavour: tuple[str, jt.Module], gamma: float, temperature: float) -> None:
     out = stylised(method(flavour, gamma=gamma, temperature=temperature), flavour[0])
     assert relative_error(out, RECORDED[f"{flavour[0]}_current_out_g{gamma}_t{temperature}"]) < TOLERANCE
 
 
-def test_all_steps_from_either_inversion(flavour: Tuple[str, jt.Module]) -> None:
+def test_all_steps_from_either_inversion(flavour: tuple[str, jt.Module]) -> None:
     for convention in ("current", "target"):
         out = stylised(method(flavour, inversion=convention, skip_first_step=False), flavour[0])
         assert relative_error(out, RECORDED[f"{flavour[0]}_{convention}_out_g0.75_t1.5_noskip"]) < TOLERANCE
 
 
-def test_a_content_of_another_size_than_the_style(flavour: Tuple[str, jt.Module]) -> None:
+def test_a_content_of_another_size_than_the_style(flavour: tuple[str, jt.Module]) -> None:
     name, styleid = flavour[0], method(flavour)
     content = inverted(styleid, RECORDED[f"{name}_oblong_content"], "content")
     style = inverted(styleid, RECORDED[f"{name}_style"], "style")
     mixed = adain(jt.array(content.latent[None]), jt.array(style.latent[None]))
     assert relative_error(mixed, RECORDED[f"{name}_oblong_adain"]) < TOLERANCE
-    out = styleid.stylise([content], style)
+    out = finish(styleid.stylise([content], style))
     assert relative_error(out, RECORDED[f"{name}_oblong_out_g0.75_t1.5"]) < TOLERANCE
 
 
-def test_inverted_latents_features_and_adain(flavour: Tuple[str, jt.Module]) -> None:
+def test_inverted_latents_features_and_adain(flavour: tuple[str, jt.Module]) -> None:
     name, styleid = flavour[0], method(flavour)
     content = inverted(styleid, RECORDED[f"{name}_content"], "content")
     style = inverted(styleid, RECORDED[f"{name}_style"], "style")
@@ -83,29 +94,30 @@ def test_inverted_latents_features_and_adain(flavour: Tuple[str, jt.Module]) -> 
         assert relative_error(features, RECORDED[f"{name}_current_probe_{part}"]) < TOLERANCE
 
 
-def test_the_numbered_layers_are_the_default_ones(flavour: Tuple[str, jt.Module]) -> None:
+def test_the_numbered_layers_are_the_default_ones(flavour: tuple[str, jt.Module]) -> None:
     assert injected_sites(flavour[1], range(6, 12)) == injected_sites(flavour[1], None)
     assert len(injected_sites(flavour[1], None)) == 6
 
 
-def test_features_computed_again_give_the_same_latent(flavour: Tuple[str, jt.Module]) -> None:
+def test_features_computed_again_give_the_same_latent(flavour: tuple[str, jt.Module]) -> None:
     name = flavour[0]
     styleid = method(flavour, features="recompute")
-    content = styleid.trace(jt.array(RECORDED[f"{name}_content"]))
-    style = styleid.trace(jt.array(RECORDED[f"{name}_style"]))[0]
-    out = styleid.stylise([*content, *content], style)
+    content = finish(styleid.trace(jt.array(RECORDED[f"{name}_content"]), "content"))
+    style = finish(styleid.trace(jt.array(RECORDED[f"{name}_style"]), "style"))[0]
+    out = finish(styleid.stylise([*content, *content], style))
     recorded = RECORDED[f"{name}_current_out_g0.75_t1.5"]
     for row in range(2):
         assert relative_error(out[row : row + 1], recorded) < TOLERANCE
 
 
-def test_a_pair_does_not_depend_on_its_batch(flavour: Tuple[str, jt.Module]) -> None:
+def test_a_pair_does_not_depend_on_its_batch(flavour: tuple[str, jt.Module]) -> None:
     name, styleid = flavour[0], method(flavour)
     latents = np.concatenate([RECORDED[f"{name}_content"], RECORDED[f"{name}_style"]])
     banks = [MemoryBank(), MemoryBank()]
-    contents = [Inverted(end, bank) for end, bank in zip(styleid.invert(jt.array(latents), "content", banks), banks)]
+    ends = finish(styleid.invert(jt.array(latents), "content", banks))
+    contents = [Inverted(end, bank) for end, bank in zip(ends, banks)]
     style = inverted(styleid, RECORDED[f"{name}_style"], "style")
-    together = styleid.stylise(contents, style)
+    together = finish(styleid.stylise(contents, style))
     assert relative_error(together[:1], RECORDED[f"{name}_current_out_g0.75_t1.5"]) < TOLERANCE
-    alone = np.array(styleid.stylise(contents[1:], style).numpy())
+    alone = np.array(finish(styleid.stylise(contents[1:], style)).numpy())
     assert relative_error(together[1:], alone) < TOLERANCE

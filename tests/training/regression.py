@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Any
 
 import numpy as np
 
@@ -19,14 +19,14 @@ SETTINGS = LoopSettings(
 )
 SHAPES = {"w1": (8, 3), "b1": (8,), "w2": (2, 8)}
 
-Examples = Tuple[np.ndarray, np.ndarray]
+Examples = tuple[np.ndarray, np.ndarray]
 
 
-def weights(seed: int) -> Dict[str, np.ndarray]:
+def weights(seed: int) -> dict[str, np.ndarray]:
     return {name: generator(seed, 0, name).standard_normal(shape, np.float32) for name, shape in SHAPES.items()}
 
 
-def parameters() -> Dict[str, jt.Var]:
+def parameters() -> dict[str, jt.Var]:
     return {name: jt.array(array) for name, array in weights(seed=1).items()}
 
 
@@ -37,7 +37,7 @@ def batch(index: int) -> Examples:
     return x, np.tanh(x @ true["w1"].T + true["b1"]) @ true["w2"].T
 
 
-def loss_of(trained: Dict[str, jt.Var]) -> Any:
+def loss_of(trained: dict[str, jt.Var]) -> Any:
     def loss(examples: Examples, index: int) -> jt.Var:
         x, y = map(jt.array, examples)
         hidden = jt.tanh(ops.linear(x, trained["w1"], trained["b1"]))
@@ -48,7 +48,7 @@ def loss_of(trained: Dict[str, jt.Var]) -> Any:
 
 def run(
     output: Path, settings: LoopSettings = SETTINGS, most: int = 10**9, after: Callable[[], object] = lambda: None
-) -> Tuple[TrainState, List[TrainStep]]:
+) -> tuple[TrainState, list[TrainStep]]:
     """Train for ``most`` steps at most, then close the generator as a caller does who was interrupted.
 
     ``after`` is called when a step is done.
@@ -66,5 +66,5 @@ def run(
     return state, done
 
 
-def bits(state: TrainState) -> Dict[str, bytes]:
+def bits(state: TrainState) -> dict[str, bytes]:
     return {name: var.numpy().tobytes() for name, var in state.tensors().items()}

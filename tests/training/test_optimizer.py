@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Dict
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,7 +45,7 @@ def test_twenty_steps_are_those_of_the_paper(path: str) -> None:
 
 
 @pytest.mark.parametrize("case", cases("optimizer"), ids=["defaults", "odd"])
-def test_steps_are_pytorchs(case: Dict[str, Any], path: str) -> None:
+def test_steps_are_pytorchs(case: dict[str, Any], path: str) -> None:
     settings = json.loads(str(case["settings"]))
     names = [key.split("_")[1] for key in case if key.startswith("before_")]
     parameters = {name: jt.array(case[f"before_{name}"]) for name in names}

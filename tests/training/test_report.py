@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Dict, List
 
 import numpy as np
 from PIL import Image
@@ -13,7 +12,7 @@ from tensorboardX.record_writer import masked_crc32c
 from jstyle.training.report import Log, loss_curve, read_log, running_mean, sample_grid
 
 
-def events(folder: Path) -> List[Event]:
+def events(folder: Path) -> list[Event]:
     """The records of all event files in the order of writing, their checksums verified."""
     found = []
     for file in sorted(folder.glob("events.*"), key=lambda file: file.stat().st_mtime_ns):
@@ -46,7 +45,7 @@ def test_tensorboard_sees_each_step_once(tmp_path: Path) -> None:
         with Log(tmp_path) as log:
             for step in range(first, last):
                 log.add(step, loss=float(step + 100 * first))
-    seen: Dict[int, float] = {}
+    seen: dict[int, float] = {}
     for event in events(tmp_path):
         if event.session_log.status == event.session_log.START:  # TensorBoard then forgets this step and later ones
             seen = {step: value for step, value in seen.items() if step < event.step}

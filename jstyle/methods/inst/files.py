@@ -6,19 +6,16 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Dict, Union
+from typing import Any, Union
 
 import numpy as np
-from safetensors import safe_open
 
+from jstyle.adapters.inst_words import EMBEDDING, FILE, HEADER, damaged, find_file, read_header
 from jstyle.errors import InputError
 from jstyle.methods.inst.network import Sizes, StyleAttention
 from jstyle.weights.loading import load_weights
 from jstyle.weights.tensors import ArrayTensors, FileTensors, write_tensors
 
-FILE = "inst.safetensors"
-_METADATA = "inst"
-_EMBEDDING = "embedding"
 _NETWORK = "network."
 _LARGEST = 1 << 16  # channels; a size beyond is a damaged file, and would be asked of memory
 
@@ -38,12 +35,12 @@ class LearntStyle:
 
 def write(style: LearntStyle, folder: Path) -> Path:
     """Write ``inst.safetensors``, the same bytes for the same style. InputError where it cannot be written."""
-    arrays = {_EMBEDDING: np.ascontiguousarray(style.embedding, np.float32)}
+    arrays = {EMBEDDING: np.ascontiguousarray(style.embedding, np.float32)}
     for name, parameter in style.network.named_parameters():
         arrays[_NETWORK + name] = np.array(parameter.numpy())
     told = {"token": style.token, "sizes": asdict(style.network.sizes), "about": dict(style.about)}
     folder.mkdir(parents=True, exist_ok=True)
-    write_tensors(arrays, folder / FILE, {_METADATA: json.dumps(told, sort_keys=True)})
+    write_tensors(arrays, folder / FILE, {HEADER: json.dumps(told, sort_keys=True)})
     return folder / FILE
 
 
@@ -52,43 +49,33 @@ def read(source: Union[str, Path]) -> LearntStyle:
 
     Raises InputError where there is none, and for sizes and arrays that do not fit each other.
     """
-    file = Path(source) / FILE if Path(source).is_dir() else Path(source)
-    if not file.is_file():
-        raise InputError(f"there is no file {str(file)!r}; give the folder of a finished training of InST")
+    file = find_file(source)
+    token, sizes, about = _read_header(file)
     stored = FileTensors([file])
-    told = _metadata(file)
     arrays = {name: stored.read(name) for name in stored.shapes()}
-    embedding, sizes = arrays.pop(_EMBEDDING, None), told["sizes"]
+    embedding = arrays.pop(EMBEDDING, None)
     if embedding is None or embedding.shape != (1, sizes.hidden_size):
         found = "missing" if embedding is None else f"{list(embedding.shape)}, not [1, {sizes.hidden_size}]"
         raise InputError(f"{str(file)!r}: the word's embedding is {found}; train the style again")
     if not all(np.isfinite(array).all() for array in (embedding, *arrays.values())):
         raise InputError(f"{str(file)!r} holds numbers that are not finite; train the style again")
     network = StyleAttention(sizes)
-    load_weights(network, ArrayTensors(arrays), repr(str(file)), _own_name, described_by="the sizes beside them")
-    return LearntStyle(told["token"], np.ascontiguousarray(embedding, np.float32), network, told["about"])
+    load_weights(network, ArrayTensors(arrays), repr(str(file)), _name_in_network, described_by="the sizes beside them")
+    return LearntStyle(token, np.ascontiguousarray(embedding, np.float32), network, about)
 
 
-def _own_name(name: str) -> str:
+def _name_in_network(name: str) -> str:
     return name[len(_NETWORK) :] if name.startswith(_NETWORK) else f"({name})"
 
 
-def _metadata(file: Path) -> Dict[str, Any]:
+def _read_header(file: Path) -> tuple[str, Sizes, dict[str, Any]]:
     """token, sizes and about. InputError where one is missing or makes no sense."""
-    with safe_open(file, framework="np") as opened:
-        text = (opened.metadata() or {}).get(_METADATA)
-    if text is None:
-        raise InputError(f"{str(file)!r} is no style of InST; is it another kind of adapter?")
+    header = read_header(file)
     try:
-        told = json.loads(text)
-        token, about = told["token"], dict(told["about"])
-        sizes = Sizes(**{field.name: told["sizes"][field.name] for field in fields(Sizes)})
+        sizes = Sizes(**{field.name: header["sizes"][field.name] for field in fields(Sizes)})
         for name, size in asdict(sizes).items():
             if type(size) is not int or not 0 < size <= _LARGEST:
                 raise ValueError(f"{name} is {size!r}")
-        if not isinstance(token, str):
-            raise ValueError(f"token is {token!r}")
+        return header["token"], sizes, dict(header["about"])
     except (ValueError, KeyError, TypeError) as error:
-        reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-        raise InputError(f"{str(file)!r} is damaged: {reason}; train the style again") from None
-    return {"token": token, "sizes": sizes, "about": about}
+        raise damaged(file, error) from None

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Tuple
 
 from jstyle import ops
 from jstyle.adapters.textual_inversion import ExtendedEmbedding
@@ -40,7 +39,7 @@ class TokenAttention(jt.Module):
         self.to_k = Linear(sizes.width, inner, bias=False)
         self.to_v = Linear(sizes.width, inner, bias=False)
         self.to_out = jt.nn.ModuleList([Linear(inner, sizes.width), Nothing()])
-        self.split: Tuple[int, int] = (sizes.heads, sizes.head_width)
+        self.split: tuple[int, int] = (sizes.heads, sizes.head_width)
 
     def execute(self, x: jt.Var, context: jt.Var) -> jt.Var:
         q, k, v = (

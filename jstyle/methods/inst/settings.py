@@ -1,10 +1,15 @@
-"""The settings of a transfer. Free of the engine, so that a command line is checked before Jittor starts."""
+"""The settings of InST: of a transfer, and of the training that learns a style."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Optional
+
+from jstyle.settings.fields import free, require
+from jstyle.settings.vocabulary import require_at_least, require_positive, require_seed, require_steps
+from jstyle.training.settings import LoopSettings
+from jstyle.training.teaching.settings import TeachOptions, TeachSettings
 
 
 @dataclass(frozen=True)
@@ -38,19 +43,67 @@ class InstSettings:
     seed: int = 42
     """Decides the noise, which is the same for every content."""
 
-    batch_size: int = 1
+    batch_size: int = free(1, because="a content's result does not depend on those beside it")
     """Contents that go through the UNet together."""
 
     def __post_init__(self) -> None:
-        _require(1 <= self.steps <= 1000, f"steps must be from 1 to 1000, not {self.steps}")
-        _require(0 < self.strength <= 1, f"strength must be above 0 and at most 1, not {self.strength}")
-        _require(int(self.steps * self.strength) > 0, f"strength {self.strength} of {self.steps} steps must leave one")
-        _require(math.isfinite(self.guidance), f"guidance must be a number, not {self.guidance}")
-        _require("{token}" in self.prompt, "prompt must contain {token}, the learnt word")
-        _require(self.seed >= 0, f"seed must not be negative, not {self.seed}")
-        _require(self.batch_size >= 1, f"batch_size must be at least 1, not {self.batch_size}")
+        require_steps(self.steps)
+        require(0 < self.strength <= 1, f"strength must be above 0 and at most 1, not {self.strength}")
+        require(int(self.steps * self.strength) > 0, f"strength {self.strength} of {self.steps} steps must leave one")
+        require(math.isfinite(self.guidance), f"guidance must be a number, not {self.guidance}")
+        require("{token}" in self.prompt, "prompt must contain {token}, the learnt word")
+        require_positive(width=self.width, height=self.height)
+        require_seed(self.seed)
+        require_at_least(1, batch_size=self.batch_size)
 
 
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise ValueError(message)
+@dataclass(frozen=True)
+class InstTraining(TeachOptions):
+    """How InST (arXiv 2211.13203) learns one picture's style; the defaults are those of the paper's code.
+
+    On which model, and in what it computes, whoever holds these settings says.
+    """
+
+    flip: bool = True
+    """Show the picture mirrored as often as not, to the image encoder too."""
+
+    token: str = "<style>"
+    """The word that stands for the style."""
+
+    prompt: str = "{token}"
+    """What is said of the picture; {token} is the word."""
+
+    heads: int = 8
+    """Heads of the attention over the picture's patches."""
+
+    head_width: int = 64
+    """Channels of a head."""
+
+    dropout: float = 0.05
+    """The share of numbers hidden behind each attention and before the last layer."""
+
+    scale_rate: bool = True
+    """Multiply loop.rate by the pictures of an update, batch * loop.accumulate."""
+
+    loop: LoopSettings = field(default_factory=lambda: LoopSettings(steps=6100, rate=1e-4, clip=None))
+    """How it is trained."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require("{token}" in self.prompt, "prompt must contain {token}, the word")
+        require_at_least(1, heads=self.heads, head_width=self.head_width)
+        require(0 <= self.dropout < 1, f"dropout must be from 0 to below 1, not {self.dropout}")
+
+
+@dataclass(frozen=True)
+class InstTrainSettings(InstTraining, TeachSettings):
+    """A training of InST, which learns one of the pictures in ``data``."""
+
+    picture: Optional[str] = None
+    """The name of that picture, where there are several; by default the first by name."""
+
+    image_encoder: Optional[str] = None
+    """A model or folder whose CLIP image encoder looks at the picture; by default the model's own."""
+
+    compat: bool = False
+    """Show the image encoder what the paper's code shows it: [-1, 1] cut to whole numbers, nearly all zeros."""

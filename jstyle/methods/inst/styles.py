@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import List
+from typing import Optional
 
 from PIL import Image
 
 from jstyle.errors import InputError
 from jstyle.files import hash_files
+from jstyle.methods.events import Remark
 from jstyle.methods.inst import files as inst_files
-from jstyle.methods.inst import training as inst
+from jstyle.methods.inst import training as inst_training
 from jstyle.methods.inst.files import LearntStyle
+from jstyle.methods.inst.settings import InstTrainSettings
 from jstyle.pictures import images
-from jstyle.training.teaching.settings import InstTrainSettings
-
-Settings = Callable[[Path, Path], InstTrainSettings]
-Train = Callable[[InstTrainSettings], Path]
 
 
 @dataclass(frozen=True)
@@ -31,45 +29,55 @@ class Style:
     digest: str
 
 
-def prepared(paths: Sequence[Path], folder: Path, settings: Settings, train: Train, model_hash: str) -> List[Style]:
-    """A ``Style`` for each path: a folder of a finished training, or a picture.
+def plan_trainings(
+    paths: Sequence[Path], folder: Path, settings: Callable[[Path, Path], InstTrainSettings]
+) -> dict[Path, Optional[InstTrainSettings]]:
+    """How each picture's style is to be learnt, None for the folder of a training; each path once, in order.
 
-    A picture's training lies in ``folder``, named by the picture's hash; ``settings(picture, folder)`` are those it
-    should have. Where it is not finished, ``train`` is asked to. Raises InputError for a folder without a training and
-    a picture that cannot be read, before anything is trained, and for a training of this picture with other settings.
+    A picture's training lies in ``folder``, named by the picture's hash; ``settings(picture, folder)`` are those of
+    the training, which is not begun. Raises InputError for a folder without a training, a picture that cannot be
+    read, and settings with which nothing can be learnt.
     """
-    several = list(dict.fromkeys(paths))
-    for path in several:  # all of them are looked at before the first one is trained
+    trainings: dict[Path, Optional[InstTrainSettings]] = {}
+    for path in dict.fromkeys(paths):
         if path.is_dir():
-            opened(path, path)
+            read_style(path, path)
+            trainings[path] = None
         else:
             images.open_image(path)
-    found = []
-    for path in several:
-        own = path
-        if not path.is_dir():
-            own = folder / hash_files([path])[:16]
-            wanted = settings(path, own)
-            if not finished(own, wanted, model_hash):
-                train(wanted)
-        found.append(opened(path, own))
-    return found
+            trainings[path] = settings(path, folder / hash_files([path])[:16])
+    return trainings
 
 
-def finished(folder: Path, settings: InstTrainSettings, model_hash: str) -> bool:
-    """Whether the folder holds the result of this very training, on this model."""
+def learn_style(
+    path: Path, settings: InstTrainSettings, train: Callable[[InstTrainSettings], Path], model_hash: str
+) -> Iterator[Remark]:
+    """Let ``train`` learn the style of the picture at ``path`` unless that is done, and say so.
+
+    Raises InputError for a training of this picture with other settings.
+    """
+    if not is_learnt(settings, model_hash):
+        yield Remark(f"learning the style of {path} in {settings.output}")
+        train(settings)
+
+
+def is_learnt(settings: InstTrainSettings, model_hash: str) -> bool:
+    """Whether the output folder holds the result of this very training, on this model."""
     try:
-        images.open_image(folder / inst.PICTURE)
-        about = inst_files.read(folder).about
+        images.open_image(settings.output / inst_training.PICTURE)
+        about = inst_files.read(settings.output).about
     except InputError:  # nothing there, or damaged: the training writes it again
         return False
-    told = inst.described(inst.acting(settings))
-    wanted = {"picture": hash_files(settings.data), "model": model_hash, "settings": told}
+    wanted = {
+        "picture": hash_files(settings.data),
+        "model": model_hash,
+        "settings": inst_training.describe_training(settings),
+    }
     return {name: about.get(name) for name in wanted} == wanted
 
 
-def opened(path: Path, folder: Path) -> Style:
+def read_style(path: Path, folder: Path) -> Style:
     """The style in a training's folder. Raises InputError where it is not whole."""
     learnt = inst_files.read(folder)
-    picture = images.open_image(folder / inst.PICTURE)
-    return Style(path, picture, learnt, hash_files([folder / inst_files.FILE, folder / inst.PICTURE]))
+    picture = images.open_image(folder / inst_training.PICTURE)
+    return Style(path, picture, learnt, hash_files([folder / inst_files.FILE, folder / inst_training.PICTURE]))

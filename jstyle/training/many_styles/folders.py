@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List, Sequence, Tuple
 
 from jstyle.errors import InputError
 from jstyle.pictures import images
@@ -18,36 +18,36 @@ class StylePictures:
     """A style's name, as its folder spells it, and its pictures by name."""
 
     name: str
-    pictures: Tuple[Path, ...]
+    pictures: tuple[Path, ...]
 
 
-def find(root: Path, *, one_a_picture: bool = False) -> List[StylePictures]:
+def find_styles(root: Path, *, one_per_picture: bool = False) -> list[StylePictures]:
     """The styles in ``root``: of `<root>/NN/images/*`, of `<root>/NAME/*`, or the one whose pictures lie in it.
 
-    ``one_a_picture`` makes each picture of a folder a style of its own. Raises InputError where there is none.
+    ``one_per_picture`` makes each picture of a folder a style of its own. Raises InputError where there is none.
     """
-    folders = {entry.name: entry for entry in _entries(root) if entry.is_dir() and not entry.name.startswith(".")}
-    own = _pictures(root)
+    folders = {entry.name: entry for entry in _list_entries(root) if entry.is_dir() and not entry.name.startswith(".")}
+    pictures = _list_pictures(root)
     competition = {name: folder / "images" for name, folder in folders.items() if (folder / "images").is_dir()}
-    below = competition or folders
-    found = [StylePictures(name, pictures) for name, folder in below.items() if (pictures := _pictures(folder))]
-    if own and found:
+    by_name = {name: _list_pictures(folder) for name, folder in (competition or folders).items()}
+    styles = [StylePictures(name, below) for name, below in by_name.items() if below]
+    if pictures and styles:
         raise InputError(f"{str(root)!r} holds pictures and folders of pictures: which are the styles? name one folder")
-    if own and one_a_picture:
-        return _unique([StylePictures(picture.stem, (picture,)) for picture in own])
-    found = [StylePictures(root.resolve().name, own)] if own else found
-    if not found:
+    if pictures and one_per_picture:
+        return _require_unique([StylePictures(picture.stem, (picture,)) for picture in pictures])
+    styles = [StylePictures(root.resolve().name, pictures)] if pictures else styles
+    if not styles:
         raise InputError(f"{str(root)!r} holds no style: pictures, folders of them, or NN/images/* are needed")
-    return found
+    return styles
 
 
-def chosen(styles: Sequence[StylePictures], words: Sequence[str]) -> List[StylePictures]:
+def select_styles(styles: Sequence[StylePictures], words: Sequence[str]) -> list[StylePictures]:
     """Those that words name: a name, "03,05", or a range of numbers as in "00-27", of which some may be missing.
 
     Raises InputError for a name or a range of which there is nothing.
     """
     names = [style.name for style in styles]
-    wanted = {name for word in words for name in _named(word, names)}
+    wanted = {name for word in words for name in _resolve_word(word, names)}
     return [style for style in styles if style.name in wanted]
 
 
@@ -58,11 +58,11 @@ def check_pictures(styles: Sequence[StylePictures]) -> None:
             images.open_image(picture)
 
 
-def _named(word: str, names: Sequence[str]) -> List[str]:
+def _resolve_word(word: str, names: Sequence[str]) -> list[str]:
     if word in names:
         return [word]
     if "," in word:
-        return [name for part in word.split(",") if part for name in _named(part, names)]
+        return [name for part in word.split(",") if part for name in _resolve_word(part, names)]
     ends = _RANGE.fullmatch(word)
     within = []
     if ends:
@@ -73,20 +73,20 @@ def _named(word: str, names: Sequence[str]) -> List[str]:
     return within
 
 
-def _entries(folder: Path) -> List[Path]:
+def _list_entries(folder: Path) -> list[Path]:
     try:
         return sorted(folder.iterdir())
     except OSError as error:
         raise InputError(f"cannot read {str(folder)!r}: {error.strerror}") from error
 
 
-def _pictures(folder: Path) -> Tuple[Path, ...]:
-    found = [entry for entry in _entries(folder) if entry.suffix.lower() in images.SUFFIXES and entry.is_file()]
-    return tuple(picture for picture in found if not picture.name.startswith("."))
+def _list_pictures(folder: Path) -> tuple[Path, ...]:
+    files = [entry for entry in _list_entries(folder) if entry.suffix.lower() in images.SUFFIXES and entry.is_file()]
+    return tuple(file for file in files if not file.name.startswith("."))
 
 
-def _unique(styles: List[StylePictures]) -> List[StylePictures]:
-    seen: Dict[str, Path] = {}
+def _require_unique(styles: list[StylePictures]) -> list[StylePictures]:
+    seen: dict[str, Path] = {}
     for style in styles:
         (picture,) = style.pictures
         if style.name in seen:

@@ -1,36 +1,38 @@
-"""All runs of a training: which are still to be done, doing them, and what each came to."""
+"""All trainings of a folder: which are still to be done, doing them, and what each came to."""
 
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Iterator, List, Sequence
 
 from jstyle.errors import InputError
 from jstyle.files import sweep
-from jstyle.jobs.code import code_version
 from jstyle.jobs.engine import Engine
-from jstyle.jobs.task import Outcome, WorkerSpec
-from jstyle.training.many_styles import runs
-from jstyle.training.many_styles.runs import Run
+from jstyle.jobs.task import Outcome, Task, WorkerSpec
+from jstyle.settings.reader import plain
+from jstyle.training.many_styles.record import LOG, describe_difference, read_state
+from jstyle.training.many_styles.spec import StyleTraining
+
+WORKER = "jstyle.workers.training:TrainingWorker"
 
 
 @dataclass(frozen=True)
-class Found:
-    """The runs still to be done, and those that are finished; how many of the former were begun, or damaged."""
+class Progress:
+    """The trainings still to be done, and those that are finished; how many of the former were begun, or damaged."""
 
-    todo: Sequence[Run]
-    finished: Sequence[Run]
+    todo: Sequence[StyleTraining]
+    finished: Sequence[StyleTraining]
     begun: int
     damaged: int
 
     @property
     def steps(self) -> int:
-        """Updates of the runs still to be done, those counted in that an earlier job has made of them."""
-        return sum(run.steps for run in self.todo)
+        """Updates of the trainings still to be done, those counted in that were made of them before."""
+        return sum(training.steps for training in self.todo)
 
-    def summary(self) -> str:
+    def describe(self) -> str:
         """One line for people."""
         more = f" ({self.begun} begun, {self.damaged} damaged)" if self.begun or self.damaged else ""
         count = len(self.todo)
@@ -40,58 +42,40 @@ class Found:
         )
 
 
-class Training:
-    """Runs below one folder. ``worker`` is the import path of the class that trains, ``packages`` those whose code
-    it runs.
-    """
+class TrainingJob:
+    """Trainings below one folder."""
 
-    def __init__(self, planned: Sequence[Run], root: Path, worker: str, packages: Sequence[str]) -> None:
-        self.runs = list(planned)
+    def __init__(self, trainings: Sequence[StyleTraining], root: Path) -> None:
+        self.trainings = list(trainings)
         self.root = Path(root)
-        self._worker = worker
-        self._code = code_version(packages)
 
-    def find(self, *, overwrite: bool) -> Found:
-        """Look at every run. Raises InputError, unless ``overwrite``, where a result of another run is in the way."""
-        states = {run.place: runs.state(run, self.root) for run in self.runs}
-        for run in self.runs:
-            if states[run.place] == "other" and not overwrite:
-                raise InputError(f"{str(self.root / run.place)!r}: {self._difference(run)}; --overwrite trains it anew")
-        finished = [run for run in self.runs if states[run.place] == "finished"]
-        todo = [run for run in self.runs if states[run.place] != "finished"]
-        several = list(states.values())
-        return Found(todo, finished, several.count("begun"), several.count("damaged"))
+    def read_progress(self, *, overwrite: bool) -> Progress:
+        """Look at every training. Raises InputError, unless ``overwrite``, where another one's result is in the way."""
+        states = {training.place: read_state(training, self.root) for training in self.trainings}
+        for training in self.trainings:
+            if states[training.place] == "other" and not overwrite:
+                reason = describe_difference(training, self.root)
+                raise InputError(f"{str(self.root / training.place)!r}: {reason}; --overwrite trains it anew")
+        finished = [training for training in self.trainings if states[training.place] == "finished"]
+        todo = [training for training in self.trainings if states[training.place] != "finished"]
+        all_states = list(states.values())
+        return Progress(todo, finished, all_states.count("begun"), all_states.count("damaged"))
 
-    def run(self, engine: Engine, todo: Sequence[Run]) -> Iterator[Outcome]:
-        """Train these. What another run has left in their places is removed first."""
+    def train(self, engine: Engine, todo: Sequence[StyleTraining]) -> Iterator[Outcome]:
+        """Train these. What another training has left in their places is removed first."""
         sweep(self.root)
-        for run in todo:
-            if runs.state(run, self.root) == "other":
-                shutil.rmtree(self.root / run.place)
-        quiet = engine.name == "ray" or bool(
-            engine.workers or engine.devices
-        )  # several bars would fall over each other
-        tasks = [runs.task(run, self.root, self._code) for run in todo]
-        yield from engine.run(WorkerSpec(self._worker, {"quiet": quiet}), tasks)
+        for training in todo:
+            if read_state(training, self.root) == "other":
+                shutil.rmtree(self.root / training.place)
+        # several bars would fall over each other
+        quiet = engine.name == "ray" or bool(engine.workers or engine.devices)
+        yield from engine.run(WorkerSpec(WORKER, {"quiet": quiet}), [self._make_task(one) for one in todo])
 
-    def log(self, place: str) -> Path:
-        """Where a run has written what happened."""
-        return self.root / place / runs.LOG
+    def find_log(self, place: str) -> Path:
+        """Where a training has written what happened."""
+        return self.root / place / LOG
 
-    def _difference(self, run: Run) -> str:
-        record = runs.read_record(self.root / run.place) or {}
-        then = dict(_flat(record.get("meaning") or {}))
-        for key, value in _flat(run.meaning):
-            if then.get(key) != value:
-                return f"it was trained with {key} = {then.get(key)!r}, not {value!r}"
-        return "another run's result is there"
-
-
-def _flat(meaning: object, prefix: str = "") -> List[tuple]:
-    if not isinstance(meaning, dict):
-        return [(prefix.lstrip("."), meaning)]
-    return [
-        pair
-        for key, value in meaning.items()
-        for pair in _flat(value, prefix if key == "settings" else f"{prefix}.{key}")
-    ]
+    def _make_task(self, training: StyleTraining) -> Task:
+        """Plain data for a worker: the spec, its result to be written below the root."""
+        settings = replace(training.settings, output=(self.root / training.place).resolve())
+        return Task(training.place, plain(replace(training.spec, settings=settings)), training.kind)

@@ -1,124 +1,128 @@
-"""How styles are trained: one YAML file, settings for each method, and for single styles.
+"""How styles are trained: one YAML file, settings for each way to teach, and for single styles.
 
     model: tiny
-    lora: {rank: 8, loop: {steps: 300}}          # of every style that is trained by this method
+    lora: {rank: 8, loop: {steps: 300}}          # of every style that is taught in this way
     textual_inversion: {vectors: 4}
     styles:
       "07": {lora: {loop: {steps: 600}}}         # of this style
-      "09": {flip: true}                         # of this style, by whichever method
+      "09": {flip: true}                         # of this style, in whichever way
 
 A narrower setting replaces a wider one; settings within settings are laid over each other.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Optional
 
-import yaml
-
-from jstyle.competition import yaml_files
-from jstyle.competition.fields import build, checked
-from jstyle.competition.settings import Model
 from jstyle.errors import InputError
-from jstyle.training.many_styles import runs
+from jstyle.settings.fields import flat
+from jstyle.settings.messages import Where
+from jstyle.settings.model import ModelSettings
+from jstyle.settings.reader import build, check, merged
+from jstyle.settings.yaml_files import choose_base, parse_yaml, read_yaml
 from jstyle.training.many_styles.folders import StylePictures
-from jstyle.training.many_styles.runs import Run, TrainMethod
+from jstyle.training.many_styles.spec import PROVIDED, StyleTraining, plan_training, refuse_provided
+from jstyle.training.teaching.table import TEACHINGS, Teaching
 from jstyle.weights.description import Checkpoint
 
-Methods = Mapping[str, TrainMethod]
+Values = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class TrainRecipe:
-    """A recipe as it was written; ``methods`` and ``styles`` are its sections by name."""
+    """A recipe as it was written; ``teachings`` and ``styles`` are its sections by name."""
 
-    model: Model
-    methods: Mapping[str, Mapping[str, Any]]
-    styles: Mapping[str, Mapping[str, Any]]
+    model: ModelSettings = flat(ModelSettings)
+
+    width: Optional[int] = None
+    """Pixels; by default the model's own size."""
+
+    height: Optional[int] = None
+    """Pixels."""
+
+    teachings: Mapping[str, Values] = field(default_factory=dict)
+    styles: Mapping[str, Values] = field(default_factory=dict)
 
 
-def load(
-    path: Path, methods: Methods, base: Optional[str] = None, model: Optional[Mapping[str, Any]] = None
-) -> TrainRecipe:
+def read_recipe(path: Path, base: Optional[str] = None, model: Optional[Values] = None) -> TrainRecipe:
     """Read a recipe; ``base`` names one of its bases, ``model`` replaces settings of the model.
 
-    Raises InputError, one line, for anything in it that no method has.
+    Raises InputError, one line, for anything in it that no way to teach has.
     """
-    written = yaml_files.read(path, base)
-    try:
-        sections = {name: _section(written.pop(name, None), name) for name in methods}
-        styles = _section(written.pop("styles", None), "styles")
-        for name, section in sections.items():
-            runs.refuse(section, runs.OWN, name)
-            checked(methods[name].settings, section, name)
-        for style, own in styles.items():
-            if not isinstance(style, str):
-                raise ValueError(f'styles: write names in quotes, such as "{style:0>2}"')
-            for name in set(methods) & set(_section(own, f"styles.{style}")):
-                checked(methods[name].settings, own[name], f"styles.{style}.{name}")
-        return TrainRecipe(build(Model, {**written, **(model or {})}, "recipe"), sections, styles)
-    except ValueError as error:
-        raise InputError(str(error)) from error
+    content = choose_base(read_yaml(path, "recipe"), base, path)
+    teachings = {name: _take_section(content, name) for name in TEACHINGS}
+    styles = _take_section(content, "styles")
+    for name, section in teachings.items():
+        refuse_provided(section, PROVIDED, name)
+        check(TEACHINGS[name].settings, section, name)
+    for style, of_style in styles.items():
+        if not isinstance(style, str):
+            raise InputError(f'styles: write names in quotes, such as "{style:0>2}"')
+        for name in set(TEACHINGS) & set(_require_section(of_style, f"styles.{style}")):
+            check(TEACHINGS[name].settings, of_style[name], f"styles.{style}.{name}")
+    sections = {"teachings": teachings, "styles": styles}
+    for name in set(sections) & set(content):
+        raise InputError(f"recipe: unknown setting {name!r}")
+    return build(TrainRecipe, {**content, **(model or {}), **sections}, "recipe")
 
 
-def lay_over(
+def plan_trainings(
     recipe: TrainRecipe,
     styles: Sequence[StylePictures],
-    name: str,
-    methods: Methods,
+    teaching: Teaching,
     checkpoint: Checkpoint,
-    changes: Mapping[str, Any],
-) -> List[Run]:
-    """A run for each style by the method ``name``. ``changes`` go over everything.
+    changes: Values,
+) -> list[StyleTraining]:
+    """A training of each style in that way. ``changes`` go over everything.
 
     Raises InputError, one line, for the first setting that makes no sense.
     """
-    made = []
+    trainings = []
     for style in styles:
-        own = recipe.styles.get(style.name) or {}
-        where = f"styles.{style.name}" if own else name
-        values = dict(recipe.methods[name])
-        for narrower in ({key: own[key] for key in own if key not in methods}, own.get(name) or {}, changes):
-            values = yaml_files.merged(values, narrower)
-        try:
-            made.append(
-                runs.planned(
-                    name,
-                    methods[name],
-                    values,
-                    style=style.name,
-                    pictures=style.pictures,
-                    model=recipe.model,
-                    model_hash=checkpoint.hash,
-                    place=style.name,
-                    where=where,
-                )
+        of_style = recipe.styles.get(style.name) or {}
+        values: Values = recipe.teachings[teaching.name]
+        in_any_way = {name: value for name, value in of_style.items() if name not in TEACHINGS}
+        for narrower in (in_any_way, of_style.get(teaching.name) or {}, changes):
+            values = merged(values, narrower)
+        trainings.append(
+            plan_training(
+                teaching,
+                values,
+                style=style.name,
+                pictures=style.pictures,
+                model=recipe.model,
+                model_hash=checkpoint.hash,
+                width=recipe.width,
+                height=recipe.height,
+                place=style.name,
+                where=f"styles.{style.name}" if of_style else teaching.name,
             )
-        except ValueError as error:
-            raise InputError(str(error)) from error
-    return made
+        )
+    return trainings
 
 
-def changes_of(words: Sequence[str]) -> Dict[str, Any]:
+def parse_changes(words: Sequence[str]) -> dict[str, Any]:
     """ "loop.steps=50" -> {"loop": {"steps": 50}}, several laid over each other. Raises InputError for other words."""
-    found: Dict[str, Any] = {}
+    changes: dict[str, Any] = {}
     for word in words:
         key, sign, text = word.partition("=")
         if not sign or not key:
             raise InputError(f"{word!r} is no setting: write NAME=VALUE, such as loop.steps=50")
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise InputError(f"{word!r} is no setting: {' '.join(str(error).split())}") from error
+        value = parse_yaml(text, repr(word))
         for part in reversed(key.split(".")):
             value = {part: value}
-        found = yaml_files.merged(found, value)
-    return found
+        changes = merged(changes, value)
+    return changes
 
 
-def _section(given: Any, place: str) -> Dict[str, Any]:
-    if not isinstance(given, (dict, type(None))):
-        raise ValueError(f"{place}: settings (name: value) are needed, not {given!r}")
-    return given or {}
+def _take_section(content: dict[str, Any], name: str) -> Values:
+    return _require_section(content.pop(name, None), name)
+
+
+def _require_section(value: Any, place: str) -> Values:
+    if not isinstance(value, (Mapping, type(None))):
+        raise Where(place).error(f"settings (name: value) are needed, not {value!r}")
+    return value or {}

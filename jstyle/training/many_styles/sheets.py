@@ -2,113 +2,121 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Sequence
+from typing import Optional
 
-from jstyle.competition.settings import Model
-from jstyle.jobs.code import code_version
+from PIL import Image
+
+from jstyle.adapters.spec import AdapterSpec
 from jstyle.jobs.engine import Engine
 from jstyle.jobs.task import Outcome, Task, WorkerSpec
-from jstyle.pictures import finished as pictures
 from jstyle.pictures import images
 from jstyle.pictures.captions import captioned
-from jstyle.training.many_styles.runs import Run
+from jstyle.pictures.finished import read_state
+from jstyle.pictures.spec import ModelIdentity
+from jstyle.pipelines.prompted import PromptedPicture
+from jstyle.settings.model import ModelSettings
+from jstyle.settings.reader import plain
+from jstyle.training.many_styles.spec import StyleTraining
 from jstyle.weights.description import Checkpoint
 
+WORKER = "jstyle.workers.prompted:PromptedPictureWorker"
 FOLDER = "sheets"
 CELL = 160  # pixels
 _SIDES = ("before", "after")
 
 
-class BeforeAfter:
-    """`sheets/NAME.png` below ``root`` for each run that draws validation prompts, and the pictures it is made of.
+@dataclass(frozen=True)
+class SidePicture:
+    """A picture of one side of a sheet. ``place`` is its file below the folder of all trainings."""
 
-    ``worker`` is the import path of the class that makes pictures, ``packages`` are those whose code it runs.
-    """
+    training: StyleTraining
+    spec: PromptedPicture
+    place: str
+
+
+class BeforeAfter:
+    """`sheets/NAME.png` below ``root`` for each training that draws validation prompts, and the pictures within."""
 
     def __init__(
-        self,
-        runs: Sequence[Run],
-        root: Path,
-        model: Model,
-        checkpoint: Checkpoint,
-        worker: str,
-        packages: Sequence[str],
+        self, trainings: Sequence[StyleTraining], root: Path, model: ModelSettings, checkpoint: Checkpoint
     ) -> None:
-        self._runs = [run for run in runs if run.adapter is not None and run.settings.validation_prompts]
+        self._trainings = [one for one in trainings if one.teaching.attach and one.settings.validation_prompts]
         self._root = Path(root)
-        code = code_version(packages)
-        made = [task for run in self._runs for task in _tasks(run, self._root, model, checkpoint)]
-        self._tasks = [replace(task, data={**task.data, "code": code}) for task in made]
-        self._spec = WorkerSpec(worker, model.loading())
-
-    def todo(self) -> List[Task]:
-        """The pictures that are not there yet, or were made with another result."""
-        return [
-            task
-            for task in self._tasks
-            if pictures.state(Path(task.data["output"]), task.data["meaning"]) != "finished"
+        self._model = model
+        self.pictures = [
+            picture for training in self._trainings for picture in _plan_pictures(training, model, checkpoint)
         ]
 
-    def run(self, engine: Engine, todo: Sequence[Task]) -> Iterator[Outcome]:
-        """Make the pictures, then the sheets."""
-        yield from engine.run(self._spec, todo)
-        for run in self._runs:
-            self._draw(run)
+    def list_unfinished(self) -> list[SidePicture]:
+        """The pictures that are not there yet, or were made with another result."""
+        return [one for one in self.pictures if read_state(self._root / one.place, one.spec) != "finished"]
 
-    def _draw(self, run: Run) -> None:
-        """References above, then each prompt without and with what was learnt."""
-        own = [path for path in run.settings.data if path.is_file()]
-        prompts = [_prompt(run, text) for text in run.settings.validation_prompts]
-        rows: List[List[Any]] = [[captioned(images.open_image(path), path.stem, CELL) for path in own[: len(prompts)]]]
-        for side in _SIDES:
-            paths = [self._root / _place(run, side, number) for number in range(len(prompts))]
-            if not all(path.is_file() for path in paths):
-                return
-            rows.append([captioned(images.open_image(path), text, CELL) for path, text in zip(paths, prompts)])
-        rows = [row + [None] * (max(map(len, rows)) - len(row)) for row in rows]
-        (self._root / FOLDER).mkdir(parents=True, exist_ok=True)
-        images.save_png(images.grid(rows, ("pictures", *_SIDES)), self._root / FOLDER / f"{run.style}.png")
+    def draw_pictures(self, engine: Engine, pictures: Sequence[SidePicture]) -> Iterator[Outcome]:
+        """Draw these."""
+        yield from engine.run(WorkerSpec(WORKER, plain(self._model)), [self._make_task(one) for one in pictures])
+
+    def write_sheets(self) -> Iterator[Path]:
+        """Write the sheets whose pictures are all there. Gives their files."""
+        for training in self._trainings:
+            prompts = [_fill_prompt(training, text) for text in training.settings.validation_prompts]
+            files = [[self._root / _place(training, side, i) for i in range(len(prompts))] for side in _SIDES]
+            if all(file.is_file() for side in files for file in side):
+                file = self._root / FOLDER / f"{training.style}.png"
+                file.parent.mkdir(parents=True, exist_ok=True)
+                images.save_png(_compose_sheet(training, prompts, files), file)
+                yield file
+
+    def _make_task(self, picture: SidePicture) -> Task:
+        files = {picture.training.identity: str((self._root / picture.training.result).resolve())}
+        output = str((self._root / picture.place).resolve())
+        data = {"spec": plain(picture.spec), "files": files, "output": output}
+        return Task(picture.place, data, _describe_kernels(picture))
 
 
-def _tasks(run: Run, root: Path, model: Model, checkpoint: Checkpoint) -> Iterator[Task]:
-    settings = run.settings
+def _plan_pictures(training: StyleTraining, model: ModelSettings, checkpoint: Checkpoint) -> Iterator[SidePicture]:
+    settings = training.settings
     width, height = checkpoint.size
+    learnt = AdapterSpec(training.teaching.name, training.identity)
     for number, text in enumerate(settings.validation_prompts):
-        meaning: Dict[str, Any] = {
-            "method": "before and after",
-            "model_hash": checkpoint.hash,
-            "precision": model.precision,
-            "backend": model.backend,
-            "width": settings.width or width,
-            "height": settings.height or height,
-            "prompt": _prompt(run, text),
-            "negative_prompt": "",
-            "sampler": None,
-            "steps": settings.validation_steps,
-            "guidance": settings.guidance,
-            "eta": 0.0,
-            "seed": settings.loop.seed + number,
-            "start": None,
-            "finish": None,
-            "set": None,
-        }
-        with_it = [{"kind": run.adapter, "trained": run.identity, "weight": 1.0}]
-        for side, adapters in zip(_SIDES, ([], with_it)):
-            place = _place(run, side, number)
-            data = {
-                "meaning": {**meaning, "adapters": adapters},
-                "files": {run.identity: str((root / run.result).resolve())},
-                "output": str((root / place).resolve()),
-            }
-            yield Task(place, data, f"{side} {run.method} {checkpoint.hash} {meaning['width']}x{meaning['height']}")
+        spec = PromptedPicture(
+            model=ModelIdentity(checkpoint.hash, model.precision, model.backend, model.vae_tiling, model.model),
+            width=settings.width or width,
+            height=settings.height or height,
+            prompt=_fill_prompt(training, text),
+            steps=settings.validation_steps,
+            guidance=settings.guidance,
+            seed=settings.loop.seed + number,
+        )
+        for side, adapters in zip(_SIDES, ((), (learnt,))):
+            yield SidePicture(training, replace(spec, adapters=adapters), _place(training, side, number))
 
 
-def _place(run: Run, side: str, number: int) -> str:
-    return f"{run.place}/{side}/{number:02d}.png"
+def _compose_sheet(training: StyleTraining, prompts: Sequence[str], files: Sequence[Sequence[Path]]) -> Image.Image:
+    """What was taught above, then the pictures of each prompt, a row a side."""
+    taught = [path for path in training.settings.data if path.is_file()][: len(prompts)]
+    labelled = [list(zip(taught, (path.stem for path in taught))), *(list(zip(side, prompts)) for side in files)]
+    rows: list[list[Optional[Image.Image]]] = [
+        [captioned(images.open_image(path), text, CELL) for path, text in row] for row in labelled
+    ]
+    return images.grid([row + [None] * (len(prompts) - len(row)) for row in rows], ("pictures", *_SIDES))
 
 
-def _prompt(run: Run, text: str) -> str:
-    """As the trainer's own validation reads it: "{token}" is the word that is learnt."""
-    return text.replace("{token}", getattr(run.settings, "token", ""))
+def _describe_kernels(picture: SidePicture) -> str:
+    """A digest of all but the text, the seed, and what was learnt, of which the kind of training says enough."""
+    spec = plain(replace(picture.spec, prompt="", seed=0, adapters=()))
+    text = json.dumps([spec, picture.training.kind if picture.spec.adapters else None], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _place(training: StyleTraining, side: str, number: int) -> str:
+    return f"{training.place}/{side}/{number:02d}.png"
+
+
+def _fill_prompt(training: StyleTraining, text: str) -> str:
+    """As the training's own validation reads it: "{token}" is the word that is learnt."""
+    return text.replace("{token}", getattr(training.settings, "token", ""))

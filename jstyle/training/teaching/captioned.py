@@ -2,84 +2,102 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Optional
 
 import numpy as np
 from tqdm import tqdm
 
 from jstyle.pictures import images
+from jstyle.pictures.finished import hash_pixels, read_state, write_picture
+from jstyle.pictures.spec import ModelIdentity
+from jstyle.pipelines.prompted import PromptedPicture, draw_prompted
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.training.draws import generator
 from jstyle.training.teaching import examples, tuning
 from jstyle.training.teaching.settings import CaptionedSettings
-from jstyle.training.teaching.tuning import Batch, Pictures
+from jstyle.training.teaching.tuning import Batch, EncodedPictures
 
 CLASS = "class"  # the folder of the class's pictures
 
 
 @dataclass(frozen=True)
 class Lessons:
-    """Captioned pictures, and those of the class, where there are any."""
+    """Pictures with a caption each, and those of the class, where there are any."""
 
     settings: CaptionedSettings
-    own: Pictures
-    captions: List[str]
-    prior: Optional[Pictures]
+    taught: EncodedPictures
+    captions: list[str]
+    prior: Optional[EncodedPictures]
 
-    def batch(self, index: int) -> Batch:
+    def make_batch(self, index: int) -> Batch:
         """The batch of this index: pictures and as many of the class."""
         settings = self.settings
-        which, latents = tuning.chosen(self.own, settings, index)
-        dropped = generator(settings.loop.seed, index, "dropped").random(len(which)) < settings.caption_dropout
-        said = ["" if gone else self.captions[i] for i, gone in zip(which, dropped)]
+        chosen, latents = tuning.draw_batch(self.taught, settings, index)
+        is_dropped = generator(settings.loop.seed, index, "dropped").random(len(chosen)) < settings.caption_dropout
+        captions = ["" if dropped else self.captions[i] for i, dropped in zip(chosen, is_dropped)]
         if self.prior is None:
-            return Batch(latents, said, np.ones(len(which)))
-        _, more = tuning.chosen(self.prior, settings, index, "prior")
+            return Batch(latents, captions, np.ones(len(chosen)))
+        classes = settings.class_pictures
+        _, of_class = tuning.draw_batch(self.prior, settings, index, "prior")
         # the mean over both halves, times 2, is the sum of their means (equation 2)
-        weights = 2 * np.repeat([1.0, settings.prior_weight], len(which))
-        return Batch(np.concatenate([latents, more]), said + [settings.class_prompt or ""] * len(which), weights)
+        weights = 2 * np.repeat([1.0, classes.prior_weight], len(chosen))
+        of_class_captions = [classes.class_prompt or ""] * len(chosen)
+        return Batch(np.concatenate([latents, of_class]), captions + of_class_captions, weights)
 
-    def identity(self) -> Dict[str, Any]:
+    def identity(self) -> dict[str, Any]:
         """What tells these lessons apart."""
-        told: Dict[str, Any] = {"pictures": examples.fingerprint(self.own.files, self.captions)}
+        hashes = {"pictures": examples.hash_examples(self.taught.files, self.captions)}
         if self.prior is not None:
-            told["class_pictures"] = examples.fingerprint(self.prior.files, self.prior.names)
-        return told
+            hashes["class_pictures"] = _hash_all_pixels(self.prior.files)
+        return hashes
 
 
-def lessons(pipe: StableDiffusionPipeline, settings: CaptionedSettings) -> Lessons:
+def prepare_lessons(pipe: StableDiffusionPipeline, settings: CaptionedSettings) -> Lessons:
     """Read and encode everything, drawing the pictures of the class first."""
     files = images.find_images(settings.data)
     captions = [
-        examples.filled(settings.prompt, name=name, article=examples.article(name)) for name in examples.names(files)
+        examples.fill_template(settings.prompt, name=name, article=examples.find_article(name))
+        for name in examples.read_names(files)
     ]
     prior = None
-    if settings.class_prompt is not None:
-        prior = tuning.pictures(pipe, settings, draw_class(pipe, settings))
-    return Lessons(settings, tuning.pictures(pipe, settings, files), captions, prior)
+    if settings.class_pictures.class_prompt is not None:
+        prior = tuning.encode_pictures(pipe, settings, draw_class_pictures(pipe, settings))
+    return Lessons(settings, tuning.encode_pictures(pipe, settings, files), captions, prior)
 
 
-def draw_class(pipe: StableDiffusionPipeline, settings: CaptionedSettings) -> List[Path]:
+def draw_class_pictures(pipe: StableDiffusionPipeline, settings: CaptionedSettings) -> list[Path]:
     """The class's pictures as the model draws them; those that are there already are kept."""
-    files = []
-    (settings.output / CLASS).mkdir(parents=True, exist_ok=True)
-    for i in tqdm(range(settings.class_images), "class", unit="picture", mininterval=1):
-        files.append(settings.output / CLASS / f"{i:05d}.png")
-        seed = settings.loop.seed + i
-        made = {
-            "prompt": settings.class_prompt,
-            "seed": seed,
-            "steps": settings.validation_steps,
-            "guidance": settings.guidance,
-            "model_hash": pipe.model_hash,
-        }
-        if files[-1].is_file() and images.read_metadata(files[-1]) == made:
-            continue
-        size = (settings.height, settings.width)
-        (picture,) = pipe(
-            settings.class_prompt or "", *size, settings.validation_steps, settings.guidance, seed=seed
-        ).images
-        images.save_png(picture, files[-1], made)
+    classes = settings.class_pictures
+    files = [settings.output / CLASS / f"{i:05d}.png" for i in range(classes.class_images)]
+    for i, file in enumerate(tqdm(files, "class", unit="picture", mininterval=1)):
+        spec = _specify_class_picture(pipe, settings, settings.loop.seed + i)
+        if read_state(file, spec) != "finished":
+            write_picture(draw_prompted(pipe, spec), file, spec)
     return files
+
+
+def _specify_class_picture(pipe: StableDiffusionPipeline, settings: CaptionedSettings, seed: int) -> PromptedPicture:
+    classes, model = settings.class_pictures, settings.model
+    _, height, width = pipe.latent_shape(settings.height, settings.width)
+    factor = pipe.vae.config.factor
+    return PromptedPicture(
+        model=ModelIdentity(pipe.model_hash, model.precision, model.backend, model.vae_tiling, model.model),
+        width=width * factor,
+        height=height * factor,
+        prompt=classes.class_prompt or "",
+        steps=classes.class_steps,
+        guidance=classes.class_guidance,
+        seed=seed,
+    )
+
+
+def _hash_all_pixels(files: Sequence[Path]) -> str:
+    """SHA-256 over the pixels of pictures; what their files say beside them does not count."""
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(hash_pixels(images.open_image(file)).encode())
+    return digest.hexdigest()

@@ -7,7 +7,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import List
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -73,7 +72,7 @@ class Moments:
         return self.mean[chosen] + self.deviation[chosen] * noise
 
 
-def encode(vae: AutoencoderKL, pictures: Sequence[Image.Image], width: int, height: int, flip: bool) -> Moments:
+def encode_moments(vae: AutoencoderKL, pictures: Sequence[Image.Image], width: int, height: int, flip: bool) -> Moments:
     """Crop, scale and encode pictures one by one; with ``flip`` the mirrored ones follow in the same order."""
     fitted = [images.fit(picture, width, height) for picture in pictures]
     fitted += [ImageOps.mirror(picture) for picture in fitted] if flip else []
@@ -87,16 +86,16 @@ def encode(vae: AutoencoderKL, pictures: Sequence[Image.Image], width: int, heig
     return Moments(np.concatenate(means), np.concatenate(deviations))
 
 
-def names(files: Sequence[Path]) -> List[str]:
+def read_names(files: Sequence[Path]) -> list[str]:
     """What each picture shows: the words of its .txt file, else of its own name. InputError for a text not in UTF-8."""
-    found = []
+    names = []
     for file in files:
         text = file.with_suffix(".txt")
         try:
-            found.append(" ".join(text.read_text(encoding="utf-8").split()) if text.is_file() else name_in_words(file))
+            names.append(" ".join(text.read_text(encoding="utf-8").split()) if text.is_file() else name_in_words(file))
         except UnicodeDecodeError:
             raise InputError(f"{text} is not UTF-8 text; save it as such") from None
-    return found
+    return names
 
 
 def name_in_words(file: Path) -> str:
@@ -104,12 +103,12 @@ def name_in_words(file: Path) -> str:
     return " ".join(re.findall(r"[^\W_]+", file.stem.lower()))
 
 
-def article(name: str) -> str:
+def find_article(name: str) -> str:
     """The indefinite article that a name's spelling asks for."""
     return "an" if name[:1] in "aeiou" else "a"
 
 
-def fingerprint(files: Sequence[Path], captions: Sequence[str]) -> str:
+def hash_examples(files: Sequence[Path], captions: Sequence[str]) -> str:
     """Tells data apart: SHA-256 over the pictures' bytes and their captions."""
     digest = hashlib.sha256()
     for file, caption in zip(files, captions):
@@ -117,7 +116,7 @@ def fingerprint(files: Sequence[Path], captions: Sequence[str]) -> str:
     return digest.hexdigest()
 
 
-def filled(template: str, **words: str) -> str:
+def fill_template(template: str, **words: str) -> str:
     """The template with its words in place. InputError, which names them, where it asks for others."""
     try:
         return " ".join(template.format(**words).split())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Optional
 
 from jstyle.errors import InputError
 from jstyle.networks import TextContext, UNet2DConditionModel
@@ -26,7 +26,7 @@ def recomputed(unet: UNet2DConditionModel, parameters: Mapping[str, jt.Var]) -> 
     ``parameters`` are what is trained, under paths in the UNet: those that begin with a block's path are its own.
     Attention editors cannot be attached meanwhile.
     """
-    blocks: Dict[str, Any] = {}
+    blocks: dict[str, Any] = {}
     for group, kind in (("down_blocks", _Down), ("up_blocks", _Up)):
         for i, block in enumerate(getattr(unet, group)):
             blocks[f"{group}.{i}"] = kind(block, _below(f"{group}.{i}", parameters))
@@ -42,22 +42,22 @@ class Recompute(jt.Function):
         super().__init__()
         self._compute = compute
         self._count = inputs
-        self._inputs: List[jt.Var] = []
-        self._trained: List[jt.Var] = []
+        self._inputs: list[jt.Var] = []
+        self._trained: list[jt.Var] = []
 
-    def run(self, inputs: Sequence[jt.Var], parameters: Sequence[jt.Var]) -> List[jt.Var]:
+    def run(self, inputs: Sequence[jt.Var], parameters: Sequence[jt.Var]) -> list[jt.Var]:
         """What ``compute(*inputs)`` gives."""
         self._inputs, self._trained = list(inputs), list(parameters)
         return self(*inputs, *parameters)
 
-    def execute(self, *given: jt.Var) -> List[jt.Var]:
+    def execute(self, *given: jt.Var) -> list[jt.Var]:
         with jt.no_grad():
             found = list(self._compute(*given[: self._count]))
         for one in found:
             one.start_grad()
         return found
 
-    def grad(self, *incoming: Optional[jt.Var]) -> List[Optional[jt.Var]]:
+    def grad(self, *incoming: Optional[jt.Var]) -> list[Optional[jt.Var]]:
         jt.sync([one for one in incoming if one is not None])  # nothing of the blocks behind is needed any more
         trained = [not one.is_stop_grad() for one in self._inputs]
         inputs = [one.detach() for one in self._inputs]
@@ -82,7 +82,7 @@ class _Block(jt.Module):
         self._block = [block]
         self._trained = list(parameters)
 
-    def _run(self, compute: Compute, inputs: Sequence[jt.Var], edit: Optional[Edit]) -> List[jt.Var]:
+    def _run(self, compute: Compute, inputs: Sequence[jt.Var], edit: Optional[Edit]) -> list[jt.Var]:
         if edit is not None:
             raise InputError("attention cannot be edited while blocks are recomputed; leave recompute off")
         if jt.flags.no_grad:
@@ -91,8 +91,8 @@ class _Block(jt.Module):
 
 
 class _Down(_Block):
-    def execute(self, x: jt.Var, temb: jt.Var, text: TextContext, edit: Optional[Edit]) -> Tuple[jt.Var, List[jt.Var]]:
-        def compute(x: jt.Var, temb: jt.Var, context: jt.Var) -> List[jt.Var]:
+    def execute(self, x: jt.Var, temb: jt.Var, text: TextContext, edit: Optional[Edit]) -> tuple[jt.Var, list[jt.Var]]:
+        def compute(x: jt.Var, temb: jt.Var, context: jt.Var) -> list[jt.Var]:
             out, skips = self._block[0](x, temb, TextContext(context), None)
             return skips if skips[-1] is out else [*skips, out]
 
@@ -102,24 +102,24 @@ class _Down(_Block):
 
 class _Middle(_Block):
     def execute(self, x: jt.Var, temb: jt.Var, text: TextContext, edit: Optional[Edit]) -> jt.Var:
-        def compute(x: jt.Var, temb: jt.Var, context: jt.Var) -> List[jt.Var]:
+        def compute(x: jt.Var, temb: jt.Var, context: jt.Var) -> list[jt.Var]:
             return [self._block[0](x, temb, TextContext(context), None)]
 
         return self._run(compute, [x, temb, text.text], edit)[0]
 
 
 class _Up(_Block):
-    def execute(self, x: jt.Var, skips: List[jt.Var], temb: jt.Var, text: TextContext, edit: Optional[Edit]) -> jt.Var:
+    def execute(self, x: jt.Var, skips: list[jt.Var], temb: jt.Var, text: TextContext, edit: Optional[Edit]) -> jt.Var:
         """Takes its skip connections off the end of ``skips``; the size of the next one tells the block its own."""
         count = len(self._block[0].resnets)
         own, rest = skips[-count:], skips[:-count]
         del skips[-count:]
 
-        def compute(x: jt.Var, temb: jt.Var, context: jt.Var, *own: jt.Var) -> List[jt.Var]:
+        def compute(x: jt.Var, temb: jt.Var, context: jt.Var, *own: jt.Var) -> list[jt.Var]:
             return [self._block[0](x, [*rest, *own], temb, TextContext(context), None)]
 
         return self._run(compute, [x, temb, text.text, *own], edit)[0]
 
 
-def _below(path: str, parameters: Mapping[str, jt.Var]) -> List[jt.Var]:
+def _below(path: str, parameters: Mapping[str, jt.Var]) -> list[jt.Var]:
     return [parameter for name, parameter in parameters.items() if name.startswith(f"{path}.")]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional
+from pathlib import Path
+from typing import Any, Optional
 
-from jstyle.table import Table
+from jstyle.table import Table, load_attribute
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,8 @@ class Teaching:
     """A dataclass with the fields of `jstyle.training.teaching.settings.TeachSettings`."""
 
     train: str
-    """(settings) -> Path: goes on from the checkpoint in ``settings.output`` and writes ``result``."""
+    """(settings, pipe) -> Path: goes on from the checkpoint in ``settings.output`` and writes ``result``. ``pipe`` is
+    the model where it is loaded already, or None."""
 
     result: str
     """The file that is written, below the output."""
@@ -48,3 +50,41 @@ TEACHINGS: Table[Teaching] = Table(
     ],
 )
 """By name, such as TEACHINGS["lora"]."""
+
+
+def find_teaching(settings: Any) -> Teaching:
+    """The way to teach that such settings are of. Raises TypeError where there is none."""
+    for teaching in TEACHINGS.values():
+        if type(settings) is teaching.settings:
+            return teaching
+    raise TypeError(f"{type(settings).__name__} are the settings of no way to teach")
+
+
+def train(settings: Any, pipe: Any = None) -> Path:
+    """Teach a model: what is learnt depends on whose settings these are.
+
+        from pathlib import Path
+
+        import jstyle
+        from jstyle.training.settings import LoopSettings
+        from jstyle.training.teaching.lora.settings import LoraSettings
+
+        pipe = jstyle.StableDiffusionPipeline.from_pretrained("tiny")
+        pipe("a woodcut", num_inference_steps=2, seed=1).images[0].save("woodcut.png")
+        settings = LoraSettings(
+            data=(Path("woodcut.png"),), output=Path("lora"), loop=LoopSettings(steps=2), prompt="{name} in style_01"
+        )
+        pipe.load_lora_weights(jstyle.train(settings))
+
+    Args:
+        settings: such as `LoraSettings`, `TextualInversionSettings`, `InstTrainSettings`.
+        pipe: the settings' model, where it is loaded already; afterwards it is as it was.
+
+    Returns:
+        The file, or for a whole model the folder, that holds what was learnt.
+
+    Raises InputError for what cannot be, and KeyboardInterrupt, with a checkpoint written, after Ctrl-C or SIGTERM: the
+    same call goes on from there.
+    """
+    path: Path = load_attribute(find_teaching(settings).train)(settings, pipe)
+    return path

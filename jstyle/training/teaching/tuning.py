@@ -1,12 +1,12 @@
-"""What the trainers share: a pipeline whose networks are frozen, its examples, and the diffusion loss over them."""
+"""What all ways to teach share: a model that stands still, its examples, and the diffusion loss over them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Optional
 
 import numpy as np
 
@@ -14,8 +14,10 @@ from jstyle.diffusion import prompts
 from jstyle.errors import InputError
 from jstyle.ops.precision import unet_dtype
 from jstyle.pictures import images
+from jstyle.pipelines.loading import load_pipeline
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
+from jstyle.settings.identity import identity
 from jstyle.training import TrainState, TrainStep, ask, diffusion_loss
 from jstyle.training.data import batch_indices
 from jstyle.training.draws import generator
@@ -24,34 +26,21 @@ from jstyle.training.report import sample_grid
 from jstyle.training.teaching import examples
 from jstyle.training.teaching.examples import Moments
 from jstyle.training.teaching.recompute import recomputed
-from jstyle.training.teaching.settings import CaptionedSettings, TuneSettings
-
-# What may differ between a run and its continuation without changing its result.
-_FREE = (
-    "data",  # the pictures' own bytes count
-    "picture",
-    "output",
-    "loop",
-    "recompute",
-    "validation_prompts",
-    "validation_every",
-    "validation_steps",
-    "guidance",
-    "model",
-    "revision",
-)
+from jstyle.training.teaching.settings import CaptionedSettings, TeachSettings
+from jstyle.training.teaching.table import find_teaching
 
 FP16_LOSS_SCALE = 65536.0
 
-Read = Callable[[Sequence[str]], jt.Var]
+Reader = Callable[[Sequence[str]], jt.Var]
+"""Captions to what the UNet reads, (captions, tokens, hidden_size)."""
 
 
 @dataclass(frozen=True)
-class Pictures:
+class EncodedPictures:
     """What a run learns from. With ``flip`` the posteriors of the mirrored pictures follow those of the others."""
 
-    files: Tuple[Path, ...]
-    names: Tuple[str, ...]
+    files: tuple[Path, ...]
+    names: tuple[str, ...]
     moments: Moments
 
 
@@ -70,60 +59,53 @@ class Clock:
     index: Optional[int] = None
 
 
-def opened(settings: TuneSettings, *, whole: bool = False) -> StableDiffusionPipeline:
-    """The model, its UNet in ``settings.precision``; ``whole``, where it is trained itself, keeps its weights in fp32.
+def open_model(settings: TeachSettings, pipe: Optional[StableDiffusionPipeline] = None) -> StableDiffusionPipeline:
+    """The model to teach, its UNet in the settings' precision; ``pipe`` itself where that computes in it.
 
-    Raises InputError for one that cannot be trained on pictures and captions alone.
+    Raises InputError for a model that cannot be taught by pictures and captions alone.
     """
-    dtype = unet_dtype(settings.precision)
-    pipe = StableDiffusionPipeline.from_pretrained(
-        settings.model,
-        revision=settings.revision,
-        variant=settings.variant,
-        precision="fp32" if whole else settings.precision,
-        backend=settings.backend,
-    )
-    if whole and dtype != pipe.unet.dtype:
-        pipe.unet.compute_dtype = dtype
-    return trainable(pipe, settings)
+    if pipe is None or pipe.unet.dtype != unet_dtype(settings.model.precision):
+        pipe = load_pipeline(settings.model)
+    return require_teachable(pipe, settings)
 
 
-def trainable(pipe: StableDiffusionPipeline, settings: TuneSettings) -> StableDiffusionPipeline:
-    """The pipeline itself. Raises InputError where it cannot be trained on pictures and captions alone."""
-    # Where torch is JTorch, tensorboardX imports it, and it turns this on: then nothing would ask for a gradient.
-    jt.flags.th_mode = 0
+def require_teachable(pipe: StableDiffusionPipeline, settings: TeachSettings) -> StableDiffusionPipeline:
+    """The pipeline itself. Raises InputError where it cannot be taught by pictures and captions alone."""
+    jt.flags.th_mode = 0  # who has imported JTorch has turned this on: then nothing would ask for a gradient
     if pipe.unet.config.in_channels != pipe.vae.config.latent_channels:
-        raise InputError(f"{settings.model} is an inpainting model, whose UNet wants a mask too; train another")
+        raise InputError(f"{settings.model.model} is an inpainting model, whose UNet wants a mask too; train another")
     return pipe
 
 
-def pictures(pipe: StableDiffusionPipeline, settings: TuneSettings, files: Sequence[Path]) -> Pictures:
-    """Open and encode the pictures."""
+def encode_pictures(pipe: StableDiffusionPipeline, settings: TeachSettings, files: Sequence[Path]) -> EncodedPictures:
+    """Open the pictures, at the settings' size, and encode them."""
     _, height, width = pipe.latent_shape(settings.height, settings.width)
     factor = pipe.vae.config.factor
-    several = [images.open_image(file) for file in files]
-    moments = examples.encode(pipe.vae, several, width * factor, height * factor, settings.flip)
-    return Pictures(tuple(files), tuple(examples.names(files)), moments)
+    pictures = [images.open_image(file) for file in files]
+    moments = examples.encode_moments(pipe.vae, pictures, width * factor, height * factor, settings.flip)
+    return EncodedPictures(tuple(files), tuple(examples.read_names(files)), moments)
 
 
-def chosen(shown: Pictures, settings: TuneSettings, index: int, purpose: str = "") -> Tuple[np.ndarray, np.ndarray]:
+def draw_batch(
+    pictures: EncodedPictures, settings: TeachSettings, index: int, purpose: str = ""
+) -> tuple[np.ndarray, np.ndarray]:
     """Which pictures make up the batch of this index, and a latent of each. Of every epoch each comes once."""
-    seed, count = settings.loop.seed, len(shown.files)
-    which = batch_indices(index, settings.batch, count, seed)
-    turned = mirrored(settings, index, purpose)
-    return which, shown.moments.draw(which + turned * count, generator(seed, index, f"posterior{purpose}"))
+    seed, count = settings.loop.seed, len(pictures.files)
+    chosen = batch_indices(index, settings.batch, count, seed)
+    turned = draw_mirrored(settings, index, purpose)
+    return chosen, pictures.moments.draw(chosen + turned * count, generator(seed, index, f"posterior{purpose}"))
 
 
-def mirrored(settings: TuneSettings, index: int, purpose: str = "") -> np.ndarray:
+def draw_mirrored(settings: TeachSettings, index: int, purpose: str = "") -> np.ndarray:
     """Which pictures of the batch of this index are shown mirrored: (batch,) of 0 and 1."""
     if not settings.flip:
         return np.zeros(settings.batch, np.int64)
     return generator(settings.loop.seed, index, f"flip{purpose}").integers(2, size=settings.batch)
 
 
-def constant(pipe: StableDiffusionPipeline) -> Read:
-    """Reads captions with a text encoder that does not change: each is encoded once."""
-    known: Dict[str, jt.Var] = {}
+def make_constant_reader(pipe: StableDiffusionPipeline) -> Reader:
+    """A reader by a text encoder that does not change: each caption is encoded once."""
+    known: dict[str, jt.Var] = {}
 
     def read(captions: Sequence[str]) -> jt.Var:
         for caption in captions:
@@ -135,56 +117,66 @@ def constant(pipe: StableDiffusionPipeline) -> Read:
     return read
 
 
-def learning(pipe: StableDiffusionPipeline) -> Read:
-    """Reads captions with a text encoder through which gradients pass."""
+def make_learning_reader(pipe: StableDiffusionPipeline) -> Reader:
+    """A reader by a text encoder through which gradients pass."""
     return lambda captions: pipe.text_encoder(jt.array(prompts.token_ids(pipe.tokenizer, captions)))
 
 
-def reading(pipe: StableDiffusionPipeline, settings: CaptionedSettings) -> Read:
-    """Reads captions as the training asks."""
-    return learning(pipe) if settings.text_encoder else constant(pipe)
+def make_reader(pipe: StableDiffusionPipeline, settings: CaptionedSettings) -> Reader:
+    """The reader that the settings ask for."""
+    return make_learning_reader(pipe) if settings.text_encoder else make_constant_reader(pipe)
 
 
 def tune(
     pipe: StableDiffusionPipeline,
-    settings: TuneSettings,
+    settings: TeachSettings,
     parameters: Mapping[str, jt.Var],
-    batch: Callable[[int], Batch],
-    read: Read,
-    identity: Mapping[str, Any],
+    make_batch: Callable[[int], Batch],
+    read: Reader,
+    more_identity: Mapping[str, Any],
     clock: Optional[Clock] = None,
 ) -> TrainState:
-    """Train ``parameters``, named by "unet." or another network's name and a path, while all else stands still."""
+    """Train ``parameters``, named by "unet." or another network's name and a path, while all else stands still.
+
+    Args:
+        make_batch: what is learnt from at an index.
+        read: captions to what the UNet reads.
+        more_identity: what tells the run apart beside its settings and the way to teach, such as its pictures.
+        clock: told which batch is being computed.
+
+    Raises InputError where the checkpoint in ``settings.output`` is of another run, KeyboardInterrupt after Ctrl-C.
+    """
     clock = clock or Clock()
-    loss = noise_loss(pipe, settings, read, clock)
 
     def on_step(step: TrainStep, state: TrainState) -> None:
         clock.index = None
         if settings.validation_prompts and step.step % settings.validation_every == 0:
             with state.averaged():
-                validate(pipe, settings, settings.output / f"validation-{step.step:06d}.png")
+                draw_validation(pipe, settings, settings.output / f"validation-{step.step:06d}.png")
 
-    whole = {**own_settings(settings), "model": pipe.model_hash, **identity}
+    teaching = {"method": find_teaching(settings).name, "model": pipe.model_hash}
+    whole = {**fixed_settings(settings), **teaching, **more_identity}
     loop = settings.loop
-    if settings.precision == "fp16" and loop.loss_scale is None:
+    if settings.model.precision == "fp16" and loop.loss_scale is None:
         loop = replace(loop, loss_scale=FP16_LOSS_SCALE)
     with ExitStack() as stack:
         stack.enter_context(frozen(pipe.unet, pipe.vae, pipe.text_encoder))
         if settings.recompute:
             inside = {name[len("unet.") :]: one for name, one in parameters.items() if name.startswith("unet.")}
             stack.enter_context(recomputed(pipe.unet, inside))
-        state = fit(settings.output, parameters, batch, loss, loop, whole, on_step)
+        loss = make_loss(pipe, settings, read, clock)
+        state = fit(settings.output, parameters, make_batch, loss, loop, whole, on_step)
         clock.index = None
     return state
 
 
-def own_settings(settings: TuneSettings) -> Dict[str, Any]:
+def fixed_settings(settings: TeachSettings) -> dict[str, Any]:
     """What a run and its continuation must have in common, beside what the loop sees to."""
-    return {name: value for name, value in asdict(settings).items() if name not in _FREE}
+    return {name: value for name, value in identity(settings).items() if name != "loop"}
 
 
-def noise_loss(
-    pipe: StableDiffusionPipeline, settings: TuneSettings, read: Read, clock: Clock
+def make_loss(
+    pipe: StableDiffusionPipeline, settings: TeachSettings, read: Reader, clock: Clock
 ) -> Callable[[Batch, int], jt.Var]:
     """The loss of a batch: how far the UNet's answer at drawn noise levels is from what it should be."""
 
@@ -197,9 +189,9 @@ def noise_loss(
     return loss
 
 
-def validate(pipe: StableDiffusionPipeline, settings: TuneSettings, path: Path) -> None:
+def draw_validation(pipe: StableDiffusionPipeline, settings: TeachSettings, path: Path) -> None:
     """Draw the validation prompts, each from its own unchanging noise, into one picture."""
-    drawn: List[Any] = []
+    drawn: list[Any] = []
     for i, prompt in enumerate(settings.validation_prompts):
         drawn += pipe(
             prompt,

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Iterator, List, Optional
 
 from jstyle.errors import InputError
+from jstyle.runtime.flags import keep_flags
 
 INSTALL = "`pip install -r requirements-jdiffusion.txt` in an environment of its own (docs/jdiffusion.md)"
 MODULES = ("JDiffusion", "jtorch", "torch", "diffusers", "transformers")
@@ -64,7 +65,7 @@ def jdiffusion() -> Any:
     from jstyle.runtime import jt  # as this machine allows, before JTorch would import it by itself
 
     jittor: Any = jt
-    with _flags_kept(jittor), _cudnn_stand_in(jittor), contextlib.redirect_stdout(io.StringIO()):
+    with keep_flags(), _cudnn_stand_in(jittor), contextlib.redirect_stdout(io.StringIO()):
         try:
             return import_module("JDiffusion")
         except Exception as error:  # whatever its packages raise where they do not fit each other
@@ -106,16 +107,6 @@ def own_quiet_mode() -> Iterator[None]:
     """The same where JTorch prints ("to cpu") what nobody wants to read."""
     with own_mode(), contextlib.redirect_stdout(io.StringIO()):
         yield
-
-
-@contextlib.contextmanager
-def _flags_kept(jt: Any) -> Iterator[None]:
-    before = {name: getattr(jt.flags, name) for name in ("th_mode", "amp_level")}
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            setattr(jt.flags, name, value)
 
 
 @contextlib.contextmanager

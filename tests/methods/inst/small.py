@@ -11,8 +11,9 @@ from PIL import Image
 
 from jstyle import StableDiffusionPipeline
 from jstyle.methods.inst import training as inst
+from jstyle.methods.inst.settings import InstTrainSettings
+from jstyle.settings.reader import build as build_settings
 from jstyle.training import LoopSettings
-from jstyle.training.teaching.settings import InstTrainSettings
 from tests.parity.networks import GOLDEN, build
 from tests.training.teaching.small import LOSS
 
@@ -34,22 +35,22 @@ def picture(seed: int, size: int = 48) -> Image.Image:
 
 
 def settings(model: Path, data: Path, output: Path, **changes: Any) -> InstTrainSettings:
-    common = InstTrainSettings(
-        data=(data,),
-        output=output,
-        model=str(model),
-        width=32,
-        height=32,
-        batch=2,
-        heads=2,
-        head_width=4,
-        dropout=0.1,
-        scale_rate=False,
-        validation_steps=2,
-        loss=LOSS,
-        loop=LOOP,
-    )
-    return replace(common, **changes)
+    common = {
+        "data": (data,),
+        "output": output,
+        "model": str(model),
+        "width": 32,
+        "height": 32,
+        "batch": 2,
+        "heads": 2,
+        "head_width": 4,
+        "dropout": 0.1,
+        "scale_rate": False,
+        "validation_steps": 2,
+        "loss": LOSS,
+        "loop": LOOP,
+    }
+    return build_settings(InstTrainSettings, {**common, **changes})
 
 
 def run(model: Path, data: Path, output: Path, **changes: Any) -> Path:

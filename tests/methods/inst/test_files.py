@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Callable, Dict, Tuple
+from typing import Any, Callable
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ from jstyle.weights.tensors import write_tensors
 from tests.parity.networks import GOLDEN
 
 SIZES = Sizes(24, 16, 2, 4)
-Content = Tuple[Dict[str, np.ndarray], Dict[str, Any]]
+Content = tuple[dict[str, np.ndarray], dict[str, Any]]
 
 
 def style(sizes: Sizes = SIZES) -> LearntStyle:
@@ -44,7 +44,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert [path.name for path in file.parent.iterdir()] == ["inst.safetensors"]
 
 
-def changed(folder: Path, change: Callable[[Dict[str, np.ndarray], Dict[str, Any]], None]) -> Path:
+def changed(folder: Path, change: Callable[[dict[str, np.ndarray], dict[str, Any]], None]) -> Path:
     """A good file's content after a change of its arrays and of what is said of them."""
     file = inst_files.write(style(), folder)
     with safe_open(file, framework="np") as opened:
@@ -55,7 +55,7 @@ def changed(folder: Path, change: Callable[[Dict[str, np.ndarray], Dict[str, Any
     return file
 
 
-CHANGES: Dict[str, Tuple[Callable[[Dict[str, np.ndarray], Dict[str, Any]], Any], str]] = {
+CHANGES: dict[str, tuple[Callable[[dict[str, np.ndarray], dict[str, Any]], Any], str]] = {
     "no token": (lambda arrays, told: told.pop("token"), "'token' is missing"),
     "a token that is none": (lambda arrays, told: told.update(token=5), "token is 5"),
     "no sizes": (lambda arrays, told: told.pop("sizes"), "'sizes' is missing"),

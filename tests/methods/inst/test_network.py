@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,11 +39,11 @@ def some_tokens(count: int, batch: int = 2) -> np.ndarray:
     return 2 * np.random.default_rng(count).standard_normal((batch, count, SIZES.width)).astype(np.float32)
 
 
-def weights_of(made: StyleAttention) -> Dict[str, np.ndarray]:
+def weights_of(made: StyleAttention) -> dict[str, np.ndarray]:
     return {name: np.array(one.numpy(), np.float64) for name, one in made.named_parameters()}
 
 
-def attention(w: Dict[str, np.ndarray], name: str, x: np.ndarray, context: np.ndarray) -> np.ndarray:
+def attention(w: dict[str, np.ndarray], name: str, x: np.ndarray, context: np.ndarray) -> np.ndarray:
     """One query (width,) over the rows of context (tokens, width), head by head."""
     heads, width = SIZES.heads, SIZES.head_width
     q = (w[f"{name}.to_q.weight"] @ x).reshape(heads, width)
@@ -56,7 +56,7 @@ def attention(w: Dict[str, np.ndarray], name: str, x: np.ndarray, context: np.nd
     return w[f"{name}.to_out.0.weight"] @ np.concatenate(found) + w[f"{name}.to_out.0.bias"]
 
 
-def formula(w: Dict[str, np.ndarray], tokens: np.ndarray) -> np.ndarray:
+def formula(w: dict[str, np.ndarray], tokens: np.ndarray) -> np.ndarray:
     """The embedding of one picture's tokens (tokens, width) in float64."""
     query = attention(w, "attn1", tokens[0], tokens)
     return w["net.1.weight"] @ attention(w, "attn2", query, tokens) + w["net.1.bias"]
@@ -70,7 +70,7 @@ def test_the_formula(count: int) -> None:
     assert relative_error(out, np.stack([formula(weights_of(made), np.float64(one)) for one in tokens])) < 1e-6
 
 
-def gradients(made: StyleAttention, tokens: np.ndarray) -> Dict[str, float]:
+def gradients(made: StyleAttention, tokens: np.ndarray) -> dict[str, float]:
     """The largest number of each parameter's gradient."""
     named = dict(made.named_parameters())
     out = made(jt.array(tokens))

@@ -7,7 +7,7 @@ import sys
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,12 +18,12 @@ from jstyle.diffusion import prompts
 from jstyle.errors import InputError
 from jstyle.methods.inst import files as inst_files
 from jstyle.methods.inst import training as inst
+from jstyle.methods.inst.settings import InstTraining
 from jstyle.pictures import images
 from jstyle.runtime import jt
 from jstyle.training import LoopSettings, LossSettings
 from jstyle.training.report import read_log
 from jstyle.training.teaching import tuning
-from jstyle.training.teaching.settings import InstTraining
 from jstyle.weights.tensors import FileTensors
 from tests.methods.inst.small import LOOP, picture, run, settings
 from tests.parity.networks import GOLDEN
@@ -36,7 +36,7 @@ def test_the_result(finished: Path, model: Path, data: Path) -> None:
     """The embedding is what the network makes of the picture, upright and without dropout."""
     style = inst_files.read(finished)
     pipe = StableDiffusionPipeline.from_pretrained(str(model))
-    tokens, _ = inst.seen(pipe, settings(model, data, finished.parent), images.open_image(data))
+    tokens, _ = inst.show_to_clip(pipe, settings(model, data, finished.parent), images.open_image(data))
     with jt.no_grad():
         assert np.allclose(style.network(tokens[:1]).numpy(), style.embedding, atol=1e-6)
     assert style.token == "<style>" and style.about["steps"] == 4 and style.about["model"] == pipe.model_hash
@@ -47,7 +47,7 @@ def test_the_result(finished: Path, model: Path, data: Path) -> None:
 
 def test_only_the_network_is_learnt_and_all_of_it(finished: Path, model: Path, data: Path) -> None:
     pipe = StableDiffusionPipeline.from_pretrained(str(model))
-    start = inst.initial(pipe, settings(model, data, finished.parent), 24)
+    start = inst.start_network(pipe, settings(model, data, finished.parent), 24)
     names = {f"style.{name}" for name, _ in start.named_parameters()}
     (state,) = finished.parent.glob("checkpoint/step-*/state.safetensors")
     stored = {name for name in FileTensors([state]).shapes() if name.startswith("parameters.")}
@@ -57,7 +57,7 @@ def test_only_the_network_is_learnt_and_all_of_it(finished: Path, model: Path, d
         assert not np.allclose(one.numpy(), learnt[name].numpy(), atol=1e-6), name
 
 
-def everything(pipe: StableDiffusionPipeline) -> Dict[str, bytes]:
+def everything(pipe: StableDiffusionPipeline) -> dict[str, bytes]:
     parts: Any = (pipe.unet, pipe.vae, pipe.text_encoder, pipe.components.image_encoder)
     return {
         f"{i}.{name}": np.array(one.numpy()).tobytes()
@@ -112,9 +112,9 @@ def test_it_learns(model: Path, data: Path, tmp_path: Path) -> None:
     loop = LoopSettings(steps=40, rate=2e-2, schedule="cosine", warmup=2, clip=1.0)
     given = settings(model, data, tmp_path, loop=loop, loss=LossSettings(), flip=False, dropout=0.05)
     pipe = StableDiffusionPipeline.from_pretrained(str(model))
-    tokens, _ = inst.seen(pipe, given, images.open_image(data))
+    tokens, _ = inst.show_to_clip(pipe, given, images.open_image(data))
     with jt.no_grad():
-        start = np.array(inst.initial(pipe, given, tokens.shape[2])(tokens).numpy())
+        start = np.array(inst.start_network(pipe, given, tokens.shape[2])(tokens).numpy())
     losses = [mean_loss(pipe, given, word) for word in (start, inst_files.read(inst.train(given, pipe)).embedding)]
     assert losses[1] < 0.998 * losses[0], losses
 
@@ -122,10 +122,10 @@ def test_it_learns(model: Path, data: Path, tmp_path: Path) -> None:
 def mean_loss(pipe: StableDiffusionPipeline, given: Any, embedding: np.ndarray) -> float:
     """Over the first batches, each at its own noise."""
     pipe.vocabulary.learn(given.token, embedding)
-    loss, losses = tuning.noise_loss(pipe, given, tuning.learning(pipe), tuning.Clock()), []
-    shown = tuning.pictures(pipe, given, list(given.data))
+    loss, losses = tuning.make_loss(pipe, given, tuning.make_learning_reader(pipe), tuning.Clock()), []
+    shown = tuning.encode_pictures(pipe, given, list(given.data))
     for index in range(8):
-        which, latents = tuning.chosen(shown, given, index)
+        which, latents = tuning.draw_batch(shown, given, index)
         batch = tuning.Batch(latents, [given.token] * len(which), np.ones(len(which)))
         with jt.no_grad():
             losses.append(loss(batch, index).item())
@@ -137,23 +137,23 @@ def test_a_mirrored_picture_has_a_word_of_its_own(model: Path, data: Path, tmp_p
     """In a batch each row is read with what CLIP sees of the picture as that row shows it."""
     given = settings(model, data, tmp_path)
     pipe = StableDiffusionPipeline.from_pretrained(str(model))
-    tokens, _ = inst.seen(pipe, given, images.open_image(data))
+    tokens, _ = inst.show_to_clip(pipe, given, images.open_image(data))
     turned = inst.clip_tokens(pipe.components.image_encoder, [ImageOps.mirror(images.fit(picture(1), 32, 32))])  # type: ignore[arg-type]
     assert tokens.shape[0] == 2 and not np.allclose(tokens[0].numpy(), tokens[1].numpy(), atol=1e-3)
     assert np.allclose(tokens[1:].numpy(), turned.numpy(), atol=1e-5)
-    network, words = inst.initial(pipe, given, 24), ["<style>", "<style>~mirrored"]
+    network, words = inst.start_network(pipe, given, 24), ["<style>", "<style>~mirrored"]
     with ExitStack() as stack, jt.no_grad():
-        inst.learning(stack, pipe, network, tokens, words)
+        inst.make_word_reader(stack, pipe, network, tokens, words)
         ids = prompts.token_ids(pipe.tokenizer, [f"a {word} river" for word in words])
         looked_up = pipe.text_encoder.text_model.embeddings.token_embedding(jt.array(ids)).numpy()
         wanted = network(tokens).numpy()
         place = int(np.argmax(ids[0] != ids[1]))
         assert np.allclose(looked_up[[0, 1], [place, place]], wanted, atol=1e-6)
-    shown = tuning.pictures(pipe, given, [data])
+    shown = tuning.encode_pictures(pipe, given, [data])
     shown.moments.deviation[:] = 0
     sides = set()
     for index in range(20):
-        made = inst.batch(shown, given, words, index)
+        made = inst.make_batch(shown, given, words, index)
         for latent, said in zip(made.latents, made.captions):
             assert np.array_equal(latent, shown.moments.mean[words.index(said)])
         sides |= set(made.captions)
@@ -179,11 +179,11 @@ def test_one_picture_of_several(model: Path, tmp_path: Path) -> None:
     """The first by name, or the one that is named; nothing else of the folder counts."""
     for seed, name in ((4, "b.png"), (5, "a.png")):
         picture(seed).save(tmp_path / name)
-    assert inst.one_picture(settings(model, tmp_path, tmp_path)).name == "a.png"
-    named = [inst.one_picture(settings(model, tmp_path, tmp_path, picture=name)).name for name in ("b", "b.png")]
+    assert inst.find_picture(settings(model, tmp_path, tmp_path)).name == "a.png"
+    named = [inst.find_picture(settings(model, tmp_path, tmp_path, picture=name)).name for name in ("b", "b.png")]
     assert named == ["b.png", "b.png"]
-    alone = inst.described(settings(model, tmp_path / "b.png", tmp_path))
-    assert inst.described(settings(model, tmp_path, tmp_path, picture="b")) == alone
+    alone = inst.describe_training(settings(model, tmp_path / "b.png", tmp_path))
+    assert inst.describe_training(settings(model, tmp_path, tmp_path, picture="b")) == alone
 
 
 def test_an_image_encoder_of_another_model(model: Path, data: Path, finished: Path, tmp_path: Path) -> None:
@@ -199,8 +199,10 @@ def test_an_image_encoder_of_another_model(model: Path, data: Path, finished: Pa
 
 def test_the_rate_grows_with_the_pictures_of_an_update(model: Path, data: Path, tmp_path: Path) -> None:
     given = settings(model, data, tmp_path, validation_prompts=("a {token}",))
-    assert inst.acting(given).loop.rate == given.loop.rate and inst.acting(given).validation_prompts == ("a <style>",)
-    assert np.isclose(inst.acting(replace(given, scale_rate=True)).loop.rate, 4 * given.loop.rate)
+    assert inst.resolve_settings(given).loop.rate == given.loop.rate and inst.resolve_settings(
+        given
+    ).validation_prompts == ("a <style>",)
+    assert np.isclose(inst.resolve_settings(replace(given, scale_rate=True)).loop.rate, 4 * given.loop.rate)
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Optional
 
 import pytest
 
@@ -57,7 +58,7 @@ def training(
     return Training(runs, output, TRAINER, PACKAGES)
 
 
-def results(one: Training) -> Dict[str, bytes]:
+def results(one: Training) -> dict[str, bytes]:
     """The files that were trained, by style."""
     return {run.style: (one.root / run.result).read_bytes() for run in one.runs}
 
@@ -70,5 +71,5 @@ def main(script: str, words: Sequence[object], monkeypatch: pytest.MonkeyPatch) 
     return module.main()
 
 
-def lines(text: str) -> List[str]:
+def lines(text: str) -> list[str]:
     return [line for line in text.splitlines() if line.startswith("error:")]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any
 
 import pytest
+from jstyle.workers.adapters import LOADERS
 
 from jstyle.competition.settings import Model
 from jstyle.errors import InputError
@@ -13,7 +15,6 @@ from jstyle.training.many_styles import recipe as recipes
 from jstyle.training.many_styles import runs
 from jstyle.training.many_styles.folders import StylePictures
 from jstyle.weights.description import describe
-from jstyle.workers.adapters import LOADERS
 from jstyle.workers.training import METHODS
 from tests.competition.folders import picture, write_data
 from tests.training.many_styles.small import MODEL, RECIPE, ROOT, training, write

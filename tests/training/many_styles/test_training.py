@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import List
 
 import numpy as np
 import pytest
@@ -45,7 +44,7 @@ def here(data: Path) -> Training:
     return one
 
 
-def steps(folder: Path) -> List[int]:
+def steps(folder: Path) -> list[int]:
     return [record["step"] for record in read_log(folder)] if (folder / "log.jsonl").exists() else []
 
 

@@ -2,47 +2,42 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Dict, Iterator, Tuple
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import jstyle
 from jstyle import StableDiffusionPipeline
 from jstyle.diffusion import prompts
 from jstyle.diffusion.schedule import ScheduleConfig
+from jstyle.settings.reader import build as build_settings
 from jstyle.training import LoopSettings, LossSettings, fit
 from jstyle.training.loop import TrainStep
-from jstyle.training.teaching import dreambooth, fine_tuning, lora, textual_inversion
-from jstyle.training.teaching.settings import (
-    DreamBoothSettings,
-    FineTuningSettings,
-    LoraSettings,
-    TextualInversionSettings,
-    TuneSettings,
-)
+from jstyle.training.teaching.table import TEACHINGS
 from jstyle.weights.checkpoint import Components
 from tests.parity.networks import GOLDEN, build
 
 LOOP = LoopSettings(steps=4, rate=1e-2, accumulate=2, ema=0.5, checkpoint_every=2)
 LOSS = LossSettings(min_snr=5.0, offset_noise=0.1)
 NAMES = ("wheat_field", "Old house_", "ice-cream")
-TRAINERS: Dict[str, Any] = {
-    "textual_inversion": (textual_inversion.train, TextualInversionSettings, {"vectors": 2, "captions": "name"}),
-    "lora": (
-        lora.train,
-        LoraSettings,
-        {"prompt": "{name} in s7", "rank": 2, "text_encoder": True, "dropout": 0.1, "caption_dropout": 0.2},
-    ),
-    "dreambooth": (
-        dreambooth.train,
-        DreamBoothSettings,
-        {"prompt": "{article} {name}", "class_prompt": "a painting", "class_images": 2, "prior_weight": 0.5},
-    ),
-    "fine_tuning": (fine_tuning.train, FineTuningSettings, {"text_encoder": True, "caption_dropout": 0.2}),
+CHANGES: dict[str, dict[str, Any]] = {
+    "textual_inversion": {"vectors": 2, "captions": "name"},
+    "lora": {"prompt": "{name} in s7", "rank": 2, "text_encoder": True, "dropout": 0.1, "caption_dropout": 0.2},
+    "dreambooth": {
+        "prompt": "{article} {name}",
+        "class_prompt": "a painting",
+        "class_images": 2,
+        "class_steps": 2,
+        "prior_weight": 0.5,
+    },
+    "fine_tuning": {"text_encoder": True, "caption_dropout": 0.2},
 }
+"""What each way to teach is tried with."""
+
 WHOLE = ("dreambooth", "fine_tuning")  # whose results are whole models
 
 
@@ -57,8 +52,8 @@ def pictures(folder: Path) -> Path:
     return folder
 
 
-def settings(method: str, data: Path, output: Path, **changes: Any) -> TuneSettings:
-    _, kind, own = TRAINERS[method]
+def settings(method: str, data: Path, output: Path, **changes: Any) -> Any:
+    """Settings by names of fields, those of flat groups among them."""
     common = {
         "data": (data,),
         "output": output,
@@ -71,18 +66,18 @@ def settings(method: str, data: Path, output: Path, **changes: Any) -> TuneSetti
         "loss": LOSS,
         "loop": LOOP,
     }
-    return replace(kind(**common), **{**own, **changes})
+    return build_settings(TEACHINGS[method].settings, {**common, **CHANGES[method], **changes})
 
 
 def run(method: str, data: Path, output: Path, **changes: Any) -> Path:
-    return TRAINERS[method][0](settings(method, data, output, **changes))
+    return jstyle.train(settings(method, data, output, **changes))
 
 
 def pipeline(prediction: str) -> StableDiffusionPipeline:
     """The tiny Stable Diffusion 2 with seeded weights, predicting eps or v."""
     folder = GOLDEN / "tokenizer_sd2"
     schedule = ScheduleConfig("ddim", 1000, 0.00085, 0.012, "scaled_linear", None, prediction, "leading", 1)
-    networks: Tuple[Any, ...] = tuple(build("sd2", kind) for kind in ("unet", "vae", "text"))
+    networks: tuple[Any, ...] = tuple(build("sd2", kind) for kind in ("unet", "vae", "text"))
     return StableDiffusionPipeline(Components(*networks, prompts.load_tokenizer(folder), schedule, folder))
 
 

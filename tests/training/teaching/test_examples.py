@@ -12,8 +12,10 @@ from jstyle import StableDiffusionPipeline
 from jstyle.errors import InputError
 from jstyle.pictures import images
 from jstyle.runtime import jt
-from jstyle.training.teaching import captioned, examples, textual_inversion, tuning
-from jstyle.training.teaching.settings import LoraSettings, TextualInversionSettings
+from jstyle.training.teaching import captioned, examples, tuning
+from jstyle.training.teaching.lora.settings import LoraSettings
+from jstyle.training.teaching.textual_inversion import train as textual_inversion
+from jstyle.training.teaching.textual_inversion.settings import TextualInversionSettings
 from tests.training.teaching.small import GOLDEN, pictures, settings
 
 
@@ -37,16 +39,16 @@ def test_a_files_name_in_words(file: str, name: str) -> None:
 
 def test_a_text_beside_a_picture_goes_before_its_name(tmp_path: Path) -> None:
     files = images.find_images([pictures(tmp_path)])
-    assert examples.names(files) == ["old house", "a cone of ice cream", "wheat field"]
+    assert examples.read_names(files) == ["old house", "a cone of ice cream", "wheat field"]
     (tmp_path / "ice-cream.txt").write_bytes(b"\xff\xfe")
     with pytest.raises(InputError, match=r"ice-cream.txt is not UTF-8"):
-        examples.names(files)
+        examples.read_names(files)
 
 
 def test_captions_of_a_new_word() -> None:
     def said(**changes: object) -> list:
         given = TextualInversionSettings(**{"data": (Path("."),), "output": Path("."), "token": "<ink>", **changes})  # type: ignore[arg-type]
-        return textual_inversion.captions(given, ["wheat field", "old house"], 3)
+        return textual_inversion.draw_captions(given, ["wheat field", "old house"], 3)
 
     assert said(captions="name") == ["a wheat field in the style of <ink>", "an old house in the style of <ink>"]
     assert said(prompt="{token} {name}") == ["<ink> wheat field", "<ink> old house"]
@@ -59,7 +61,7 @@ def test_captions_of_a_new_word() -> None:
 def test_posteriors_are_what_the_vae_says(pipe: StableDiffusionPipeline, tmp_path: Path) -> None:
     files = images.find_images([pictures(tmp_path)])
     opened = [images.open_image(file) for file in files]
-    moments = examples.encode(pipe.vae, opened, 32, 24, flip=True)
+    moments = examples.encode_moments(pipe.vae, opened, 32, 24, flip=True)
     assert moments.mean.shape == (6, 4, 6, 8)
     mirrored = [
         images.fit(picture, 32, 24).transpose(Image.Transpose.FLIP_LEFT_RIGHT) for picture in opened
@@ -73,11 +75,11 @@ def test_posteriors_are_what_the_vae_says(pipe: StableDiffusionPipeline, tmp_pat
 
 def test_every_epoch_shows_each_picture_once_and_flips_half(pipe: StableDiffusionPipeline, tmp_path: Path) -> None:
     given = settings("lora", pictures(tmp_path), tmp_path, batch=1)
-    shown = tuning.pictures(pipe, given, images.find_images(given.data))
+    shown = tuning.encode_pictures(pipe, given, images.find_images(given.data))
     shown.moments.deviation[:] = 0
     which, mirrored = [], []
     for index in range(300):
-        (one,), latent = tuning.chosen(shown, given, index)
+        (one,), latent = tuning.draw_batch(shown, given, index)
         which.append(one)
         ends = [np.abs(latent[0] - shown.moments.mean[i]).max() for i in (one, one + 3)]
         assert min(ends) == 0
@@ -89,7 +91,7 @@ def test_every_epoch_shows_each_picture_once_and_flips_half(pipe: StableDiffusio
 def test_the_class_counts_as_it_should(pipe: StableDiffusionPipeline, tmp_path: Path) -> None:
     """A mean over both halves, so weighted, is the sum of the means."""
     given = settings("dreambooth", pictures(tmp_path / "data"), tmp_path / "out")
-    batch = captioned.lessons(pipe, given).batch(0)
+    batch = captioned.prepare_lessons(pipe, given).make_batch(0)
     assert batch.latents.shape == (4, 4, 8, 8) and list(batch.captions[2:]) == ["a painting"] * 2
     errors = np.array([1.0, 3.0, 10.0, 20.0])
     assert np.isclose((errors * batch.weights).mean(), errors[:2].mean() + 0.5 * errors[2:].mean())
@@ -97,8 +99,8 @@ def test_the_class_counts_as_it_should(pipe: StableDiffusionPipeline, tmp_path: 
 
 def test_captions_are_left_out_as_often_as_asked(pipe: StableDiffusionPipeline, tmp_path: Path) -> None:
     given = settings("lora", pictures(tmp_path), tmp_path, caption_dropout=0.3)
-    taught = captioned.lessons(pipe, given)
-    said = [caption for index in range(200) for caption in taught.batch(index).captions]
+    taught = captioned.prepare_lessons(pipe, given)
+    said = [caption for index in range(200) for caption in taught.make_batch(index).captions]
     assert 0.25 < np.mean([caption == "" for caption in said]) < 0.35
     assert set(said) - {""} == {"old house in s7", "wheat field in s7", "a cone of ice cream in s7"}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,9 +20,10 @@ from jstyle.ops.kernels import operator
 from jstyle.runtime import jt
 from jstyle.training import LossSettings
 from jstyle.training.initial import initialise
-from jstyle.training.teaching import lora, tuning
+from jstyle.training.teaching import tuning
 from jstyle.training.teaching.dropout import Dropout
-from jstyle.training.teaching.settings import LoraSettings
+from jstyle.training.teaching.lora import train as lora
+from jstyle.training.teaching.lora.settings import LoraSettings
 from jstyle.training.teaching.tuning import Batch, Clock, frozen
 from tests.training.teaching.small import pipeline
 
@@ -61,18 +62,18 @@ def trained(method: str, pipe: StableDiffusionPipeline, stack: ExitStack, values
         rows = var("rows", 0.5 * rng.standard_normal((2, 48)))
         pipe.vocabulary.add({"<ink>": rows})
         stack.callback(pipe.vocabulary.remove)
-        return {"rows": rows}, tuning.learning(pipe)
+        return {"rows": rows}, tuning.make_learning_reader(pipe)
     if method == "whole":
         every = [*pipe.unet.named_parameters(), *pipe.text_encoder.named_parameters()]
         named = {name: one for name, one in every if name in WHOLE}
         assert len(named) == len(WHOLE)
         for name, one in named.items():
             one.assign(var(name, one.numpy()))
-        return named, tuning.learning(pipe)
+        return named, tuning.make_learning_reader(pipe)
     if method == "inst":
         return learnt_by_inst(pipe, stack, var)
-    start = lora.initial(pipe, SETTINGS, Clock())
-    both: Dict[str, Dict[str, LowRank]] = {}
+    start = lora.start_lora(pipe, SETTINGS, Clock())
+    both: dict[str, dict[str, LowRank]] = {}
     for component in ("unet", "text_encoder"):
         both[component] = {}
         for path, one in start.of(component).items():
@@ -82,7 +83,7 @@ def trained(method: str, pipe: StableDiffusionPipeline, stack: ExitStack, values
     change = Lora(both["unet"], both["text_encoder"])
     stack.enter_context(changed(pipe.unet, [change.unet]))
     stack.enter_context(changed(pipe.text_encoder, [change.text_encoder]))
-    return lora.parameters(change), tuning.learning(pipe)
+    return lora.name_matrices(change), tuning.make_learning_reader(pipe)
 
 
 def learnt_by_inst(pipe: StableDiffusionPipeline, stack: ExitStack, var: Callable[[str, np.ndarray], jt.Var]) -> Any:
@@ -96,7 +97,7 @@ def learnt_by_inst(pipe: StableDiffusionPipeline, stack: ExitStack, var: Callabl
     dropouts = {path: Dropout(0.2, 0, path, clock) for path in DROPOUTS}
     stack.enter_context(swapped(network, dropouts))
     tokens = var("tokens", 2 * np.random.default_rng(4).standard_normal((1, 5, 24))).stop_grad()
-    read = inst.learning(stack, pipe, network, tokens, ["<ink>"])
+    read = inst.make_word_reader(stack, pipe, network, tokens, ["<ink>"])
     return {f"style.{name}": one for name, one in network.named_parameters()}, read
 
 
@@ -113,7 +114,7 @@ def loss_and_gradients(
         parameters, read = trained(method, pipe, stack, values)
         for one in parameters.values():
             one.start_grad()
-        loss = tuning.noise_loss(pipe, SETTINGS, read, Clock())(batch, 3)
+        loss = tuning.make_loss(pipe, SETTINGS, read, Clock())(batch, 3)
         found = np.array(loss.numpy(), np.float64).item()
         if not wanted:
             return found

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Callable, Dict, Mapping
+from collections.abc import Mapping
+from typing import Any, Callable
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from jstyle.ops.kernels import operator
 from jstyle.runtime import jt
 from jstyle.training import LoopSettings, Question, TrainState, diffusion_loss
 from jstyle.training.optimizer import clip_scale, gradients_of, norms
-from jstyle.training.teaching.lora import parameters
+from jstyle.training.teaching.lora.train import name_matrices
 from jstyle.training.teaching.recompute import recomputed
 from jstyle.training.teaching.tuning import frozen
 from jstyle.weights.tensors import ArrayTensors
@@ -51,7 +52,7 @@ def question(prediction: str) -> Question:
     return Question(jt.array(np.float32(x)), RECORDED["lora_timestep"], jt.array(np.float32(target)), np.ones(2))
 
 
-def step(prediction: str, unet: Any, context: Callable[[], jt.Var], trained: Mapping[str, jt.Var]) -> Dict[str, Any]:
+def step(prediction: str, unet: Any, context: Callable[[], jt.Var], trained: Mapping[str, jt.Var]) -> dict[str, Any]:
     """One update, as ``training.loop`` makes it: the loss, the gradients' norm and what the parameters became."""
     asked, state = question(prediction), TrainState(trained, LOOP)
     loss = diffusion_loss(unet(asked.x, asked.times.tolist(), context()), asked)
@@ -80,7 +81,7 @@ def test_lora(prediction: str, again: bool, unet: Any, text: Any) -> None:
     shapes = json.loads(str(RECORDED["keys"]))
     arrays = {key: adapter_tensor(key, shape) for key, shape in shapes.items()}
     change = parse(ArrayTensors(arrays), unet, text, json.loads(str(RECORDED["metadata"])))
-    trained = parameters(change)
+    trained = name_matrices(change)
     inside = {name[5:]: var for name, var in trained.items() if name.startswith("unet.")} if again else {}
     with frozen(unet, text), lora.changed(unet, [change.unet]), lora.changed(text, [change.text_encoder]):
         ids = jt.array(RECORDED["lora_input_ids"].astype(np.int32))

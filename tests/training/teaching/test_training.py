@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,9 +18,10 @@ from jstyle.pictures import images
 from jstyle.runtime import jt
 from jstyle.training import LoopSettings, LossSettings
 from jstyle.training.report import read_log
-from jstyle.training.teaching import examples, textual_inversion, tuning
+from jstyle.training.teaching import examples, tuning
+from jstyle.training.teaching.textual_inversion import train as textual_inversion
 from jstyle.weights.tensors import FileTensors
-from tests.training.teaching.small import GOLDEN, TRAINERS, WHOLE, interrupt, pictures, run, settings
+from tests.training.teaching.small import CHANGES, GOLDEN, WHOLE, interrupt, pictures, run, settings
 
 ROOT = Path(__file__).resolve().parents[3]
 PROMPT = "a river in the style of <style>"
@@ -32,9 +33,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Dict[str, Path]:
+def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("runs")
-    return {method: run(method, data, folder / method) for method in TRAINERS}
+    return {method: run(method, data, folder / method) for method in CHANGES}
 
 
 def bits(result: Path) -> bytes:
@@ -42,7 +43,7 @@ def bits(result: Path) -> bytes:
     return b"".join(file.read_bytes() for file in files)
 
 
-def trained_networks(model: Path) -> List[str]:
+def trained_networks(model: Path) -> list[str]:
     """Those with a weight that is not what the training began with."""
     here, there = (StableDiffusionPipeline.from_pretrained(str(one)) for one in (model, GOLDEN / "diffusers_folder"))
     changed = []
@@ -57,8 +58,8 @@ def latents(pipe: StableDiffusionPipeline) -> np.ndarray:
     return pipe(PROMPT, 32, 32, num_inference_steps=2, output_type="latent", seed=1).images
 
 
-@pytest.mark.parametrize("method", list(TRAINERS))
-def test_the_result_can_be_used(method: str, finished: Dict[str, Path]) -> None:
+@pytest.mark.parametrize("method", list(CHANGES))
+def test_the_result_can_be_used(method: str, finished: dict[str, Path]) -> None:
     pipe = StableDiffusionPipeline.from_pretrained(str(GOLDEN / "diffusers_folder"))
     before = latents(pipe)
     if method == "textual_inversion":
@@ -75,17 +76,17 @@ def test_the_result_can_be_used(method: str, finished: Dict[str, Path]) -> None:
     assert np.isfinite(latents(pipe)).all() and np.abs(latents(pipe) - before).max() > 1e-4
 
 
-@pytest.mark.parametrize("method", list(TRAINERS))
-def test_it_reports(method: str, finished: Dict[str, Path]) -> None:
+@pytest.mark.parametrize("method", list(CHANGES))
+def test_it_reports(method: str, finished: dict[str, Path]) -> None:
     folder = finished[method].parent
     assert [record["step"] for record in read_log(folder)] == [1, 2, 3, 4]
     assert min(record["grad_norm"] for record in read_log(folder)) > 0
     assert (folder / "loss.png").exists() and list(folder.glob("events*"))
 
 
-@pytest.mark.parametrize("method", list(TRAINERS))
+@pytest.mark.parametrize("method", list(CHANGES))
 def test_a_run_that_is_interrupted_ends_with_the_same_bits(
-    method: str, data: Path, finished: Dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    method: str, data: Path, finished: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By Ctrl-C after the third step, then with blocks that are computed again or not."""
     interrupt(monkeypatch, after=3)
@@ -96,9 +97,9 @@ def test_a_run_that_is_interrupted_ends_with_the_same_bits(
     assert bits(run(method, data, tmp_path / "run", validation_prompts=("a house",))) == bits(finished[method])
 
 
-@pytest.mark.parametrize("method", list(TRAINERS))
+@pytest.mark.parametrize("method", list(CHANGES))
 def test_a_run_that_is_killed_ends_with_the_same_bits(
-    method: str, data: Path, finished: Dict[str, Path], tmp_path: Path
+    method: str, data: Path, finished: dict[str, Path], tmp_path: Path
 ) -> None:
     command = [sys.executable, "-m", "tests.training.teaching.killed", method, str(data), str(tmp_path / method)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -108,7 +109,7 @@ def test_a_run_that_is_killed_ends_with_the_same_bits(
 
 @pytest.mark.parametrize("method", ["textual_inversion", "lora"])
 def test_computing_blocks_again_changes_nothing_but_rounding(
-    method: str, data: Path, finished: Dict[str, Path], tmp_path: Path
+    method: str, data: Path, finished: dict[str, Path], tmp_path: Path
 ) -> None:
     again = run(method, data, tmp_path, recompute=True, validation_prompts=("a house",), validation_every=2)
     assert sorted(file.name for file in tmp_path.glob("validation*")) == [
@@ -133,7 +134,7 @@ def test_a_run_is_not_continued_with_other_pictures(data: Path, tmp_path: Path) 
         run("textual_inversion", data, tmp_path, vectors=3)
 
 
-def test_the_class_is_drawn_once(finished: Dict[str, Path], data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_class_is_drawn_once(finished: dict[str, Path], data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = finished["dreambooth"].parent
     assert sorted(os.listdir(folder / "class")) == ["00000.png", "00001.png"]
     before = [(folder / "class" / name).stat().st_mtime_ns for name in sorted(os.listdir(folder / "class"))]
@@ -149,19 +150,19 @@ def test_the_class_is_drawn_once(finished: Dict[str, Path], data: Path, monkeypa
         (folder / "moved").rename(folder / "model")
 
 
-@pytest.mark.parametrize("method", list(TRAINERS))
+@pytest.mark.parametrize("method", list(CHANGES))
 def test_it_learns(method: str, data: Path, tmp_path: Path) -> None:
     """At the very noise of some batches the loss falls, by the result as it is loaded from its file."""
     loop = LoopSettings(steps=40, rate=2e-3 if method in WHOLE else 2e-2, schedule="cosine", warmup=2)
     changes = {"loop": loop, "loss": LossSettings(), "flip": False}
     changes.update({} if method == "textual_inversion" else {"caption_dropout": 0.0, "class_prompt": None})
     given, start = settings(method, data, tmp_path, **changes), settings(method, data, tmp_path, **changes)
-    base = StableDiffusionPipeline.from_pretrained(given.model)
+    base = StableDiffusionPipeline.from_pretrained(given.model.model)
     if method == "textual_inversion":
-        base.vocabulary.add({"<style>": textual_inversion.initial_rows(base, start)})  # type: ignore[arg-type]
+        base.vocabulary.add({"<style>": textual_inversion.start_rows(base, start)})  # type: ignore[arg-type]
     before = mean_loss(method, base, given)
     result = run(method, data, tmp_path, **changes)
-    taught = StableDiffusionPipeline.from_pretrained(str(result) if method in WHOLE else given.model)
+    taught = StableDiffusionPipeline.from_pretrained(str(result) if method in WHOLE else given.model.model)
     if method == "textual_inversion":
         taught.load_textual_inversion(result)
     elif method == "lora":
@@ -172,16 +173,18 @@ def test_it_learns(method: str, data: Path, tmp_path: Path) -> None:
 
 def mean_loss(method: str, pipe: StableDiffusionPipeline, given: Any) -> float:
     """Over the first batches, each at its own noise."""
-    loss = tuning.noise_loss(pipe, given, tuning.learning(pipe), tuning.Clock())
-    shown = tuning.pictures(pipe, given, images.find_images(given.data))
+    loss = tuning.make_loss(pipe, given, tuning.make_learning_reader(pipe), tuning.Clock())
+    shown = tuning.encode_pictures(pipe, given, images.find_images(given.data))
     losses = []
     for index in range(8):
-        which, latents = tuning.chosen(shown, given, index)
+        which, latents = tuning.draw_batch(shown, given, index)
         names = [shown.names[i] for i in which]
         if method == "textual_inversion":
-            said = textual_inversion.captions(given, names, index)
+            said = textual_inversion.draw_captions(given, names, index)
         else:
-            said = [examples.filled(given.prompt, name=name, article=examples.article(name)) for name in names]
+            said = [
+                examples.fill_template(given.prompt, name=name, article=examples.find_article(name)) for name in names
+            ]
         with jt.no_grad():
             losses.append(loss(tuning.Batch(latents, said, np.ones(len(which))), index).item())
     return float(np.mean(losses))

@@ -1,0 +1,44 @@
+"""How a command ends: every failure that is expected is one line and a code, a defect keeps its traceback."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from jstyle.errors import InputError
+from jstyle.runtime.start_error import StartError
+
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def exit_with(main: Callable[[], int]) -> NoReturn:
+    """Call ``main`` and leave the process with its exit code; what a user can mend becomes one line on stderr.
+
+    Wrong input exits with 2, an engine that cannot start and a full disk with 1, Ctrl-C with 130, and a reader that
+    closed our output (`| head`) silently with 141.
+    """
+    try:
+        code = main()
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        _fail(130, "interrupted")
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at its exit
+        sys.exit(141)
+    except InputError as error:
+        _fail(2, str(error))
+    except StartError as error:
+        _fail(1, str(error))
+    except OSError as error:
+        if error.errno not in _NO_SPACE:
+            raise
+        _fail(1, f"{error.strerror} ({error.filename or 'while writing'}): free some space")
+    sys.exit(code)
+
+
+def _fail(code: int, message: str) -> NoReturn:
+    print("error:", " ".join(message.split()), file=sys.stderr)
+    sys.exit(code)

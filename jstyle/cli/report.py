@@ -1,0 +1,81 @@
+"""A run's events, shown to who sits at the terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from jstyle.methods.events import Evaluated, Event, Failure, PictureWritten, Planned, Remark, StyleTaught
+
+
+def show_events(events: Iterable[Event], counted: str = "pictures", unit: str = "evaluation") -> int:
+    """Go through a run: a bar and failures on stderr, what it says on stdout.
+
+    ``counted`` is what the run's plan counts, ``unit`` what its bar does. Returns the exit code: 1 after a `Failure`,
+    else 0.
+    """
+    report = _Report(counted, unit)
+    try:
+        for event in events:
+            report.show(event)
+    finally:
+        report.close_bar()
+    return 1 if report.has_failures else 0
+
+
+class _Report:
+    """The bar of the plan that is under way."""
+
+    def __init__(self, counted: str, unit: str) -> None:
+        self.has_failures = False
+        self._counted = counted
+        self._unit = unit
+        self._bar: Any = None
+
+    def show(self, event: Event) -> None:
+        if isinstance(event, Planned):
+            self._begin(event)
+        elif isinstance(event, Evaluated):
+            self._advance(event)
+        elif isinstance(event, (PictureWritten, StyleTaught)):
+            if self._bar is not None:
+                self._bar.set_postfix_str(event.path.name, refresh=False)
+        elif isinstance(event, Failure):
+            self.has_failures = True
+            self._print(f"error: {_describe(event)}", sys.stderr)
+        elif isinstance(event, Remark):
+            self._print(event.text, sys.stdout)
+
+    def close_bar(self) -> None:
+        """Leave the bar as it stands."""
+        if self._bar is not None:
+            self._bar.close()
+        self._bar = None
+
+    def _begin(self, plan: Planned) -> None:
+        from tqdm import tqdm
+
+        self.close_bar()
+        if plan.pictures:
+            self._print(f"{plan.pictures} {self._counted}, {plan.finished} of them finished before", sys.stdout)
+        if plan.evaluations:
+            self._bar = tqdm(total=plan.evaluations, unit=self._unit)
+
+    def _advance(self, step: Evaluated) -> None:
+        if self._bar is not None:
+            self._bar.set_description(step.stage, refresh=False)
+            self._bar.update(step.count)
+
+    def _print(self, text: str, stream: Any) -> None:
+        """A line that the bar does not run into."""
+        if self._bar is None:
+            print(text, file=stream, flush=True)
+        else:
+            self._bar.write(text, file=stream)
+
+
+def _describe(failure: Failure) -> str:
+    """What could not be made and why, the subject not twice."""
+    text = failure.reason if failure.subject in failure.reason else f"{failure.subject}: {failure.reason}"
+    return " ".join(text.split())

@@ -1,0 +1,39 @@
+"""What the command of InST works on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Optional
+
+from jstyle.methods.inst.settings import InstTraining
+from jstyle.settings.fields import free
+
+
+@dataclass(frozen=True)
+class InstInputs:
+    """What to work on."""
+
+    style: tuple[Path, ...]
+    """Pictures whose style is learnt, or folders of trainings that are finished."""
+
+    output: Path
+    """Folder for the results; made where it is missing."""
+
+    content: tuple[Path, ...] = ()
+    """Pictures, or folders of pictures, that keep their layout; without any, the styles are learnt and that is all."""
+
+    styles: Optional[Path] = free(None, because="a training is the same wherever it lies")
+    """Where the trainings of style pictures are kept, for later runs too; by default styles/ in the output folder."""
+
+    image_encoder: Optional[str] = None
+    """A model or folder whose CLIP image encoder looks at the style; by default the model's own."""
+
+    compat: bool = False
+    """Show the image encoder what the paper's code shows it, a nearly black picture whatever the style."""
+
+    overwrite: bool = free(False, because="asks for the same picture again")
+    """Make finished pairs again; a finished training is kept."""
+
+    training: InstTraining = field(default_factory=InstTraining)
+    """How a style is learnt, in what the model computes in."""

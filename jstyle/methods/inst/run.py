@@ -1,0 +1,166 @@
+"""InST on pictures: contents in learnt styles, and the run that learns each style first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import Optional, Union
+
+from PIL import Image
+
+from jstyle.errors import InputError
+from jstyle.methods.events import Evaluated, Event, Remark
+from jstyle.methods.inst.inputs import InstInputs
+from jstyle.methods.inst.method import stylise
+from jstyle.methods.inst.settings import InstSettings, InstTraining, InstTrainSettings
+from jstyle.methods.inst.styles import Style, learn_style, plan_trainings, read_style
+from jstyle.methods.inst.training import train as train_inst
+from jstyle.methods.method import Method
+from jstyle.methods.pairs import (
+    Pair,
+    PairFiles,
+    Stylised,
+    check_output,
+    identify_model,
+    list_pairs,
+    open_pictures,
+    split_batches,
+    take_picture,
+    write_pairs,
+)
+from jstyle.pictures import images
+from jstyle.pipelines.loading import load_pipeline
+from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
+from jstyle.runtime import jt
+from jstyle.settings.model import ModelSettings
+
+
+class InST:
+    """Puts contents into styles that were learnt (arXiv 2211.13203). Learning first, then a picture:
+
+    >>> from pathlib import Path
+    >>> from tempfile import mkdtemp
+    >>> import jstyle
+    >>> from PIL import Image
+    >>> from jstyle.methods.inst.settings import InstTrainSettings
+    >>> from jstyle.methods.inst.training import train
+    >>> from jstyle.training.settings import LoopSettings
+    >>> pipe = jstyle.StableDiffusionPipeline.from_pretrained("tiny")
+    >>> folder, loop = Path(mkdtemp()), LoopSettings(steps=2, rate=1e-3)
+    >>> file = train(InstTrainSettings(data=(Path("samples/style/woodcut.png"),), output=folder, loop=loop), pipe)
+    >>> jstyle.InST(pipe)(Image.open("samples/content/house_by_the_sea.png"), folder).size
+    (128, 128)
+
+    The pipeline knows a style's word while its pictures are made, and no longer. Raises InputError for a size the
+    model cannot take.
+    """
+
+    def __init__(
+        self,
+        pipe: StableDiffusionPipeline,
+        settings: InstSettings = InstSettings(),  # noqa: B008  (frozen)
+    ) -> None:
+        _, height, width = pipe.latent_shape(settings.height, settings.width)
+        self._size = width * pipe.vae.config.factor, height * pipe.vae.config.factor
+        self._pipe = pipe
+        self._settings = settings
+
+    def __call__(self, content: Image.Image, style: Union[str, Path]) -> Image.Image:
+        """The content in the style that a training has left in a folder. Raises InputError where it is not finite."""
+        return take_picture(self.stylise_pairs([content], [read_style(Path(style), Path(style))]))
+
+    def stylise_pairs(
+        self, contents: Sequence[Image.Image], styles: Sequence[Style], pairs: Optional[Collection[Pair]] = None
+    ) -> Iterator[Union[Evaluated, Stylised]]:
+        """Every pair, all of them by default, as it is done, style by style, with `Evaluated` after each step.
+
+        Raises InputError for a style that was learnt with a text encoder of another width.
+        """
+        pairs = list_pairs(len(contents), len(styles)) if pairs is None else pairs
+        ordered = sorted(pairs, key=lambda pair: pair[::-1])
+        for style in dict.fromkeys(style for _, style in ordered):
+            reference = self._encode([styles[style].picture]) if self._settings.adain else None
+            of_style = [content for content, other in ordered if other == style]
+            for batch in split_batches(of_style, self._settings.batch_size):
+                with self._word_of(styles[style]) as token:
+                    clean = self._encode([contents[i] for i in batch])
+                    x = yield from stylise(self._pipe, self._settings, clean, token, reference)
+                for row, content in enumerate(batch):
+                    yield Stylised.from_array(content, style, self._pipe.decode_latents(x[row : row + 1]))
+
+    @contextmanager
+    def _word_of(self, style: Style) -> Iterator[str]:
+        """The style's token, which the pipeline knows meanwhile."""
+        token, vocabulary = style.learnt.token, self._pipe.vocabulary
+        vocabulary.learn(token, style.learnt.embedding)
+        try:
+            yield token
+        finally:
+            vocabulary.remove([token])
+
+    def _encode(self, pictures: Sequence[Image.Image]) -> jt.Var:
+        fitted = [images.fit(picture, *self._size) for picture in pictures]
+        return self._pipe.encode_images(jt.array(images.to_array(fitted)))
+
+
+def run_inst(method: Method, inputs: InstInputs, settings: InstSettings, model: ModelSettings) -> Iterator[Event]:
+    """Learn each style picture, then put every content into every style, a file each, and a contact sheet.
+
+    What is learnt or made already is skipped. Raises InputError where nothing can be made, a pair's file is
+    something else, or a picture's training was begun with other settings.
+    """
+    contents = (yield from open_pictures(inputs.content)) if inputs.content else {}
+    check_output(inputs.output)
+    folder = inputs.styles or inputs.output / "styles"
+    trainings = plan_trainings(inputs.style, folder, training_settings(inputs, settings, model))
+    pipe = load_pipeline(model)
+    InST(pipe, settings)  # refuses a size before anything is learnt
+    styles = []
+    for path, training in trainings.items():
+        if training is not None:
+            yield from learn_style(path, training, lambda learn: train_inst(learn, pipe), pipe.model_hash)
+        styles.append(read_style(path, path if training is None else training.output))
+    if not contents:
+        yield Remark(f"{len(styles)} styles are learnt; those of pictures are in {folder}")
+        return
+    digests = {style.path: style.digest for style in styles}
+    identity = identify_model(model, pipe)
+    files = PairFiles(inputs.output, method.name, settings, identity, list(contents), list(digests), digests)
+    pictures = list(contents.values())
+
+    def stylise_all(pipe: StableDiffusionPipeline, pairs: Collection[Pair]) -> Iterator[Union[Evaluated, Stylised]]:
+        return InST(pipe, settings).stylise_pairs(pictures, styles, pairs)
+
+    yield from write_pairs(files, stylise_all, pipe, overwrite=inputs.overwrite)
+    files.write_sheet(pictures, [style.picture for style in styles])
+    yield Remark(f"pictures are in {inputs.output}")
+
+
+def training_settings(
+    inputs: InstInputs, settings: InstSettings, model: ModelSettings
+) -> Callable[[Path, Path], InstTrainSettings]:
+    """(picture, folder) -> its training: on the model and at the size of the stylisation.
+
+    Raises InputError where the model computes in what nothing is learnt in.
+    """
+    training = {field.name: getattr(inputs.training, field.name) for field in fields(InstTraining)}
+
+    def of_picture(picture: Path, folder: Path) -> InstTrainSettings:
+        try:
+            return InstTrainSettings(
+                data=(picture,),
+                output=folder,
+                model=model,
+                width=settings.width,
+                height=settings.height,
+                image_encoder=inputs.image_encoder,
+                compat=inputs.compat,
+                **training,
+            )
+        except ValueError as error:
+            hint = f"learn the style of {str(picture)!r} in a run of its own, and give its folder here"
+            raise InputError(f"{error}: {hint}") from error
+
+    return of_picture

@@ -1,0 +1,90 @@
+"""What a training's folder says of it: ``trained.json``, written when it begins and when it is finished."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any, Literal, Optional
+
+from jstyle.code_version import read_code_version
+from jstyle.files import hash_files, write_text
+from jstyle.pictures.finished import keep_names
+from jstyle.settings.identity import digest, find_difference, identity
+from jstyle.settings.reader import plain
+from jstyle.training.many_styles.spec import StyleTraining, TrainingSpec
+
+RECORD = "trained.json"
+"""The training's spec, its identity, and, when it is finished, its result's hash."""
+
+LOG = "train.log"
+
+_HASHED = 256 << 20  # bytes; of larger results the size alone is compared when one looks for what is finished
+
+State = Literal["finished", "missing", "begun", "damaged", "other"]
+
+
+def read_state(training: StyleTraining, root: Path) -> State:
+    """How far a training is; "other" where another one's result, or half of it, stands in its place."""
+    folder = root / training.place
+    record = read_record(folder)
+    if record is None:
+        return "missing"
+    if record.get("identity") != training.identity:
+        is_begun = record.get("finished") or any((folder / "checkpoint").glob("step-*"))
+        return "other" if is_begun else "missing"  # what has failed before its first step is nothing to keep
+    if not record.get("finished"):
+        return "begun"
+    return "finished" if _is_whole(root / training.result, record["finished"]) else "damaged"
+
+
+def describe_difference(training: StyleTraining, root: Path) -> str:
+    """What the training that stands in the place of this one was trained with."""
+    there = (read_record(root / training.place) or {}).get("spec")
+    if isinstance(there, dict):
+        wanted = identity(training.spec)
+        difference = find_difference(wanted, keep_names(there, wanted))
+        if difference is not None:
+            path, now, then = difference
+            prefix = "settings."
+            name = path[len(prefix) :] if path.startswith(prefix) else path
+            return f"it was trained with {name} = {then!r}, not {now!r}"
+    return "another training's result is there"
+
+
+def read_record(folder: Path) -> Optional[dict[str, Any]]:
+    """What `begin` and `finish` wrote, None where there is nothing that can be read."""
+    try:
+        record = json.loads((folder / RECORD).read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def begin(folder: Path, result: Path, spec: TrainingSpec) -> None:
+    """A training starts or goes on. A result that was not finished is removed: it is written anew at the end."""
+    record = read_record(folder)
+    if record is not None and record.get("identity") == digest(spec):
+        top = folder / result.relative_to(folder).parts[0]
+        shutil.rmtree(top, ignore_errors=True) if top.is_dir() else top.unlink(missing_ok=True)
+    _write(folder, spec, None)
+
+
+def finish(folder: Path, result: Path, spec: TrainingSpec, seconds: float) -> str:
+    """Record a result. Returns its hash."""
+    content, size = hash_files([result]), result.stat().st_size
+    _write(folder, spec, {"hash": content, "bytes": size, "code": read_code_version(), "seconds": round(seconds, 2)})
+    return content
+
+
+def _write(folder: Path, spec: TrainingSpec, finished: Optional[dict[str, Any]]) -> None:
+    record = {"spec": plain(spec), "identity": digest(spec), "finished": finished}
+    write_text(folder / RECORD, json.dumps(record, indent=1) + "\n")
+
+
+def _is_whole(result: Path, finished: dict[str, Any]) -> bool:
+    try:
+        size = result.stat().st_size
+    except OSError:
+        return False
+    return size == finished["bytes"] and (size > _HASHED or hash_files([result]) == finished["hash"])

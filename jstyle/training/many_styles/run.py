@@ -1,0 +1,93 @@
+"""The run behind `jstyle train styles`: many styles taught, each by itself, as a generator of events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import jstyle
+from jstyle.errors import InputError
+from jstyle.jobs.engine import Engine
+from jstyle.jobs.task import Done
+from jstyle.methods.events import Evaluated, Event, Failure, PictureWritten, Planned, Remark, StyleTaught
+from jstyle.training.many_styles.folders import StylePictures, check_pictures, find_styles, select_styles
+from jstyle.training.many_styles.inputs import StylesInputs
+from jstyle.training.many_styles.job import Progress, TrainingJob
+from jstyle.training.many_styles.recipe import TrainRecipe, parse_changes, plan_trainings, read_recipe
+from jstyle.training.many_styles.sheets import BeforeAfter
+from jstyle.training.many_styles.spec import StyleTraining
+from jstyle.training.teaching.table import TEACHINGS, Teaching
+from jstyle.weights.description import Checkpoint, describe_checkpoint
+
+
+def teach_styles(inputs: StylesInputs, engine: Engine) -> Iterator[Event]:
+    """Teach each style of a folder, then draw the same prompts before and after.
+
+    What its bars count are updates of the trainings, and then pictures. A style that cannot be taught is a `Failure`,
+    and the others go on. Closing the run ends its workers, which write their checkpoints first; the next one goes on
+    from there. Raises InputError where nothing can be taught, or where another training's result is in the way.
+    """
+    teaching = _find_teaching(inputs.method)
+    model = {name: value for name in ("model", "backend") if (value := getattr(inputs, name)) is not None}
+    recipe = read_recipe(inputs.find_recipe(), inputs.base, model)
+    styles = _open_styles(inputs)
+    changes = parse_changes(inputs.set)
+    checkpoint = describe_checkpoint(recipe.model, recipe.width, recipe.height)
+    job = TrainingJob(plan_trainings(recipe, styles, teaching, checkpoint, changes), inputs.output)
+    progress = job.read_progress(overwrite=inputs.overwrite)
+    yield Remark(progress.describe())
+    if inputs.plan:
+        return
+    failed = yield from _train(job, engine, progress)
+    taught = [training for training in job.trainings if training.place not in failed]
+    if inputs.sheets:
+        yield from _draw_sheets(taught, inputs.output, recipe, checkpoint, engine)
+    yield Remark(f"{len(taught)} of {len(job.trainings)} styles are in {inputs.output}")
+
+
+def _train(job: TrainingJob, engine: Engine, progress: Progress) -> Any:
+    """Yields what happens; returns the places of trainings that have failed."""
+    failed: list[str] = []
+    yield Planned(0, 0, progress.steps)
+    trainings = {training.place: training for training in progress.todo}
+    for outcome in job.train(engine, progress.todo):
+        training = trainings[outcome.task.name]
+        yield Evaluated("training", training.steps)
+        if isinstance(outcome, Done):
+            yield StyleTaught(training.style, job.root / training.result)
+        else:
+            failed.append(training.place)
+            yield Failure(training.style, f"{outcome.error}; see {job.find_log(training.place)}")
+    return failed
+
+
+def _draw_sheets(
+    trainings: Sequence[StyleTraining], root: Path, recipe: TrainRecipe, checkpoint: Checkpoint, engine: Engine
+) -> Iterator[Event]:
+    sheets = BeforeAfter(trainings, root, recipe.model, checkpoint)
+    unfinished = sheets.list_unfinished()
+    yield Planned(0, 0, len(unfinished))
+    for outcome in sheets.draw_pictures(engine, unfinished):
+        yield Evaluated("before and after", 1)
+        if not isinstance(outcome, Done):
+            yield Failure(outcome.task.name, outcome.error)
+    for sheet in sheets.write_sheets():
+        yield PictureWritten(sheet)
+
+
+def _open_styles(inputs: StylesInputs) -> list[StylePictures]:
+    """The styles to teach, their pictures looked at; without data the samples, of which each is a style."""
+    root = inputs.data or Path(jstyle.__file__).resolve().parents[1] / "samples" / "style"
+    if inputs.data is None and not root.is_dir():
+        raise InputError("the sample styles are not installed; give the folder of yours as --data")
+    styles = find_styles(root, one_per_picture=inputs.one_per_picture or inputs.data is None)
+    styles = select_styles(styles, inputs.styles) if inputs.styles else styles
+    check_pictures(styles)
+    return styles
+
+
+def _find_teaching(name: str) -> Teaching:
+    if name not in TEACHINGS:
+        raise InputError(f"there is no method {name!r} (there are: {', '.join(TEACHINGS)})")
+    return TEACHINGS[name]

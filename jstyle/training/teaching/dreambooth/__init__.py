@@ -1,0 +1,17 @@
+"""DreamBooth (arXiv 2208.12242): the whole UNet learns, and what it knew of a class is kept."""
+
+from __future__ import annotations
+
+from jstyle.training.teaching.dreambooth.settings import DreamBoothSettings
+from jstyle.training.teaching.table import Teaching
+
+TEACHING = Teaching(
+    name="dreambooth",
+    title="DreamBooth",
+    summary="trains the whole UNet, by option with pictures of the class that must not be forgotten",
+    paper="arXiv 2208.12242",
+    settings=DreamBoothSettings,
+    train="jstyle.training.teaching.whole_networks:train",
+    result="model/unet/diffusion_pytorch_model.safetensors",
+    attach="jstyle.adapters.attaching:attach_networks",
+)

@@ -1,0 +1,89 @@
+"""Trains LoRA (arXiv 2106.09685): low-rank changes of the UNet's layers, by option of the text encoder's too."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, Optional
+
+import numpy as np
+
+from jstyle.adapters import lora_files
+from jstyle.adapters.lora import (
+    ATTENTION,
+    CONVOLUTIONS,
+    FEED_FORWARD,
+    TEXT_ATTENTION,
+    Lora,
+    LowRank,
+    changed,
+    layers,
+)
+from jstyle.errors import InputError
+from jstyle.networks.layers import Conv2d
+from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
+from jstyle.runtime import jt
+from jstyle.training.draws import generator
+from jstyle.training.teaching import captioned, tuning
+from jstyle.training.teaching.dropout import Dropout
+from jstyle.training.teaching.lora.settings import LoraSettings
+from jstyle.training.teaching.tuning import Clock
+
+
+def train(settings: LoraSettings, pipe: Optional[StableDiffusionPipeline] = None) -> Path:
+    """Train and write ``pytorch_lora_weights.safetensors``, whose path is returned.
+
+    ``pipe`` is the settings' model where it is loaded already; afterwards it is as it was. Raises InputError for what
+    cannot be, and KeyboardInterrupt, with a checkpoint written, after Ctrl-C or SIGTERM.
+    """
+    pipe, clock = tuning.open_model(settings, pipe), Clock()
+    if pipe.get_active_adapters():  # the new one would stand in their place, not beside them
+        raise InputError("LoRAs are in effect on the pipeline; unload_lora_weights() or disable_lora() first")
+    lessons = captioned.prepare_lessons(pipe, settings)
+    lora = start_lora(pipe, settings, clock)
+    read = tuning.make_reader(pipe, settings)
+    with changed(pipe.unet, [lora.unet]), changed(pipe.text_encoder, [lora.text_encoder]):
+        parameters = name_matrices(lora)
+        state = tuning.tune(pipe, settings, parameters, lessons.make_batch, read, lessons.identity(), clock)
+        with state.averaged():
+            return lora_files.write(lora, settings.output)
+
+
+def start_lora(pipe: StableDiffusionPipeline, settings: LoraSettings, clock: Clock) -> Lora:
+    """Changes that change nothing yet: A is drawn, B is zero."""
+    endings = [*ATTENTION]
+    endings += FEED_FORWARD if settings.feed_forward else ()
+    endings += CONVOLUTIONS if settings.convolutions else ()
+    text = layers(pipe.text_encoder, TEXT_ATTENTION) if settings.text_encoder else {}
+    return Lora(
+        {
+            path: _start_layer(f"unet.{path}", layer, settings, clock)
+            for path, layer in layers(pipe.unet, endings).items()
+        },
+        {path: _start_layer(f"text_encoder.{path}", layer, settings, clock) for path, layer in text.items()},
+    )
+
+
+def name_matrices(lora: Lora) -> dict[str, jt.Var]:
+    """All matrices by network, path and "down" or "up"."""
+    named: dict[str, jt.Var] = {}
+    for component in lora_files.COMPONENTS:
+        for path, change in lora.of(component).items():
+            named[f"{component}.{path}.down"] = change.down
+            named[f"{component}.{path}.up"] = change.up
+    return named
+
+
+def _start_layer(name: str, layer: Any, settings: LoraSettings, clock: Clock) -> LowRank:
+    out, *inputs = layer.weight.shape
+    rng = generator(settings.loop.seed, 0, f"lora {name}")
+    shape: list[int] = [settings.rank, *inputs]
+    if settings.initial == "gaussian":  # as diffusers' scripts ask of peft
+        down = rng.standard_normal(shape) / settings.rank
+    else:  # peft's own default: Kaiming's uniform with a = sqrt(5), as PyTorch starts a linear layer
+        bound = 1 / math.sqrt(math.prod(inputs))
+        down = rng.uniform(-bound, bound, shape)
+    up = np.zeros((out, settings.rank, *([1, 1] if isinstance(layer, Conv2d) else [])), np.float32)
+    dropout = Dropout(settings.dropout, settings.loop.seed, name, clock) if settings.dropout else None
+    with jt.no_grad():
+        return LowRank(jt.array(np.float32(down)), jt.array(up), float(settings.alpha or settings.rank), dropout)

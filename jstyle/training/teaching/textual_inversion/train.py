@@ -1,0 +1,71 @@
+"""Trains textual inversion (arXiv 2208.01618): the vectors of a new word, through a model that stands still."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Optional
+
+import numpy as np
+
+from jstyle.adapters import textual_inversion
+from jstyle.pictures import images
+from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
+from jstyle.runtime import jt
+from jstyle.training.draws import generator
+from jstyle.training.teaching import examples, tuning
+from jstyle.training.teaching.textual_inversion.settings import TextualInversionSettings
+
+INITIAL = {"style": "painting", "object": "thing"}
+
+
+def train(settings: TextualInversionSettings, pipe: Optional[StableDiffusionPipeline] = None) -> Path:
+    """Train and write ``learned_embeds.safetensors``, whose path is returned.
+
+    ``pipe`` is the settings' model where it is loaded already; afterwards it is as it was. Raises InputError for what
+    cannot be, and KeyboardInterrupt, with a checkpoint written, after Ctrl-C or SIGTERM.
+    """
+    files = images.find_images(settings.data)
+    pipe = tuning.open_model(settings, pipe)
+    pictures = tuning.encode_pictures(pipe, settings, files)
+    rows = start_rows(pipe, settings)
+    prompts = tuple(prompt.replace("{token}", settings.token) for prompt in settings.validation_prompts)
+    settings = replace(settings, validation_prompts=prompts)
+
+    def make_batch(index: int) -> tuning.Batch:
+        chosen, latents = tuning.draw_batch(pictures, settings, index)
+        captions = draw_captions(settings, [pictures.names[i] for i in chosen], index)
+        return tuning.Batch(latents, captions, np.ones(len(chosen)))
+
+    draw_captions(settings, pictures.names, 0)  # a prompt that cannot be filled in is said at once
+    # the model without the word, whose vectors change
+    identity = {"pictures": examples.hash_examples(pictures.files, pictures.names), "model": pipe.model_hash}
+    pipe.vocabulary.add({settings.token: rows})
+    try:
+        read = tuning.make_learning_reader(pipe)
+        state = tuning.tune(pipe, settings, {"token": rows}, make_batch, read, identity)
+        with state.averaged():
+            return textual_inversion.write(settings.token, np.array(rows.numpy()), settings.output)
+    finally:
+        pipe.vocabulary.remove([settings.token])
+
+
+def start_rows(pipe: StableDiffusionPipeline, settings: TextualInversionSettings) -> jt.Var:
+    """(vectors, hidden_size): the initial word's, over and over."""
+    word = settings.initial or INITIAL[settings.kind]
+    start = textual_inversion.from_word(pipe.tokenizer, pipe.text_encoder, word, settings.vectors)
+    with jt.no_grad():
+        return jt.array(start)
+
+
+def draw_captions(settings: TextualInversionSettings, names: Sequence[str], index: int) -> list[str]:
+    """What is said of pictures that show these names, at this index."""
+    templates = examples.STYLE_TEMPLATES if settings.kind == "style" else examples.OBJECT_TEMPLATES
+    if settings.prompt is not None or settings.captions == "name":
+        templates = (settings.prompt or examples.NAMED[settings.kind],)
+    drawn = generator(settings.loop.seed, index, "templates").integers(len(templates), size=len(names))
+    return [
+        examples.fill_template(templates[i], name=name, article=examples.find_article(name), token=settings.token)
+        for i, name in zip(drawn, names)
+    ]

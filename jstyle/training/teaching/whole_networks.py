@@ -1,0 +1,53 @@
+"""Trains the whole UNet, by option the text encoder too: DreamBooth (arXiv 2208.12242) and plain fine-tuning."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Optional
+
+from jstyle.errors import InputError
+from jstyle.ops.precision import unet_dtype
+from jstyle.pipelines.loading import load_pipeline
+from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
+from jstyle.training.teaching import captioned, tuning
+from jstyle.training.teaching.settings import CaptionedSettings
+
+MODEL = "model"
+
+
+def train(settings: CaptionedSettings, pipe: Optional[StableDiffusionPipeline] = None) -> Path:
+    """Train and write the whole model to the folder ``model``, whose path is returned.
+
+    Raises InputError for what cannot be, such as a ``pipe`` that is loaded already, whose weights would change, and
+    KeyboardInterrupt, with a checkpoint written, after Ctrl-C or SIGTERM.
+    """
+    folder = settings.output / MODEL
+    if folder.exists():
+        raise InputError(f"{folder} is there already; remove it, or choose another output")
+    if pipe is not None:
+        raise InputError(
+            "this would change the pipeline's own weights; leave it out, and the settings' model is loaded"
+        )
+    pipe = open_whole_model(settings)
+    lessons = captioned.prepare_lessons(pipe, settings)
+    learning = {"unet": pipe.unet, **({"text_encoder": pipe.text_encoder} if settings.text_encoder else {})}
+    parameters = {
+        f"{part}.{name}": parameter
+        for part, network in learning.items()
+        for name, parameter in network.named_parameters()
+    }
+    read = tuning.make_reader(pipe, settings)
+    state = tuning.tune(pipe, settings, parameters, lessons.make_batch, read, lessons.identity())
+    with state.averaged():
+        pipe.save_pretrained(folder)
+    return folder
+
+
+def open_whole_model(settings: CaptionedSettings) -> StableDiffusionPipeline:
+    """The model with its weights in fp32, while the UNet computes in the settings' precision."""
+    dtype = unet_dtype(settings.model.precision)
+    pipe = load_pipeline(replace(settings.model, precision="fp32"))
+    if dtype != pipe.unet.dtype:
+        pipe.unet.compute_dtype = dtype
+    return tuning.require_teachable(pipe, settings)

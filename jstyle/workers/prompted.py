@@ -1,0 +1,35 @@
+"""The worker that draws pictures of prompts, on a model that something learnt may be put on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jstyle.errors import InputError
+from jstyle.pictures.finished import write_picture
+from jstyle.pipelines.loading import load_pipeline
+from jstyle.pipelines.prompted import PromptedPicture, draw_prompted
+from jstyle.settings.model import ModelSettings
+from jstyle.settings.reader import build
+from jstyle.training.teaching.attaching import attach_all
+
+
+class PromptedPictureWorker:
+    """Holds one pipeline, built of the fields of `ModelSettings`.
+
+    A task's data are ``spec``, a plain `PromptedPicture`, ``files``, where its adapters lie by their identities, and
+    ``output``, the picture's file.
+    """
+
+    def __init__(self, **model: Any) -> None:
+        self._pipe = load_pipeline(build(ModelSettings, model, "model"))
+
+    def run(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Write the picture. Returns the hash of its pixels."""
+        spec = build(PromptedPicture, data["spec"], "picture")
+        if spec.model.hash != self._pipe.model_hash:
+            raise InputError("the checkpoint is another than when this was planned; run the command again")
+        with attach_all(self._pipe, spec.adapters, {name: Path(file) for name, file in data["files"].items()}):
+            picture = draw_prompted(self._pipe, spec)
+        return {"pixels": write_picture(picture, Path(data["output"]), spec)}

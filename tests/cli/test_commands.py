@@ -1,0 +1,166 @@
+"""The command `jstyle` and all that the tables make of it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jstyle import __version__
+from jstyle.cli.commands import find_command, list_commands
+from jstyle.cli.installation import COMPLETION
+from jstyle.cli.main import main
+from jstyle.errors import InputError
+from jstyle.methods.table import METHODS
+from jstyle.training.teaching.table import TEACHINGS
+
+COMMANDS = [command.words for command in list_commands()]
+WITH_SETTINGS = [words for words in COMMANDS if words not in ("doctor", "completion")]
+
+QUESTIONS = """
+import contextlib, io, json, sys
+from jstyle.cli.commands import list_commands
+from jstyle.cli.main import main
+from jstyle.errors import InputError
+
+def ask(*words):
+    shown = io.StringIO()
+    with contextlib.redirect_stdout(shown):
+        try:
+            end = main(words)
+        except SystemExit as error:
+            end = error.code
+        except InputError as error:
+            end = f"error: {error}"
+    return {"words": words, "end": end, "shown": shown.getvalue(), "started": "jittor" in sys.modules}
+
+answers = [ask("--version"), ask("--help"), ask("completion", "bash"), ask("stylid"), ask("train", "lroa")]
+for command in list_commands():
+    for rest in (["--help"], ["--no-such-option"], ["--config", sys.argv[1]], ["--config", "no-such-config"]):
+        answers.append(ask(*command.words.split(), *rest))
+json.dump(answers, sys.stdout)
+"""
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """What is answered, in a process that has nothing else to do, without anything being computed."""
+    broken = tmp_path_factory.mktemp("configs") / "broken.yaml"
+    broken.write_text("no_such_setting: 1\n")
+    command = [sys.executable, "-c", QUESTIONS, str(broken)]
+    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def ends_with(answers: list[dict[str, Any]], *rest: str) -> list[dict[str, Any]]:
+    return [answer for answer in answers if tuple(answer["words"][-len(rest) :]) == rest]
+
+
+def test_nothing_starts_jittor_before_there_is_something_to_compute(answers: list[dict[str, Any]]) -> None:
+    started = [answer["words"] for answer in answers if answer["started"]]
+    assert len(answers) == 5 + 4 * len(COMMANDS)
+    assert started == []
+
+
+def test_every_help_says_what_the_command_does_and_lists_its_settings(answers: list[dict[str, Any]]) -> None:
+    helps = ends_with(answers, "--help")
+    assert len(helps) == len(COMMANDS) + 1 and all(answer["end"] == 0 for answer in helps)
+    for command, answer in zip(list_commands(), helps[1:]):
+        shown = " ".join(answer["shown"].split())
+        assert f"usage: jstyle {command.words}" in shown and command.summary[1:] in shown and command.source in shown
+        assert ("--config FILE" in shown) == (command.words in WITH_SETTINGS)
+
+
+def test_wrong_options_and_configs_are_one_line(answers: list[dict[str, Any]]) -> None:
+    wrong = [*ends_with(answers, "--no-such-option"), *ends_with(answers, "no-such-config")]
+    wrong += [answer for answer in answers if str(answer["words"][-1]).endswith("broken.yaml")]
+    assert len(wrong) == 3 * len(COMMANDS)
+    for answer in wrong:
+        line = str(answer["end"])
+        assert line.startswith("error: ") and "\n" not in line and not answer["shown"], answer
+        name = answer["words"][-1]
+        if " ".join(answer["words"]).removesuffix(f" --config {name}") in WITH_SETTINGS:
+            assert "no_such_setting" in line or "there is no config 'no-such-config'" in line
+
+
+def test_the_overview_names_every_command_with_its_line(answers: list[dict[str, Any]]) -> None:
+    overview = ends_with(answers, "--help")[0]["shown"]
+    for command in list_commands():
+        assert f"  {command.words} " in overview and command.summary in overview and command.source in overview
+    assert {method.command for method in METHODS.values()} < set(COMMANDS)
+    assert {f"train {teaching.command}" for teaching in TEACHINGS.values()} < set(COMMANDS)
+
+
+def test_the_version(answers: list[dict[str, Any]]) -> None:
+    assert ends_with(answers, "--version")[0]["shown"] == f"jstyle {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["stylid"], "unknown command 'stylid' (did you mean styleid?)"),
+        (["style_align"], "unknown command 'style_align' (did you mean style-align?)"),
+        (["--versoin"], "unknown command '--versoin'"),
+        (["train", "lroa"], "unknown command 'train lroa' (did you mean train lora?)"),
+        (["train"], "'train' needs a word more: "),
+        (["train", "--config", "x"], "'train' needs a word more: "),
+        (["completion", "fish"], "argument SHELL: invalid choice"),
+        (["doctor", "now"], "unrecognized arguments: now"),
+    ],
+)
+def test_wrong_words_are_one_line(words: list[str], message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        main(words)
+    assert str(caught.value).startswith(message) and "\n" not in str(caught.value)
+
+
+def test_the_words_of_a_command_are_found() -> None:
+    for words in COMMANDS:
+        command, rest = find_command([*words.split(), "--output", "o"])
+        assert (command.words, list(rest)) == (words, ["--output", "o"])
+
+
+def test_a_group_has_an_overview_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert all(f"  {words} " in shown for words in COMMANDS if words.startswith("train "))
+    assert "  styleid " not in shown
+
+
+def test_no_words_are_wrong_but_answered(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    shown = capsys.readouterr()
+    assert not shown.out and "usage: jstyle COMMAND" in shown.err
+
+
+@pytest.mark.parametrize("shell", COMPLETION.choices)
+def test_completion_knows_commands_and_options(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion", shell]) == 0
+    script = capsys.readouterr().out
+    assert all(part in script for words in COMMANDS for part in words.split())
+    assert "temperature" in script and "ray_address" in script
+
+
+def test_bash_takes_the_completion(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["completion", "bash"])
+    script = tmp_path / "completion.bash"
+    words = "COMP_WORDS=(jstyle styleid --temp); COMP_CWORD=2; _shtab_jstyle; echo ${COMPREPLY[@]}"
+    script.write_text(f"{capsys.readouterr().out}\n{words}\n")
+    done = subprocess.run(["bash", str(script)], capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["--temperature"], done.stderr
+
+
+def test_without_shtab_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "shtab", None)
+    with pytest.raises(InputError, match="pip install shtab"):
+        main(["completion", "bash"])
+
+
+def test_the_module_is_the_command(tmp_path: Path) -> None:
+    wrong = [sys.executable, "-m", "jstyle", "stylid"]
+    done = subprocess.run(wrong, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: unknown command 'stylid' (did you mean styleid?)\n"

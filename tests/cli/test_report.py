@@ -1,0 +1,66 @@
+"""What a terminal shows of a run's events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from jstyle.cli.report import show_events
+from jstyle.errors import InputError
+from jstyle.methods.events import Evaluated, Event, Failure, PictureWritten, Planned, Remark
+
+Captured = pytest.CaptureFixture[str]
+
+
+def test_a_run_that_goes_well(capsys: Captured) -> None:
+    events = [
+        Planned(3, 1, 8),
+        Evaluated("inversion", 2),
+        Evaluated("sampling", 6),
+        PictureWritten(Path("a.png")),
+        Remark("pictures are in out"),
+    ]
+    assert show_events(events, "pairs") == 0
+    shown = capsys.readouterr()
+    assert shown.out.splitlines() == ["3 pairs, 1 of them finished before", "pictures are in out"]
+    assert "sampling: 100%" in shown.err and "8/8" in shown.err and "error" not in shown.err
+
+
+def test_a_failure_is_one_line_and_makes_the_code_1(capsys: Captured) -> None:
+    events = [
+        Failure("a.png", "cannot read a.png:\nit is empty"),
+        Planned(1, 0, 2),
+        Failure("b.png", "the result is not finite"),
+    ]
+    assert show_events(events) == 1
+    lines = [line for line in capsys.readouterr().err.replace("\r", "\n").splitlines() if "error" in line]
+    assert lines == ["error: cannot read a.png: it is empty", "error: b.png: the result is not finite"]
+
+
+def test_each_plan_has_its_bar_and_nothing_to_do_has_none(capsys: Captured) -> None:
+    assert show_events([Planned(0, 0, 4), Evaluated("learning", 4), Planned(2, 0, 6), Evaluated("sampling", 6)]) == 0
+    shown = capsys.readouterr()
+    assert "4/4" in shown.err and "6/6" in shown.err and "10/" not in shown.err
+    assert shown.out == "2 pictures, 0 of them finished before\n"
+    assert show_events([Planned(2, 2, 0)]) == 0
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err) == ("2 pictures, 2 of them finished before\n", "")
+
+
+def test_an_error_comes_after_the_bar_and_the_run_is_closed(capsys: Captured) -> None:
+    closed = []
+
+    def run() -> Iterator[Event]:
+        try:
+            yield Planned(1, 0, 4)
+            yield Evaluated("sampling", 1)
+            raise InputError("the disk is gone")
+        finally:
+            closed.append(True)
+
+    with pytest.raises(InputError, match="the disk is gone"):
+        show_events(run())
+    assert closed == [True]
+    assert capsys.readouterr().err.endswith("\n")

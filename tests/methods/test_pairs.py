@@ -1,0 +1,229 @@
+"""Contents in styles: which files there are, and the run of a method that has nothing but settings and a class."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Generator, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Optional, TypeVar
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jstyle.errors import InputError
+from jstyle.methods.events import Evaluated, Event, Failure, PictureWritten, Planned, Remark
+from jstyle.methods.method import Method
+from jstyle.methods.pairs import (
+    NOT_FINITE,
+    Pair,
+    PairFiles,
+    PairInputs,
+    Stylised,
+    list_pairs,
+    open_pictures,
+    run_pairs,
+    stylise_one,
+)
+from jstyle.pictures import images
+from jstyle.pictures.spec import ModelIdentity
+from jstyle.settings.fields import free
+from jstyle.settings.model import ModelSettings
+from tests.parity.networks import GOLDEN
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class ToySettings:
+    """The share of the style in the mean of both pictures."""
+
+    share: float = 0.5
+    width: Optional[int] = None
+    height: Optional[int] = None
+    batch_size: int = free(1, because="toys are alike")
+
+
+class Toy:
+    """The mean of content and style; a white content has none."""
+
+    def __init__(self, pipe: Any, settings: ToySettings) -> None:
+        self._size = settings.width or pipe.size, settings.height or pipe.size
+        self._share = settings.share
+        pipe.latent_shape(settings.height, settings.width)
+
+    def stylise_pairs(
+        self, contents: Sequence[Image.Image], styles: Sequence[Image.Image], pairs: Optional[Collection[Pair]] = None
+    ) -> Iterator[Any]:
+        for content, style in list_pairs(len(contents), len(styles)) if pairs is None else pairs:
+            yield Evaluated("mean", 2)
+            parts = [images.to_array([images.fit(one, *self._size)]) for one in (contents[content], styles[style])]
+            mean = (1 - self._share) * parts[0] + self._share * parts[1]
+            yield Stylised.from_array(content, style, np.where(parts[0].mean() == 1, np.nan, mean))
+
+
+METHOD = Method("toy", "Toy", "mixes", "none", ToySettings, PairInputs, stylise="tests.methods.test_pairs:Toy")
+
+
+def picture(seed: int) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 255, (24, 24, 3), np.uint8))
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    paths = [tmp_path / "a" / "cat.png", tmp_path / "b" / "cat.png", tmp_path / "b" / "sea.png"]
+    for number, path in enumerate(paths):
+        path.parent.mkdir(exist_ok=True)
+        picture(number).save(path)
+    return paths
+
+
+def start(contents: list[Path], styles: list[Path], out: Path, *, overwrite: bool = False, **changes: Any) -> list:
+    inputs = PairInputs(tuple(contents), tuple(styles), out, overwrite)
+    model = ModelSettings(model=str(GOLDEN / "diffusers_folder"))
+    return list(METHOD.start(inputs, ToySettings(**{"width": 16, "height": 16, **changes}), model))
+
+
+def written(events: list[Event]) -> list[str]:
+    return [event.path.name for event in events if isinstance(event, PictureWritten)]
+
+
+def finish(steps: Generator[Any, None, Result]) -> tuple[list, Result]:
+    """What a generator yields, and what it returns."""
+    yielded = []
+    while True:
+        try:
+            yielded.append(next(steps))
+        except StopIteration as end:
+            return yielded, end.value
+
+
+def contents_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_every_pair_is_made_and_none_twice(tmp_path: Path, files: list[Path]) -> None:
+    out = tmp_path / "deep" / "out"
+    events = start(files[:1], files[1:], out)
+    names = ["cat_stylized_cat.png", "cat_stylized_sea.png"]
+    assert events[0] == Planned(2, 0, 4) and isinstance(events[-1], Remark)
+    assert written(events) == names and sorted(contents_of(out)) == [*names, "contact_sheet.png"]
+    made = np.asarray(images.open_image(out / names[1]), np.float64)
+    parts = [np.asarray(images.fit(picture(seed), 16, 16), np.float64) for seed in (0, 2)]
+    assert np.abs(made - (parts[0] + parts[1]) / 2).max() <= 1
+    before = contents_of(out)
+    again = start(files[:1], files[1:], out, batch_size=5)
+    assert again[0] == Planned(2, 2, 0) and written(again) == [] and contents_of(out) == before
+    (out / names[0]).unlink()
+    damaged = out / names[1]
+    damaged.write_bytes(damaged.read_bytes()[:-40])
+    again = start(files[:1], files[1:], out)
+    assert again[0] == Planned(2, 0, 4) and written(again) == names and contents_of(out) == before
+
+
+def test_what_is_something_else_is_refused_before_anything_is_made(tmp_path: Path, files: list[Path]) -> None:
+    out = tmp_path / "out"
+    start(files[:1], files[2:], out)
+    before = contents_of(out)
+    with pytest.raises(InputError, match=r"cat_stylized_sea\.png' was made with settings\.share = 0\.5, not 0\.25"):
+        start(files[:1], files[1:], out, share=0.25)
+    assert contents_of(out) == before
+    assert written(start(files[:1], files[2:], out, share=0.25, overwrite=True)) == ["cat_stylized_sea.png"]
+    picture(10).save(files[0])  # other pixels under the same name
+    with pytest.raises(InputError, match=r"was made with subject\.content"):
+        start(files[:1], files[2:], out, share=0.25)
+    foreign = out / "cat_stylized_cat.png"
+    foreign.write_bytes(b"somebody's file")
+    with pytest.raises(InputError, match="is there and not a finished picture of ours"):
+        start(files[:1], files[1:2], out)
+    assert foreign.read_bytes() == b"somebody's file"
+
+
+def test_a_picture_that_fails_does_not_stop_the_others(tmp_path: Path, files: list[Path]) -> None:
+    Image.new("RGB", (24, 24), "white").save(tmp_path / "a" / "blank.png")
+    (tmp_path / "a" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
+    out = tmp_path / "out"
+    events = start([tmp_path / "a"], files[2:], out)
+    failures = [event for event in events if isinstance(event, Failure)]
+    assert [Path(failure.subject).name for failure in failures] == ["broken.png", "blank_stylized_sea.png"]
+    assert failures[1].reason == NOT_FINITE and failures[0] == events[0]
+    assert written(events) == ["cat_stylized_sea.png"] and (out / "contact_sheet.png").is_file()
+    again = start([tmp_path / "a"], files[2:], out)
+    assert Planned(2, 1, 2) in again and written(again) == []
+
+
+def test_the_sheet_shows_no_picture_of_other_settings(tmp_path: Path, files: list[Path]) -> None:
+    """One that stands there from before, whose pair could not be made anew, is not shown beside the new ones."""
+    out = tmp_path / "out"
+    start(files[:1], files[2:], out)
+    sheet = np.asarray(images.open_image(out / "contact_sheet.png"))
+    Image.new("RGB", (24, 24), "white").save(files[0])
+    start(files[:1], files[2:], out, overwrite=True)
+    bottom = np.asarray(images.open_image(out / "contact_sheet.png"))[-150:-20, -150:-20]
+    assert (bottom == 255).all() and not (sheet[-150:-20, -150:-20] == 255).all()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"content": "none.png"}, r"cannot read .*none\.png"),
+        ({"style": "empty"}, "holds no picture"),
+        ({"style": "broken.png"}, r"broken\.png' is no readable picture"),
+        ({"output": "broken.png"}, r"broken\.png' is a file, not a folder"),
+        ({"output": "broken.png/deeper"}, r"broken\.png' is a file, not a folder"),
+    ],
+)
+def test_wrong_inputs_are_told_before_the_model_is_loaded(
+    tmp_path: Path, files: list[Path], wrong: dict, said: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    places = {"content": files[0], "style": files[2], "output": tmp_path / "out"}
+    places.update({name: tmp_path / value for name, value in wrong.items()})
+    inputs = PairInputs((places["content"],), (places["style"],), places["output"])
+    with pytest.raises(InputError, match=said) as caught:
+        list(run_pairs(METHOD, inputs, ToySettings(), ModelSettings(model="no-such-model")))
+    assert "\n" not in str(caught.value) and not (tmp_path / "out").exists()
+
+
+def test_a_size_that_the_model_cannot_take_leaves_nothing(tmp_path: Path, files: list[Path]) -> None:
+    with pytest.raises(InputError, match="multiple of"):
+        start(files[:1], files[2:], tmp_path / "out", width=17)
+    assert not (tmp_path / "out").exists()
+
+
+def test_one_picture_of_a_method() -> None:
+    class Pipe:
+        size = 16
+
+        def latent_shape(self, *_: Any) -> None: ...
+
+    toy = Toy(Pipe(), ToySettings(width=20))
+    assert stylise_one(toy, picture(1), picture(2)).size == (20, 16)
+    with pytest.raises(InputError, match="not finite"):
+        stylise_one(toy, Image.new("RGB", (9, 9), "white"), picture(2))
+
+
+def test_names_do_not_collide(tmp_path: Path, files: list[Path]) -> None:
+    pairs = PairFiles(tmp_path, "toy", ToySettings(), ModelIdentity("h"), [*files, files[0]], files[2:])
+    names = [pairs.path(pair).name for pair in pairs.pairs]
+    assert names[0] == "a_cat_stylized_sea.png" and names[2] == "sea_stylized_sea.png"
+    assert len(set(names)) == 4
+
+
+def test_a_style_of_several_files_is_told_apart_by_the_hash_given(tmp_path: Path, files: list[Path]) -> None:
+    folder = files[0].parent
+    both = [
+        PairFiles(tmp_path, "toy", ToySettings(), ModelIdentity("h"), files[:1], [folder], {folder: name}).spec((0, 0))
+        for name in ("one", "two")
+    ]
+    assert [spec.subject.style for spec in both] == ["one", "two"]
+
+
+def test_broken_pictures_are_told_and_the_others_kept(tmp_path: Path, files: list[Path]) -> None:
+    (tmp_path / "b" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
+    failures, pictures = finish(open_pictures([tmp_path / "b"]))
+    assert [path.name for path in pictures] == ["cat.png", "sea.png"]
+    assert len(failures) == 1 and "broken.png" in failures[0].reason
+    with pytest.raises(InputError, match=r"broken\.png"):
+        finish(open_pictures([tmp_path / "b" / "broken.png"]))
