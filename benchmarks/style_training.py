@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
+from jstyle.training.many_styles.runs import Run
 from PIL import Image
 
 from benchmarks import machine
@@ -37,7 +38,6 @@ from jstyle.training import LossSettings, ask, diffusion_loss
 from jstyle.training.many_styles import recipe as recipes
 from jstyle.training.many_styles.folders import StylePictures
 from jstyle.training.many_styles.job import Training
-from jstyle.training.many_styles.runs import Run
 from jstyle.training.teaching import examples, textual_inversion, tuning
 from jstyle.weights.description import describe
 from jstyle.workers import adapters

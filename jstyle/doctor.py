@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import jstyle
-from jstyle.runtime import cuda, onednn, toolchain
+from jstyle.runtime import cache, cuda, onednn, toolchain
 from jstyle.runtime.start_error import StartError
 from jstyle.weights.backends import library
 
@@ -61,12 +61,15 @@ def findings() -> Iterator[Finding]:
     yield Finding("processor", processor())
     yield Finding("memory", memory())
     try:
-        home = toolchain.jittor_home(os.environ)
+        folder, home = cache.cache_folder(), cache.jittor_folder()
     except StartError as error:
         yield Finding("cache folder", problem=str(error))
         return
-    yield cache_folder(home)
-    yield Finding("oneDNN", str(onednn.find_onednn(home) or f"not found: {onednn.SLOW}"))
+    yield cache_folder(folder)
+    yield Finding("Jittor's cache", f"{folder / 'jittor'}, to Jittor {home}")
+    plain_jittor = toolchain.plain_jittor_folder(os.environ)
+    yield Finding("oneDNN", str(onednn.find_onednn(home, plain_jittor=plain_jittor) or f"not found: {onednn.SLOW}"))
+    cuda.share_installed(home, plain_jittor)
     yield from cuda_findings(home)
     yield Finding("JDiffusion", library.described())
     yield essential("Jittor", compute)
@@ -121,12 +124,12 @@ def memory() -> str:
     return f"{text}, this container may use {int(limit) / GIGABYTE:.1f} GB" if limit.isdigit() else text
 
 
-def cache_folder(home: Path) -> Finding:
-    folder = home / ".cache" / "jittor"
+def cache_folder(folder: Path) -> Finding:
+    """Whether there is room for what is compiled and kept there."""
     free = shutil.disk_usage(folder).free
     text = f"{folder}, writable, {free / GIGABYTE:.1f} GB free"
     if free < DISK_NEEDED:
-        return Finding("cache folder", problem=f"{text}: free some, or set JITTOR_HOME to a folder on another disk.")
+        return Finding("cache folder", problem=f"{text}: free some, or set JSTYLE_CACHE to a folder on another disk.")
     return Finding("cache folder", text)
 
 

@@ -7,11 +7,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Dict, List, Mapping, Sequence
 
+from jstyle.pictures.outputs import Finished
 from PIL import Image
 
 from jstyle.errors import InputError
 from jstyle.pictures import images
-from jstyle.pictures.outputs import Finished
 from style_align.request import Made, Target
 from style_align.settings import StyleAlignSettings
 from style_align.trajectory import Trajectory, load_trajectory

@@ -35,6 +35,7 @@ def test_this_machine_is_well(capsys: pytest.CaptureFixture[str]) -> None:
         "oneDNN:",
         "CUDA:",
         "cache folder:",
+        "Jittor's cache:",
         "memory:",
         "JDiffusion:",
         "kernels:",
@@ -62,10 +63,9 @@ def test_missing_packages_are_a_problem(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_full_disk_is_a_problem(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / ".cache/jittor").mkdir(parents=True)
     assert not doctor.cache_folder(tmp_path).problem
     monkeypatch.setattr(doctor, "DISK_NEEDED", 1e30)
-    assert "JITTOR_HOME" in doctor.cache_folder(tmp_path).problem
+    assert "JSTYLE_CACHE" in doctor.cache_folder(tmp_path).problem
 
 
 def test_processor_features_are_read() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import importlib
 import os
 import re
 import subprocess
@@ -14,7 +15,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from jstyle.runtime import StartError, onednn, start, toolchain
+from jstyle.runtime import StartError, cuda, onednn, start, toolchain
 
 ROOT = Path(__file__).parents[1]
 LINUX = ("Linux", "x86_64")
@@ -100,18 +101,6 @@ def test_python_config_is_named_only_where_jittor_finds_none(tmp_path: Path, mon
         toolchain.find_python_config(interpreter, system=())
 
 
-def test_cache_goes_where_the_user_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert toolchain.jittor_home({}) == tmp_path
-    (tmp_path / ".cache/jittor/config.json").write_text(f'{{"JITTOR_HOME": "{tmp_path}/remembered"}}')
-    assert toolchain.jittor_home({}) == tmp_path / "remembered"
-    assert toolchain.jittor_home({"JITTOR_HOME": f"{tmp_path}/said"}) == tmp_path / "said"
-
-    (tmp_path / "file").touch()
-    with pytest.raises(StartError, match="set JITTOR_HOME"):
-        toolchain.jittor_home({"JITTOR_HOME": f"{tmp_path}/file"})
-
-
 # ---- oneDNN
 
 
@@ -175,6 +164,21 @@ def test_half_the_wheels_are_none(wheels: Path, tmp_path: Path) -> None:
     assert onednn.find_onednn(tmp_path, ("Linux", "riscv64")) is None
 
 
+def test_what_a_plain_jittor_has_downloaded_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onednn, "wheel_files", lambda: {})
+    downloaded = tmp_path / "plain/mkl/dnnl_lnx_2.2.0_cpu_gomp"
+    for name in ("lib/libmkldnn.so", "lib/libdnnl.so.2", "include/dnnl.hpp"):
+        (downloaded / name).parent.mkdir(parents=True, exist_ok=True)
+        (downloaded / name).touch()
+    folder = onednn.find_onednn(tmp_path / "ours", LINUX, tmp_path / "plain")
+    assert folder == tmp_path / "ours/.cache/jittor/mkl/dnnl_lnx_2.2.0_cpu_gomp"
+    assert folder.samefile(downloaded)
+
+    (tmp_path / "plain/jtcuda").mkdir()
+    cuda.share_installed(tmp_path / "ours", tmp_path / "plain")
+    assert cuda.jtcuda(tmp_path / "ours").samefile(tmp_path / "plain/jtcuda")
+
+
 def test_many_starts_at_once_link_once(wheels: Path, tmp_path: Path) -> None:
     with ThreadPoolExecutor(16) as pool:
         folders = list(pool.map(lambda _: onednn.find_onednn(tmp_path, LINUX), range(64)))
@@ -186,8 +190,9 @@ def test_many_starts_at_once_link_once(wheels: Path, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def bare_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No decision made yet, no CUDA and no oneDNN wheels."""
+def bare_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No decision made yet, no CUDA, no oneDNN wheels and no plain Jittor."""
+    monkeypatch.setenv("JITTOR_HOME", str(tmp_path / "nowhere"))
     for name in (*DECISIONS, "log_v"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(start.cuda, "find_driver", lambda: None)
@@ -209,8 +214,10 @@ def test_the_users_settings_win(bare_machine: None, tmp_path: Path, monkeypatch:
 
 
 def test_downloads_are_refused_while_it_starts() -> None:
-    import jittor_utils.misc as misc
+    from jstyle.runtime import jt
 
+    misc = importlib.import_module("jittor_utils.misc")
+    assert jt is sys.modules["jittor"]
     original = misc.download_url_to_local
     with start.no_downloads(), pytest.raises(StartError, match=r"https://example\.org/x\.tgz"):
         misc.download_url_to_local("https://example.org/x.tgz", "x.tgz", "/tmp", "md5")
@@ -222,6 +229,26 @@ def test_an_interrupted_first_start_is_cleaned_up(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     start.discard_half_built(SimpleNamespace(cache_path=tmp_path, lock=SimpleNamespace(lock_scope=nullcontext)))
     assert sorted(os.listdir(tmp_path)) == ["jit_utils_core.built.so", "jit_utils_core.built.so.key"]
+
+
+def test_a_jittor_that_ends_the_process_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It does where it rebuilt a library that it had loaded; the user's command goes on."""
+    answers: list[object] = [SystemExit(0), "Jittor", SystemExit(0), SystemExit(0)]
+
+    def answer(name: str) -> object:
+        assert name == "jittor" and "jittor.compiler" not in sys.modules
+        sys.modules["jittor.compiler"] = SimpleNamespace()  # type: ignore[assignment]
+        said = answers.pop(0)
+        if isinstance(said, SystemExit):
+            raise said
+        return said
+
+    monkeypatch.setattr(sys, "modules", {name: sys.modules[name] for name in sys.modules if "jittor" not in name})
+    monkeypatch.setattr(start.importlib, "import_module", answer)
+    assert start.import_persistently() == "Jittor"
+    del sys.modules["jittor.compiler"]
+    with pytest.raises(StartError, match="doctor"):
+        start.import_persistently()
 
 
 def test_first_start_is_announced_once(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -60,3 +60,24 @@ print(np.finfo(np.float32).bits, np.finfo(np.float64).bits)
 """
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert ran.stdout == "32 64\n", ran.stderr
+
+
+def test_environments_share_the_script(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JSTYLE_PYTHON", "")
+    names = ("cc_path", "cc_flags", "cache_path")
+    flags = SimpleNamespace(python_path="/another/bin/python", **{name: getattr(jt.flags, name) for name in names})
+    operators.compile_directly(SimpleNamespace(flags=flags, compiler=jt.compiler), jt.compiler.jit_utils)
+    assert flags.python_path == jt.flags.python_path
+
+
+def test_checkouts_share_an_operator_with_equal_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operators, "jittor_folder", lambda: tmp_path)
+    asked: list[list[str]] = []
+    jittor = SimpleNamespace(compile_custom_ops=asked.append)
+    for name, text in (("one", "int x;"), ("two", "int x;"), ("three", "int y;")):
+        (tmp_path / name / "deep").mkdir(parents=True)
+        (tmp_path / name / "x_op.h").write_text("#include <string>")
+        (tmp_path / name / "deep/common.h").write_text(text)
+        operators.compile_operators(jittor, tmp_path / name, ["x_op.h"], included=["deep/common.h"])
+    assert asked[0] == asked[1] != asked[2]
+    assert [Path(paths[0]).parent.joinpath("deep/common.h").read_text() for paths in asked[1:]] == ["int x;", "int y;"]

@@ -11,17 +11,17 @@ from typing import Iterator
 
 import jstyle
 from jstyle.files import locked
-from jstyle.runtime import toolchain
+from jstyle.runtime.cache import cache_folder
 
 
 @contextmanager
 def compiled_once(kind: str) -> Iterator[bool]:
     """Hold the machine's lock while inside, unless a computation of this kind has ended well here before.
 
-    Gives whether this one is the first. The mark that one has ended lies in Jittor's own cache, so it goes when the
-    kernels go.
+    Gives whether this one is the first. The mark that one has ended lies beside what Jittor compiled, so it goes when
+    that goes.
     """
-    folder = toolchain.jittor_home(os.environ) / ".cache" / "jittor" / "jstyle_jobs"
+    folder = cache_folder() / "jittor" / "compiled_once"
     folder.mkdir(parents=True, exist_ok=True)
     mark = folder / _digest(kind)
     if mark.exists():

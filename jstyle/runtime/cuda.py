@@ -16,6 +16,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from jstyle.runtime.cache import replace_link
+
 SYSTEM = ("/usr/local/cuda", "/usr", "/opt/cuda")
 LIBRARIES = ("cublas", "cudnn", "curand", "cufft", "cusparse")
 # only cuDNN 8 has these; Jittor loads them by name from CUDA 11 on, and knows no cuDNN 9
@@ -69,6 +71,14 @@ def find_driver(library: str = "libcuda.so.1") -> Driver | None:
 def jtcuda(home: Path) -> Path:
     """Where Jittor's own CUDA installer puts its toolkits; Jittor prefers them over all others."""
     return home / ".cache" / "jittor" / "jtcuda"
+
+
+def share_installed(home: Path, plain_jittor: Path) -> None:
+    """Let `home` have the toolkits that Jittor's installer put into the folder of a plain Jittor."""
+    installed, link = plain_jittor / "jtcuda", jtcuda(home)
+    if installed.is_dir() and not link.exists():
+        link.parent.mkdir(parents=True, exist_ok=True)
+        replace_link(link, installed)
 
 
 def find_toolkits(home: Path, path: str, system: Sequence[str] = SYSTEM) -> list[Toolkit]:

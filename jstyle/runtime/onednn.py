@@ -14,6 +14,8 @@ import tempfile
 from importlib import metadata
 from pathlib import Path, PurePath
 
+from jstyle.runtime.cache import replace_link
+
 WHEELS = ("onednn-cpu-gomp", "onednn-devel-cpu-gomp")
 WHEEL_MACHINE = ("Linux", "x86_64")
 SLOW = f"convolutions are 100 times slower; `pip install {' '.join(WHEELS)}` mends it on x86-64 Linux"
@@ -27,10 +29,10 @@ BUILDS = {
 }
 
 
-def find_onednn(home: Path, machine: tuple[str, str] | None = None) -> Path | None:
+def find_onednn(home: Path, machine: tuple[str, str] | None = None, plain_jittor: Path | None = None) -> Path | None:
     """The oneDNN folder that Jittor will use under `home`, linked from the wheels if it was not whole.
 
-    Returns None when there is neither a whole folder nor the wheels.
+    Without the wheels it becomes a link to what the folder of a plain Jittor holds; None without that, too.
     """
     machine = machine or (platform.system(), platform.machine())
     build = BUILDS.get(machine)
@@ -40,10 +42,14 @@ def find_onednn(home: Path, machine: tuple[str, str] | None = None) -> Path | No
     if is_whole(folder):
         return folder
     files = wheel_files() if machine == WHEEL_MACHINE else {}
-    if not files:
-        return None
-    link(files, folder)
-    return folder
+    if files:
+        link(files, folder)
+        return folder
+    if plain_jittor is not None and is_whole(plain_jittor / "mkl" / build):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        replace_link(folder, plain_jittor / "mkl" / build)
+        return folder
+    return None
 
 
 def is_whole(folder: Path) -> bool:

@@ -13,8 +13,13 @@ import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from jstyle.files import locked, replacing
+from jstyle.runtime.cache import jittor_folder
+from jstyle.runtime.own_jittor import paths_kept
 
 # Read before a source's first line. JIT says that an operator is compiled, not Jittor itself.
 HEADER = """#define JIT 1
@@ -41,7 +46,7 @@ CALLED = """case $1 in
     for library; do :; done
     "$compiler" -include {header} "$@" -o "$library.$$" && mv -f "$library.$$" "$library" ;;
 *)
-    exec {python} "$@" ;;
+    exec "${{JSTYLE_PYTHON:-python3}}" "$@" ;;
 esac
 """
 
@@ -57,17 +62,18 @@ def compile_directly(jittor: Any, utils: Any) -> None:
         return
     arguments = [word for word in shlex.split(flags.cc_flags) if not word.startswith(("-l", "-L", "-shared"))]
     command = [flags.cc_path, *arguments, "-x", "c++-header"]
-    key = hashlib.sha256("\0".join([*command, HEADER, CALLED, flags.python_path]).encode()).hexdigest()[:16]
+    key = hashlib.sha256("\0".join([*command, HEADER, CALLED]).encode()).hexdigest()[:16]
     folder = Path(flags.cache_path) / f"jstyle-{key}"
     script = folder / "compile.sh"
     if not script.exists():
         with utils.lock.lock_scope():
-            if not script.exists() and not _prepare(folder, command, flags.python_path):
+            if not script.exists() and not _prepare(folder, command):
                 return
+    os.environ["JSTYLE_PYTHON"] = flags.python_path  # not in the script, which several environments share
     flags.python_path = f"sh {shlex.quote(str(script))}"
 
 
-def _prepare(folder: Path, command: list[str], python: str) -> bool:
+def _prepare(folder: Path, command: list[str]) -> bool:
     """Write the header, its compiled form and, last, the script. Whether that was possible."""
     header, script = folder / "operator.h", folder / "compile.sh"
     part = folder / "compile.part"
@@ -75,8 +81,28 @@ def _prepare(folder: Path, command: list[str], python: str) -> bool:
         folder.mkdir(exist_ok=True)
         header.write_text(HEADER)
         subprocess.run([*command, str(header), "-o", f"{header}.gch"], check=True, capture_output=True)
-        part.write_text(CALLED.format(header=shlex.quote(str(header)), python=shlex.quote(python)))
+        part.write_text(CALLED.format(header=shlex.quote(str(header))))
         os.replace(part, script)
     except (OSError, subprocess.CalledProcessError):
         return False
     return True
+
+
+def compile_operators(jittor: Any, folder: Path, sources: Sequence[str], included: Sequence[str] = ()) -> Any:
+    """The operators of C++ sources in a folder, compiled where they never were; equal checkouts share them.
+
+    ``included`` are the further files there that the sources read.
+    Raises: OSError and InputError where nothing can be written, and what Jittor raises where the compiler fails.
+    """
+    files = {name: (folder / name).read_bytes() for name in [*sources, *included]}
+    place = jittor_folder()
+    copies = place / "operators" / hashlib.sha256(repr(files).encode()).hexdigest()[:16]
+    with locked(place / "operators.lock"):
+        if not copies.exists():
+            copies.parent.mkdir(exist_ok=True)
+            with replacing(copies) as part:
+                for name, content in files.items():
+                    (part / name).parent.mkdir(parents=True, exist_ok=True)
+                    (part / name).write_bytes(content)
+        with paths_kept(place):
+            return jittor.compile_custom_ops([str(copies / name) for name in sources])

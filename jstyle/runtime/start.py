@@ -14,20 +14,20 @@ from pathlib import Path
 from typing import Any
 
 from jstyle.runtime import cuda, onednn, toolchain
+from jstyle.runtime.cache import jittor_folder
 from jstyle.runtime.leaving import leave_when_threads_rest, leave_without_waiting
 from jstyle.runtime.operators import compile_directly
+from jstyle.runtime.own_jittor import imported_from, prepare, use_headers
 from jstyle.runtime.start_error import StartError
 
-REBUILT = "Jittor rebuilt a part of itself for changed compiler settings: run the same command again."
-# what Jittor would otherwise download (nccl, cutt, cutlass), look for (MPI), load beside itself (PyTorch),
-# or name its cache after (the git branch that its folder happens to be in)
+UNSETTLED = "Jittor rebuilt itself twice in a row: `python -m jstyle doctor` says where its cache lies; remove that."
+# what Jittor would otherwise download (nccl, cutt, cutlass), look for (MPI) or load beside itself (PyTorch)
 PLAIN_JITTOR = {
     "use_mpi": "0",
     "use_nccl": "0",
     "use_cutt": "0",
     "use_cutlass": "0",
     "FIX_TORCH_ERROR": "0",
-    "cache_name": "default",
     # Threads that wait spin by default; where another program wants the cores too, that made the
     # small networks here 40 times slower
     "OMP_WAIT_POLICY": "passive",
@@ -35,26 +35,35 @@ PLAIN_JITTOR = {
 
 
 def start() -> Any:
-    """Import Jittor as this machine allows and return the module.
+    """Import Jittor as this machine allows and return the module; one that the program has imported itself is taken.
 
     The user's own environment variables win over every decision made here. Raises: `StartError`.
     """
     toolchain.check_python(sys.version_info[:2])
     toolchain.check_packages(toolchain.installed_version("jittor"), toolchain.installed_version("numpy"))
-    toolchain.find_compiler(os.environ)
-    home = toolchain.jittor_home(os.environ)
+    compiler = toolchain.find_compiler(os.environ)
+    remember_float_limits()
+    jittor = sys.modules.get("jittor")
+    if jittor is None:
+        jittor = import_own(compiler)
+    else:
+        leave_when_threads_rest()
+    if jittor.has_cuda and "use_cuda" not in os.environ:
+        jittor.flags.use_cuda = 1
+    return jittor
+
+
+def import_own(compiler: str) -> Any:
+    """Decide, set the environment and import Jittor from this project's cache. Raises: `StartError`."""
+    folder = jittor_folder()
     verbose = os.environ.get("JSTYLE_VERBOSE", "0") not in ("", "0")
-    settings, warnings = decide(home, verbose)
+    settings, warnings = decide(folder, verbose)
     users_own = {name for name in settings if name in os.environ}
     os.environ.update({name: value for name, value in settings.items() if name not in users_own})
     for warning in warnings:
         say(warning)
-    remember_float_limits()
-    with process_kept_as_it_is(), home_for_config():
-        jittor = import_jittor(verbose)
-    if jittor.has_cuda and "use_cuda" not in os.environ:
-        jittor.flags.use_cuda = 1
-    return jittor
+    with process_kept_as_it_is():
+        return import_jittor(folder, compiler, verbose)
 
 
 def decide(home: Path, verbose: bool) -> tuple[dict[str, str], list[str]]:
@@ -66,33 +75,37 @@ def decide(home: Path, verbose: bool) -> tuple[dict[str, str], list[str]]:
     python_config = toolchain.find_python_config()
     if python_config is not None:
         settings["python_config_path"] = python_config
+    plain_jittor = toolchain.plain_jittor_folder(os.environ)
     if "nvcc_path" not in os.environ:
+        cuda.share_installed(home, plain_jittor)
         toolkits = cuda.find_toolkits(home, os.environ.get("PATH", ""))
         choice = cuda.choose(cuda.find_driver(), toolkits, home)
         settings.update(choice.environ)
         warnings += [choice.warning] if choice.warning else []
     if os.environ.get("use_mkl") != "0":
-        folder = onednn.find_onednn(home)
+        folder = onednn.find_onednn(home, plain_jittor=plain_jittor)
         if folder is None and "use_mkl" not in os.environ:
             settings["use_mkl"] = "0"
             warnings.append(f"oneDNN was not found: {onednn.SLOW}.")
     return settings, warnings
 
 
-def import_jittor(verbose: bool) -> Any:
+def import_jittor(folder: Path, compiler: str, verbose: bool) -> Any:
     """Import it without a download, with a bar where it compiles; every failure is a `StartError`."""
     try:
-        utils = importlib.import_module("jittor_utils")
-        leave_without_waiting(utils)
-        announce(utils)
-        discard_half_built(utils)
-        with no_downloads(), contextlib.nullcontext() if verbose else progress_shown(utils):
-            jittor = importlib.import_module("jittor")
+        own = prepare(folder, compiler)
+        forget_modules("jittor_utils")  # the program may have imported the environment's
+        with imported_from(own):
+            utils = importlib.import_module("jittor_utils")
+            use_headers(utils, own)
+            leave_without_waiting(utils)
+            announce(utils)
+            discard_half_built(utils)
+            with no_downloads(), contextlib.nullcontext() if verbose else progress_shown(utils), lock_inherited(utils):
+                jittor = import_persistently()
         leave_when_threads_rest()
         compile_directly(jittor, utils)
         return jittor
-    except SystemExit:
-        raise StartError(REBUILT) from None
     except StartError:
         raise
     except Exception as error:
@@ -101,6 +114,32 @@ def import_jittor(verbose: bool) -> Any:
         if os.environ.get("nvcc_path"):
             mend = f'nvcc_path="" keeps it on the CPU, {mend}'
         raise StartError(f"Jittor could not start: {reason} ({mend}).") from None
+
+
+def import_persistently() -> Any:
+    """Import Jittor, which ends the process where it has rebuilt a library that it had loaded: then once more."""
+    for _ in range(2):
+        try:
+            return importlib.import_module("jittor")
+        except SystemExit:
+            forget_modules("jittor")
+    raise StartError(UNSETTLED)
+
+
+def forget_modules(package: str) -> None:
+    for name in [name for name in sys.modules if name == package or name.startswith(f"{package}.")]:
+        del sys.modules[name]
+
+
+@contextlib.contextmanager
+def lock_inherited(utils: Any) -> Iterator[None]:
+    """Let the compilers hold Jittor's lock, too: they may outlive a process that is killed, and write on."""
+    handle = utils.lock.jittor_lock.handle.fileno()
+    os.set_inheritable(handle, True)
+    try:
+        yield
+    finally:
+        os.set_inheritable(handle, False)
 
 
 def discard_half_built(utils: Any) -> None:
@@ -209,22 +248,6 @@ def process_kept_as_it_is() -> Iterator[None]:
         for number, handler in handlers.items():
             with contextlib.suppress(ValueError, TypeError):  # not the main thread; not Python's own handler
                 signal.signal(number, handler)
-
-
-@contextlib.contextmanager
-def home_for_config() -> Iterator[None]:
-    """With JITTOR_HOME set, keep Jittor from writing that choice down in the real home, for ever after."""
-    home = os.environ.get("HOME")
-    chosen = os.environ.get("JITTOR_HOME")
-    if chosen:
-        os.environ["HOME"] = os.path.abspath(chosen)
-    try:
-        yield
-    finally:
-        if chosen and home is not None:
-            os.environ["HOME"] = home
-        elif chosen:
-            del os.environ["HOME"]
 
 
 def say(line: str) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
 import shutil
 import sys
 import sysconfig
@@ -82,23 +82,23 @@ def find_python_config(executable: str = sys.executable, system: Sequence[str] =
     raise StartError(f"Python's headers are missing, and Jittor compiles with them: `apt install {package}`.")
 
 
-def jittor_home(environ: Mapping[str, str]) -> Path:
-    """The folder under which Jittor keeps ``.cache/jittor``: JITTOR_HOME, else what an earlier Jittor
-    wrote down, else the home folder. Raises: `StartError` when it cannot be written to.
-    """
-    home = Path(environ.get("JITTOR_HOME") or _remembered_home() or Path.home()).absolute()
-    cache = home / ".cache" / "jittor"
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        writable = os.access(cache, os.W_OK)
-    except OSError:
-        writable = False
-    if not writable:
-        raise StartError(f"Cannot write to {cache}: set JITTOR_HOME to a folder that can be written to.")
-    return home
+def processor_features() -> tuple[str, ...]:
+    """What the processor can do, as Linux lists it, sorted; nothing elsewhere."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith(("flags", "Features")):
+                return tuple(sorted(line.partition(":")[2].split()))
+    return ()
+
+
+def plain_jittor_folder(environ: Mapping[str, str]) -> Path:
+    """Where a plain Jittor keeps what it compiles and has downloaded, which is left alone."""
+    home = environ.get("JITTOR_HOME") or _remembered_home() or Path.home()
+    return Path(home).absolute() / ".cache" / "jittor"
 
 
 def _remembered_home() -> str | None:
+    """What a Jittor that was started with JITTOR_HOME wrote down for all later ones."""
     try:
         return json.loads((Path.home() / ".cache/jittor/config.json").read_text()).get("JITTOR_HOME")
     except (OSError, ValueError):

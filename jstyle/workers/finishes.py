@@ -7,6 +7,7 @@ from typing import Any, Mapping, Sequence
 
 import numpy as np
 from PIL import Image
+from styleid.transfer import Transfer
 
 from jstyle.competition.fields import build
 from jstyle.competition.recipe import FinishMethod
@@ -14,7 +15,6 @@ from jstyle.errors import InputError
 from jstyle.metrics import hist
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from styleid.settings import StyleIDSettings
-from styleid.transfer import Transfer
 
 _GIVEN = ("width", "height", "batch_size")
 

@@ -23,7 +23,7 @@ def small_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in (SMALL, "kernel.h"):
         (sources / name).write_bytes((build.SOURCES / name).read_bytes())
     monkeypatch.setattr(build, "SOURCES", sources)
-    monkeypatch.setenv("JSTYLE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(build, "cache_folder", lambda: tmp_path / "cache")
     return sources
 
 
@@ -54,14 +54,13 @@ def test_another_source_compiler_or_processor_gets_a_library_of_its_own(
 def test_two_processes_at_once_build_one_library(small_source: Path, tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from jstyle.ops.kernels import build, library\n"
-        f"build.SOURCES = Path({str(small_source)!r}); library.set_threads(1); print('loaded')"
+        f"build.SOURCES, folder = Path({str(small_source)!r}), Path({str(tmp_path / 'cache')!r})\n"
+        "build.cache_folder = lambda: folder; library.set_threads(1); print('loaded')"
     )
-    environ = {**os.environ, "JSTYLE_CACHE": str(tmp_path / "cache")}
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", code],
             cwd=ROOT,
-            env=environ,
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -76,7 +75,7 @@ def test_two_processes_at_once_build_one_library(small_source: Path, tmp_path: P
 def test_a_moved_cache_works(small_source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written = build.library().stat().st_mtime_ns
     (tmp_path / "cache").rename(tmp_path / "moved")
-    monkeypatch.setenv("JSTYLE_CACHE", str(tmp_path / "moved"))
+    monkeypatch.setattr(build, "cache_folder", lambda: tmp_path / "moved")
     assert build.library().stat().st_mtime_ns == written
 
 
@@ -120,6 +119,14 @@ def test_where_the_kernels_cannot_be_had_plain_jittor_computes(tmp_path: Path) -
     ran = run_python(refused + SUM, JSTYLE_OPS="fused")
     assert ran.stdout == "[2. 2.]\n", ran.stderr
     assert ran.stderr.count("jstyle: Plain Jittor computes, slowly: the kernels need a processor with AVX9.") == 1
+
+
+def test_where_they_cannot_be_kept_plain_jittor_computes() -> None:
+    nowhere = "from jstyle.ops.kernels import build; build.key = lambda compiler: '/proc/nowhere'; "
+    ran = run_python(nowhere + SUM, JSTYLE_OPS="fused")
+    assert ran.stdout == "[2. 2.]\n", ran.stderr
+    assert ran.stderr.count("Plain Jittor computes, slowly: cannot write to /proc/nowhere (") == 1
+    assert ran.stderr.count("\n") == 1 and "set JSTYLE_CACHE" in ran.stderr
 
 
 def test_they_can_be_switched_off() -> None:

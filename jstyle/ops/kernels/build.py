@@ -1,8 +1,7 @@
-"""The kernel library: C++ that is compiled once for this processor and kept in the user's cache."""
+"""The kernel library: C++ that is compiled once for this processor and kept in the cache folder."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import platform
@@ -14,6 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from jstyle.files import locked
+from jstyle.runtime.cache import SET_IT, cache_folder
+from jstyle.runtime.toolchain import processor_features
 
 SOURCES = Path(__file__).parent / "csrc"
 FLAGS = ("-std=c++17", "-O3", "-march=native", "-fopenmp", "-fPIC", "-fno-math-errno", "-Wall", "-Werror=return-type")
@@ -27,17 +28,20 @@ class BuildError(Exception):
 def library() -> Path:
     """The compiled library, built first where this source, compiler and processor have none yet.
 
-    Raises BuildError on a processor it is not written for and where the compiler fails.
+    Raises BuildError on a processor it is not written for, where the compiler fails and where nothing can be written.
     """
     check_platform()
     compiler = find_compiler()
     folder = cache_folder() / key(compiler)
     file = folder / "libjstyle_kernels.so"
     if not file.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        with locked(folder / "lock"):
-            if not file.exists():
-                compile_library(compiler, file)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with locked(folder / "lock"):
+                if not file.exists():
+                    compile_library(compiler, file)
+        except OSError as error:
+            raise BuildError(f"cannot write to {folder} ({error.strerror}); {SET_IT}") from error
     return file
 
 
@@ -49,28 +53,12 @@ def check_platform() -> None:
         raise BuildError(f"the kernels need a processor with {NEEDED.upper()}")
 
 
-def processor_features() -> tuple[str, ...]:
-    """What the processor can do, as Linux lists it, sorted."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("flags"):
-                return tuple(sorted(line.partition(":")[2].split()))
-    return ()
-
-
 def find_compiler() -> str:
     """The compiler that Jittor uses, too."""
     compiler = shutil.which(os.environ.get("cc_path") or "g++")
     if compiler is None:
         raise BuildError("no C++ compiler was found; apt install g++")
     return compiler
-
-
-def cache_folder() -> Path:
-    """JSTYLE_CACHE, or jstyle in the user's cache folder."""
-    chosen = os.environ.get("JSTYLE_CACHE")
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(chosen) if chosen else Path(base) / "jstyle"
 
 
 def key(compiler: str) -> str:

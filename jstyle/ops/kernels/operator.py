@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Optional
 
 from jstyle.errors import InputError
-from jstyle.files import locked
 from jstyle.ops.kernels import build, library
 from jstyle.runtime import jt
+from jstyle.runtime.operators import compile_operators
 
 CHOICES = ("fused", "reference")
 FLOATS = ("float32", "bfloat16")
@@ -38,7 +38,7 @@ def unavailable() -> Optional[str]:
         return "JSTYLE_OPS=reference switches them off"
     try:
         _operator()
-    except build.BuildError as error:
+    except (build.BuildError, InputError, OSError) as error:  # OSError: nothing can be written
         print(f"jstyle: Plain Jittor computes, slowly: {error}.", file=sys.stderr, flush=True)
         return str(error)
     return None
@@ -48,9 +48,8 @@ def unavailable() -> Optional[str]:
 def _operator() -> Callable[..., Any]:
     """The Jittor operator, compiled once by Jittor. It finds the library's symbols in this process."""
     library.load()
-    sources = [str(HERE / "jstyle_kernel_op.h"), str(HERE / "jstyle_kernel_op.cc")]
-    with locked(build.cache_folder() / "operator.lock"):
-        return jt.compile_custom_ops(sources).jstyle_kernel
+    sources = ["jstyle_kernel_op.h", "jstyle_kernel_op.cc"]
+    return compile_operators(jt, HERE, sources, included=["csrc/kernel.h"]).jstyle_kernel
 
 
 def call(
