@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
     from jstyle.training.teaching.table import train
     from jstyle.weights.backends.wrap import accelerate, wrap
+    from style_align.run import StyleAligned
     from styleid.run import StyleID
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "StableDiffusionInpaintPipeline",
     "StableDiffusionPipeline",
     "StyleID",
+    "StyleAligned",
     "accelerate",
     "attached",
     "samplers",
@@ -42,6 +44,7 @@ _HOMES = {
     "StableDiffusionInpaintPipeline": "jstyle.pipelines.image_to_image",
     "StableDiffusionPipeline": "jstyle.pipelines.stable_diffusion",
     "StyleID": "styleid.run",
+    "StyleAligned": "style_align.run",
     "accelerate": "jstyle.weights.backends.wrap",
     "attached": "jstyle.networks.editing",
     "samplers": "jstyle.diffusion.samplers",

@@ -6,86 +6,125 @@ Halves are those of a guided batch, the unconditional one first; without guidanc
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Callable, Collection, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Optional
 
 import numpy as np
 
 from jstyle import ops
-from jstyle.networks.editing import QKV, Site
+from jstyle.diffusion.guidance import GuidedDenoiser
+from jstyle.diffusion.schedule import Level, Prediction
+from jstyle.errors import InputError
+from jstyle.networks.editing import QKV, Editable, Site, attached, self_attention, swapped
 from jstyle.ops import KeyValue
 from jstyle.runtime import jt
-from style_align.norms import Moments
+from style_align.norms import Moments, RecordingGroupNorm, average, group_norms, mix_moments
 from style_align.settings import Sharing
 
 EPS = 1e-5  # inside the root of AdaIN's deviations, as in the paper's code
 
-Statistics = Tuple[Any, Any]
+Statistics = tuple[Any, Any]
+"""Mean and deviation over tokens, (halves, 1, heads, head_dim) each."""
 
 
 @dataclass(frozen=True)
 class SiteFeatures:
-    """k and v, (halves, tokens, heads, head_dim), where they are shared, and by "q", "k", "v" what AdaIN gives.
+    """Of one self-attention: statistics by "q", "k" and "v", and sets of keys and values.
 
-    Statistics are the mean and the deviation over tokens, (halves, 1, heads, head_dim) each.
+    Keys and values are (halves, tokens, heads, head_dim). A reference by itself leaves one set at most; references
+    that are mixed leave one each.
     """
 
-    k: Optional[Any]
-    v: Optional[Any]
     statistics: Mapping[str, Statistics]
+    sets: tuple[KeyValue, ...]
 
 
 @dataclass(frozen=True)
-class StepFeatures:
-    """One step of one reference, by the paths of attentions and norms. Arrays are Vars, or NumPy's while kept."""
+class Features:
+    """Of one step, by the paths of attentions and norms. Arrays are Vars, or NumPy's while they are kept."""
 
     sites: Mapping[str, SiteFeatures]
     norms: Mapping[str, Moments]
 
-    def each(self, keys: Callable[[Any], Any], small: Callable[[Any], Any]) -> StepFeatures:
+    def map_arrays(self, keys: Callable[[Any], Any], small: Callable[[Any], Any]) -> Features:
         """The same with every key and value through ``keys``, every statistic through ``small``."""
         sites = {
             path: SiteFeatures(
-                None if site.k is None else keys(site.k),
-                None if site.v is None else keys(site.v),
                 {part: (small(mean), small(deviation)) for part, (mean, deviation) in site.statistics.items()},
+                tuple(KeyValue(keys(pair.k), keys(pair.v), pair.shift) for pair in site.sets),
             )
             for path, site in self.sites.items()
         }
         norms = {path: Moments(small(m.mean), small(m.variance), m.count) for path, m in self.norms.items()}
-        return StepFeatures(sites, norms)
+        return Features(sites, norms)
 
-    def arrays(self) -> List[Any]:
+    def list_arrays(self) -> list[Any]:
         """Every array in it."""
-        found: List[Any] = []
-        self.each(found.append, found.append)
-        return found
+        arrays: list[Any] = []
+        self.map_arrays(arrays.append, arrays.append)
+        return arrays
 
-    def kept(self, dtype: str) -> StepFeatures:
+    def keep(self, dtype: str) -> Features:
         """For keeping: NumPy arrays, keys and values in ``dtype``, statistics in float32."""
-        return self.each(
+        return self.map_arrays(
             lambda x: np.array(ops.cast(x, "float32").numpy()).astype(dtype), lambda x: np.array(x.numpy())
         )
 
-    def restored(self, dtype: str) -> StepFeatures:
+    def restore(self, dtype: str) -> Features:
         """Kept features for a network that computes in ``dtype``."""
-        return self.each(lambda x: ops.cast(jt.array(x.astype(np.float32)), dtype), jt.array)
+        return self.map_arrays(lambda x: ops.cast(jt.array(x.astype(np.float32)), dtype), jt.array)
 
 
 class Recorder:
-    """An editor that changes nothing and notes what targets will share."""
+    """A denoiser of one reference that changes nothing; ``features`` are what its last call left, where it shares."""
 
-    def __init__(self, sharing: Sharing) -> None:
-        self.sites: Dict[str, SiteFeatures] = {}
-        self._keys = sharing.share_attention
-        wanted = {"q": sharing.adain_queries, "k": sharing.adain_keys, "v": sharing.adain_values}
-        self._parts = [part for part, is_wanted in wanted.items() if is_wanted]
+    def __init__(self, denoiser: GuidedDenoiser, sharing: Sharing) -> None:
+        self.features: Optional[Features] = None
+        self.dtype = denoiser.unet.dtype
+        self._denoiser = denoiser
+        self._sharing = sharing
+        self._paths = shared_sites(denoiser.unet, sharing)
 
-    def __call__(self, site: Site, step: int, qkv: QKV) -> QKV:
-        statistics = {part: token_statistics(getattr(qkv, part)) for part in self._parts}
-        k, v = (qkv.k, qkv.v) if self._keys else (None, None)
-        self.sites[site.path] = SiteFeatures(k, v, statistics)
-        return qkv
+    @property
+    def evaluations(self) -> int:
+        """The latents that have gone through the UNet."""
+        return self._denoiser.evaluations
+
+    def __call__(self, x: jt.Var, level: Level, step: int) -> Prediction:
+        """x is (1, channels, height, width)."""
+        self.features = None
+        if not self._sharing.acts_at(step):
+            return self._denoiser(x, level, step)
+        sites: dict[str, SiteFeatures] = {}
+        norms: dict[str, Moments] = {}
+        prediction = self._record(x, level, step, sites, norms)
+        self.features = Features(sites, norms)
+        # Now, or what they are made of - the input of every norm - would stay until somebody asks.
+        jt.sync(self.features.list_arrays())
+        return prediction
+
+    def _record(
+        self, x: jt.Var, level: Level, step: int, sites: dict[str, SiteFeatures], norms: dict[str, Moments]
+    ) -> Prediction:
+        def note(site: Site, step: int, qkv: QKV) -> QKV:
+            sites[site.path] = describe_site(qkv, self._sharing)
+            return qkv
+
+        unet = self._denoiser.unet
+        recording = group_norms(unet, lambda path, norm: RecordingGroupNorm(norm, path, norms))
+        with swapped(unet, recording if self._sharing.share_group_norm else {}):
+            if not self._paths:
+                return self._denoiser(x, level, step)
+            with attached(unet, note, lambda site: site.path in self._paths):
+                return self._denoiser(x, level, step)
+
+
+def describe_site(qkv: QKV, sharing: Sharing) -> SiteFeatures:
+    """What targets will share of a self-attention."""
+    adapted = {"q": sharing.adain_queries, "k": sharing.adain_keys, "v": sharing.adain_values}
+    statistics = {part: token_statistics(getattr(qkv, part)) for part, is_adapted in adapted.items() if is_adapted}
+    return SiteFeatures(statistics, (KeyValue(qkv.k, qkv.v),) if sharing.share_attention else ())
 
 
 def token_statistics(x: jt.Var) -> Statistics:
@@ -97,68 +136,68 @@ def token_statistics(x: jt.Var) -> Statistics:
     return mean, jt.sqrt(variance + EPS)
 
 
-@dataclass(frozen=True)
-class Given:
-    """What one self-attention of a target gets: statistics by part, and sets of keys and values."""
-
-    statistics: Mapping[str, Statistics]
-    sets: Sequence[KeyValue]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What targets get at one step, of all references together."""
-
-    sites: Mapping[str, Given]
-    norms: Mapping[str, Moments]
-
-
-def plan(references: Sequence[StepFeatures], weights: Sequence[float], sharing: Sharing) -> Plan:
-    """Mix references by weights that sum to 1.
+def mix(references: Sequence[Features], weights: Sequence[float], sharing: Sharing) -> Features:
+    """What targets get of references, by weights that sum to 1.
 
     Statistics are averaged, norms take the moments of the mixture, and a reference's keys have its weight as a
     factor in the softmax: log(weight) on their logits, like log(style_strength).
     """
-    log_strength = math.log(sharing.style_strength)
     with jt.no_grad():
-        sites = {}
-        for path in references[0].sites:
-            each = [reference.sites[path] for reference in references]
-            statistics = {
-                part: tuple(_average([site.statistics[part][i] for site in each], weights) for i in (0, 1))
-                for part in each[0].statistics
-            }
-            sets = [
-                KeyValue(
-                    site.k if sharing.shared_score_scale == 1.0 else _scaled(site.k, sharing.shared_score_scale),
-                    site.v,
-                    sharing.shared_score_shift + log_strength + math.log(weight),
-                )
-                for site, weight in zip(each, weights)
-                if site.k is not None
-            ]
-            sites[path] = Given(statistics, sets)
-        norms = {path: mixture([one.norms[path] for one in references], weights) for path in references[0].norms}
-        return Plan(sites, norms)
+        sites = {
+            path: _mix_site([reference.sites[path] for reference in references], weights, sharing)
+            for path in references[0].sites
+        }
+        norms = {
+            path: mix_moments([reference.norms[path] for reference in references], weights)
+            for path in references[0].norms
+        }
+        return Features(sites, norms)
 
 
-def _scaled(k: jt.Var, scale: float) -> jt.Var:
+def _mix_site(references: Sequence[SiteFeatures], weights: Sequence[float], sharing: Sharing) -> SiteFeatures:
+    log_strength = math.log(sharing.style_strength)
+    means_and_deviations = {
+        part: (
+            average([site.statistics[part][0] for site in references], weights),
+            average([site.statistics[part][1] for site in references], weights),
+        )
+        for part in references[0].statistics
+    }
+    sets = tuple(
+        KeyValue(
+            pair.k if sharing.shared_score_scale == 1.0 else _scale(pair.k, sharing.shared_score_scale),
+            pair.v,
+            sharing.shared_score_shift + log_strength + math.log(weight),
+        )
+        for site, weight in zip(references, weights)
+        for pair in site.sets
+    )
+    return SiteFeatures(means_and_deviations, sets)
+
+
+def _scale(k: jt.Var, scale: float) -> jt.Var:
     return ops.cast(ops.cast(k, "float32") * scale, str(k.dtype))
 
 
-def _average(values: Sequence[Any], weights: Sequence[float]) -> Any:
-    if len(values) == 1:
-        return values[0]
-    return sum(value * weight for value, weight in zip(values, weights))
+def shared_sites(unet: Editable, sharing: Sharing) -> frozenset[str]:
+    """The paths of the self-attentions that share. Raises InputError for a range without any."""
+    sites = [site for site in unet.sites if self_attention(site)]
+    start, stop = sharing.layers
+    if start >= len(sites) or (stop is not None and stop > len(sites)):
+        raise InputError(f"the shared layers must lie within this model's {len(sites)} self-attentions")
+    # The paper's code counts as diffusers lists its modules: the middle block comes last.
+    in_its_order = sorted(sites, key=lambda site: site.path.startswith("mid_block"))
+    alone = _choose_alone(len(sites), sharing.only_self_level)
+    left_out = {site.path for site, is_alone in zip(in_its_order, alone) if is_alone}
+    return frozenset(site.path for site in sites[start:stop] if site.path not in left_out)
 
 
-def mixture(parts: Sequence[Moments], weights: Sequence[float]) -> Moments:
-    """The moments of a number drawn from part i with the probability weights[i]."""
-    if len(parts) == 1:
-        return parts[0]
-    mean = _average([part.mean for part in parts], weights)
-    variance = _average([part.variance + (part.mean - mean) ** 2 for part in parts], weights)
-    return Moments(mean, variance, sum(part.count * weight for part, weight in zip(parts, weights)))
+def _choose_alone(layers: int, level: float) -> np.ndarray:
+    """Which layers stay by themselves, spread evenly, as the paper's code chooses them."""
+    few = min(level, 1.0 - level)
+    count = int(few * layers + 1e-9)
+    alone = np.arange(layers) % (layers // count) == 0 if count else np.zeros(layers, bool)
+    return alone if level <= 0.5 else ~alone
 
 
 def feature_bytes(unet: Any, paths: Collection[str], shape: Sequence[int], halves: int, itemsize: int) -> int:

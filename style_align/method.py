@@ -1,131 +1,331 @@
-"""Style Aligned on latents: denoisers that let targets share, and sets that run batch by batch or step by step."""
+"""Style Aligned on latents: references, and any number of rows in their style."""
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-from typing import Callable, Iterator, Optional, Sequence, Tuple
+import os
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Optional, Union
 
 import numpy as np
 
 from jstyle.diffusion.guidance import GuidedDenoiser
-from jstyle.diffusion.samplers import Step
-from jstyle.diffusion.schedule import Level, Prediction
-from jstyle.networks.editing import attached, swapped
+from jstyle.diffusion.noise import NoiseSource
+from jstyle.diffusion.samplers import Denoiser, Step
+from jstyle.diffusion.schedule import diffuse
+from jstyle.errors import InputError
+from jstyle.methods.cost import Meter
+from jstyle.methods.events import Evaluated
+from jstyle.pipelines.image_to_image import first_step
+from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline, step_noise, without_gradients
 from jstyle.runtime import jt
-from style_align.norms import SharedGroupNorm, group_norms
-from style_align.reference import References
-from style_align.settings import Sharing
-from style_align.share import ShareAttention, ShareEverything, shared_sites
-from style_align.trajectory import Trajectory
+from style_align.features import Recorder, feature_bytes, shared_sites
+from style_align.panorama import Panorama, WindowDenoiser, windows
+from style_align.reference import Reference, References, Trajectory, invert
+from style_align.settings import StyleAlignSettings
+from style_align.share import Aligned, Joint
+
+MEMORY_SHARE = 0.5  # of the memory that is free, which "auto" gives to features
+
+Shape = tuple[int, int, int]
+"""(channels, height, width)."""
 
 
-class Aligned:
-    """A denoiser of targets that share with references.
-
-    The network is changed for the time of one call and is as before after it, after an exception too. Editors that
-    the caller has attached come first, for the references as well.
+@dataclass(frozen=True)
+class Row:
+    """A picture of a set on latents. ``clean`` (channels, height, width) are the latents of a picture: the reference
+    that is inverted, or what a target starts from. Without them it starts from the noise of ``seed``.
     """
 
-    def __init__(self, denoiser: GuidedDenoiser, references: References, sharing: Sharing) -> None:
-        self._denoiser = denoiser
-        self._references = references
-        self._sharing = sharing
-        self._paths = shared_sites(denoiser.unet, sharing)
-
-    def __call__(self, x: jt.Var, level: Level, step: int) -> Prediction:
-        """x is (targets, channels, height, width)."""
-        if not self._sharing.at(step):
-            return self._denoiser(x, level, step)
-        x.sync()  # before the references: else Jittor fuses what x waits for otherwise, where they are evaluated now
-        plan = self._references.at(step, level)
-        unet, weight = self._denoiser.unet, min(self._sharing.style_strength, 1.0)
-        with ExitStack() as stack:
-            if self._paths:
-                editor = ShareAttention(plan, self._sharing)
-                stack.enter_context(attached(unet, editor, lambda site: site.path in self._paths))
-            if plan.norms:
-                norms = group_norms(unet, lambda path, one: SharedGroupNorm(one, plan.norms[path], weight))
-                stack.enter_context(swapped(unet, norms))
-            return self._denoiser(x, level, step)
+    prompt: str
+    seed: int
+    clean: Optional[np.ndarray] = None
 
 
-class Joint:
-    """A denoiser of a whole set that shares everything: its first row is the reference.
+LatentReference = Union[Row, Trajectory]
+Aligning = Iterator[Union[Evaluated, tuple[int, np.ndarray]]]
+"""(row, its final latents (channels, height, width)) as soon as they are there, and what was evaluated before."""
 
-    With a ``trajectory`` the first row is the reference's latent of that step, and x holds the targets alone.
+
+def latent_shapes(pipe: StableDiffusionPipeline, settings: StyleAlignSettings) -> tuple[Shape, Shape]:
+    """The latents of targets and of references; a panorama's reference is one window.
+
+    Raises InputError for sizes that the model cannot have, and windows that leave gaps.
+    """
+    canvas = settings.canvas
+    if not canvas.panorama:
+        shape = pipe.latent_shape(canvas.height, canvas.width)
+        return shape, shape
+    shape = pipe.latent_shape(canvas.height, canvas.width or 2 * pipe.size)
+    side = canvas.window or pipe.unet.config.sample_size
+    windows(*shape[1:], side, canvas.stride, circular=canvas.circular)
+    return shape, (shape[0], min(side, shape[1]), min(side, shape[2]))
+
+
+class StyleAlignedOnLatents:
+    """Rows in the style of a reference, or of several mixed by ``weights``, which are equal by default.
+
+    ``sharing`` and ``guidance`` are those that act, ``of_picture`` says whether a reference is a picture. The model
+    is changed only while the UNet runs. Raises InputError for sizes, layers and stored references that do not fit the
+    model, and for weights that do not fit the references.
     """
 
     def __init__(
-        self, denoiser: GuidedDenoiser, sharing: Sharing, trajectory: Optional[Trajectory] = None, offset: int = 0
+        self,
+        pipe: StableDiffusionPipeline,
+        settings: StyleAlignSettings,
+        references: Sequence[LatentReference],
+        weights: Optional[Sequence[float]] = None,
     ) -> None:
-        self._denoiser = denoiser
-        self._sharing = sharing
-        self._trajectory = trajectory
-        self._offset = offset
-        self._paths = shared_sites(denoiser.unet, sharing)
+        self.of_picture = any(_is_picture(reference) for reference in references)
+        self.sharing = settings.choose_sharing(self.of_picture)
+        self.guidance = settings.choose_guidance(self.of_picture)
+        self._pipe = pipe
+        self._settings = settings
+        self._named = list(references)
+        self._weights = check_weights(weights, len(references))
+        self._sampler = pipe.sampler(settings.sampling.sampler)
+        self._shape, self._reference_shape = latent_shapes(pipe, settings)
+        self._paths = shared_sites(pipe.unet, self.sharing)
+        self._about = self._describe_path()
+        if self.sharing.full_attention_share and len(references) > 1:
+            raise InputError("full attention sharing takes one reference; leave it off to mix several")
+        for number, reference in enumerate(references, 1):
+            if isinstance(reference, Trajectory):
+                reference.check(self._about, f"saved reference {number}")
+                if reference.latents.shape[1] != self._shape[0]:
+                    raise InputError(f"saved reference {number} has latents of another model; make it again")
+        self._references: list[Reference] = []  # opened when they are first needed
+        self._joint: Optional[np.ndarray] = None
 
-    def __call__(self, x: jt.Var, level: Level, step: int) -> Prediction:
-        if self._trajectory is None:
-            return self._shared(x, level, step)
-        times = self._trajectory.times
-        call = step if step < len(times) and times[step] == level.t else times.index(level.t)
-        fed = jt.array(self._trajectory.fed(call, self._offset)[None])
-        prediction = self._shared(jt.concat([fed, x], dim=0), level, step)
-        return Prediction(prediction.x0[1:], prediction.eps[1:])
+    def align(self, rows: Sequence[Row]) -> Aligning:
+        """Make the rows.
 
-    def _shared(self, x: jt.Var, level: Level, step: int) -> Prediction:
-        if not self._sharing.at(step):
-            return self._denoiser(x, level, step)
-        unet, halves = self._denoiser.unet, 1 + self._denoiser.guided
-        with ExitStack() as stack:
-            if self._paths:
-                editor = ShareEverything(halves)
-                stack.enter_context(attached(unet, editor, lambda site: site.path in self._paths))
-            if self._sharing.share_group_norm:
-                norms = group_norms(unet, lambda path, one: SharedGroupNorm(one, None, halves=halves))
-                stack.enter_context(swapped(unet, norms))
-            return self._denoiser(x, level, step)
+        With features in memory, batch after batch is done; else all are done together, after the last step. Raises
+        InputError where some rows start from pictures and some do not.
+        """
+        if not rows:
+            return
+        if len({row.clean is None for row in rows}) == 2:
+            raise InputError("give a picture to start from for all targets, or for none")
+        if self.sharing.full_attention_share:
+            yield from enumerate((yield from self._align_jointly(rows)))
+            return
+        settings = self._settings
+        size = 1 if settings.canvas.panorama else settings.sampling.batch_size
+        batches = [list(range(len(rows)))[start : start + size] for start in range(0, len(rows), size)]
+        together = self._go_together(len(batches))
+        yield from self._open_references()
+        for reference in self._references:
+            reference.keep(None if together else settings.reference.feature_dtype)
+        references = References(self._references, self._weights, self.sharing)
+        meter = Meter("reference", references)
+        runs = [self._sample_batch([rows[i] for i in batch], references, meter) for batch in batches]
+        for event in take_turns(runs, together=together):
+            if isinstance(event, Evaluated):
+                yield event
+            else:
+                number, x = event
+                yield from zip(batches[number], x)
+
+    def finish_references(self) -> Generator[Evaluated, None, list[np.ndarray]]:
+        """Run what is left of the references' generation; returns their clean latents (channels, height, width)."""
+        if self._joint is not None:
+            return [self._joint]
+        yield from self._open_references()
+        for reference in self._references:
+            meter = Meter("reference", reference)
+            while reference.advance():
+                yield meter.read()
+        return [reference.path()[1][-1] for reference in self._references]
+
+    def make_trajectory(self) -> Generator[Evaluated, None, Trajectory]:
+        """The first reference, for later runs. Raises InputError where it depends on its set."""
+        reference = self._named[0]
+        if isinstance(reference, Trajectory):
+            return reference
+        if self._joint is not None:
+            raise InputError("a reference that shared everything depends on its set and cannot be saved")
+        yield from self.finish_references()
+        times, latents = self._references[0].path()
+        return self._name_path(reference, times, latents)
+
+    def _describe_path(self) -> dict[str, Any]:
+        return {
+            "model_hash": self._pipe.model_hash,
+            "schedule": self._pipe.schedule.config.to_dict(),
+            "steps": self._settings.sampling.steps,
+            "sampler": self._sampler.name,
+            "guidance": self.guidance,
+        }
+
+    def _name_path(self, reference: Row, times: tuple[float, ...], latents: np.ndarray) -> Trajectory:
+        about = {**self._about, "inverted": reference.clean is not None}
+        return Trajectory(reference.prompt, self._settings.sampling.negative_prompt, times, latents, about)
+
+    def _open_references(self) -> Iterator[Evaluated]:
+        """Make the references as sampling needs them, once; pictures are inverted."""
+        for named in self._named[len(self._references) :]:
+            trajectory = named if isinstance(named, Trajectory) else None
+            if isinstance(named, Row) and named.clean is not None:
+                trajectory = self._name_path(named, *(yield from self._invert(named, named.clean)))
+            self._references.append(self._open_reference(named, trajectory))
+
+    def _open_reference(self, named: LatentReference, trajectory: Optional[Trajectory]) -> Reference:
+        settings = self._settings
+        negative = settings.sampling.negative_prompt if trajectory is None else trajectory.negative_prompt
+        recorder = Recorder(self._pipe.denoiser([named.prompt], negative, self.guidance), self.sharing)
+        keep = settings.reference.feature_dtype if settings.reference.features == "memory" else None
+        if trajectory is not None:
+            return Reference(recorder, trajectory=trajectory, offset=self._choose_offset(named), keep=keep)
+        assert isinstance(named, Row)
+        return Reference(recorder, steps=lambda traced: self._generate(traced, named.seed), keep=keep)
+
+    def _generate(self, denoiser: Denoiser, seed: int) -> Iterator[Step]:
+        """Plain text-to-image of a reference."""
+        noise, sampling = NoiseSource([seed]), self._settings.sampling
+        scale = self._sampler.initial_scale(self._pipe.schedule, sampling.steps)
+        x = noise.normal("latents", self._reference_shape) * scale
+        fresh = step_noise(noise, self._reference_shape)
+        return self._sampler(denoiser, x, self._pipe.schedule, sampling.steps, eta=sampling.eta, noise=fresh)
+
+    def _invert(
+        self, reference: Row, clean: np.ndarray
+    ) -> Generator[Evaluated, None, tuple[tuple[float, ...], np.ndarray]]:
+        sampling, guidance = self._settings.sampling, self._settings.reference.inversion_guidance
+        denoiser = self._pipe.denoiser([reference.prompt], sampling.negative_prompt, guidance)
+        levels = self._sampler.levels(self._pipe.schedule, sampling.steps, None)
+        return (yield from invert(denoiser, jt.array(clean[None]), levels, self._pipe.schedule))
+
+    def _sample_batch(
+        self, rows: Sequence[Row], references: References, reference_meter: Meter
+    ) -> Iterator[Union[Evaluated, Step]]:
+        """A batch's steps, each behind what it took; nothing happens before the first is asked for."""
+        denoiser = self._make_denoiser(rows, references)
+        meter = Meter("pictures", denoiser)
+        for step in self._sample(denoiser, rows):
+            yield from (event for event in (reference_meter.read(), meter.read()) if event.count)
+            yield step
+
+    def _sample(self, denoiser: Denoiser, rows: Sequence[Row]) -> Iterator[Step]:
+        """The sampler of some rows, from noise or from noised pictures."""
+        noise = NoiseSource([row.seed for row in rows])
+        sampling, schedule, start = self._settings.sampling, self._pipe.schedule, 0
+        x = noise.normal("latents", self._shape)
+        clean = [row.clean for row in rows if row.clean is not None]
+        if clean:
+            start = first_step(sampling.steps, sampling.image_strength)
+            level = self._sampler.levels(schedule, sampling.steps, None)[start]
+            x = diffuse(jt.array(np.stack(clean)), x, level.alpha_bar)
+        else:
+            x = x * self._sampler.initial_scale(schedule, sampling.steps)
+        fresh = step_noise(noise, self._shape)
+        return self._sampler(denoiser, x, schedule, sampling.steps, start=start, eta=sampling.eta, noise=fresh)
+
+    def _make_denoiser(self, rows: Sequence[Row], references: References) -> WindowDenoiser:
+        def align(prompts: Sequence[str]) -> Aligned:
+            return Aligned(self._guide(prompts), references, self.sharing)
+
+        canvas = self._settings.canvas
+        if not canvas.panorama:
+            return align([row.prompt for row in rows])
+        side = canvas.window or self._pipe.unet.config.sample_size
+        places = windows(*self._shape[1:], side, canvas.stride, circular=canvas.circular)
+        return Panorama(lambda count: align([rows[0].prompt] * count), places, self._settings.sampling.batch_size)
+
+    def _guide(self, prompts: Sequence[str]) -> GuidedDenoiser:
+        return self._pipe.denoiser(list(prompts), self._settings.sampling.negative_prompt, self.guidance)
+
+    def _align_jointly(self, rows: Sequence[Row]) -> Generator[Evaluated, None, np.ndarray]:
+        """The final latents of a set that shares everything; its reference's is kept."""
+        reference = self._named[0]
+        is_generated = isinstance(reference, Row) and reference.clean is None and rows[0].clean is None
+        batch = list(rows)
+        if is_generated:
+            batch, trajectory = [reference, *batch], None
+        else:
+            trajectory = yield from self.make_trajectory()
+        denoiser = self._guide([reference.prompt, *(row.prompt for row in rows)])
+        joint = Joint(denoiser, self.sharing, trajectory, self._choose_offset(reference))
+        meter, x = Meter("pictures", joint), None
+        for step in without_gradients(self._sample(joint, batch)):
+            yield meter.read()
+            x = step.x
+        assert x is not None  # every sampler takes at least one step
+        latents = np.array(x.numpy())
+        if is_generated:
+            self._joint, latents = latents[0], latents[1:]
+        return latents
+
+    def _choose_offset(self, reference: LatentReference) -> int:
+        return self._settings.offset if _is_picture(reference) else 0
+
+    def _go_together(self, batches: int) -> bool:
+        """Whether all batches go step by step with the reference, so that no features need to be kept."""
+        features = self._settings.reference.features
+        if features != "auto" or batches == 1:
+            return features != "memory"
+        itemsize = int(np.dtype(self._settings.reference.feature_dtype).itemsize)
+        halves = 1 + (self.guidance != 1.0)
+        step = feature_bytes(self._pipe.unet, self._paths, self._reference_shape, halves, itemsize)
+        return step * self._settings.sampling.steps * len(self._named) > MEMORY_SHARE * _free_memory()
 
 
-def run_batches(
-    batches: Sequence[Callable[[], Iterator[Step]]], *, together: bool, on_step: Callable[[int], None]
-) -> Iterator[Tuple[int, np.ndarray]]:
-    """Run the samplers of several batches; yields (batch, final x) when a batch is done.
+def take_turns(runs: Sequence[Iterator[Union[Evaluated, Step]]], *, together: bool) -> Aligning:
+    """Run several samplings to their ends; yields (run, final x) when one is done, and what was evaluated before.
 
-    ``together`` takes one step of every batch before the next step of any, so that nothing of a reference's step has
-    to be kept for later; else batch after batch runs to its end.
+    ``together`` takes one step of every run before the next step of any, so that nothing of a reference's step has
+    to be kept for later; else run after run goes to its end.
     """
-    running = [_Running(_announced(number, start, on_step)) for number, start in enumerate(batches)]
-    while together and all([batch.step() for batch in running]):
-        pass
-    for number, batch in enumerate(running):
-        yield number, batch.end()
+    ends: list[Any] = [None] * len(runs)
 
+    def advance(number: int) -> Generator[Evaluated, None, bool]:
+        """Take a step; False after the last."""
+        while True:
+            with jt.no_grad():
+                event = next(runs[number], None)
+            if isinstance(event, Evaluated):
+                yield event
+                continue
+            if event is not None:
+                ends[number] = event.x
+            return event is not None
 
-class _Running:
-    """A sampler, and where it is."""
-
-    def __init__(self, steps: Iterator[Step]) -> None:
-        self._steps = steps
-        self._x: Optional[jt.Var] = None
-
-    def step(self) -> bool:
-        """Take one step; False after the last."""
-        step = next(self._steps, None)
-        if step is not None:
-            self._x = step.x
-        return step is not None
-
-    def end(self) -> np.ndarray:
-        """The final x, after all steps that are left."""
-        while self.step():
+    are_running = [together]
+    while all(are_running):
+        are_running = []
+        for number in range(len(runs)):
+            are_running.append((yield from advance(number)))
+    for number in range(len(runs)):
+        while (yield from advance(number)):
             pass
-        assert self._x is not None  # every sampler takes at least one step
-        return np.array(self._x.numpy())
+        yield number, np.array(ends[number].numpy())
 
 
-def _announced(number: int, start: Callable[[], Iterator[Step]], on_step: Callable[[int], None]) -> Iterator[Step]:
-    """A batch's sampler, made when its first step is asked for."""
-    for step in start():
-        on_step(number)
-        yield step
+def check_weights(weights: Optional[Sequence[float]], count: int) -> list[float]:
+    """One weight a reference, equal ones by default. Raises InputError for others that do not fit."""
+    if count == 0:
+        raise InputError("there is no reference")
+    checked = [1.0] * count if weights is None else [float(weight) for weight in weights]
+    if len(checked) != count:
+        raise InputError(f"{len(checked)} weights for {count} references; give one each")
+    if not all(0.0 < weight < float("inf") for weight in checked):
+        raise InputError("the weights of references must be positive; leave a reference out instead")
+    return checked
+
+
+def _is_picture(reference: LatentReference) -> bool:
+    """Whether a reference is, or was made from, a picture."""
+    return reference.inverted if isinstance(reference, Trajectory) else reference.clean is not None
+
+
+def _free_memory() -> int:
+    """Bytes that can be had without swapping; nothing where the system does not say."""
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+        return int(os.sysconf("SC_AVPHYS_PAGES")) * int(os.sysconf("SC_PAGE_SIZE"))
+    except (OSError, ValueError):
+        return 0

@@ -6,8 +6,9 @@ That is the norm with the moments of both together, so the reference's moments a
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Mapping, Optional
+from typing import Any, Optional
 
 from jstyle import ops
 from jstyle.networks.layers import GroupNorm
@@ -37,20 +38,36 @@ def group_moments(x: jt.Var, groups: int, shift: Optional[jt.Var] = None) -> Mom
     return Moments(mean, variance, float(h * w * (c // groups)))
 
 
-def pooled(one: Moments, other: Moments, weight: float = 1.0) -> Moments:
+def pool(moments: Moments, other: Moments, weight: float = 1.0) -> Moments:
     """The moments of both sets together (Chan, Golub, LeVeque, 1979), each number of ``other`` counting ``weight``."""
-    count = one.count + weight * other.count
+    count = moments.count + weight * other.count
     share = weight * other.count / count
-    apart = other.mean - one.mean
-    variance = one.variance * (1 - share) + other.variance * share + apart * apart * (share * (1 - share))
-    return Moments(one.mean + apart * share, variance, count)
+    apart = other.mean - moments.mean
+    variance = moments.variance * (1 - share) + other.variance * share + apart * apart * (share * (1 - share))
+    return Moments(moments.mean + apart * share, variance, count)
+
+
+def mix_moments(parts: Sequence[Moments], weights: Sequence[float]) -> Moments:
+    """The moments of a number drawn from part i with the probability weights[i]."""
+    if len(parts) == 1:
+        return parts[0]
+    mean = average([part.mean for part in parts], weights)
+    variance = average([part.variance + (part.mean - mean) ** 2 for part in parts], weights)
+    return Moments(mean, variance, sum(part.count * weight for part, weight in zip(parts, weights)))
+
+
+def average(values: Sequence[Any], weights: Sequence[float]) -> Any:
+    """The mean by weights that sum to 1; of a single value that value, bit by bit."""
+    if len(values) == 1:
+        return values[0]
+    return sum(value * weight for value, weight in zip(values, weights))
 
 
 def normalise(x: jt.Var, norm: GroupNorm, moments: Moments, shift: Optional[jt.Var], silu: bool) -> jt.Var:
-    """The group norm of x (+ shift) with given moments, then silu if asked for."""
+    """The group norm of x (+ shift) with these moments, then silu if asked for."""
     b, _, _, c = x.shape
-    ones = 1.0 / jt.sqrt(moments.variance + norm.eps)
-    scale = _per_channel(ones, c) * ops.cast(norm.weight, "float32")
+    inverse = 1.0 / jt.sqrt(moments.variance + norm.eps)
+    scale = _per_channel(inverse, c) * ops.cast(norm.weight, "float32")
     centre = _per_channel(moments.mean, c, shift)
     out = (ops.cast(x, "float32") - centre.reshape(b, 1, 1, c)) * scale.reshape(b, 1, 1, c)
     out = ops.cast(out + ops.cast(norm.bias, "float32"), str(x.dtype))
@@ -67,11 +84,12 @@ def _per_channel(values: jt.Var, channels: int, shift: Optional[jt.Var] = None) 
 class RecordingGroupNorm(GroupNorm):
     """The original norm, bit by bit; each call also leaves the moments of what it saw in ``sink``."""
 
-    def __init__(self, original: GroupNorm, path: str, sink: Dict[str, Moments]) -> None:
+    def __init__(self, original: GroupNorm, path: str, sink: dict[str, Moments]) -> None:
         _take_over(self, original)
         self._original, self._path, self._sink = original, path, sink
 
     def execute(self, x: jt.Var, shift: Optional[jt.Var] = None, silu: bool = False) -> jt.Var:
+        """As the original's."""
         self._sink[self._path] = group_moments(x, self.groups, shift)
         return self._original(x, shift, silu)
 
@@ -87,18 +105,20 @@ class SharedGroupNorm(GroupNorm):
         self._moments, self._weight, self._halves = moments, weight, halves
 
     def execute(self, x: jt.Var, shift: Optional[jt.Var] = None, silu: bool = False) -> jt.Var:
-        own = group_moments(x, self.groups, shift)
+        """As the original's."""
+        moments = group_moments(x, self.groups, shift)
         other = self._moments
         if other is None:
-            firsts = [own.mean, own.variance]
-            firsts = [one.reshape(self._halves, -1, self.groups)[:, 0] for one in firsts]
-            other = Moments(firsts[0], firsts[1], own.count)
+            mean, variance = (
+                values.reshape(self._halves, -1, self.groups)[:, 0] for values in (moments.mean, moments.variance)
+            )
+            other = Moments(mean, variance, moments.count)
         rows = x.shape[0]
-        other = Moments(each_row(other.mean, rows), each_row(other.variance, rows), other.count)
-        return normalise(x, self, pooled(own, other, self._weight), shift, silu)
+        other = Moments(repeat_rows(other.mean, rows), repeat_rows(other.variance, rows), other.count)
+        return normalise(x, self, pool(moments, other, self._weight), shift, silu)
 
 
-def each_row(x: jt.Var, rows: int) -> jt.Var:
+def repeat_rows(x: jt.Var, rows: int) -> jt.Var:
     """(halves, ...) -> (rows, ...): what belongs to a half of the batch, for each of the half's rows."""
     if x.shape[0] == rows:
         return x
@@ -108,7 +128,7 @@ def each_row(x: jt.Var, rows: int) -> jt.Var:
 
 def group_norms(unet: jt.Module, replace: Callable[[str, GroupNorm], GroupNorm]) -> Mapping[str, GroupNorm]:
     """A replacement for every group norm of a network, by its path."""
-    return {path: replace(path, one) for path, one in unet.named_modules() if isinstance(one, GroupNorm)}
+    return {path: replace(path, module) for path, module in unet.named_modules() if isinstance(module, GroupNorm)}
 
 
 def _take_over(module: GroupNorm, original: GroupNorm) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Callable, Dict, List, NamedTuple, Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from jstyle.diffusion.samplers import Denoiser
 from jstyle.diffusion.schedule import Level, Prediction
 from jstyle.errors import InputError
+from jstyle.methods.cost import CountingDenoiser
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
 
@@ -20,7 +22,7 @@ class Window(NamedTuple):
     columns: np.ndarray
 
 
-def windows(height: int, width: int, side: int, stride: int, *, circular: bool = False) -> List[Window]:
+def windows(height: int, width: int, side: int, stride: int, *, circular: bool = False) -> list[Window]:
     """Windows of at most ``side`` x ``side`` that cover a latent, ``stride`` apart; the last ends at the edge.
 
     ``circular`` windows go on at the left edge where the right one ends. Raises InputError where gaps would be left.
@@ -33,10 +35,14 @@ def windows(height: int, width: int, side: int, stride: int, *, circular: bool =
     return [Window(np.arange(top, top + tall), np.arange(left, left + wide) % width) for top in tops for left in lefts]
 
 
-def _starts(length: int, side: int, stride: int) -> List[int]:
+def _starts(length: int, side: int, stride: int) -> list[int]:
     if length <= side:
         return [0]
     return [*range(0, length - side, stride), length - side]
+
+
+class WindowDenoiser(Denoiser, CountingDenoiser, Protocol):
+    """What denoises windows, and counts them."""
 
 
 class Panorama:
@@ -47,13 +53,19 @@ class Panorama:
     windows at once.
     """
 
-    def __init__(self, denoiser_of: Callable[[int], Denoiser], places: Sequence[Window], batch_size: int) -> None:
+    def __init__(self, denoiser_of: Callable[[int], WindowDenoiser], places: Sequence[Window], batch_size: int) -> None:
         self._denoiser_of = denoiser_of
         self._places = list(places)
         self._batch_size = batch_size
-        self._denoisers: Dict[int, Denoiser] = {}
+        self._denoisers: dict[int, WindowDenoiser] = {}
+
+    @property
+    def evaluations(self) -> int:
+        """The windows that have gone through the UNet."""
+        return sum(denoiser.evaluations for denoiser in self._denoisers.values())
 
     def __call__(self, x: jt.Var, level: Level, step: int) -> Prediction:
+        """x is (1, channels, height, width)."""
         whole = np.array(x.numpy())[0]
         sums = np.zeros((2, *whole.shape), np.float32)
         counts = np.zeros(whole.shape[1:], np.float32)
@@ -67,10 +79,10 @@ class Panorama:
                 at = place.rows[:, None], place.columns
                 sums[:, :, at[0], at[1]] += outputs[:, i]
                 counts[at] += 1
-        x0, eps = (jt.array((one / counts)[None]) for one in sums)
+        x0, eps = (jt.array((total / counts)[None]) for total in sums)
         return Prediction(x0, eps)
 
-    def _denoiser(self, count: int) -> Denoiser:
+    def _denoiser(self, count: int) -> WindowDenoiser:
         if count not in self._denoisers:
             self._denoisers[count] = self._denoiser_of(count)
         return self._denoisers[count]

@@ -1,179 +1,252 @@
-"""References as sampling needs them: asked for a step, each gives the features it has there.
+"""A reference's path from noise to picture - generated, inverted or stored - and what it leaves at each step of it.
 
-A generated reference goes on to the step that it is asked for; one whose trajectory is known is fed that latent
-again. Either runs by itself, never in a batch with targets, so its picture cannot depend on them.
+A generated reference goes on to the step that it is asked for; one whose path is known is fed that latent again.
+Either runs by itself, never in a batch with targets, so its picture cannot depend on them.
 """
 
 from __future__ import annotations
 
-from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple
+import json
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Optional
 
 import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
 
 from jstyle.diffusion.guidance import GuidedDenoiser
 from jstyle.diffusion.samplers import Denoiser, Step
-from jstyle.diffusion.schedule import Level, Prediction
+from jstyle.diffusion.samplers.step import transfer
+from jstyle.diffusion.schedule import Level, Prediction, Schedule
 from jstyle.errors import InputError
-from jstyle.networks.editing import attached, swapped
+from jstyle.methods.cost import Meter
+from jstyle.methods.events import Evaluated
 from jstyle.runtime import jt
-from style_align.features import Plan, Recorder, StepFeatures, plan
-from style_align.norms import Moments, RecordingGroupNorm, group_norms
+from jstyle.weights.tensors import write_tensors
+from style_align.features import Features, Recorder, mix
 from style_align.settings import Sharing
-from style_align.share import shared_sites
-from style_align.trajectory import Trajectory
-
-OnStep = Callable[[], None]
 
 
-class Recording:
-    """A denoiser for one reference; ``features`` are what its last call left, where that step is shared."""
+@dataclass(frozen=True)
+class Trajectory:
+    """What a reference was at every call of the UNet; a reference itself, for later runs.
 
-    def __init__(self, denoiser: GuidedDenoiser, sharing: Sharing) -> None:
-        self.features: Optional[StepFeatures] = None
-        self.dtype = denoiser.unet.dtype
-        self._denoiser = denoiser
-        self._sharing = sharing
-        self._paths = shared_sites(denoiser.unet, sharing)
+    ``latents`` is (calls + 1, channels, height, width): what was fed at ``times``, noisiest first, and the clean end.
+    ``about`` says by which model and settings it was made; "inverted" tells a picture's from a generated one's.
+    """
 
-    def __call__(self, x: jt.Var, level: Level, step: int) -> Prediction:
-        self.features = None
-        if not self._sharing.at(step):
-            return self._denoiser(x, level, step)
-        recorder, moments = Recorder(self._sharing), {}
-        prediction = self._recorded(x, level, step, recorder, moments)
-        self.features = StepFeatures(recorder.sites, moments)
-        # Now, or what they are made of - the input of every norm - would stay until somebody asks.
-        jt.sync(self.features.arrays())
-        return prediction
+    prompt: str
+    negative_prompt: str
+    times: tuple[float, ...]
+    latents: np.ndarray
+    about: Mapping[str, Any]
 
-    def _recorded(
-        self, x: jt.Var, level: Level, step: int, recorder: Recorder, moments: Dict[str, Moments]
-    ) -> Prediction:
-        unet = self._denoiser.unet
-        norms = group_norms(unet, lambda path, one: RecordingGroupNorm(one, path, moments))
-        with swapped(unet, norms if self._sharing.share_group_norm else {}):
-            if not self._paths:
-                return self._denoiser(x, level, step)
-            with attached(unet, recorder, lambda site: site.path in self._paths):
-                return self._denoiser(x, level, step)
+    @property
+    def inverted(self) -> bool:
+        """Whether it was a picture's."""
+        return bool(self.about.get("inverted"))
+
+    def fed(self, call: int, offset: int = 0) -> np.ndarray:
+        """The latent at a call, (channels, height, width).
+
+        An ``offset`` lets a reference begin that many steps ahead and wait there for the targets, as the paper's
+        code does: it stands at ``offset`` first, then at max(offset + 1, call).
+        """
+        return self.latents[call if offset == 0 else offset if call == 0 else max(offset + 1, call)]
+
+    def save(self, file: Path, *, overwrite: bool = True) -> None:
+        """Write a safetensors file, whole or not at all; the same reference that is there already is left alone.
+
+        Raises InputError when it cannot be written, and, unless ``overwrite``, when something else is there.
+        """
+        if file.exists() and not overwrite:
+            if not self._equals(load_trajectory(file)):
+                raise InputError(f"{str(file)!r} is there and another reference; --overwrite replaces it")
+            return
+        about = {
+            "prompt": self.prompt,
+            "negative_prompt": self.negative_prompt,
+            "times": list(self.times),
+            "about": dict(self.about),
+        }
+        text = np.frombuffer(json.dumps(about).encode(), np.uint8)
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"cannot make the folder {str(file.parent)!r}: {error.strerror}") from error
+        write_tensors({"latents": np.ascontiguousarray(self.latents, np.float32), "about": text}, file)
+
+    def check(self, about: Mapping[str, Any], name: str) -> None:
+        """Raise InputError, which calls this ``name``, where another model or path made it than ``about`` says."""
+        for key, is_what in (("model_hash", "other weights"), ("schedule", "another noise schedule")):
+            if self.about.get(key) != about[key]:
+                raise InputError(
+                    f"{name} was made with {is_what} than this model's; make it again with --save_reference"
+                )
+        for key in ("steps", "sampler"):
+            was = self.about.get(key)
+            if was != about[key]:
+                raise InputError(f"{name} was made with {key} = {was}, not {about[key]}; use --{key} {was}")
+
+    def _equals(self, other: Trajectory) -> bool:
+        mine, theirs = ((path.prompt, path.negative_prompt, dict(path.about)) for path in (self, other))
+        return mine == theirs and np.array_equal(self.latents, other.latents)
+
+
+def load_trajectory(file: Path) -> Trajectory:
+    """A stored reference. Raises InputError for a file that is missing or is none."""
+    if not file.is_file():
+        raise InputError(f"there is no saved reference at {str(file)!r}; make one with --save_reference")
+    try:
+        arrays = load_file(file)
+        content = json.loads(arrays["about"].tobytes().decode())
+        trajectory = Trajectory(
+            str(content["prompt"]),
+            str(content["negative_prompt"]),
+            tuple(float(t) for t in content["times"]),
+            arrays["latents"],
+            dict(content["about"]),
+        )
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{str(file)!r} is no saved reference; make one with --save_reference") from error
+    if trajectory.latents.ndim != 4 or len(trajectory.latents) != len(trajectory.times) + 1:
+        raise InputError(f"{str(file)!r} is a damaged reference; make it again")
+    return trajectory
+
+
+def invert(
+    denoiser: GuidedDenoiser, clean: jt.Var, levels: Sequence[Level], schedule: Schedule
+) -> Generator[Evaluated, None, tuple[tuple[float, ...], np.ndarray]]:
+    """DDIM inversion of a latent (1, channels, height, width) through ``levels``, those that a sampler feeds.
+
+    The noise is taken at the level that a step reaches (`ddim_invert`'s convention "target", generalised to any
+    sampler's levels). Returns ``times`` and ``latents`` of the trajectory.
+    """
+    x, here, meter = clean, schedule.level(-1), Meter("inversion", denoiser)
+    path = [np.array(x[0].numpy())]
+    for index, level in enumerate(reversed(levels)):
+        with jt.no_grad():
+            eps = denoiser(x, level, index).eps
+            x, _ = transfer(x, eps, here.alpha_bar, level.alpha_bar)
+        here = level
+        path.append(np.array(x[0].numpy()))
+        yield meter.read()
+    return tuple(level.t for level in levels), np.stack(path[::-1])
 
 
 class Reference:
-    """One reference along its trajectory, which is known from the start or grows by ``steps``.
+    """A reference along its path, which is known from the start or grows by ``steps``.
 
     ``steps`` makes the sampler's iterator for a denoiser. ``keep`` ("float16" or "float32") keeps the features of
-    every step in memory; without it only the last step's are at hand and others are computed again. ``on_step`` is
-    called after every evaluation.
+    every step in memory; without it only the last step's are at hand and others are computed again.
     """
 
     def __init__(
         self,
-        recording: Recording,
+        recorder: Recorder,
         *,
         trajectory: Optional[Trajectory] = None,
         offset: int = 0,
         steps: Optional[Callable[[Denoiser], Iterator[Step]]] = None,
         keep: Optional[str] = None,
-        on_step: Optional[OnStep] = None,
     ) -> None:
         self._keep = keep
-        self._recording = recording
+        self._recorder = recorder
         self._offset = offset
-        self._on_step = on_step
         self._trajectory = trajectory
-        self._times: List[float] = [] if trajectory is None else list(trajectory.times)
-        self._latents: List[np.ndarray] = []
+        self._times: list[float] = [] if trajectory is None else list(trajectory.times)
+        self._latents: list[np.ndarray] = []
         self._last: Optional[np.ndarray] = None if trajectory is None else trajectory.latents[-1]
-        self._steps = None if steps is None else steps(self._traced)
-        self._features: Dict[int, StepFeatures] = {}
+        self._steps = None if steps is None else steps(self._trace)
+        self._features: dict[int, Features] = {}
+
+    @property
+    def evaluations(self) -> int:
+        """The latents that have gone through the UNet for it."""
+        return self._recorder.evaluations
 
     def keep(self, dtype: Optional[str]) -> None:
         """Keep features from now on, in ``dtype``, or the last step's alone."""
         if dtype != self._keep:
             self._keep, self._features = dtype, {}
 
-    def at(self, step: int, level: Level) -> StepFeatures:
+    def at(self, step: int, level: Level) -> Features:
         """The features when the UNet is fed ``level`` as a sampler's call ``step``.
 
         Raises InputError where the reference has never been at that time.
         """
-        while len(self._times) <= step and self._advance():
+        while len(self._times) <= step and self.advance():
             pass
-        call = self._call(step, level)
-        while call is None and self._advance():
-            call = self._call(step, level)
+        call = self._find_call(step, level)
+        while call is None and self.advance():
+            call = self._find_call(step, level)
         if call is None:
             raise InputError(f"the reference was never at time {level.t:g}: give it the targets' steps and sampler")
         if call not in self._features:
-            self._evaluate(call, level, step)
-        found = self._features[call]
-        return found.restored(self._recording.dtype) if self._keep else found
+            latent = self._latents[call] if self._trajectory is None else self._trajectory.fed(call, self._offset)
+            self._record(jt.array(latent[None]), level, step, call)
+        features = self._features[call]
+        return features.restore(self._recorder.dtype) if self._keep else features
 
-    def end(self) -> np.ndarray:
-        """The clean latent, (channels, height, width); runs what is left of a generation."""
-        while self._advance():
-            pass
-        assert self._last is not None
-        return self._last
-
-    def path(self) -> Tuple[Tuple[float, ...], np.ndarray]:
-        """The times fed, and the latents with the clean end behind them."""
-        end = self.end()
-        if self._trajectory is not None:
-            return self._trajectory.times, self._trajectory.latents
-        return tuple(self._times), np.stack([*self._latents, end])
-
-    def _call(self, step: int, level: Level) -> Optional[int]:
-        """The call at that time: of the same number, else the last (samplers may feed a time twice)."""
-        if step < len(self._times) and self._times[step] == level.t:
-            return step
-        calls = [call for call, time in enumerate(self._times) if time == level.t]
-        return calls[-1] if calls else None
-
-    def _advance(self) -> bool:
-        """One more step of the generation; False where it has ended."""
+    def advance(self) -> bool:
+        """Take a step of the generation; False where it has ended."""
         with jt.no_grad():
             step = None if self._steps is None else next(self._steps, None)
         if step is not None:
             self._last = np.array(step.x.numpy())[0]
         return step is not None
 
-    def _traced(self, x: jt.Var, level: Level, step: int) -> Prediction:
+    def path(self) -> tuple[tuple[float, ...], np.ndarray]:
+        """The times fed, and the latents with the clean end behind them; of a reference that has come to its end."""
+        if self._trajectory is not None:
+            return self._trajectory.times, self._trajectory.latents
+        assert self._last is not None
+        return tuple(self._times), np.stack([*self._latents, self._last])
+
+    def _find_call(self, step: int, level: Level) -> Optional[int]:
+        """The call at that time: of the same number, else the last (samplers may feed a time twice)."""
+        if step < len(self._times) and self._times[step] == level.t:
+            return step
+        calls = [call for call, time in enumerate(self._times) if time == level.t]
+        return calls[-1] if calls else None
+
+    def _trace(self, x: jt.Var, level: Level, step: int) -> Prediction:
         """The generation's denoiser."""
         self._times.append(level.t)
         self._latents.append(np.array(x.numpy())[0])
         return self._record(x, level, step, len(self._times) - 1)
 
-    def _evaluate(self, call: int, level: Level, step: int) -> None:
-        latent = self._latents[call] if self._trajectory is None else self._trajectory.fed(call, self._offset)
-        self._record(jt.array(latent[None]), level, step, call)
-
     def _record(self, x: jt.Var, level: Level, step: int, call: int) -> Prediction:
-        prediction = self._recording(x, level, step)
-        features = self._recording.features
+        prediction = self._recorder(x, level, step)
+        features = self._recorder.features
         if features is not None:
-            self._features = {**self._features, call: features.kept(self._keep)} if self._keep else {call: features}
-        if self._on_step is not None:
-            self._on_step()
+            self._features = {**self._features, call: features.keep(self._keep)} if self._keep else {call: features}
         return prediction
 
 
 class References:
-    """One or several references as one plan for each step, which is made once, whoever asks how often.
+    """References as one: mixed for each step, which is done once, whoever asks how often.
 
     ``weights`` are positive and need not sum to 1.
     """
 
     def __init__(self, references: Sequence[Reference], weights: Sequence[float], sharing: Sharing) -> None:
-        self.references = list(references)
+        self._references = list(references)
         self._weights = [weight / sum(weights) for weight in weights]
         self._sharing = sharing
-        self._made: Optional[Tuple[int, Level, Plan]] = None
+        self._mixed: Optional[tuple[int, Level, Features]] = None
 
-    def at(self, step: int, level: Level) -> Plan:
+    @property
+    def evaluations(self) -> int:
+        """The latents that have gone through the UNet for them."""
+        return sum(reference.evaluations for reference in self._references)
+
+    def at(self, step: int, level: Level) -> Features:
         """What targets get when they are fed ``level`` as call ``step``."""
-        if self._made is None or self._made[:2] != (step, level):
-            self._made = None  # the last step's is let go before the next is made
-            features = [reference.at(step, level) for reference in self.references]
-            self._made = step, level, plan(features, self._weights, self._sharing)
-        return self._made[2]
+        if self._mixed is None or self._mixed[:2] != (step, level):
+            self._mixed = None  # the last step's is let go before the next is made
+            features = [reference.at(step, level) for reference in self._references]
+            self._mixed = step, level, mix(features, self._weights, self._sharing)
+        return self._mixed[2]

@@ -1,19 +1,29 @@
-"""The editors by which targets attend to a reference (arXiv 2312.02133, equations 2 to 4)."""
+"""How targets share: editors of their attention (arXiv 2312.02133, equations 2 to 4), and denoisers that attach them.
+
+The network is changed for the time of one call and is as before after it, after an exception too. Editors that the
+caller has attached come first, for the references as well.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
-from typing import FrozenSet, List, Optional, Sequence
+from typing import Optional
 
 import numpy as np
 
 from jstyle import ops
+from jstyle.diffusion.guidance import GuidedDenoiser
+from jstyle.diffusion.schedule import Level, Prediction
 from jstyle.errors import InputError
-from jstyle.networks.editing import QKV, Editable, Site, self_attention
+from jstyle.networks.editing import QKV, AttentionEditor, Site, attached, swapped
+from jstyle.networks.layers import GroupNorm
 from jstyle.ops import KeyValue
 from jstyle.runtime import jt
-from style_align.features import EPS, Plan, Statistics
-from style_align.norms import each_row
+from style_align.features import EPS, Features, Statistics, shared_sites
+from style_align.norms import SharedGroupNorm, group_norms, repeat_rows
+from style_align.reference import References, Trajectory
 from style_align.settings import Sharing
 
 
@@ -23,18 +33,19 @@ class ShareAttention:
     The batch is targets alone, in as many halves as the reference was recorded in.
     """
 
-    def __init__(self, plan: Plan, sharing: Sharing) -> None:
-        self._plan = plan
+    def __init__(self, features: Features, sharing: Sharing) -> None:
+        self._features = features
         self._amount = min(sharing.style_strength, 1.0)
 
     def __call__(self, site: Site, step: int, qkv: QKV) -> QKV:
-        given = self._plan.sites[site.path]
+        """As every editor of attention."""
+        shared = self._features.sites[site.path]
         rows = qkv.q.shape[0]
         changed = {
-            part: adain(each_row(getattr(qkv, part), rows), statistics, self._amount)
-            for part, statistics in given.statistics.items()
+            part: adain(repeat_rows(getattr(qkv, part), rows), statistics, self._amount)
+            for part, statistics in shared.statistics.items()
         }
-        return attend_also(replace(qkv, **changed), given.sets)
+        return attend_also(replace(qkv, **changed), shared.sets)
 
 
 class ShareEverything:
@@ -44,11 +55,98 @@ class ShareEverything:
         self._halves = halves
 
     def __call__(self, site: Site, step: int, qkv: QKV) -> QKV:
+        """As every editor of attention. Raises InputError where another has added keys or a bias."""
         if qkv.bias is not None or qkv.shared is not None:
             raise InputError("full attention sharing goes with no other editor that adds keys or a bias")
         rows = qkv.q.shape[0]
-        joined = [each_row(x, rows).reshape(self._halves, -1, *x.shape[2:]) for x in (qkv.q, qkv.k, qkv.v)]
+        joined = [repeat_rows(x, rows).reshape(self._halves, -1, *x.shape[2:]) for x in (qkv.q, qkv.k, qkv.v)]
         return replace(qkv, q=joined[0], k=joined[1], v=joined[2])
+
+
+class Aligned:
+    """A denoiser of targets that share with references."""
+
+    def __init__(self, denoiser: GuidedDenoiser, references: References, sharing: Sharing) -> None:
+        self._denoiser = denoiser
+        self._references = references
+        self._sharing = sharing
+        self._paths = shared_sites(denoiser.unet, sharing)
+
+    @property
+    def evaluations(self) -> int:
+        """The targets' latents that have gone through the UNet."""
+        return self._denoiser.evaluations
+
+    def __call__(self, x: jt.Var, level: Level, step: int) -> Prediction:
+        """x is (targets, channels, height, width)."""
+        if not self._sharing.acts_at(step):
+            return self._denoiser(x, level, step)
+        x.sync()  # before the references: else Jittor fuses what x waits for otherwise, where they are evaluated now
+        features = self._references.at(step, level)
+        weight = min(self._sharing.style_strength, 1.0)
+        norms: Mapping[str, GroupNorm] = {}
+        if features.norms:
+            norms = group_norms(
+                self._denoiser.unet, lambda path, norm: SharedGroupNorm(norm, features.norms[path], weight)
+            )
+        editor = ShareAttention(features, self._sharing)
+        return _denoise_edited(self._denoiser, editor, self._paths, norms, x, level, step)
+
+
+class Joint:
+    """A denoiser of a whole set that shares everything: its first row is the reference.
+
+    With a ``trajectory`` the first row is the reference's latent of that step, and x holds the targets alone.
+    """
+
+    def __init__(
+        self, denoiser: GuidedDenoiser, sharing: Sharing, trajectory: Optional[Trajectory] = None, offset: int = 0
+    ) -> None:
+        self._denoiser = denoiser
+        self._sharing = sharing
+        self._trajectory = trajectory
+        self._offset = offset
+        self._paths = shared_sites(denoiser.unet, sharing)
+
+    @property
+    def evaluations(self) -> int:
+        """The latents that have gone through the UNet, the reference's too."""
+        return self._denoiser.evaluations
+
+    def __call__(self, x: jt.Var, level: Level, step: int) -> Prediction:
+        """x is (rows, channels, height, width)."""
+        if self._trajectory is None:
+            return self._share(x, level, step)
+        times = self._trajectory.times
+        call = step if step < len(times) and times[step] == level.t else times.index(level.t)
+        latent = jt.array(self._trajectory.fed(call, self._offset)[None])
+        prediction = self._share(jt.concat([latent, x], dim=0), level, step)
+        return Prediction(prediction.x0[1:], prediction.eps[1:])
+
+    def _share(self, x: jt.Var, level: Level, step: int) -> Prediction:
+        if not self._sharing.acts_at(step):
+            return self._denoiser(x, level, step)
+        halves = 1 + self._denoiser.guided
+        norms: Mapping[str, GroupNorm] = {}
+        if self._sharing.share_group_norm:
+            norms = group_norms(self._denoiser.unet, lambda path, norm: SharedGroupNorm(norm, None, halves=halves))
+        return _denoise_edited(self._denoiser, ShareEverything(halves), self._paths, norms, x, level, step)
+
+
+def _denoise_edited(
+    denoiser: GuidedDenoiser,
+    editor: AttentionEditor,
+    paths: frozenset[str],
+    norms: Mapping[str, GroupNorm],
+    x: jt.Var,
+    level: Level,
+    step: int,
+) -> Prediction:
+    with ExitStack() as stack:
+        if paths:
+            stack.enter_context(attached(denoiser.unet, editor, lambda site: site.path in paths))
+        stack.enter_context(swapped(denoiser.unet, norms))
+        return denoiser(x, level, step)
 
 
 def adain(x: jt.Var, statistics: Statistics, amount: float = 1.0) -> jt.Var:
@@ -65,7 +163,7 @@ def adain(x: jt.Var, statistics: Statistics, amount: float = 1.0) -> jt.Var:
     unit = ops.group_norm(
         wide.reshape(rows, tokens, 1, channels), channels, jt.ones([channels]), jt.zeros([channels]), share * EPS
     ).reshape(x.shape)
-    mean, deviation = (each_row(one, rows) for one in statistics)
+    mean, deviation = (repeat_rows(values, rows) for values in statistics)
     out = unit * (deviation * share**0.5) + mean
     if amount != 1.0:
         out = wide + (out - wide) * amount
@@ -78,41 +176,21 @@ def attend_also(qkv: QKV, sets: Sequence[KeyValue]) -> QKV:
     One set goes where attention takes a second set. Of several the others are appended to the keys, and what is
     to be added to their logits becomes a bias.
     """
-    several: List[KeyValue] = [*([qkv.shared] if qkv.shared is not None else []), *sets]
-    if not several:
+    added: list[KeyValue] = [*([qkv.shared] if qkv.shared is not None else []), *sets]
+    if not added:
         return qkv
-    *appended, last = several
+    *appended, last = added
     rows = qkv.q.shape[0]
     if appended:
-        k = jt.concat([each_row(qkv.k, rows), *(each_row(one.k, rows) for one in appended)], dim=1)
-        v = jt.concat([each_row(qkv.v, rows), *(each_row(one.v, rows) for one in appended)], dim=1)
-        qkv = replace(qkv, k=k, v=v, bias=_extended(qkv.bias, qkv.k.shape[1], appended))
-    ready = [x if x.shape[0] == 1 else each_row(x, rows) for x in (last.k, last.v)]
+        k = jt.concat([repeat_rows(qkv.k, rows), *(repeat_rows(pair.k, rows) for pair in appended)], dim=1)
+        v = jt.concat([repeat_rows(qkv.v, rows), *(repeat_rows(pair.v, rows) for pair in appended)], dim=1)
+        qkv = replace(qkv, k=k, v=v, bias=_extend(qkv.bias, qkv.k.shape[1], appended))
+    ready = [x if x.shape[0] == 1 else repeat_rows(x, rows) for x in (last.k, last.v)]
     return replace(qkv, shared=KeyValue(ready[0], ready[1], last.shift))
 
 
-def _extended(bias: Optional[jt.Var], keys: int, appended: Sequence[KeyValue]) -> jt.Var:
+def _extend(bias: Optional[jt.Var], keys: int, appended: Sequence[KeyValue]) -> jt.Var:
     """The bias (broadcast to (batch, heads, queries, keys)) of the keys with the appended ones' shifts behind it."""
     first = jt.zeros([1, 1, 1, keys]) if bias is None else bias.expand([*bias.shape[:3], keys])
-    shifts = np.concatenate([np.full(one.k.shape[1], one.shift, np.float32) for one in appended])
+    shifts = np.concatenate([np.full(pair.k.shape[1], pair.shift, np.float32) for pair in appended])
     return jt.concat([first, jt.array(shifts).reshape(1, 1, 1, -1).expand([*first.shape[:3], len(shifts)])], dim=3)
-
-
-def shared_sites(unet: Editable, sharing: Sharing) -> FrozenSet[str]:
-    """The paths of the self-attentions that share. Raises InputError for a range without any."""
-    sites = [site for site in unet.sites if self_attention(site)]
-    start, stop = sharing.layers
-    if start >= len(sites) or (stop is not None and stop > len(sites)):
-        raise InputError(f"the shared layers must lie within this model's {len(sites)} self-attentions")
-    # The paper's code counts as diffusers lists its modules: the middle block comes last.
-    listed = sorted(sites, key=lambda site: site.path.startswith("mid_block"))
-    alone = {site.path for site, is_alone in zip(listed, _alone(len(sites), sharing.only_self_level)) if is_alone}
-    return frozenset(site.path for site in sites[start:stop] if site.path not in alone)
-
-
-def _alone(layers: int, level: float) -> np.ndarray:
-    """Which layers stay by themselves, spread evenly, as the paper's code chooses them."""
-    few = min(level, 1.0 - level)
-    count = int(few * layers + 1e-9)
-    chosen = np.arange(layers) % (layers // count) == 0 if count else np.zeros(layers, bool)
-    return chosen if level <= 0.5 else ~chosen

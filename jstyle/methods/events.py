@@ -5,9 +5,12 @@ A run is a generator of these. Whoever iterates it (a command, the page, a worke
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Union
+from typing import Any, TypeVar, Union
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -61,3 +64,12 @@ class Remark:
 
 
 Event = Union[Planned, Evaluated, PictureWritten, StyleTaught, Failure, Remark]
+
+
+def exhaust(run: Generator[Any, None, T]) -> T:
+    """What a run returns, where nobody wants its events."""
+    while True:
+        try:
+            next(run)
+        except StopIteration as end:
+            return end.value

@@ -2,32 +2,95 @@
 
 from __future__ import annotations
 
-from typing import List, Optional, Sequence, Tuple, Union
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Optional, Union
 
 import numpy as np
 from PIL import Image
 
-from jstyle.diffusion.noise import Seeds
-from jstyle.diffusion.samplers import AfterStep
+from jstyle.diffusion.noise import NoiseSource, Seeds
+from jstyle.diffusion.samplers import AfterStep, Sampler
 from jstyle.diffusion.schedule import Level, diffuse
 from jstyle.errors import InputError
 from jstyle.pictures import images
 from jstyle.pipelines.stable_diffusion import (
+    Beginning,
     OnStep,
     PipelineOutput,
     Prompt,
     StableDiffusionPipeline,
-    given_latents,
-    noise_of,
-    step_noise,
+    choose_seeds,
+    draw_unit,
+    exhaust_steps,
 )
 from jstyle.runtime import jt
 
 Pictures = Union[Image.Image, Sequence[Image.Image]]
 
 
+@dataclass(frozen=True)
+class FromPictures:
+    """Image-to-image: one picture for all images or one a prompt, noised part of the way (SDEdit, arXiv 2108.01073).
+
+    Of the steps the last ``strength`` share runs. A picture's latent is the posterior's mode.
+    """
+
+    pictures: Pictures
+    strength: float = 0.8
+
+    def begin(
+        self, pipe: StableDiffusionPipeline, method: Sampler, steps: int, noise: NoiseSource, unit: Optional[np.ndarray]
+    ) -> Beginning:
+        """As every `jstyle.pipelines.stable_diffusion.Start` does."""
+        start = first_step(steps, self.strength)
+        clean = encode_each(pipe, images.to_array(list_pictures(self.pictures)), len(noise.seeds))
+        return noise_part_of_the_way(pipe, method, steps, start, clean, draw_unit(noise, clean.shape[1:], unit))
+
+
+@dataclass(frozen=True)
+class FromMaskedPictures:
+    """Inpainting: the part of the pictures under a white mask is painted anew; strength 1 starts from pure noise.
+
+    With a 4-channel UNet the known part is put back, noised, after every step (RePaint's blending,
+    arXiv 2201.09865, equation 8); a 9-channel inpainting checkpoint sees the mask and the masked picture.
+    """
+
+    pictures: Pictures
+    masks: Pictures
+    strength: float = 1.0
+
+    def begin(
+        self, pipe: StableDiffusionPipeline, method: Sampler, steps: int, noise: NoiseSource, unit: Optional[np.ndarray]
+    ) -> Beginning:
+        """As every `jstyle.pipelines.stable_diffusion.Start` does."""
+        start = first_step(steps, self.strength)
+        count = len(noise.seeds)
+        pixels = images.to_array(list_pictures(self.pictures))
+        clean = encode_each(pipe, pixels, count)
+        drawn = draw_unit(noise, clean.shape[1:], unit)
+        if self.strength == 1.0:
+            begun = Beginning(drawn * method.initial_scale(pipe.schedule, steps), start)
+        else:
+            begun = noise_part_of_the_way(pipe, method, steps, start, clean, drawn)
+        mask, masked = self._encode_masks(pipe, pixels, count)
+        if pipe.unet.config.in_channels == clean.shape[1]:
+            return Beginning(begun.x, start, after_step=keep_known(clean, drawn, mask))
+        return Beginning(begun.x, start, extra=jt.concat([mask, masked], dim=1))
+
+    def _encode_masks(self, pipe: StableDiffusionPipeline, pixels: np.ndarray, count: int) -> tuple[jt.Var, jt.Var]:
+        """The mask at the latent's size and the latents of the pictures with the masked part grey."""
+        masks = images.to_mask(list_pictures(self.masks))  # (masks, 1, height, width)
+        if len(masks) not in (1, len(pixels)) or masks.shape[2:] != pixels.shape[2:]:
+            raise InputError("a mask of the picture's size is needed, one for all pictures or one each")
+        factor = pipe.vae.config.factor
+        rows = [i * len(masks) // count for i in range(count)]
+        small = jt.array(masks[rows][:, :, ::factor, ::factor])
+        return small, encode_each(pipe, np.where(masks > 0.5, np.float32(0), pixels), count)
+
+
 class StableDiffusionImg2ImgPipeline(StableDiffusionPipeline):
-    """Noise a picture part of the way and denoise it under a text (SDEdit, arXiv 2108.01073)."""
+    """Noise a picture part of the way and denoise it under a text."""
 
     def __call__(  # type: ignore[override]
         self,
@@ -49,37 +112,27 @@ class StableDiffusionImg2ImgPipeline(StableDiffusionPipeline):
     ) -> PipelineOutput:
         """``image`` is one picture for all prompts or one each; the result has its size.
 
-        Of the ``num_inference_steps`` the last ``strength`` share runs: 1 ignores the picture, and 0 is an error
-        because nothing would run. The picture's latent is the posterior's mode. Other arguments and errors as
-        in text-to-image.
+        ``strength`` 1 ignores the picture, and 0 is an error because nothing would run (`FromPictures`). Other
+        arguments and errors as in text-to-image.
         """
-        method = self.sampler(sampler)
-        start = first_step(num_inference_steps, strength)
-        noise = noise_of(prompt, num_images_per_prompt, seed, generator)
-        clean = self._encode_each(images.to_array(listed(image)), len(noise.seeds))
-        shape = tuple(clean.shape[1:])
-        unit = noise.normal("latents", shape) if latents is None else given_latents(latents, len(noise.seeds), shape)
-        x = diffuse(clean, unit, method.levels(self.schedule, num_inference_steps, None)[start].alpha_bar)
-        denoiser = self.denoiser(prompt, negative_prompt, guidance_scale, num_images_per_prompt)
-        fresh = step_noise(noise, shape)
-        steps = method(denoiser, x, self.schedule, num_inference_steps, start=start, eta=eta, noise=fresh)
-        return PipelineOutput(self.finish(steps, output_type, on_step), noise.seeds)
-
-    def _encode_each(self, pictures: np.ndarray, count: int) -> jt.Var:
-        """Latents of pictures (n, 3, height, width) in [-1, 1], repeated to one an image."""
-        if count % len(pictures):
-            raise InputError(f"{len(pictures)} pictures do not spread over {count} images; give one, or one a prompt")
-        self.latent_shape(*pictures.shape[2:])
-        latents = self.encode_images(jt.array(pictures))
-        return jt.concat([latents[i * len(pictures) // count].unsqueeze(0) for i in range(count)], dim=0)
+        steps = self.sample(
+            prompt,
+            FromPictures(image, strength),
+            steps=num_inference_steps,
+            guidance=guidance_scale,
+            negative_prompt=negative_prompt,
+            copies=num_images_per_prompt,
+            eta=eta,
+            seeds=choose_seeds(seed, generator, prompt, num_images_per_prompt),
+            unit=latents,
+            sampler=sampler,
+            output_type=output_type,
+        )
+        return exhaust_steps(steps, on_step)
 
 
-class StableDiffusionInpaintPipeline(StableDiffusionImg2ImgPipeline):
-    """Paint the masked part of a picture anew.
-
-    With a 4-channel UNet the known part is put back, noised, after every step (RePaint's blending,
-    arXiv 2201.09865, equation 8); a 9-channel inpainting checkpoint sees the mask and the masked picture.
-    """
+class StableDiffusionInpaintPipeline(StableDiffusionPipeline):
+    """Paint the masked part of a picture anew (`FromMaskedPictures`)."""
 
     def __call__(  # type: ignore[override]
         self,
@@ -104,43 +157,40 @@ class StableDiffusionInpaintPipeline(StableDiffusionImg2ImgPipeline):
 
         Other arguments and errors as in image-to-image; strength 1 starts from pure noise.
         """
-        method = self.sampler(sampler)
-        start = first_step(num_inference_steps, strength)
-        noise = noise_of(prompt, num_images_per_prompt, seed, generator)
-        count = len(noise.seeds)
-        pictures = images.to_array(listed(image))
-        clean = self._encode_each(pictures, count)
-        shape = tuple(clean.shape[1:])
-        unit = noise.normal("latents", shape) if latents is None else given_latents(latents, count, shape)
-        if strength == 1.0:
-            x = unit * method.initial_scale(self.schedule, num_inference_steps)
-        else:
-            x = diffuse(clean, unit, method.levels(self.schedule, num_inference_steps, None)[start].alpha_bar)
-        mask, masked = self._masks(pictures, mask_image, count)
-        extra, after_step = None, None
-        if self.unet.config.in_channels == shape[0]:
-            after_step = keep_known(clean, unit, mask)
-        else:
-            extra = jt.concat([mask, masked], dim=1)
-        denoiser = self.denoiser(prompt, negative_prompt, guidance_scale, num_images_per_prompt, extra)
-        fresh = step_noise(noise, shape)
-        steps = method(
-            denoiser, x, self.schedule, num_inference_steps, start=start, eta=eta, noise=fresh, after_step=after_step
+        steps = self.sample(
+            prompt,
+            FromMaskedPictures(image, mask_image, strength),
+            steps=num_inference_steps,
+            guidance=guidance_scale,
+            negative_prompt=negative_prompt,
+            copies=num_images_per_prompt,
+            eta=eta,
+            seeds=choose_seeds(seed, generator, prompt, num_images_per_prompt),
+            unit=latents,
+            sampler=sampler,
+            output_type=output_type,
         )
-        return PipelineOutput(self.finish(steps, output_type, on_step), noise.seeds)
-
-    def _masks(self, pictures: np.ndarray, mask_image: Pictures, count: int) -> Tuple[jt.Var, jt.Var]:
-        """The mask at the latent's size and the latents of the pictures with the masked part grey."""
-        masks = images.to_mask(listed(mask_image))  # (masks, 1, height, width)
-        if len(masks) not in (1, len(pictures)) or masks.shape[2:] != pictures.shape[2:]:
-            raise InputError("a mask of the picture's size is needed, one for all pictures or one each")
-        factor = self.vae.config.factor
-        rows = [i * len(masks) // count for i in range(count)]
-        small = jt.array(masks[rows][:, :, ::factor, ::factor])
-        return small, self._encode_each(np.where(masks > 0.5, np.float32(0), pictures), count)
+        return exhaust_steps(steps, on_step)
 
 
-def listed(pictures: Pictures) -> List[Image.Image]:
+def noise_part_of_the_way(
+    pipe: StableDiffusionPipeline, method: Sampler, steps: int, start: int, clean: jt.Var, unit: jt.Var
+) -> Beginning:
+    """Clean latents noised to the level that step ``start`` of ``steps`` is fed."""
+    level = method.levels(pipe.schedule, steps, None)[start]
+    return Beginning(diffuse(clean, unit, level.alpha_bar), start)
+
+
+def encode_each(pipe: StableDiffusionPipeline, pixels: np.ndarray, count: int) -> jt.Var:
+    """Latents of pictures (n, 3, height, width) in [-1, 1], repeated to one an image. Raises InputError if uneven."""
+    if count % len(pixels):
+        raise InputError(f"{len(pixels)} pictures do not spread over {count} images; give one, or one a prompt")
+    pipe.latent_shape(*pixels.shape[2:])
+    latents = pipe.encode_images(jt.array(pixels))
+    return jt.concat([latents[i * len(pixels) // count].unsqueeze(0) for i in range(count)], dim=0)
+
+
+def list_pictures(pictures: Pictures) -> list[Image.Image]:
     """One picture or several, as a list."""
     return [pictures] if isinstance(pictures, Image.Image) else list(pictures)
 

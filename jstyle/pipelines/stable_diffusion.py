@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Callable, Iterator, Optional, Sequence, Tuple, Union
+from typing import Any, Optional, Protocol, Union
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from jstyle.adapters import AdapterLoading, LoraAdapters, Vocabulary
 from jstyle.diffusion import prompts
 from jstyle.diffusion.guidance import GuidedDenoiser
 from jstyle.diffusion.noise import NoiseSource, Seeds, image_seeds
-from jstyle.diffusion.samplers import Sampler, Step, sampler
+from jstyle.diffusion.samplers import AfterStep, Sampler, Step, sampler
 from jstyle.diffusion.schedule import Schedule
 from jstyle.errors import InputError
 from jstyle.networks.vae import DiagonalGaussian
@@ -24,7 +25,7 @@ from jstyle.runtime import jt
 from jstyle.weights import backends, checkpoint
 
 Prompt = Union[str, Sequence[str]]
-OnStep = Callable[[Step], None]
+OnStep = Callable[["PipelineStep"], None]
 
 MAX_TILE = 512  # pixels; what decoding one tile takes grows with its area, its attention with the square of that
 
@@ -34,7 +35,55 @@ class PipelineOutput:
     """``images``: PIL pictures, or an array as ``output_type`` asks; ``seeds``: the seed of each."""
 
     images: Any
-    seeds: Tuple[int, ...]
+    seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class PipelineStep(Step):
+    """A sampler's step, and how many latents it sent through the UNet, each half of a guided batch counted."""
+
+    evaluations: int
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """Where sampling begins: x (images, channels, height, width) at the level that step ``index`` is fed.
+
+    ``extra`` is what an inpainting checkpoint sees beside x, ``after_step`` what is done to x after each step.
+    """
+
+    x: jt.Var
+    index: int = 0
+    extra: Optional[jt.Var] = None
+    after_step: Optional[AfterStep] = None
+
+
+class Start(Protocol):
+    """What images start from: noise, or pictures (`jstyle.pipelines.image_to_image`)."""
+
+    def begin(
+        self, pipe: StableDiffusionPipeline, method: Sampler, steps: int, noise: NoiseSource, unit: Optional[np.ndarray]
+    ) -> Beginning:
+        """Begin an image for each seed of ``noise``; ``unit`` replaces the initial unit noise.
+
+        Raises InputError for sizes, counts and strengths that cannot be.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class FromNoise:
+    """Text-to-image: pure noise of a size in pixels, the model's own by default."""
+
+    height: Optional[int] = None
+    width: Optional[int] = None
+
+    def begin(
+        self, pipe: StableDiffusionPipeline, method: Sampler, steps: int, noise: NoiseSource, unit: Optional[np.ndarray]
+    ) -> Beginning:
+        """As every `Start` does."""
+        shape = pipe.latent_shape(self.height, self.width)
+        return Beginning(draw_unit(noise, shape, unit) * method.initial_scale(pipe.schedule, steps))
 
 
 class StableDiffusionPipeline(AdapterLoading):
@@ -119,7 +168,7 @@ class StableDiffusionPipeline(AdapterLoading):
         """Encode and decode every image at once."""
         self.vae_tiling = False
 
-    def latent_shape(self, height: Optional[int], width: Optional[int]) -> Tuple[int, int, int]:
+    def latent_shape(self, height: Optional[int], width: Optional[int]) -> tuple[int, int, int]:
         """(channels, height, width) of the latent of an image this size, the model's own size by default.
 
         Raises InputError for a size that the VAE cannot halve often enough.
@@ -206,28 +255,69 @@ class StableDiffusionPipeline(AdapterLoading):
         ``output_type`` is "pil", "np" (images, height, width, 3 in [0, 1]) or "latent". ``on_step`` sees every
         step. Raises InputError for impossible sizes, counts and names.
         """
-        method = self.sampler(sampler)
-        shape = self.latent_shape(height, width)
-        noise = noise_of(prompt, num_images_per_prompt, seed, generator)
-        denoiser = self.denoiser(prompt, negative_prompt, guidance_scale, num_images_per_prompt)
-        unit = noise.normal("latents", shape) if latents is None else given_latents(latents, len(noise.seeds), shape)
-        x = unit * method.initial_scale(self.schedule, num_inference_steps)
-        steps = method(denoiser, x, self.schedule, num_inference_steps, eta=eta, noise=step_noise(noise, shape))
-        return PipelineOutput(self.finish(steps, output_type, on_step), noise.seeds)
+        steps = self.sample(
+            prompt,
+            FromNoise(height, width),
+            steps=num_inference_steps,
+            guidance=guidance_scale,
+            negative_prompt=negative_prompt,
+            copies=num_images_per_prompt,
+            eta=eta,
+            seeds=choose_seeds(seed, generator, prompt, num_images_per_prompt),
+            unit=latents,
+            sampler=sampler,
+            output_type=output_type,
+        )
+        return exhaust_steps(steps, on_step)
 
-    def finish(self, steps: Iterator[Step], output_type: str, on_step: Optional[OnStep]) -> Any:
-        """Run a sampler to its end and decode what it arrives at."""
+    def sample(
+        self,
+        prompt: Prompt,
+        start: Start,
+        *,
+        steps: int,
+        guidance: float,
+        negative_prompt: Optional[Prompt] = None,
+        copies: int = 1,
+        eta: float = 0.0,
+        seeds: Optional[Seeds] = None,
+        unit: Optional[np.ndarray] = None,
+        sampler: Optional[str] = None,
+        output_type: str = "pil",
+    ) -> Generator[PipelineStep, None, PipelineOutput]:
+        """A pipeline's call as a generator: it yields every step, returns the output, and may be closed at any time.
+
+        ``start`` says what the images start from, ``copies`` how many each prompt gets, ``unit`` the initial unit
+        noise; otherwise as in the call.
+        """
         if output_type not in ("pil", "np", "latent"):
             raise InputError(f"output_type {output_type!r} is not known; it must be pil, np or latent")
-        step = None
-        with jt.no_grad():
-            for step in steps:
-                if on_step is not None:
-                    on_step(step)
-        assert step is not None  # every sampler takes at least one step
+        method = self.sampler(sampler)
+        noise = NoiseSource(image_seeds(seeds, count_images(prompt, copies)))
+        begun = start.begin(self, method, steps, noise, unit)
+        denoiser = self.denoiser(prompt, negative_prompt, guidance, copies, begun.extra)
+        fresh = step_noise(noise, begun.x.shape[1:])
+        run = method(
+            denoiser,
+            begun.x,
+            self.schedule,
+            steps,
+            start=begun.index,
+            eta=eta,
+            noise=fresh,
+            after_step=begun.after_step,
+        )
+        x, before = begun.x, 0
+        for step in without_gradients(run):
+            x = step.x
+            yield PipelineStep(**vars(step), evaluations=denoiser.evaluations - before)
+            before = denoiser.evaluations
+        return PipelineOutput(self._decode(x, output_type), noise.seeds)
+
+    def _decode(self, x: jt.Var, output_type: str) -> Any:
         if output_type == "latent":
-            return np.array(step.x.numpy())
-        decoded = self.decode_latents(step.x)
+            return np.array(x.numpy())
+        decoded = self.decode_latents(x)
         if output_type == "pil":
             return images.to_images(decoded)
         return np.clip(decoded / 2 + 0.5, 0, 1).transpose(0, 2, 3, 1)
@@ -244,11 +334,16 @@ class StableDiffusionPipeline(AdapterLoading):
         return run(x)
 
 
-def given_latents(latents: np.ndarray, count: int, shape: Tuple[int, int, int]) -> jt.Var:
-    """Latents that the caller brings, checked. Raises InputError for another shape."""
-    if tuple(latents.shape) != (count, *shape):
-        raise InputError(f"latents of shape {(count, *shape)} are needed, not {tuple(latents.shape)}")
-    return jt.array(np.asarray(latents, np.float32))
+def draw_unit(noise: NoiseSource, shape: tuple[int, int, int], unit: Optional[np.ndarray] = None) -> jt.Var:
+    """The initial unit noise (images, *shape), or what the caller brings in its place.
+
+    Raises InputError for a ``unit`` of another shape.
+    """
+    if unit is None:
+        return noise.normal("latents", shape)
+    if tuple(unit.shape) != (len(noise.seeds), *shape):
+        raise InputError(f"latents of shape {(len(noise.seeds), *shape)} are needed, not {tuple(unit.shape)}")
+    return jt.array(np.asarray(unit, np.float32))
 
 
 def step_noise(noise: NoiseSource, shape: Sequence[int]) -> Callable[[int], jt.Var]:
@@ -256,13 +351,41 @@ def step_noise(noise: NoiseSource, shape: Sequence[int]) -> Callable[[int], jt.V
     return lambda index: noise.normal(f"step {index}", shape)
 
 
-def noise_of(
-    prompt: Prompt, copies: int, seed: Optional[Seeds], generator: Optional[np.random.Generator]
-) -> NoiseSource:
-    """The noise of one image for each copy of each prompt."""
+def count_images(prompt: Prompt, copies: int) -> int:
+    """How many images are asked for. Raises InputError for none."""
     count = copies * (1 if isinstance(prompt, str) else len(prompt))
     if count < 1:
         raise InputError("no image was asked for; give a prompt, and at least one image a prompt")
-    if seed is None and generator is not None:
-        seed = [int(one) for one in generator.integers(2**32, size=count)]
-    return NoiseSource(image_seeds(seed, count))
+    return count
+
+
+def choose_seeds(
+    seed: Optional[Seeds], generator: Optional[np.random.Generator], prompt: Prompt, copies: int
+) -> Optional[Seeds]:
+    """``seed``, or where it is None and there is a ``generator``, one drawn from it for each image."""
+    if seed is not None or generator is None:
+        return seed
+    return [int(number) for number in generator.integers(2**32, size=count_images(prompt, copies))]
+
+
+def without_gradients(steps: Iterator[Step]) -> Iterator[Step]:
+    """The steps of a sampler, each taken without a graph for gradients; who asks for them keeps the flag it had."""
+    while True:
+        with jt.no_grad():
+            step = next(steps, None)
+        if step is None:
+            return
+        yield step
+
+
+def exhaust_steps(
+    steps: Generator[PipelineStep, None, PipelineOutput], on_step: Optional[OnStep] = None
+) -> PipelineOutput:
+    """Run a sampling to its end; ``on_step`` sees every step."""
+    while True:
+        try:
+            step = next(steps)
+        except StopIteration as end:
+            return end.value
+        if on_step is not None:
+            on_step(step)

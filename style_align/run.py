@@ -1,0 +1,245 @@
+"""Style Aligned on pictures: a set from Python, and the run of the command."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Optional, Union
+
+import numpy as np
+from PIL import Image
+
+from jstyle.errors import InputError
+from jstyle.files import hash_files
+from jstyle.methods.cost import count_evaluations
+from jstyle.methods.events import Evaluated, Event, Planned, Remark, exhaust
+from jstyle.methods.method import Method
+from jstyle.methods.pairs import NOT_FINITE, identify_model
+from jstyle.methods.sets import ImageReference, TextReference
+from jstyle.pictures import images
+from jstyle.pipelines.counting import CountingPipeline
+from jstyle.pipelines.loading import load_pipeline
+from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
+from jstyle.runtime import jt
+from jstyle.settings.model import ModelSettings
+from style_align import panorama
+from style_align.files import ReferenceSubject, SetFiles, SetSubject
+from style_align.inputs import SetInputs
+from style_align.method import LatentReference, Row, StyleAlignedOnLatents, latent_shapes
+from style_align.reference import Trajectory, load_trajectory
+from style_align.settings import StyleAlignSettings
+
+AnyReference = Union[TextReference, ImageReference, Trajectory]
+Making = Iterator[Union[Evaluated, tuple[Path, Optional[Image.Image]], Trajectory]]
+"""What a run makes, in order: pictures by their files, None where one is not finite; at last what is to be saved."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A picture to make; it starts from ``image`` where there is one."""
+
+    prompt: str
+    seed: int
+    image: Optional[Image.Image] = None
+
+
+class StyleAligned:
+    """Pictures in one style (arXiv 2312.02133).
+
+    >>> from jstyle import StableDiffusionPipeline, StyleAligned
+    >>> from style_align.settings import SamplingSettings, StyleAlignSettings
+    >>> pipe = StableDiffusionPipeline.from_pretrained("tiny")
+    >>> settings = StyleAlignSettings(sampling=SamplingSettings(steps=4, guidance=3.0))
+    >>> boat, house = StyleAligned(pipe, settings)(["a red boat, watercolour", "a blue house, watercolour"], seed=0)
+    >>> boat.size
+    (128, 128)
+    """
+
+    def __init__(self, pipe: StableDiffusionPipeline, settings: Optional[StyleAlignSettings] = None) -> None:
+        self._pipe = pipe
+        self._settings = settings or StyleAlignSettings()
+
+    def __call__(
+        self,
+        prompts: Sequence[str],
+        *,
+        seed: Optional[int] = None,
+        reference: Union[AnyReference, Sequence[AnyReference], None] = None,
+        weights: Optional[Sequence[float]] = None,
+        starts: Optional[Sequence[Image.Image]] = None,
+    ) -> list[Image.Image]:
+        """A picture of each text, all in the style of ``reference``, or of several mixed by ``weights``.
+
+        Without a reference it is the first text's picture, which has the noise of ``seed``, by default the settings'.
+        The further pictures have seed + 1, seed + 2, ..., and begin at ``starts`` where these are given, one each.
+        Raises InputError for what the model cannot take, and where a result is not finite.
+        """
+        seed = self._settings.sampling.seed if seed is None else seed
+        texts = list(prompts)
+        if reference is None:
+            if not texts:
+                raise InputError("give a text at least, the first for the reference")
+            reference = TextReference(texts.pop(0), seed)
+            pictures = self.open_set([reference])
+            made = pictures.make_all(make_targets(texts, seed, starts))
+            return [*exhaust(pictures.make_references()), *made]
+        references = [reference] if isinstance(reference, (TextReference, ImageReference, Trajectory)) else reference
+        return self.open_set(references, weights).make_all(make_targets(texts, seed, starts))
+
+    def open_set(self, references: Sequence[AnyReference], weights: Optional[Sequence[float]] = None) -> AlignedSet:
+        """A set that more and more pictures can be made of; its references are evaluated once where that is kept."""
+        return AlignedSet(self._pipe, self._settings, references, weights)
+
+
+class AlignedSet:
+    """Pictures of a set of references; errors as those of `StyleAlignedOnLatents`."""
+
+    def __init__(
+        self,
+        pipe: StableDiffusionPipeline,
+        settings: StyleAlignSettings,
+        references: Sequence[AnyReference],
+        weights: Optional[Sequence[float]] = None,
+    ) -> None:
+        self._pipe = pipe
+        self._is_circular = settings.canvas.circular
+        self._shape, self._reference_shape = latent_shapes(pipe, settings)
+        rows = [self._to_latents(reference) for reference in references]
+        self.on_latents = StyleAlignedOnLatents(pipe, settings, rows, weights)
+
+    def make_pictures(self, targets: Sequence[Target]) -> Iterator[Union[Evaluated, tuple[int, Optional[Image.Image]]]]:
+        """Make the targets: (number, picture) as soon as it is there, None in its place where it is not finite."""
+        side = self._reference_shape[2]
+        rows = [
+            Row(target.prompt, target.seed, None if target.image is None else self._encode(target.image, self._shape))
+            for target in targets
+        ]
+        for event in self.on_latents.align(rows):
+            if isinstance(event, Evaluated):
+                yield event
+                continue
+            number, latents = event
+            with jt.no_grad():
+                decoded = panorama.decode(self._pipe, jt.array(latents[None]), side, circular=self._is_circular)
+            yield number, images.to_images(decoded)[0] if np.isfinite(decoded).all() else None
+
+    def make_references(self) -> Generator[Evaluated, None, list[Image.Image]]:
+        """The references' pictures; a picture that was given comes back as the autoencoder keeps it."""
+        ends = yield from self.on_latents.finish_references()
+        return [images.to_images(self._pipe.decode_latents(jt.array(end[None])))[0] for end in ends]
+
+    def make_all(self, targets: Sequence[Target]) -> list[Image.Image]:
+        """The targets' pictures, in order. Raises InputError where one is not finite."""
+        pictures = dict(event for event in self.make_pictures(targets) if not isinstance(event, Evaluated))
+        finite = [picture for _, picture in sorted(pictures.items()) if picture is not None]
+        if len(finite) < len(targets):
+            raise InputError(NOT_FINITE)
+        return finite
+
+    def _to_latents(self, reference: AnyReference) -> LatentReference:
+        if isinstance(reference, Trajectory):
+            return reference
+        if isinstance(reference, TextReference):
+            return Row(reference.prompt, reference.seed)
+        return Row(reference.prompt, 0, self._encode(reference.image, self._reference_shape))
+
+    def _encode(self, picture: Image.Image, shape: tuple[int, int, int]) -> np.ndarray:
+        """The latents (channels, height, width) of a picture, cropped and scaled to their size."""
+        factor = self._pipe.vae.config.factor
+        pixels = images.to_array([images.fit(picture, shape[2] * factor, shape[1] * factor)])
+        return np.array(self._pipe.encode_images(jt.array(pixels)).numpy())[0]
+
+
+def make_targets(prompts: Sequence[str], seed: int, starts: Optional[Sequence[Image.Image]] = None) -> list[Target]:
+    """Targets behind a reference that has ``seed``; ``starts`` are one for all, or one each.
+
+    Raises InputError for another number of ``starts``.
+    """
+    count = len(prompts)
+    pictures: list[Any] = list(starts or ())
+    if len(pictures) not in (0, 1, count):
+        raise InputError(f"{len(pictures)} pictures to start {count} from: give one, or one each")
+    pictures = pictures if len(pictures) == count else (pictures or [None]) * count
+    return [Target(prompt, seed + 1 + i, picture) for i, (prompt, picture) in enumerate(zip(prompts, pictures))]
+
+
+def run_set(method: Method, inputs: SetInputs, settings: StyleAlignSettings, model: ModelSettings) -> Iterator[Event]:
+    """Make the pictures of a set that are not there yet, its references' pictures, and a contact sheet.
+
+    Raises InputError where nothing can be made, or where a picture's file is something else.
+    """
+    references, reference_subjects = open_references(inputs, settings)
+    starts = [images.open_image(path) for path in inputs.image]
+    targets = make_targets(inputs.target_prompts, settings.sampling.seed, starts)
+    pipe = load_pipeline(model)
+    on_latents = AlignedSet(CountingPipeline.like(pipe), settings, references, inputs.reference_weights).on_latents
+    files = SetFiles(
+        inputs.output,
+        method.name,
+        identify_model(model, pipe),
+        settings.fill(on_latents.of_picture),
+        describe_targets(inputs, targets, reference_subjects),
+        reference_subjects,
+    )
+    unfinished = files.list_unfinished(overwrite=inputs.overwrite, whole=on_latents.sharing.full_attention_share)
+    wanted = [number for number, path in enumerate(files.targets) if path in unfinished]
+    is_saved = inputs.save_reference is not None and (bool(wanted) or not inputs.save_reference.exists())
+
+    def make(
+        pipe: StableDiffusionPipeline,
+    ) -> Iterator[Union[Evaluated, tuple[Path, Optional[Image.Image]], Trajectory]]:
+        pictures = AlignedSet(pipe, settings, references, inputs.reference_weights)
+        for event in pictures.make_pictures([targets[number] for number in wanted]):
+            yield event if isinstance(event, Evaluated) else (files.targets[wanted[event[0]]], event[1])
+        if not unfinished.isdisjoint(files.references):
+            yield from zip(files.references, (yield from pictures.make_references()))
+        if is_saved:
+            yield (yield from pictures.on_latents.make_trajectory())
+
+    evaluations = count_evaluations(make, pipe)
+    yield Planned(len(targets), len(targets) - len(wanted), evaluations)
+    for event in make(pipe) if unfinished or is_saved else ():
+        if isinstance(event, Trajectory):
+            assert inputs.save_reference is not None
+            event.save(inputs.save_reference, overwrite=inputs.overwrite)
+        else:
+            yield event if isinstance(event, Evaluated) else files.write(*event)
+    files.write_sheet()
+    yield Remark(f"pictures are in {inputs.output}")
+
+
+def open_references(
+    inputs: SetInputs, settings: StyleAlignSettings
+) -> tuple[list[AnyReference], list[ReferenceSubject]]:
+    """The references, saved ones first, and what pictures' files say of them.
+
+    Raises InputError for files that cannot be read.
+    """
+    references: list[AnyReference] = [load_trajectory(file) for file in inputs.reference]
+    subjects = [
+        ReferenceSubject(trajectory.prompt, file=hash_files([file]))
+        for trajectory, file in zip(references, inputs.reference)
+    ]
+    for number, prompt in enumerate(inputs.reference_prompts):
+        if inputs.reference_image:
+            path = inputs.reference_image[number]
+            references.append(ImageReference(prompt, images.open_image(path)))
+            subjects.append(ReferenceSubject(prompt, file=hash_files([path])))
+        else:
+            seed = settings.sampling.seed + number
+            references.append(TextReference(prompt, seed))
+            subjects.append(ReferenceSubject(prompt, seed))
+    return references, subjects
+
+
+def describe_targets(
+    inputs: SetInputs, targets: Sequence[Target], references: Sequence[ReferenceSubject]
+) -> list[SetSubject]:
+    """What each target's picture is of."""
+    hashes: list[Optional[str]] = [hash_files([path]) for path in inputs.image]
+    hashes = hashes if len(hashes) == len(targets) else (hashes or [None]) * len(targets)
+    return [
+        SetSubject(target.prompt, target.seed, tuple(references), inputs.reference_weights, start)
+        for target, start in zip(targets, hashes)
+    ]
