@@ -1,4 +1,4 @@
-"""How long a user waits before anything happens: the import, and the first picture of the embedded model.
+"""How long a user waits before anything happens: the command's answers, the import, the embedded model's first picture.
 
     python -m benchmarks.startup [--rounds 5] [--cold]
 
@@ -21,6 +21,7 @@ from benchmarks import machine, table
 from benchmarks.options import RESULTS, parser
 from benchmarks.processes import NotMeasured, interpreter, machine_cpu_seconds
 from benchmarks.recording import command_line, say, write
+from jstyle.cli.commands import list_commands
 
 IMPORTS = {
     "jstyle": "from jstyle import StableDiffusionPipeline",
@@ -31,6 +32,14 @@ from jstyle import StableDiffusionPipeline
 pipe = StableDiffusionPipeline.from_pretrained("tiny")
 pipe("a house", num_inference_steps=20, seed=0).images[0].save("first.png")
 """
+ANSWER = """
+import contextlib
+from jstyle.cli.main import main
+from jstyle.errors import InputError
+with contextlib.suppress(InputError):
+    main(%r)
+"""
+WRONG = "--no_such_option"
 VERSIONS = "from importlib import metadata as m; print(*(f'{n} {m.version(n)}' for n in %r))"
 PACKAGES = {"jstyle": ("jstyle", "jittor"), "torch": ("torch", "diffusers", "transformers")}
 
@@ -53,7 +62,7 @@ def main() -> int:
     ready = [side for side, told in record["sides"].items() if "is" in told]
     record["cases"] = [_imports(ready, options)]
     if "jstyle" in ready:
-        record["cases"] += _pictures(options)
+        record["cases"] += [*_answers(options), *_pictures(options)]
     print(table.text(record))
     write(record, options.output or RESULTS / "startup.json")
     return 0 if ready else 1
@@ -76,6 +85,18 @@ def _imports(sides: List[str], options: argparse.Namespace) -> Dict[str, Any]:
             if index >= 0:
                 measured[side]["samples"].append(_kept(sample))
     return {"name": "import of the pipeline", "sides": measured, "differences": {}}
+
+
+def _answers(options: argparse.Namespace) -> List[Dict[str, Any]]:
+    """The help of every command, and what is said of a wrong option."""
+    commands = [command.words.split() for command in list_commands()]
+    cases = []
+    for words in (["--help"], *([*words, last] for words in commands for last in ("--help", WRONG))):
+        samples = [_kept(_run("jstyle", options, ANSWER % (words,), {})) for _ in range(options.rounds + 1)][1:]
+        name = " ".join(["jstyle", *words])
+        say(f"{name}: {samples[-1]['seconds']:.2f} s")
+        cases.append({"name": name, "sides": {"jstyle": {"variant": "", "samples": samples}}, "differences": {}})
+    return cases
 
 
 def _pictures(options: argparse.Namespace) -> List[Dict[str, Any]]:

@@ -13,22 +13,30 @@ from jstyle.settings.words import make_parser, parse_words
 
 
 class Command(Protocol):
-    """``jstyle WORDS``. `main` returns the exit code, and raises InputError and SystemExit(0) as `parse_words` does."""
+    """``jstyle WORDS``. `main` returns the exit code; it raises InputError and SystemExit(0) as `parse_words` does."""
 
     @property
-    def words(self) -> str: ...
+    def words(self) -> str:
+        """What is typed after `jstyle`, such as "train lora"."""
+        ...
 
     @property
-    def summary(self) -> str: ...
+    def summary(self) -> str:
+        """What the command does, in a line without a full stop."""
+        ...
 
     @property
-    def source(self) -> str: ...
+    def source(self) -> str:
+        """The paper that describes it, or nothing."""
+        ...
 
     def make_parser(self, prog: str) -> argparse.ArgumentParser:
         """What completion is made from."""
         ...
 
-    def main(self, argv: Sequence[str], prog: str) -> int: ...
+    def main(self, argv: Sequence[str], prog: str) -> int:
+        """Read the words and run."""
+        ...
 
 
 @dataclass(frozen=True)
