@@ -1,20 +1,22 @@
 """The competition's data: `<root>/NN/images/*` and `<root>/NN/prompt.json`, read and checked as a whole.
 
-Everything that is odd is found before any work starts and told in one list: errors, which stop a run, apart
-from remarks, which do not.
+Everything that is odd is found before any work starts, all at once: errors, which stop a run, apart from remarks,
+which do not.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Optional
 
 from PIL import Image
 
-from jstyle.competition.names import folded, objection
+from jstyle.competition.findings import Findings
+from jstyle.competition.names import find_objection, fold_case
 from jstyle.errors import InputError
 from jstyle.pictures import images
 
@@ -28,8 +30,8 @@ class Style:
     """One style: its number as the folder spells it ("07"), its reference pictures, its prompts in order."""
 
     number: str
-    references: Tuple[Path, ...]
-    prompts: Tuple[str, ...]
+    references: tuple[Path, ...]
+    prompts: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Dataset:
     """All styles, by rising number."""
 
     root: Path
-    styles: Tuple[Style, ...]
+    styles: tuple[Style, ...]
 
     @property
     def pictures(self) -> int:
@@ -45,50 +47,32 @@ class Dataset:
         return sum(len(style.prompts) for style in self.styles)
 
 
-@dataclass
-class Findings:
-    """What is odd. Each entry is one line that names the place."""
-
-    errors: List[str] = field(default_factory=list)
-    remarks: List[str] = field(default_factory=list)
-
-    def lines(self) -> List[str]:
-        """All of it, the errors first."""
-        return [f"error: {line}" for line in self.errors] + [f"remark: {line}" for line in self.remarks]
-
-    def raise_errors(self) -> None:
-        """Raises InputError, with the first error and the number of the others, where there is one."""
-        if self.errors:
-            others = f" (and {len(self.errors) - 1} more)" if len(self.errors) > 1 else ""
-            raise InputError(f"{self.errors[0]}{others}")
-
-
-def read(root: Path) -> Dataset:
-    """The data under ``root``. Raises InputError for anything that stops a run; `survey` tells everything."""
-    dataset, findings = survey(root)
+def read_dataset(root: Path) -> Dataset:
+    """The data under ``root``. Raises InputError for anything that stops a run; `survey_dataset` lists everything."""
+    dataset, findings = survey_dataset(root)
     findings.raise_errors()
     return dataset
 
 
-def survey(root: Path, only: Optional[Sequence[str]] = None) -> Tuple[Dataset, Findings]:
+def survey_dataset(root: Path, only: Optional[Sequence[str]] = None) -> tuple[Dataset, Findings]:
     """The data as far as it can be read, and everything that is odd about it.
 
     ``only`` names styles: the others are not looked at, and asking for one that is not there is an error.
     """
     root, findings = Path(root), Findings()
-    folders = _style_folders(root, findings)
+    folders = _find_style_folders(root, findings)
     if only is not None:
         for number in sorted(set(only) - {folder.name for folder in folders}):
             findings.errors.append(f"there is no style {number!r} in {str(root)!r}")
         folders = [folder for folder in folders if folder.name in only]
     styles = []
     for folder in folders:
-        references = _references(folder, findings)
-        styles.append(Style(folder.name, tuple(references), tuple(_prompts(folder, findings))))
+        references = _find_references(folder, findings)
+        styles.append(Style(folder.name, tuple(references), tuple(_read_prompts(folder, findings))))
     return Dataset(root, tuple(styles)), findings
 
 
-def _style_folders(root: Path, findings: Findings) -> List[Path]:
+def _find_style_folders(root: Path, findings: Findings) -> list[Path]:
     try:
         entries = sorted(root.iterdir())
     except OSError as error:
@@ -112,7 +96,7 @@ def _style_folders(root: Path, findings: Findings) -> List[Path]:
     return folders
 
 
-def _references(folder: Path, findings: Findings) -> List[Path]:
+def _find_references(folder: Path, findings: Findings) -> list[Path]:
     """The style's pictures that can be read, by name."""
     place = folder / "images"
     try:
@@ -141,34 +125,34 @@ def _is_readable(picture: Path, findings: Findings) -> bool:
     return True
 
 
-def _prompts(folder: Path, findings: Findings) -> List[str]:
+def _read_prompts(folder: Path, findings: Findings) -> list[str]:
     """The style's prompts, in the order of their numbers, as far as they are usable."""
     extra = [entry for entry in sorted(folder.iterdir()) if entry.name not in ("images", "prompt.json")]
     _remark_on_strays(folder, extra, findings)
     file = folder / "prompt.json"
-    listed = _read_flat(file, findings)
-    if listed is None:
+    pairs = _read_pairs(file, findings)
+    if pairs is None:
         return []
-    if not listed:
+    if not pairs:
         findings.errors.append(f"{str(file)!r} lists no prompt")
-    for key, prompt in listed:
+    for key, prompt in pairs:
         if not (key.isascii() and key.isdigit()):
             findings.errors.append(f"{str(file)!r}: the key {key!r} is no number")
         if not isinstance(prompt, str):
             findings.errors.append(f"{str(file)!r}: prompt {key!r} is no text")
-        elif objection(prompt):
-            findings.errors.append(f"{str(file)!r}: {prompt!r} cannot be a file name: {objection(prompt)}")
-    good = [(int(key), prompt) for key, prompt in listed if key.isascii() and key.isdigit() and _usable(prompt)]
+        elif find_objection(prompt):
+            findings.errors.append(f"{str(file)!r}: {prompt!r} cannot be a file name: {find_objection(prompt)}")
+    good = [(int(key), prompt) for key, prompt in pairs if key.isascii() and key.isdigit() and _is_usable(prompt)]
     _find_collisions(file, good, findings)
     _remark_on_gaps(str(file), "prompts", [number for number, _ in good], findings)
     return [prompt for _, prompt in sorted(good, key=lambda pair: pair[0])]
 
 
-def _usable(prompt: Any) -> bool:
-    return isinstance(prompt, str) and not objection(prompt)
+def _is_usable(prompt: Any) -> bool:
+    return isinstance(prompt, str) and not find_objection(prompt)
 
 
-def _read_flat(file: Path, findings: Findings) -> Optional[List[Tuple[str, Any]]]:
+def _read_pairs(file: Path, findings: Findings) -> Optional[list[tuple[str, Any]]]:
     """The pairs of a JSON object, duplicate keys and all; None where there is no such object."""
     try:
         text = file.read_text("utf-8-sig")
@@ -194,15 +178,15 @@ class _Pairs(list):
     """A JSON object as its pairs, because a dict forgets duplicate keys."""
 
 
-def _find_collisions(file: Path, prompts: Sequence[Tuple[int, str]], findings: Findings) -> None:
+def _find_collisions(file: Path, prompts: Sequence[tuple[int, str]], findings: Findings) -> None:
     numbers = [number for number, _ in prompts]
     for number in sorted({number for number in numbers if numbers.count(number) > 1}):
         findings.errors.append(f"{str(file)!r}: two prompts have the number {number}")
-    seen: Dict[str, str] = {}
+    seen: dict[str, str] = {}
     for _, prompt in prompts:
-        other = seen.get(folded(prompt))
+        other = seen.get(fold_case(prompt))
         if other is None:
-            seen[folded(prompt)] = prompt
+            seen[fold_case(prompt)] = prompt
             if "." in prompt:
                 findings.remarks.append(f"{str(file)!r}: the scorer reads {prompt!r} up to its first dot")
         elif other == prompt:
@@ -214,15 +198,15 @@ def _find_collisions(file: Path, prompts: Sequence[Tuple[int, str]], findings: F
 def _remark_on_gaps(place: str, what: str, numbers: Sequence[int], findings: Findings) -> None:
     missing = sorted(set(range(max(numbers, default=-1) + 1)) - set(numbers))
     if missing:
-        findings.remarks.append(f"{place}: the numbering of the {what} has gaps ({_shortened(missing)})")
+        findings.remarks.append(f"{place}: the numbering of the {what} has gaps ({_shorten(missing)})")
 
 
 def _remark_on_strays(place: Path, strays: Sequence[Path], findings: Findings) -> None:
     if strays:
-        names = _shortened([entry.name for entry in strays])
+        names = _shorten([entry.name for entry in strays])
         findings.remarks.append(f"{str(place)!r} holds what is not used: {names}")
 
 
-def _shortened(items: Sequence[object]) -> str:
+def _shorten(items: Sequence[object]) -> str:
     more = f" and {len(items) - _NAMED} more" if len(items) > _NAMED else ""
     return ", ".join(map(str, items[:_NAMED])) + more

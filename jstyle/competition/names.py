@@ -11,7 +11,7 @@ _FORBIDDEN = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f]')
 _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
-def objection(prompt: str) -> str:
+def find_objection(prompt: str) -> str:
     """Why a prompt cannot be a picture's file name, as "it ..."; empty where it can.
 
     What passes names a file directly in its folder, on every file system that people unpack a submission on.
@@ -36,6 +36,6 @@ def objection(prompt: str) -> str:
     return ""
 
 
-def folded(name: str) -> str:
+def fold_case(name: str) -> str:
     """What a file system that ignores case and Unicode composition makes of a name."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())

@@ -1,49 +1,49 @@
-"""A recipe laid over a dataset: its tasks, what they cost, and how long that takes here."""
+"""A recipe laid over a dataset: its pictures, what is trained for them, and what they cost."""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Optional
 
-from jstyle.competition import recipe as recipes
-from jstyle.competition.dataset import Dataset, Findings, Style
-from jstyle.competition.recipe import Methods, Planned, Recipe
-from jstyle.competition.settings import Adapter, Model
-from jstyle.competition.tasks import evaluations
+from jstyle.competition.cost import count_pictures
+from jstyle.competition.dataset import Dataset
+from jstyle.competition.findings import Findings
+from jstyle.competition.recipe import Recipe, RecipePicture, lay_over, load_recipe
+from jstyle.competition.tasks import PictureTask, plan_tasks
+from jstyle.competition.trainings import Trainings, plan_trainings
 from jstyle.errors import InputError
-from jstyle.jobs.engine import Engine
-from jstyle.jobs.step_times import StepTimes
-from jstyle.jobs.task import Task
-from jstyle.training.many_styles import runs
-from jstyle.training.many_styles.runs import Run
-from jstyle.weights.description import Checkpoint, describe
+from jstyle.pictures.spec import ModelIdentity
+from jstyle.settings.reader import plain
+from jstyle.weights.description import Checkpoint, describe_checkpoint
+
+PICTURES, TRAINED = "pictures", "trained"
+"""The folders of a submission's pictures and of what is trained for it."""
+
+_ANY_SIZE = (512, 512)  # stands for that of a checkpoint that is not there
 
 
 @dataclass(frozen=True)
-class Plan:
-    """``evaluations``: the latents that each picture, by its file's name, sends through the UNet; ``trained``: what is
-    trained first.
+class SubmissionPlan:
+    """All that a submission is made of. ``evaluations`` are the latents that each picture, by its file's name, sends
+    through the UNet.
     """
 
     dataset: Dataset
     recipe: Recipe
     checkpoint: Checkpoint
-    pictures: List[Planned]
+    pictures: Sequence[RecipePicture]
+    tasks: Sequence[PictureTask]
     evaluations: Mapping[str, int]
-    trained: Mapping[str, Run] = field(default_factory=dict)
+    trainings: Trainings
 
-    def run_of(self, style: Style, adapter: Adapter) -> Run:
-        """What trains an adapter for a style."""
-        return self.trained[_key(style, adapter)]
-
-    def about(self) -> Dict[str, Any]:
-        """What a manifest says of the whole."""
+    def describe_whole(self) -> dict[str, Any]:
+        """What a manifest says of all pictures together."""
         width, height = self.checkpoint.size
         return {
-            "model": asdict(self.recipe.model),
+            "model": plain(self.recipe.model.model),
             "model_hash": self.checkpoint.hash,
             "width": width,
             "height": height,
@@ -51,91 +51,82 @@ class Plan:
         }
 
 
-def read(
-    path: Path,
+def make_plan(
+    recipe: Path,
     dataset: Dataset,
-    methods: Methods,
     findings: Findings,
+    folder: Path,
+    *,
     base: Optional[str] = None,
     model: Optional[Mapping[str, Any]] = None,
-) -> Optional[Plan]:
-    """The plan, or None where data or recipe are wrong; every reason is then among the findings.
+) -> Optional[SubmissionPlan]:
+    """The plan of a submission in ``folder``, or None where data or recipe are wrong.
 
-    ``base`` and ``model`` are `recipe.load`'s.
+    Every reason is then among the findings. ``base`` and ``model`` are `load_recipe`'s.
     """
     try:
-        recipe = recipes.load(path, base, model)
-        pictures, own = recipes.lay_over(recipe, dataset, methods)
-        findings.errors += own.errors
-        findings.remarks += own.remarks
-        checkpoint = describe(recipe.model)
+        loaded = load_recipe(recipe, base, model)
     except InputError as error:
         findings.errors.append(str(error))
         return None
-    if findings.errors:
+    checkpoint = _describe_checkpoint(loaded, findings)
+    pictures, of_recipe = lay_over(loaded, dataset, _ANY_SIZE if checkpoint is None else checkpoint.size)
+    findings.add(of_recipe)
+    if checkpoint is None or findings.errors:
         return None
-    costs = evaluations(pictures, methods, checkpoint.sampler)
-    return Plan(dataset, recipe, checkpoint, pictures, costs, _trained(pictures, recipe.model, checkpoint, methods))
+    trainings = plan_trainings(pictures, loaded.model.model, checkpoint, folder / TRAINED)
+    tasks = plan_tasks(pictures, _identify_model(loaded, checkpoint), checkpoint.size, folder / PICTURES, trainings)
+    costs = count_pictures(tasks, checkpoint.folder)
+    return SubmissionPlan(dataset, loaded, checkpoint, pictures, tasks, costs, trainings)
 
 
-def _trained(pictures: Sequence[Planned], model: Model, checkpoint: Checkpoint, methods: Methods) -> Dict[str, Run]:
-    """A run for each adapter of each style that is to be trained, in the order of the pictures that need it."""
-    found: Dict[str, Run] = {}
-    width, height = checkpoint.size
-    for one in pictures:
-        for adapter in one.picture.adapters:
-            if adapter.train is not None and _key(one.style, adapter) not in found:
-                found[_key(one.style, adapter)] = runs.planned(
-                    adapter.kind,
-                    methods.trainers[adapter.kind],
-                    adapter.train,
-                    style=one.style.number,
-                    pictures=one.style.references,
-                    model=replace(model, width=width, height=height),
-                    model_hash=checkpoint.hash,
-                )
-    return found
+def _describe_checkpoint(recipe: Recipe, findings: Findings) -> Optional[Checkpoint]:
+    """None where it is missing or wrong: what else is wrong with a recipe is found all the same."""
+    model = recipe.model
+    try:
+        return describe_checkpoint(model.model, model.width, model.height)
+    except InputError as error:
+        findings.errors.append(str(error))
+        return None
 
 
-def _key(style: Style, adapter: Adapter) -> str:
-    return json.dumps([style.number, adapter.kind, adapter.train], sort_keys=True)
+def _identify_model(recipe: Recipe, checkpoint: Checkpoint) -> ModelIdentity:
+    model = recipe.model.model
+    return ModelIdentity(checkpoint.hash, model.precision, model.backend, model.vae_tiling, model.model)
 
 
-def step_times(plan: Plan, engine: Engine) -> StepTimes:
-    """What was measured for this checkpoint, size and number of workers."""
-    return StepTimes(plan.checkpoint, plan.recipe.model, len(engine.devices) or engine.workers)
-
-
-def summary(plan: Plan, todo: Sequence[Task], damaged: int, seconds: Optional[float], engine: Engine) -> str:
-    """The tasks by method, their UNet evaluations, and the time they take where a step's was measured."""
-    ways = Counter(_way(one) for one in plan.pictures)
-    count = sum(plan.evaluations[task.name] for task in todo)
-    workers = max(1, len(engine.devices) or engine.workers)
+def describe_plan(
+    plan: SubmissionPlan, unfinished: Sequence[PictureTask], damaged: int, seconds: Optional[float], workers: int
+) -> str:
+    """The tasks by method, their UNet evaluations, and the time they take where an evaluation's was measured."""
+    ways = Counter(_describe_way(picture) for picture in plan.pictures)
+    count = sum(plan.evaluations[task.name] for task in unfinished)
     width, height = plan.checkpoint.size
     lines = [f"{len(plan.pictures)} pictures of {width}x{height} in {len(plan.dataset.styles)} styles"]
     lines += [f"{number:6} {way}" for way, number in sorted(ways.items())]
-    finished = len(plan.pictures) - len(todo)
-    lines.append(f"{finished} finished before, {len(todo)} to make ({damaged} of them damaged)")
+    finished = len(plan.pictures) - len(unfinished)
+    lines.append(f"{finished} finished before, {len(unfinished)} to make ({damaged} of them damaged)")
     lines.append(f"{count} UNet evaluations to do, {sum(plan.evaluations.values())} in all")
     if seconds is None:
         lines.append("no time was measured yet for this model, size and number of workers")
     else:
-        lines.append(f"about {_duration(count * seconds / workers)} ({seconds:.3g} s an evaluation, as measured here)")
+        duration = _describe_duration(count * seconds / max(1, workers))
+        lines.append(f"about {duration} ({seconds:.3g} s an evaluation, as measured here)")
     return "\n".join(lines)
 
 
-def _way(one: Planned) -> str:
-    picture = one.picture
-    parts = ["from noise" if picture.start is None else f"from {picture.start.image} ({picture.start.strength:g})"]
-    parts += [f"with {adapter.kind}" for adapter in picture.adapters]
-    parts += [] if picture.set is None else [f"by {picture.set.method} after {picture.set.reference}"]
-    parts += [] if picture.finish is None else [f"then {picture.finish.method}"]
-    return (
-        f"{', '.join(parts)}: {picture.sampler or 'own sampler'}, {picture.steps} steps, guidance {picture.guidance:g}"
-    )
+def _describe_way(picture: RecipePicture) -> str:
+    settings = picture.settings
+    start = settings.start
+    parts = ["from noise" if start is None else f"from {start.image} ({start.strength:g})"]
+    parts += [f"with {adapter.kind}" for adapter in settings.adapters]
+    parts += [] if settings.set is None else [f"by {settings.set.method} after {settings.set.reference}"]
+    parts += [] if settings.finish is None else [f"then {settings.finish.method}"]
+    sampler = settings.sampler or "own sampler"
+    return f"{', '.join(parts)}: {sampler}, {settings.steps} steps, guidance {settings.guidance:g}"
 
 
-def _duration(seconds: float) -> str:
+def _describe_duration(seconds: float) -> str:
     minutes = round(seconds / 60)
     if minutes == 0:
         return f"{seconds:.0f} s"

@@ -15,216 +15,138 @@ A narrower setting replaces a wider one of its name as a whole.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple, Union
+from typing import Any, Optional, Union
 
-from jstyle.competition import yaml_files
-from jstyle.competition.dataset import Dataset, Findings, Style
-from jstyle.competition.fields import build, checked
-from jstyle.competition.settings import RULES, Adapter, Model, Picture, StyleSet, require
+from jstyle.competition.dataset import Dataset, Style
+from jstyle.competition.findings import Findings
+from jstyle.competition.methods import Size, build_finish, check_adapter, check_set
+from jstyle.competition.references import find_finish_files, find_set_file, find_start_files
+from jstyle.competition.settings import PictureSettings, RecipeModel
 from jstyle.errors import InputError
-from jstyle.training.many_styles.runs import TrainMethod, settings_of
-
-
-@dataclass(frozen=True)
-class FinishMethod:
-    """What a recipe must know of a finishing method.
-
-    ``check(settings, place)`` raises ValueError, a line that starts with the place, for settings it cannot take;
-    ``given`` are those that the job itself provides; ``evaluations`` counts the latents that one picture sends
-    through the UNet.
-    """
-
-    check: Callable[[Mapping[str, Any], str], object]
-    evaluations: Callable[[Mapping[str, Any]], int]
-    given: Tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class SetMethod:
-    """What a recipe must know of a method that makes sets.
-
-    ``check(picture, place)`` raises ValueError for settings it cannot take. ``evaluations(picture, default_sampler,
-    is_reference)`` counts the latents that go through the UNet: (of a picture, of what is done once a set).
-    """
-
-    check: Callable[[Picture, str], object]
-    evaluations: Callable[[Picture, str, bool], Tuple[int, int]]
-
-
-@dataclass(frozen=True)
-class Methods:
-    """The methods there are, by name: those that finish pictures, that make sets, that train, and the kinds of
-    adapters that can be loaded.
-    """
-
-    finishes: Mapping[str, FinishMethod] = field(default_factory=dict)
-    adapters: Tuple[str, ...] = ()
-    sets: Mapping[str, SetMethod] = field(default_factory=dict)
-    trainers: Mapping[str, TrainMethod] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Planned:
-    """A picture of the submission with its own settings; ``picture.seed`` is one number."""
-
-    style: Style
-    prompt: str
-    picture: Picture
+from jstyle.settings.fields import require
+from jstyle.settings.reader import build, check
+from jstyle.settings.yaml_files import choose_base, read_yaml
 
 
 @dataclass(frozen=True)
 class Recipe:
     """A recipe as it was written, read but not yet laid over a dataset."""
 
-    model: Model
+    model: RecipeModel
     picture: Mapping[str, Any]
     styles: Mapping[str, Mapping[str, Any]]
 
 
-def load(path: Path, base: Optional[str] = None, model: Optional[Mapping[str, Any]] = None) -> Recipe:
-    """Read a recipe; ``base`` names one of its bases (`yaml_files.read`), ``model`` replaces settings of the model.
+@dataclass(frozen=True)
+class RecipePicture:
+    """A picture of the dataset with its own settings: ``settings.seed`` is one number, ``finish`` the built settings
+    of the method that finishes it.
+    """
+
+    style: Style
+    prompt: str
+    settings: PictureSettings
+    finish: Any = None
+
+    @property
+    def text(self) -> str:
+        """The prompt for the model."""
+        return self.settings.prompt.format(prompt=self.prompt, style=self.style.number)
+
+
+def load_recipe(path: Path, base: Optional[str] = None, model: Optional[Mapping[str, Any]] = None) -> Recipe:
+    """Read a recipe; ``base`` names one of its bases, ``model`` replaces settings of the model.
 
     Raises InputError, one line, where it is no YAML or its outline is wrong.
     """
-    content = yaml_files.read(path, base)
+    content = choose_base(read_yaml(path, "recipe"), base, path)
+    picture, styles = content.pop("picture", None) or {}, content.pop("styles", None) or {}
+    check(PictureSettings, picture, "picture")
+    model_settings = build(RecipeModel, {**content, **(model or {})}, "recipe")
     try:
-        picture, styles = content.pop("picture", None) or {}, content.pop("styles", None) or {}
-        checked(Picture, picture, "picture")
-        return Recipe(build(Model, {**content, **(model or {})}, "recipe"), picture, _styles(styles))
+        return Recipe(model_settings, picture, _read_styles(styles))
+    except InputError:
+        raise
     except ValueError as error:
         raise InputError(str(error)) from error
 
 
-def lay_over(recipe: Recipe, dataset: Dataset, methods: Methods) -> Tuple[List[Planned], Findings]:
+def lay_over(recipe: Recipe, dataset: Dataset, size: Size) -> tuple[list[RecipePicture], Findings]:
     """Each picture of the dataset with its settings, and everything in the recipe that is wrong or without use."""
     findings = Findings()
-    numbers = {style.number: style for style in dataset.styles}
+    styles = {style.number: style for style in dataset.styles}
     for number, settings in recipe.styles.items():
-        if number not in numbers:
+        if number not in styles:
             findings.remarks.append(f"styles.{number}: the dataset has no such style")
             continue
         for prompt in settings.get("prompts") or {}:
-            if prompt not in numbers[number].prompts:
+            if prompt not in styles[number].prompts:
                 findings.errors.append(f"styles.{number}.prompts: the style has no prompt {prompt!r}")
-    planned = [one for style in dataset.styles for one in _planned(recipe, style, methods, findings)]
+    pictures = [picture for style in dataset.styles for picture in _lay_over_style(recipe, style, size, findings)]
     findings.errors = list(dict.fromkeys(findings.errors))
-    return planned, findings
+    return pictures, findings
 
 
-def _planned(recipe: Recipe, style: Style, methods: Methods, findings: Findings) -> Iterator[Planned]:
+def _lay_over_style(recipe: Recipe, style: Style, size: Size, findings: Findings) -> Iterator[RecipePicture]:
     of_style = dict(recipe.styles.get(style.number, {}))
     of_prompts: Mapping[str, Any] = of_style.pop("prompts", None) or {}
     wide = {**recipe.picture, **of_style}
     place = f"styles.{style.number}" if of_style else "picture"
     try:
-        common = build(Picture, wide, place)
-        seeds = _seeds(common.seed, len(style.prompts), place)
+        seeds = _list_seeds(build(PictureSettings, wide, place).seed, len(style.prompts), place)
     except ValueError as error:
         findings.errors.append(str(error))
         return
-    for index, prompt in enumerate(style.prompts):
-        own = of_prompts.get(prompt) or {}
-        own_place = f"styles.{style.number}.prompts.{prompt}" if own else place
+    for seed, prompt in zip(seeds, style.prompts):
+        narrow = of_prompts.get(prompt) or {}
+        narrow_place = f"styles.{style.number}.prompts.{prompt}" if narrow else place
         try:
-            picture = build(Picture, {**wide, "seed": seeds[index], **own}, own_place)
-            require(not isinstance(picture.seed, tuple), f"{own_place}: a prompt has one seed, not a list")
-            _check_methods(picture, style, methods, own_place)
+            yield _make_picture(style, prompt, {**wide, "seed": seed, **narrow}, size, narrow_place)
         except ValueError as error:
             findings.errors.append(str(error))
-            continue
-        yield Planned(style, prompt, picture)
 
 
-def _check_methods(picture: Picture, style: Style, methods: Methods, place: str) -> None:
+def _make_picture(style: Style, prompt: str, values: Mapping[str, Any], size: Size, place: str) -> RecipePicture:
     """Raises ValueError for a method, a setting, a reference or a file that there is not."""
-    if picture.start is not None and picture.start.image != "mean":
-        reference_or_file(picture.start.image, style, f"{place}: start.image")
-    for adapter in picture.adapters:
-        _check_adapter(adapter, style, methods, place)
-    if picture.set is not None:
-        require(picture.set.method in methods.sets, f"{place}: {_unknown('set', picture.set.method, methods.sets)}")
-        set_reference(picture.set, style, f"{place}: set.reference")
-        methods.sets[picture.set.method].check(picture, f"{place}: set.settings")
-    if picture.finish is None:
-        return
-    method = methods.finishes.get(picture.finish.method)
-    if method is None:
-        raise ValueError(f"{place}: {_unknown('finishing', picture.finish.method, methods.finishes)}")
-    for name in method.given:
-        require(name not in picture.finish.settings, f"{place}: finish.settings: {name} is the job's own")
-    method.check(picture.finish.settings, f"{place}: finish.settings")
-    if picture.finish.reference not in RULES:
-        named_reference(picture.finish.reference, style, f"{place}: finish.reference")
+    settings = build(PictureSettings, values, place)
+    require(not isinstance(settings.seed, tuple), f"{place}: a prompt has one seed, not a list")
+    if settings.start is not None:
+        find_start_files(settings.start, style, place)
+    for adapter in settings.adapters:
+        check_adapter(adapter, style, place)
+    if settings.set is not None:
+        check_set(settings, size, place)
+        find_set_file(settings.set, style, place)
+    if settings.finish is None:
+        return RecipePicture(style, prompt, settings)
+    finish = build_finish(settings.finish, size, place)
+    find_finish_files(settings.finish, style, place)
+    return RecipePicture(style, prompt, settings, finish)
 
 
-def _check_adapter(adapter: Adapter, style: Style, methods: Methods, place: str) -> None:
-    kinds = ", ".join(methods.adapters) or "none"
-    if adapter.train is not None:
-        trainers = {name: one for name, one in methods.trainers.items() if one.adapter is not None}
-        method = trainers.get(adapter.kind)
-        if method is None:
-            raise ValueError(f"{place}: {_unknown('training', adapter.kind, trainers)}")
-        given = {"model": "", "data": style.references, "output": Path(), "width": None, "height": None}
-        settings_of(method, adapter.train, given, style.number, f"{place}: adapters.train")
-        return
-    require(adapter.kind in methods.adapters, f"{place}: no adapter kind {adapter.kind!r} (there are: {kinds})")
-    file = Path((adapter.file or "").format(style=style.number))
-    require(file.is_file(), f"{place}: the adapter {str(file)!r} is not there")
-
-
-def _unknown(what: str, name: str, known: Iterable[str]) -> str:
-    return f"no {what} method {name!r} (there are: {', '.join(known) or 'none'})"
-
-
-def set_reference(given: StyleSet, style: Style, place: str) -> Optional[Path]:
-    """The picture that a set takes after, None where it is that of the first prompt. Raises ValueError."""
-    if given.reference == "prompt":
-        return None
-    return style.references[0] if given.reference == "first" else named_reference(given.reference, style, place)
-
-
-def named_reference(name: str, style: Style, place: str) -> Path:
-    """The style's reference with that file name or stem. Raises ValueError."""
-    for path in style.references:
-        if name in (path.name, path.stem):
-            return path
-    there = ", ".join(path.stem for path in style.references)
-    raise ValueError(f"{place}: style {style.number} has no reference {name!r} (there are: {there})")
-
-
-def reference_or_file(name: str, style: Style, place: str) -> Path:
-    """A reference by name, else a file. Raises ValueError."""
-    try:
-        return named_reference(name, style, place)
-    except ValueError:
-        if Path(name).is_file():
-            return Path(name)
-        raise
-
-
-def _seeds(seed: Union[int, Tuple[int, ...]], count: int, place: str) -> List[int]:
+def _list_seeds(seed: Union[int, tuple[int, ...]], count: int, place: str) -> list[int]:
     if isinstance(seed, tuple):
         require(len(seed) == count, f"{place}: {len(seed)} seeds for {count} prompts; give one each, or a number")
         return list(seed)
     return [seed + index for index in range(count)]
 
 
-def _styles(given: object) -> Dict[str, Mapping[str, Any]]:
+def _read_styles(styles: object) -> dict[str, Mapping[str, Any]]:
     """The part ``styles``, its outline checked. Raises ValueError."""
-    if not isinstance(given, dict):
+    if not isinstance(styles, dict):
         raise ValueError('styles: a mapping like {"07": {steps: 30}} is needed')
-    for number, settings in given.items():
+    for number, settings in styles.items():
         if not isinstance(number, str):
             raise ValueError(f'styles: write style numbers in quotes, such as "{number:0>2}"')
         place = f"styles.{number}"
-        if settings is not None and not isinstance(settings, dict):
-            raise ValueError(f"{place}: settings (name: value) are needed")
+        require(isinstance(settings, (dict, type(None))), f"{place}: settings (name: value) are needed")
         prompts = (settings or {}).get("prompts") or {}
-        checked(Picture, {key: value for key, value in (settings or {}).items() if key != "prompts"}, place)
-        if not isinstance(prompts, dict):
-            raise ValueError(f"{place}.prompts: a mapping like {{Dolphin: {{seed: 3}}}} is needed")
-        for prompt, own in prompts.items():
-            checked(Picture, own, f"{place}.prompts.{prompt}")
-    return {number: settings or {} for number, settings in given.items()}
+        of_style = {key: value for key, value in (settings or {}).items() if key != "prompts"}
+        check(PictureSettings, of_style, place)
+        require(isinstance(prompts, dict), f"{place}.prompts: a mapping like {{Dolphin: {{seed: 3}}}} is needed")
+        for prompt, values in prompts.items():
+            check(PictureSettings, values, f"{place}.prompts.{prompt}")
+    return {number: settings or {} for number, settings in styles.items()}

@@ -1,17 +1,20 @@
-"""The settings that one picture can have. Each dataclass refuses what makes no sense with a ValueError, one line."""
+"""The settings that one picture of a recipe can have. Each dataclass refuses what makes no sense."""
 
 from __future__ import annotations
 
+import math
 import string
+from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Any, Dict, Literal, Optional, Tuple, Union
+from typing import Any, Optional, Union
 
-RULES = ("first", "random", "nearest")
-"""How a reference may be picked: the first by name, by the picture's seed, the one with the likest colours."""
+from jstyle.settings.fields import flat, require
+from jstyle.settings.model import ModelSettings
+from jstyle.settings.vocabulary import SamplerName, require_seed, require_share, require_steps
 
 
 @dataclass(frozen=True)
-class Start:
+class StartSettings:
     """Image-to-image: what a picture starts from, and the share of the steps that change it."""
 
     image: str = "mean"
@@ -23,30 +26,35 @@ class Start:
     def __post_init__(self) -> None:
         require(0.0 < self.strength <= 1.0, f"strength must lie above 0 and up to 1, not {self.strength}")
 
+    def count_steps(self, steps: int) -> int:
+        """How many of so many steps are taken."""
+        return int(steps * self.strength)
+
 
 @dataclass(frozen=True)
-class Adapter:
+class AdapterSettings:
     """Something trained that is added to the model, such as a LoRA or a new word: from a file, or trained first."""
 
     kind: str
-    """Which loader reads it, and which method trains it."""
+    """The way of teaching, which knows how to attach it."""
 
     file: Optional[str] = None
     """`{style}` stands for the style's number."""
 
-    train: Optional[Dict[str, Any]] = None
-    """The trainer's settings, where it is to be trained on the style's references; `{style}` is the style's number."""
+    train: Optional[dict[str, Any]] = None
+    """The settings of its training, where it is to be trained on the style's references; `{style}` is the style's
+    number."""
 
     weight: float = 1.0
     """How much of it is added."""
 
     def __post_init__(self) -> None:
         require((self.file is None) != (self.train is None), "an adapter has either a file or train (settings)")
-        _require_template(self.file or "", "file", {"style"})
+        require_template(self.file or "", "file", {"style"})
 
 
 @dataclass(frozen=True)
-class Finish:
+class FinishSettings:
     """A method that turns the finished picture into another, such as StyleID."""
 
     method: str
@@ -55,12 +63,12 @@ class Finish:
     reference: str = "first"
     """A rule (first, random, nearest), or a reference's name (`boat`)."""
 
-    settings: Dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
     """The method's own."""
 
 
 @dataclass(frozen=True)
-class StyleSet:
+class SetSettings:
     """A method that makes the pictures of a style as one set: each takes after the set's reference."""
 
     method: str = "style_align"
@@ -72,15 +80,15 @@ class StyleSet:
     text: str = "{name}"
     """What a reference picture shows; `{name}` are the words of its file's name, `{style}` is the style's number."""
 
-    settings: Dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
     """The method's own."""
 
     def __post_init__(self) -> None:
-        _require_template(self.text, "text", {"name", "style"})
+        require_template(self.text, "text", {"name", "style"})
 
 
 @dataclass(frozen=True)
-class Picture:
+class PictureSettings:
     """How one picture is made."""
 
     prompt: str = "{prompt} in style_{style}"
@@ -89,7 +97,7 @@ class Picture:
     negative_prompt: str = ""
     """What it should not show."""
 
-    sampler: Optional[Literal["ddim", "ddpm", "pndm", "lms", "euler", "dpmpp_2m"]] = None
+    sampler: Optional[SamplerName] = None
     """By default the checkpoint's own."""
 
     steps: int = 25
@@ -101,61 +109,45 @@ class Picture:
     eta: float = 0.0
     """Noise of ddim."""
 
-    seed: Union[int, Tuple[int, ...]] = 0
+    seed: Union[int, tuple[int, ...]] = 0
     """For all or for a style, a number (prompt i has seed + i) or a list with one a prompt; for a prompt its seed."""
 
-    start: Optional[Start] = None
-    adapters: Tuple[Adapter, ...] = ()
-    set: Optional[StyleSet] = None
-    finish: Optional[Finish] = None
+    start: Optional[StartSettings] = None
+    adapters: tuple[AdapterSettings, ...] = ()
+    set: Optional[SetSettings] = None
+    finish: Optional[FinishSettings] = None
 
     def __post_init__(self) -> None:
-        _require_template(self.prompt, "prompt", {"prompt", "style"})
-        require(1 <= self.steps <= 1000, f"steps must lie between 1 and 1000, not {self.steps}")
-        require(abs(self.guidance) < float("inf"), f"guidance must be finite, not {self.guidance}")
-        seeds = self.seed if isinstance(self.seed, tuple) else (self.seed,)
-        require(min(seeds, default=0) >= 0, f"a seed must not be negative, not {min(seeds, default=0)}")
-        require(0.0 <= self.eta <= 1.0, f"eta must lie between 0 and 1, not {self.eta}")
+        require_template(self.prompt, "prompt", {"prompt", "style"})
+        require_steps(self.steps)
+        require(math.isfinite(self.guidance), f"guidance must be finite, not {self.guidance}")
+        for seed in self.seed if isinstance(self.seed, tuple) else (self.seed,):
+            require_seed(seed)
+        require_share(eta=self.eta)
         require(self.eta == 0.0 or self.sampler == "ddim", "eta is a setting of ddim: name that sampler")
-        start_steps = self.steps if self.start is None else int(self.steps * self.start.strength)
-        require(start_steps >= 1, f"strength and {self.steps} steps leave no step to run")
+        steps = self.steps if self.start is None else self.start.count_steps(self.steps)
+        require(steps >= 1, f"strength and {self.steps} steps leave no step to run")
 
 
 @dataclass(frozen=True)
-class Model:
-    """The checkpoint and the size of the pictures."""
+class RecipeModel:
+    """The model of a recipe, and the size of its pictures."""
 
-    model: str = "tiny"
-    """A folder in diffusers' layout, a hub id, or tiny, the embedded model."""
-
-    revision: Optional[str] = None
-    variant: Optional[str] = None
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-
-    backend: Literal["native", "jdiffusion"] = "native"
-    """Whose networks compute: this project's, or JDiffusion's where it is installed."""
-
+    model: ModelSettings = flat(ModelSettings)
     width: Optional[int] = None
+    """Of all pictures, in pixels; by default the size that the model was trained on."""
+
     height: Optional[int] = None
-
-    def loading(self) -> Dict[str, Any]:
-        """What a worker needs to load it."""
-        return {name: getattr(self, name) for name in ("model", "revision", "variant", "precision", "backend")}
+    """As width."""
 
 
-def require(condition: bool, message: str) -> None:
-    """Raises ValueError unless the condition holds."""
-    if not condition:
-        raise ValueError(message)
-
-
-def _require_template(text: str, name: str, known: set) -> None:
-    """Raises ValueError where a text asks for something that `str.format` will not find."""
+def require_template(text: str, name: str, known: Collection[str]) -> None:
+    """Raise ValueError where a text asks for something that `str.format` will not find."""
     try:
         parts = list(string.Formatter().parse(text))
     except ValueError as error:
         raise ValueError(f"{name}: {text!r} is no template ({error}); write {{{{ for a brace") from error
     for _, asked, form, conversion in parts:
         if asked is not None and (asked not in known or form or conversion):
-            shown = " and ".join(f"{{{one}}}" for one in sorted(known))
+            shown = " and ".join(f"{{{word}}}" for word in sorted(known))
             raise ValueError(f"{name}: {text!r} asks for {{{asked}}}, and there is {shown}")

@@ -3,36 +3,37 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Dict, List, Mapping, Optional, Set
+from typing import Optional
 
 from PIL import Image
 
+from jstyle.competition.archive import picture_name
 from jstyle.competition.dataset import Dataset, Style
-from jstyle.competition.submission import picture_name
 from jstyle.pictures import images
-from jstyle.pictures.captions import captioned
+from jstyle.pictures.sheets import add_caption, draw_grid
 
 COLUMNS = 5
 CELL = 192  # pixels
 PAUSE = 5.0  # seconds between two renewals, at least
 
 
-class Sheets:
+class StyleSheets:
     """Draws `<folder>/NN.png` from the pictures under ``root``."""
 
     def __init__(self, folder: Path, root: Path, dataset: Dataset) -> None:
         self._folder = folder
         self._root = root
         self._styles: Mapping[str, Style] = {style.number: style for style in dataset.styles}
-        self._cells: Dict[str, Image.Image] = {}
-        self._changed: Set[str] = set()
+        self._cells: dict[str, Image.Image] = {}
+        self._changed: set[str] = set()
         self._drawn = 0.0
 
     def add(self, name: str) -> None:
         """A picture, "NN/<Prompt>.png", is there. Sheets are renewed now and then."""
         number, _, file = name.partition("/")
-        self._cells[name] = captioned(images.open_image(self._root / name), Path(file).stem, CELL)
+        self._cells[name] = add_caption(images.open_image(self._root / name), Path(file).stem, CELL)
         self._changed.add(number)
         if time.monotonic() - self._drawn > PAUSE:
             self.draw()
@@ -41,13 +42,13 @@ class Sheets:
         """Renew the sheets of styles that got a picture since."""
         for number in sorted(self._changed):
             self._folder.mkdir(parents=True, exist_ok=True)
-            images.save_png(self._sheet(self._styles[number]), self._folder / f"{number}.png")
+            images.save_png(self._draw_sheet(self._styles[number]), self._folder / f"{number}.png")
         self._changed.clear()
         self._drawn = time.monotonic()
 
-    def _sheet(self, style: Style) -> Image.Image:
+    def _draw_sheet(self, style: Style) -> Image.Image:
         references = [images.open_image(path) for path in style.references[:COLUMNS]]
-        rows: List[List[Optional[Image.Image]]] = [[captioned(one, "reference", CELL) for one in references]]
+        rows: list[list[Optional[Image.Image]]] = [[add_caption(picture, "reference", CELL) for picture in references]]
         cells = [self._cells.get(picture_name(style.number, prompt)) for prompt in style.prompts]
         rows += [list(cells[start : start + COLUMNS]) for start in range(0, len(cells), COLUMNS)]
-        return images.grid([row + [None] * (COLUMNS - len(row)) for row in rows])
+        return draw_grid([row + [None] * (COLUMNS - len(row)) for row in rows])

@@ -1,111 +1,157 @@
-"""A submission: exactly `<root>/NN/<Prompt>.png`, checked, and packed so that the same pictures give the same zip."""
+"""A submission's folder: which pictures are finished, making the others, checking, packing, and proving them."""
 
 from __future__ import annotations
 
-import zipfile
+import json
+import random
+import shutil
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Dict, Iterable, List, Optional, Set, Tuple
+from typing import Any, Optional
 
-from PIL import Image
+import numpy as np
 
-from jstyle.competition.dataset import Dataset, Findings
+from jstyle.code_version import read_code_version
+from jstyle.competition.archive import check_pictures, pack_pictures
+from jstyle.competition.plan import PICTURES, SubmissionPlan
+from jstyle.competition.sheets import StyleSheets
+from jstyle.competition.tasks import PictureTask
 from jstyle.errors import InputError
-from jstyle.files import replacing
+from jstyle.files import hash_files, sweep, write_text
+from jstyle.jobs.engine import Engine
+from jstyle.jobs.task import Done, Outcome, WorkerSpec
+from jstyle.pictures import images
+from jstyle.pictures.finished import describe_other, read_state
+from jstyle.settings.reader import plain
 
-_TIMESTAMP = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can hold
-_REGULAR_FILE = 0o100644 << 16
-
-
-def picture_name(style: str, prompt: str) -> str:
-    """The file of a picture below the submission's folder."""
-    return f"{style}/{prompt}.png"
-
-
-def expected(dataset: Dataset) -> List[str]:
-    """The files of a submission, in the order of styles and prompts."""
-    return [picture_name(style.number, prompt) for style in dataset.styles for prompt in style.prompts]
+WORKER = "jstyle.workers.pictures:PictureWorker"
 
 
-def check(root: Path, dataset: Dataset, *, size: Optional[Tuple[int, int]] = None, partial: bool = False) -> Findings:
-    """Everything that is wrong with a submission's folder: missing and surplus files, sizes, formats, damage.
-
-    ``size`` is the (width, height) that all pictures must have; by default any, but one. ``partial`` looks at the
-    folders of the dataset's styles alone.
+@dataclass(frozen=True)
+class Progress:
+    """Which pictures are still to be made, and which are there; how many of the former are damaged, and of the latter
+    of another version of the code.
     """
-    root, findings = Path(root), Findings()
-    names = expected(dataset)
-    present = _files_under(root, findings)
-    if partial:
-        numbers = {style.number for style in dataset.styles}
-        present = {name for name in present if name.split("/")[0] in numbers}
-    missing = [name for name in names if name not in present]
-    findings.errors += [f"{name!r} is missing" for name in missing]
-    surplus = sorted(present - set(names))
-    findings.errors += [f"{name!r} does not belong there: the scorer opens every file" for name in surplus]
-    sizes: Dict[Tuple[int, int], str] = {}
-    for name in names:
-        if name in present:
-            found = _check_picture(root / name, name, findings)
-            if found is not None:
-                sizes.setdefault(found, name)
-    wanted = size or next(iter(sizes), None)
-    for other in [one for one in sizes if one != wanted]:
-        assert wanted is not None
-        shown = f"{other[0]}x{other[1]}, not {wanted[0]}x{wanted[1]}"
-        findings.errors.append(f"{sizes[other]!r} is {shown}: all pictures must be of one size")
-    return findings
+
+    unfinished: Sequence[PictureTask]
+    finished: Sequence[PictureTask]
+    damaged: int = 0
+    by_other_code: int = 0
+
+    def list_adapters(self) -> set[str]:
+        """The identities of what unfinished pictures have on their model."""
+        return {adapter.identity for task in self.unfinished for adapter in task.spec.adapters}
+
+    def without(self, identities: Collection[str]) -> Progress:
+        """The same, less the unfinished pictures that need one of these trainings, which have failed."""
+
+        def can_be_made(task: PictureTask) -> bool:
+            return not any(adapter.identity in identities for adapter in task.spec.adapters)
+
+        return replace(self, unfinished=[task for task in self.unfinished if can_be_made(task)])
 
 
-def pack(root: Path, dataset: Dataset, archive: Path, *, folder: str = "") -> None:
-    """Write the submission's pictures into a zip, whole or not at all.
+@dataclass(frozen=True)
+class Comparison:
+    """A picture that was made again: whether its pixels are the same, and by how much (of 255) they differ at most."""
 
-    Order, timestamps and attributes are fixed, so the bytes depend on the pictures' files and names alone.
-    ``folder`` is put before every name. Raises InputError where a picture or the zip's place is missing.
-    """
-    archive = Path(archive)
-    prefix = f"{folder.strip('/')}/" if folder.strip("/") else ""
-    with replacing(archive) as part:
-        archive.parent.mkdir(parents=True, exist_ok=True)
-        with zipfile.ZipFile(part, "x", zipfile.ZIP_STORED) as out:  # PNGs are compressed already
-            for name in expected(dataset):
-                entry = zipfile.ZipInfo(prefix + name, _TIMESTAMP)
-                entry.external_attr = _REGULAR_FILE
-                entry.create_system = 3  # Unix, on every system
-                out.writestr(entry, _read(Path(root) / name))
+    name: str
+    equal: bool
+    difference: int
 
 
-def _read(picture: Path) -> bytes:
-    try:
-        return picture.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot read {str(picture)!r}: {error.strerror}; generate it again") from error
+class Submission:
+    """``pictures/NN/<Prompt>.png``, ``sheets/NN.png`` and ``manifest.json`` below a folder."""
+
+    def __init__(self, plan: SubmissionPlan, folder: Path) -> None:
+        self.folder = folder
+        self.pictures = folder / PICTURES
+        self._plan = plan
+        self._worker = WorkerSpec(WORKER, plain(plan.recipe.model.model))
+        self._sheets = StyleSheets(folder / "sheets", self.pictures, plan.dataset)
+
+    def read_progress(self, *, overwrite: bool) -> Progress:
+        """Look at every picture that is there.
+
+        Raises InputError, unless ``overwrite``, where one was made with other settings or is not of this submission.
+        """
+        unfinished, finished, damaged, by_other_code = [], [], 0, 0
+        for task in self._plan.tasks:
+            state = read_state(task.output, task.spec)
+            if state == "other" and not overwrite:
+                raise InputError(f"{describe_other(task.output, task.spec)}; --overwrite makes it again")
+            (finished if state == "finished" else unfinished).append(task)
+            damaged += state == "damaged"
+            by_other_code += state == "finished" and _code_of(task.output) != read_code_version()
+        return Progress(unfinished, finished, damaged, by_other_code)
+
+    def make(self, engine: Engine, progress: Progress) -> Iterator[Outcome]:
+        """Make what is unfinished; the styles' sheets are renewed as pictures come."""
+        sweep(self.folder)
+        for task in progress.finished:
+            self._sheets.add(task.name)
+        for outcome in engine.run(self._worker, [task.to_task() for task in progress.unfinished]):
+            if isinstance(outcome, Done):
+                self._sheets.add(outcome.task.name)
+            yield outcome
+        self._sheets.draw()
+
+    def check(self, *, partial: bool) -> list[str]:
+        """What is wrong with the pictures' folder. ``partial`` does not look at folders of other styles."""
+        size = self._plan.checkpoint.size
+        return check_pictures(self.pictures, self._plan.dataset, size=size, partial=partial).errors
+
+    def pack(self, archive: Path, *, folder: str = "") -> None:
+        """Write the zip, everything below ``folder`` in it. Raises InputError where a picture is missing."""
+        pack_pictures(self.pictures, self._plan.dataset, archive, folder=folder)
+
+    def write_manifest(self) -> None:
+        """What the whole is made of, and what each finished picture is."""
+        made: dict[str, Any] = {}
+        for task in self._plan.tasks:
+            if read_state(task.output, task.spec) == "finished":
+                about = images.read_metadata(task.output) or {}
+                made[task.name] = {
+                    "prompt": task.spec.prompt,
+                    "seed": task.spec.seed,
+                    **{key: about.get(key) for key in ("identity", "code", "pixels")},
+                    "file": hash_files([task.output]),
+                }
+        trained = self._plan.trainings.read_records()
+        content = {
+            **self._plan.describe_whole(),
+            "code": read_code_version(),
+            "complete": len(made) == len(self._plan.tasks),
+            "pictures": made,
+            **({"trained": trained} if trained else {}),
+        }
+        write_text(self.folder / "manifest.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+    def verify(self, engine: Engine, count: int) -> Iterator[Comparison]:
+        """Make ``count`` of the pictures again, elsewhere, and compare. The choice is the same each time.
+
+        Raises InputError where a picture is missing, or cannot be made again.
+        """
+        tasks = random.Random(0).sample(list(self._plan.tasks), min(count, len(self._plan.tasks)))
+        place = self.folder / "verify"
+        again = [replace(task, output=place / task.name).to_task() for task in tasks]
+        try:
+            for outcome in engine.run(self._worker, again):
+                if not isinstance(outcome, Done):
+                    raise InputError(f"{outcome.task.name} cannot be made again: {outcome.error}")
+                yield self._compare(outcome.task.name, place / outcome.task.name)
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+
+    def _compare(self, name: str, again: Path) -> Comparison:
+        first, second = (images.open_image(path) for path in (self.pictures / name, again))
+        if first.size != second.size:
+            return Comparison(name, False, 255)
+        difference = np.abs(np.asarray(first, np.int16) - np.asarray(second, np.int16))
+        return Comparison(name, not difference.any(), int(difference.max()))
 
 
-def _files_under(root: Path, findings: Findings) -> Set[str]:
-    """Every file by its path below ``root``, with slashes; folders that hold nothing count too."""
-    if not root.is_dir():
-        findings.errors.append(f"there is no folder {str(root)!r}")
-        return set()
-    entries: Iterable[Path] = root.rglob("*")
-    found = set()
-    for entry in entries:
-        name = entry.relative_to(root).as_posix()
-        if not entry.is_dir():
-            found.add(name)
-        elif not any(entry.iterdir()):
-            found.add(f"{name}/")
-    return found
-
-
-def _check_picture(path: Path, name: str, findings: Findings) -> Optional[Tuple[int, int]]:
-    """Its size, or None where it is no whole RGB PNG."""
-    try:
-        with Image.open(path, formats=("PNG",)) as image:
-            image.load()
-            mode, size = image.mode, image.size
-    except Exception as error:  # on damaged bytes Pillow's readers raise nearly anything
-        findings.errors.append(f"{name!r} is no whole PNG ({' '.join(str(error).split())[:80]})")
-        return None
-    if mode != "RGB":
-        findings.errors.append(f"{name!r} is {mode}, not RGB")
-    return size
+def _code_of(path: Path) -> Optional[object]:
+    """The version of the code that made a picture."""
+    return (images.read_metadata(path) or {}).get("code")

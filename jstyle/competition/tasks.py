@@ -1,159 +1,151 @@
-"""Planned pictures become tasks: plain data that says what a picture is, and where things lie.
-
-What a picture is ("meaning") names files by their content alone. So a picture belongs to its settings wherever
-folders are moved, and a changed reference makes another picture.
-"""
+"""The pictures of a recipe become tasks: what each picture is, and where files lie."""
 
 from __future__ import annotations
 
 import hashlib
-import re
-from dataclasses import asdict, replace
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Protocol, Tuple
+from typing import Any
 
-from jstyle.competition.dataset import Style
-from jstyle.competition.recipe import Methods, Planned, named_reference, reference_or_file, set_reference
-from jstyle.competition.settings import RULES, Adapter, Model, StyleSet
-from jstyle.competition.submission import picture_name
-from jstyle.diffusion.samplers import sampler
+from jstyle.adapters.spec import AdapterSpec
+from jstyle.competition.archive import picture_name
+from jstyle.competition.methods import Size
+from jstyle.competition.recipe import RecipePicture
+from jstyle.competition.references import RULES, describe_set_file, find_finish_files, find_set_file, find_start_files
+from jstyle.competition.spec import FinishSpec, SetSpec, StartSpec, SubmissionPicture
+from jstyle.competition.trainings import Trainings
 from jstyle.files import hash_files
 from jstyle.jobs.task import Task
+from jstyle.methods.table import METHODS
+from jstyle.pictures.spec import ModelIdentity
+from jstyle.settings.identity import identity
+from jstyle.settings.reader import plain
 
 
-class Trained(Protocol):
-    """Where adapters are that are trained first."""
+@dataclass(frozen=True)
+class PictureTask:
+    """A picture to be made; ``name`` is its file below the submission's pictures."""
 
-    def __call__(self, style: Style, adapter: Adapter) -> Tuple[str, Path]:
-        """The identity of what is trained, and the file it lies in, or will."""
-        ...
+    name: str
+    spec: SubmissionPicture
+    files: Mapping[str, Path]
+    """Where the files lie that the spec names by their content."""
 
+    output: Path
 
-def tasks(
-    planned: Iterable[Planned],
-    model: Model,
-    model_hash: str,
-    size: Tuple[int, int],
-    folder: Path,
-    trained: Optional[Trained] = None,
-) -> List[Task]:
-    """A task for each picture, to be written under ``folder``. ``size`` is (width, height) in pixels."""
-    digests: Dict[Path, str] = {}
-    planned, made = list(planned), []
-    firsts = {one.style.number: one for one in reversed(planned)}
-    for one in planned:
-        files: Dict[str, str] = {}
-
-        def named(paths: Iterable[Path], files: Dict[str, str] = files) -> List[str]:
-            for path in paths:
-                if path not in digests:
-                    digests[path] = hash_files([path])
-                files[digests[path]] = str(path.resolve())
-            return [digests[path] for path in paths]
-
-        meaning: Dict[str, Any] = {"model_hash": model_hash, "precision": model.precision, "backend": model.backend}
-        meaning.update(width=size[0], height=size[1])
-        meaning.update(_meaning(one, named))
-        meaning["adapters"] = [_adapter(one.style, adapter, named, trained, files) for adapter in one.picture.adapters]
-        if one.picture.set is not None:
-            meaning["set"] = _set(one.picture.set, one, firsts[one.style.number], named)
-        name = picture_name(one.style.number, one.prompt)
-        data = {"meaning": meaning, "files": files, "output": str((Path(folder) / name).resolve())}
-        made.append(Task(name, data, _kind(meaning)))
-    return made
+    def to_task(self) -> Task:
+        """Plain data for a worker (`jstyle.workers.pictures`)."""
+        files = {name: str(path.resolve()) for name, path in self.files.items()}
+        data = {"spec": plain(self.spec), "files": files, "output": str(self.output.resolve())}
+        return Task(self.name, data, _describe_kernels(self.spec))
 
 
-def evaluations(planned: Iterable[Planned], methods: Methods, default_sampler: str) -> Dict[str, int]:
-    """The latents that each picture, by its file's name, sends through the UNet; under guidance each counts twice.
-
-    What is done once a set is counted with the set's first picture.
-    """
-    begun, counts = set(), {}
-    firsts: Dict[str, str] = {}
-    for one in planned:
-        name = picture_name(one.style.number, one.prompt)
-        firsts.setdefault(one.style.number, name)
-        if one.picture.set is None:
-            counts[name] = _sampling(one, default_sampler)
-        else:
-            is_reference = one.picture.set.reference == "prompt" and firsts[one.style.number] == name
-            method = methods.sets[one.picture.set.method]
-            own, shared = method.evaluations(one.picture, default_sampler, is_reference)
-            set_of = repr((one.style.number, replace(one.picture, prompt="", seed=0)))
-            counts[name] = own + (0 if set_of in begun else shared)
-            begun.add(set_of)
-        if one.picture.finish is not None:
-            counts[name] += methods.finishes[one.picture.finish.method].evaluations(one.picture.finish.settings)
-    return counts
+def plan_tasks(
+    pictures: Sequence[RecipePicture], model: ModelIdentity, size: Size, folder: Path, trainings: Trainings
+) -> list[PictureTask]:
+    """A task for each picture, to be written under ``folder``."""
+    firsts = {picture.style.number: picture for picture in reversed(pictures)}
+    hashes: dict[Path, str] = {}
+    tasks = []
+    for picture in pictures:
+        maker = _SpecMaker(picture, trainings, hashes)
+        spec = maker.make(model, size, firsts[picture.style.number])
+        name = picture_name(picture.style.number, picture.prompt)
+        tasks.append(PictureTask(name, spec, maker.files, folder / name))
+    return tasks
 
 
-def _sampling(one: Planned, default_sampler: str) -> int:
-    picture = one.picture
-    start = 0 if picture.start is None else picture.steps - int(picture.steps * picture.start.strength)
-    calls = sampler(picture.sampler or default_sampler).calls(picture.steps, start)
-    return calls * (1 if picture.guidance == 1.0 else 2)
+class _SpecMaker:
+    """Makes the spec of a picture, and keeps which files it names; ``hashes`` are those of files read before."""
 
+    def __init__(self, picture: RecipePicture, trainings: Trainings, hashes: dict[Path, str]) -> None:
+        self.files: dict[str, Path] = {}
+        self._picture = picture
+        self._trainings = trainings
+        self._hashes = hashes
 
-def _text(one: Planned) -> str:
-    return one.picture.prompt.format(prompt=one.prompt, style=one.style.number)
+    def make(self, model: ModelIdentity, size: Size, first: RecipePicture) -> SubmissionPicture:
+        """``first`` is the picture of the style's first prompt."""
+        settings = self._picture.settings
+        assert isinstance(settings.seed, int), "a picture has one seed"
+        return SubmissionPicture(
+            model=model,
+            width=size[0],
+            height=size[1],
+            prompt=self._picture.text,
+            negative_prompt=settings.negative_prompt,
+            sampler=settings.sampler,
+            steps=settings.steps,
+            guidance=settings.guidance,
+            eta=settings.eta,
+            seed=settings.seed,
+            start=None if settings.start is None else self._make_start(),
+            adapters=self._make_adapters(),
+            set=None if settings.set is None else self._make_set(first),
+            finish=None if settings.finish is None else self._make_finish(),
+        )
 
+    def _make_start(self) -> StartSpec:
+        start = self._picture.settings.start
+        assert start is not None
+        return StartSpec(start.strength, self._name(find_start_files(start, self._picture.style, "start")))
 
-def _adapter(
-    style: Style, adapter: Adapter, named: Any, trained: Optional[Trained], files: Dict[str, str]
-) -> Dict[str, Any]:
-    if adapter.train is None:
-        (digest,) = named([Path((adapter.file or "").format(style=style.number))])
-        return {"kind": adapter.kind, "file": digest, "weight": adapter.weight}
-    assert trained is not None, "a plan with adapters to train says where they are"
-    identity, file = trained(style, adapter)
-    files[identity] = str(file.resolve())
-    return {"kind": adapter.kind, "trained": identity, "weight": adapter.weight}
+    def _make_adapters(self) -> tuple[AdapterSpec, ...]:
+        adapters = []
+        for adapter in self._picture.settings.adapters:
+            if adapter.train is None:
+                (name,) = self._name([Path((adapter.file or "").format(style=self._picture.style.number))])
+            else:
+                name, file = self._trainings.find(self._picture.style, adapter)
+                self.files[name] = file
+            adapters.append(AdapterSpec(adapter.kind, name, adapter.weight))
+        return tuple(adapters)
 
-
-def _set(given: StyleSet, one: Planned, first: Planned, named: Any) -> Dict[str, Any]:
-    meaning: Dict[str, Any] = {"method": given.method, "settings": dict(given.settings), "is_reference": False}
-    path = set_reference(given, one.style, "set.reference")
-    if path is None:
-        reference: Dict[str, Any] = {"text": _text(first), "seed": first.picture.seed}
-        meaning["is_reference"] = first is one
-    else:
-        words = " ".join(re.findall(r"[^\W_]+", path.stem.lower()))
-        reference = {"text": given.text.format(name=words, style=one.style.number), "picture": named([path])[0]}
-    return {**meaning, "reference": reference}
-
-
-def _meaning(one: Planned, named: Any) -> Dict[str, Any]:
-    picture, style = one.picture, one.style
-    meaning: Dict[str, Any] = {
-        "method": "submission",
-        "prompt": _text(one),
-        **{key: getattr(picture, key) for key in ("negative_prompt", "sampler", "steps", "guidance", "eta", "seed")},
-        "start": None,
-        "adapters": [],
-        "set": None,
-        "finish": None,
-    }
-    if picture.start is not None:
-        chosen = picture.start.image
-        paths = style.references if chosen == "mean" else [reference_or_file(chosen, style, "start.image")]
-        meaning["start"] = {"strength": picture.start.strength, "mean_of": named(paths)}
-    if picture.finish is not None:
-        rule = picture.finish.reference
-        paths = style.references if rule in RULES else [named_reference(rule, style, "finish.reference")]
-        meaning["finish"] = {
-            **asdict(picture.finish),
-            "reference": rule if rule in RULES else "first",
-            "references": named(paths),
+    def _make_set(self, first: RecipePicture) -> SetSpec:
+        settings, style = self._picture.settings.set, self._picture.style
+        assert settings is not None
+        path = find_set_file(settings, style, "set")
+        common: dict[str, Any] = {
+            "method": settings.method,
+            "settings": dict(settings.settings),
+            "defaults": _list_defaults(METHODS[settings.method].settings, settings.settings),
         }
-    return meaning
+        if path is None:
+            seed = first.settings.seed
+            assert isinstance(seed, int), "a picture has one seed"
+            return SetSpec(prompt=first.text, seed=seed, is_reference=first is self._picture, **common)
+        (name,) = self._name([path])
+        return SetSpec(prompt=describe_set_file(settings, style, path), picture=name, **common)
+
+    def _make_finish(self) -> FinishSpec:
+        finish = self._picture.settings.finish
+        assert finish is not None
+        rule = finish.reference if finish.reference in RULES else "first"
+        references = self._name(find_finish_files(finish, self._picture.style, "finish"))
+        return FinishSpec(finish.method, self._picture.finish, rule, references)
+
+    def _name(self, paths: Iterable[Path]) -> tuple[str, ...]:
+        """The hashes of files."""
+        names = []
+        for path in paths:
+            if path not in self._hashes:
+                self._hashes[path] = hash_files([path])
+            names.append(self._hashes[path])
+            self.files[names[-1]] = path
+        return tuple(names)
 
 
-def _kind(meaning: Mapping[str, Any]) -> str:
+def _list_defaults(kind: type, written: Mapping[str, Any]) -> dict[str, Any]:
+    """What the settings are that a recipe does not mention, as far as they change the result."""
+    return {name: value for name, value in identity(kind()).items() if name not in written}
+
+
+def _describe_kernels(spec: SubmissionPicture) -> str:
     """What decides which kernels are compiled: sizes and methods, no numbers."""
-    finish = meaning["finish"] and (meaning["finish"]["method"], sorted(meaning["finish"]["settings"].items(), key=str))
-    parts = [meaning[key] for key in ("model_hash", "precision", "backend", "width", "height", "sampler")]
-    parts += [meaning["guidance"] != 1.0, meaning["start"] is not None, finish]
-    parts += [adapter["kind"] for adapter in meaning["adapters"]]
-    if meaning["set"]:
-        parts += [meaning["set"]["method"], sorted(meaning["set"]["settings"].items(), key=str)]
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+    parts: list[Any] = [plain(spec.model), spec.width, spec.height, spec.sampler]
+    parts += [spec.guidance != 1.0, spec.start is not None, [adapter.kind for adapter in spec.adapters]]
+    parts += [spec.finish and [spec.finish.method, plain(spec.finish.settings)]]
+    parts += [spec.set and [spec.set.method, spec.set.settings]]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""How long one latent takes through the UNet on this machine, as earlier jobs measured it."""
+"""How long one latent takes through the UNet on this machine, as earlier runs measured it."""
 
 from __future__ import annotations
 
@@ -6,39 +6,38 @@ import json
 import platform
 import statistics
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Optional
 
-from jstyle.competition.settings import Model
 from jstyle.files import write_text
-from jstyle.ops.kernels.build import cache_folder
-from jstyle.weights.description import Checkpoint
+from jstyle.runtime.cache import cache_folder
 
 
 class StepTimes:
-    """Seconds per evaluation, kept in the user's cache by machine, checkpoint, size, precision and backend."""
+    """Seconds per evaluation, kept in the user's cache by machine, number of workers and ``subject``: all else that
+    decides over them, in words.
+    """
 
-    def __init__(self, checkpoint: Checkpoint, model: Model, workers: int, file: Optional[Path] = None) -> None:
+    def __init__(self, subject: str, workers: int, file: Optional[Path] = None) -> None:
         self._file = file or cache_folder() / "step_times.json"
-        width, height = checkpoint.size
-        machine = f"{platform.node()}, {workers or 'no'} workers"
-        self._key = f"{machine}, {checkpoint.hash[:16]}, {width}x{height}, {model.precision}, {model.backend}"
-        self._measured: List[float] = []
+        self._key = f"{platform.node()}, {workers or 'no'} workers, {subject}"
+        self._measured: list[float] = []
 
-    def known(self) -> Optional[float]:
+    def read(self) -> Optional[float]:
         """Seconds that a worker takes for one evaluation, all else included, or None where none was measured."""
-        return self._read().get(self._key)
+        return self._read_all().get(self._key)
 
     def add(self, seconds: float, evaluations: int) -> None:
-        """A picture that one worker has made."""
-        self._measured.append(seconds / evaluations)
+        """A picture that one worker has made; one without evaluations tells nothing."""
+        if evaluations:
+            self._measured.append(seconds / evaluations)
 
     def save(self) -> None:
         """Keep the median of what was added: the first pictures may have compiled kernels."""
         if self._measured:
-            kept = {**self._read(), self._key: statistics.median(self._measured)}
+            kept = {**self._read_all(), self._key: statistics.median(self._measured)}
             write_text(self._file, json.dumps(kept, indent=1) + "\n")
 
-    def _read(self) -> Dict[str, float]:
+    def _read_all(self) -> dict[str, float]:
         try:
             kept = json.loads(self._file.read_text("utf-8"))
         except (OSError, ValueError):  # nothing was measured, or the file is damaged and will be replaced

@@ -9,8 +9,8 @@ says it does.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Sequence, Tuple
 
 import numpy as np
 
@@ -39,13 +39,14 @@ def histograms(pixels: np.ndarray, *, corrected: bool = False) -> Histograms:
         index %= 256
         # 72 bins over [0, 71): classes above the last but one would spread, and the last fall out.
         shades = shades[shades < SHADES - 1] * SHADES // (SHADES - 1)
-    return Histograms(_counted(index, COLOURS), _counted(shades, SHADES))
+    return Histograms(_count(index, COLOURS), _count(shades, SHADES))
 
 
-def mean(several: Sequence[Histograms]) -> Histograms:
+def mean(references: Sequence[Histograms]) -> Histograms:
     """The average of the references' histograms."""
-    colours = np.sum([one.colours for one in several], axis=0, dtype=np.float32) / np.float32(len(several))
-    shades = np.sum([one.shades for one in several], axis=0, dtype=np.float32) / np.float32(len(several))
+    count = np.float32(len(references))
+    colours = np.sum([reference.colours for reference in references], axis=0, dtype=np.float32) / count
+    shades = np.sum([reference.shades for reference in references], axis=0, dtype=np.float32) / count
     return Histograms(colours, shades)
 
 
@@ -62,7 +63,7 @@ def correlation(a: np.ndarray, b: np.ndarray) -> float:
     return covariance / variances**0.5 if abs(variances) > sys.float_info.epsilon else 1.0
 
 
-def hsv(pixels: np.ndarray) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+def hsv(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Hue (0 to 179, half degrees), saturation and value (0 to 255), bit by bit as OpenCV converts 8-bit RGB.
 
     OpenCV divides by multiplying with tables of rounded reciprocals (`modules/imgproc/src/color_hsv.simd.hpp`).
@@ -95,5 +96,5 @@ def _reciprocals(scale: float) -> np.ndarray:
     return table
 
 
-def _counted(index: np.ndarray, bins: int) -> np.ndarray:
+def _count(index: np.ndarray, bins: int) -> np.ndarray:
     return np.bincount(index.ravel(), minlength=bins).astype(np.float32)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, Mapping, Optional, Sequence
+from typing import Any, Optional
 
-from jstyle.competition.dataset import Dataset
 from jstyle.errors import InputError
 from jstyle.metrics.words import WORDS
 
@@ -16,6 +16,14 @@ NETWORK_METRICS = ("dino", "lpips", "fid", "clip_iqa", "clip_r")
 DINO = "facebook/dinov2-base"
 CLIP = "openai/clip-vit-large-patch14"
 _PROGRAM = Path(__file__).with_name("torch_metrics.py")
+
+
+@dataclass(frozen=True)
+class StylePictures:
+    """The pictures that were made in a style, by their prompts, and the style's references."""
+
+    generated: Mapping[str, Path]
+    references: Sequence[Path]
 
 
 @dataclass(frozen=True)
@@ -33,43 +41,41 @@ class Answer:
     versions: Mapping[str, str] = field(default_factory=dict)
 
 
-def unasked() -> Answer:
+def give_no_answer() -> Answer:
     """The answer where no PyTorch environment was named."""
     return Answer(failures=dict.fromkeys(NETWORK_METRICS, "no --network_python was given"))
 
 
-def ask(
+def ask_networks(
     python: Path,
-    root: Path,
-    dataset: Dataset,
+    styles: Mapping[str, StylePictures],
     *,
     dino: str = DINO,
     clip: str = CLIP,
     device: str = "auto",
     program: Optional[Path] = None,
 ) -> Answer:
-    """Run the five metrics with the interpreter ``python`` on the pictures under ``root``.
+    """Run the five metrics with the interpreter ``python`` on the pictures of styles, by their numbers.
 
     ``dino`` and ``clip`` are hub ids or local folders in transformers' layout; torchmetrics fetches the networks of
     the other three itself. Raises InputError where the process cannot be run or answers nothing usable; a single
     metric that fails is in the answer's ``failures``.
     """
     request = {
-        "styles": {
-            style.number: {
-                "generated": {
-                    prompt: str((Path(root) / style.number / f"{prompt}.png").resolve()) for prompt in style.prompts
-                },
-                "references": [str(path.resolve()) for path in style.references],
-            }
-            for style in dataset.styles
-        },
+        "styles": {number: _name_files(pictures) for number, pictures in styles.items()},
         "metrics": NETWORK_METRICS,
         "words": WORDS,
         "models": {"dino": dino, "clip": clip},
         "device": device,
     }
-    return _read(_run(python, program or _PROGRAM, json.dumps(request)), dataset)
+    return _read(_run(python, program or _PROGRAM, json.dumps(request)), styles)
+
+
+def _name_files(pictures: StylePictures) -> dict[str, Any]:
+    return {
+        "generated": {prompt: str(path.resolve()) for prompt, path in pictures.generated.items()},
+        "references": [str(path.resolve()) for path in pictures.references],
+    }
 
 
 def _run(python: Path, program: Path, request: str) -> str:
@@ -85,16 +91,16 @@ def _run(python: Path, program: Path, request: str) -> str:
     return done.stdout
 
 
-def _read(text: str, dataset: Dataset) -> Answer:
+def _read(text: str, styles: Mapping[str, StylePictures]) -> Answer:
     try:
         answer = json.loads(text)
-        metrics: Dict[str, Any] = answer["metrics"]
+        metrics: dict[str, Any] = answer["metrics"]
         pictures = {name: found["pictures"] for name, found in metrics.items() if "pictures" in found}
         for name, by_style in pictures.items():
-            for style in dataset.styles:
-                absent = set(style.prompts) - set(by_style[style.number])
+            for number, style in styles.items():
+                absent = set(style.generated) - set(by_style[number])
                 if absent:
-                    raise ValueError(f"{name} of {style.number}/{min(absent)} is missing")
+                    raise ValueError(f"{name} of {number}/{min(absent)} is missing")
         return Answer(
             pictures,
             {name: float(found["value"]) for name, found in metrics.items() if "value" in found},

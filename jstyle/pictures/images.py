@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePath
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
 from jstyle.errors import InputError
@@ -28,8 +28,6 @@ SUFFIXES = frozenset(
 _FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "BMP", "TIFF", "GIF", "PPM")
 _READABLE = "PNG, JPEG, WebP, AVIF, BMP, TIFF, GIF or PPM"
 _METADATA_KEY = "jstyle"
-_LABELLED_SIDE = 192  # pixels that a cell has at least: small pictures leave no room for their names
-_SHEET_SIDE = 8192  # pixels; a contact sheet is shrunk to stay inside, so that any viewer opens it
 
 
 def find_images(paths: Sequence[Path]) -> list[Path]:
@@ -220,73 +218,3 @@ def read_metadata(path: Path) -> dict[str, object] | None:
     except Exception:  # on damaged bytes Pillow's reader raises nearly anything
         return None
     return metadata if isinstance(metadata, dict) else None
-
-
-def labelled_cell(pictures: Sequence[Image.Image]) -> tuple[int, int]:
-    """The (width, height) of a cell: the largest picture's, or the least multiple of it that has room for a label."""
-    width = max((picture.width for picture in pictures), default=1)
-    height = max((picture.height for picture in pictures), default=1)
-    larger = max(1, -(-_LABELLED_SIDE // max(width, height)))
-    return width * larger, height * larger
-
-
-def grid(
-    rows: Sequence[Sequence[Image.Image | None]],
-    row_labels: Sequence[str] | None = None,
-    column_labels: Sequence[str] | None = None,
-    *,
-    cell: tuple[int, int] | None = None,
-    gap: int = 8,
-) -> Image.Image:
-    """A contact sheet on white. Pictures are scaled into their cell with their aspect kept; None is empty.
-
-    Row labels stand upright in a left margin, column labels in a top margin. `cell` is (width, height) in
-    pixels and defaults to the largest of the pictures; a very large sheet gets smaller cells.
-
-    Raises:
-        InputError: there is no picture.
-    """
-    columns = max((len(row) for row in rows), default=0)
-    width, height = _cell_size(rows, columns, cell, gap)
-    margin = max(16, height // 16)
-    left, top = (margin if row_labels else 0) + gap, (margin if column_labels else 0) + gap
-    xs = [left + j * (width + gap) for j in range(columns)]
-    ys = [top + i * (height + gap) for i in range(len(rows))]
-    sheet = Image.new("RGB", (xs[-1] + width + gap, ys[-1] + height + gap), "white")
-    for y, row in zip(ys, rows):
-        for x, image in zip(xs, row):
-            if image is not None:
-                scale = min(width / image.width, height / image.height)
-                size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
-                inside = image.convert("RGB").resize(size, Image.Resampling.LANCZOS)
-                sheet.paste(inside, (x + (width - inside.width) // 2, y + (height - inside.height) // 2))
-    for x, label in zip(xs, column_labels or ()):
-        sheet.paste(_label(label, width, margin), (x, gap // 2))
-    for y, label in zip(ys, row_labels or ()):
-        sheet.paste(_label(label, height, margin).transpose(Image.Transpose.ROTATE_90), (gap // 2, y))
-    return sheet
-
-
-def _cell_size(
-    rows: Sequence[Sequence[Image.Image | None]], columns: int, cell: tuple[int, int] | None, gap: int
-) -> tuple[int, int]:
-    sizes = [image.size for row in rows for image in row if image is not None]
-    if not sizes:
-        raise InputError("a contact sheet needs at least one picture")
-    width, height = cell or (max(size[0] for size in sizes), max(size[1] for size in sizes))
-    most = (_SHEET_SIDE - gap) / (1 + 1 / 16)  # the label margin is a sixteenth of a cell
-    shrink = min(1.0, (most / columns - gap) / width, (most / len(rows) - gap) / height)
-    return max(1, int(width * shrink)), max(1, int(height * shrink))
-
-
-def _label(text: str, width: int, height: int) -> Image.Image:
-    """Centred dark text on white, cut with an ellipsis to the width."""
-    font = ImageFont.load_default(height * 0.7)
-    text = "".join(c if c.isprintable() else "?" for c in text)
-    shown = text
-    while shown and font.getlength(shown) > width:
-        text = text[:-1]
-        shown = text + "..." if text else ""
-    strip = Image.new("RGB", (width, height), "white")
-    ImageDraw.Draw(strip).text((width / 2, height / 2), shown, "#333333", font, anchor="mm")
-    return strip

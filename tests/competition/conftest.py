@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from jstyle.competition.dataset import Dataset, read
+from jstyle.competition.dataset import Dataset, read_dataset
 from tests.competition.folders import write_data, write_submission
 
 
 @pytest.fixture
 def dataset(tmp_path: Path) -> Dataset:
-    return read(write_data(tmp_path / "data"))
+    return read_dataset(write_data(tmp_path / "data"))
 
 
 @pytest.fixture

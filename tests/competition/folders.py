@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Mapping, Sequence, Tuple
 
 import numpy as np
 from PIL import Image
@@ -14,7 +14,7 @@ SIDE = 24  # pixels
 PROMPTS: Mapping[str, Sequence[str]] = {"00": ("Dolphin", "Ice cream"), "02": ("Tree", "Lion", "Watch")}
 
 
-def picture(seed: int, size: Tuple[int, int] = (SIDE, SIDE)) -> Image.Image:
+def picture(seed: int, size: tuple[int, int] = (SIDE, SIDE)) -> Image.Image:
     """Soft random colours."""
     pixels = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), dtype=np.uint8)
     return Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC)

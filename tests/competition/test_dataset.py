@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from jstyle.competition.dataset import read, survey
-from jstyle.competition.names import objection
+from jstyle.competition.dataset import read_dataset, survey_dataset
+from jstyle.competition.names import find_objection
 from jstyle.errors import InputError
 from tests.competition.folders import PROMPTS, picture, write_data, write_style
 from tests.competition.malformed import prompts, write
@@ -20,7 +20,7 @@ def test_good_data_is_read_in_order(tmp_path: Path) -> None:
     listed = {str(index): f"Prompt {index}" for index in reversed(range(12))}
     write_style(tmp_path, "07", ["Lion"])
     (tmp_path / "07" / "prompt.json").write_text(json.dumps(listed))
-    dataset = read(tmp_path)
+    dataset = read_dataset(tmp_path)
     assert [style.number for style in dataset.styles] == ["07"]
     assert dataset.styles[0].prompts == tuple(f"Prompt {index}" for index in range(12))  # 10 comes after 9
     assert [path.name for path in dataset.styles[0].references] == ["object_0.png", "object_1.png"]
@@ -33,10 +33,10 @@ def test_remarks_stop_nothing(tmp_path: Path) -> None:
         write(name, b"{}")(root)
     picture(5).convert("L").save(root / "00" / "images" / "grey.png")
     prompts({"0": "Dolphin", "2": "St. Peter"})(root)
-    dataset, findings = survey(root)
+    dataset, findings = survey_dataset(root)
     assert not findings.errors
     assert len(dataset.styles[0].references) == 3
-    told = "\n".join(findings.lines())
+    told = "\n".join(findings.remarks)
     for said in ("readme.txt", "tag.json", "notes.txt", "is L, not RGB", "styles has gaps (1)", "prompts has gaps (1)",
                  "'St. Peter' up to its first dot"):  # fmt: skip
         assert said in told
@@ -48,33 +48,33 @@ def test_everything_is_told_at_once(tmp_path: Path) -> None:
     prompts({"0": "a/b", "1": "c:d"})(root)
     write("01/images/new.png", b"no picture")(root)
     (root / "02" / "prompt.json").unlink()
-    _, findings = survey(root)
+    _, findings = survey_dataset(root)
     assert len(findings.errors) == 4
     with pytest.raises(InputError, match="and 3 more"):
-        read(root)
+        read_dataset(root)
 
 
 def test_no_data_at_all(tmp_path: Path) -> None:
-    assert "cannot read the dataset" in survey(tmp_path / "nowhere")[1].errors[0]
-    assert "holds no style" in survey(tmp_path)[1].errors[0]
+    assert "cannot read the dataset" in survey_dataset(tmp_path / "nowhere")[1].errors[0]
+    assert "holds no style" in survey_dataset(tmp_path)[1].errors[0]
 
 
 def test_some_styles_alone(tmp_path: Path) -> None:
     root = write_data(tmp_path)
     (root / "00" / "prompt.json").unlink()
-    dataset, findings = survey(root, ["02"])
+    dataset, findings = survey_dataset(root, ["02"])
     assert (len(dataset.styles), findings.errors) == (1, [])
-    assert "no style '03'" in survey(root, ["02", "03"])[1].errors[0]
+    assert "no style '03'" in survey_dataset(root, ["02", "03"])[1].errors[0]
 
 
 @pytest.mark.parametrize("name", ["Dolphin", "Ice cream", "Caf\u00e9", "T-shirt (red)", "St. Peter", "\u732b", "100%"])
 def test_ordinary_prompts_are_file_names(name: str, tmp_path: Path) -> None:
-    assert objection(name) == ""
+    assert find_objection(name) == ""
     Image.new("RGB", (2, 2)).save(tmp_path / f"{name}.png")
     assert os.listdir(tmp_path) == [f"{name}.png"]
 
 
 def test_the_helpers_data_is_good(tmp_path: Path) -> None:
-    dataset, findings = survey(write_data(tmp_path))
+    dataset, findings = survey_dataset(write_data(tmp_path))
     assert not findings.errors
     assert {style.number: style.prompts for style in dataset.styles} == PROMPTS

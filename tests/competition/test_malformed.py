@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from jstyle.competition import plan
-from jstyle.competition.dataset import Findings, read, survey
+from jstyle.competition.dataset import read_dataset, survey_dataset
+from jstyle.competition.findings import Findings
+from jstyle.competition.plan import make_plan
 from jstyle.errors import InputError
-from jstyle.workers.pictures import methods
 from tests.competition.folders import write_data
 from tests.competition.malformed import DATASETS, RECIPES
 from tests.parity.networks import GOLDEN
@@ -25,15 +25,15 @@ def test_malformed_input_is_one_clear_line(damage: object, text: str, said: str,
         damage(root)
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(text if damage is None else f"model: {GOLDEN / 'diffusers_folder'}", encoding="utf-8")
-    dataset, findings = survey(root)
-    assert plan.read(recipe, dataset, methods(), findings) is None
+    dataset, findings = survey_dataset(root)
+    assert make_plan(recipe, dataset, findings, tmp_path / "out") is None
     assert len(findings.errors) == 1, findings.errors
     assert said in findings.errors[0]
     assert "\n" not in findings.errors[0]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted({"data", "recipe.yaml", *_moved(tmp_path)})
     if damage is not None:
         with pytest.raises(InputError):
-            read(root)
+            read_dataset(root)
 
 
 def _moved(folder: Path) -> set:
@@ -43,5 +43,5 @@ def _moved(folder: Path) -> set:
 
 def test_a_recipe_that_is_not_there(tmp_path: Path) -> None:
     findings = Findings()
-    assert plan.read(tmp_path / "no.yaml", read(write_data(tmp_path)), methods(), findings) is None
+    assert make_plan(tmp_path / "no.yaml", read_dataset(write_data(tmp_path)), findings, tmp_path) is None
     assert "cannot read the recipe" in findings.errors[0]

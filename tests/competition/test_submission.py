@@ -1,97 +1,361 @@
-"""What a submission must be, and that packing it depends on its pictures alone."""
+"""From data to zip: the same zip after any interruption and on any number of workers."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
-import zipfile
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Callable, List, Tuple
+from typing import Any, Optional
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from jstyle.competition.dataset import Dataset
-from jstyle.competition.submission import check, expected, pack
+from jstyle.competition.dataset import read_dataset
+from jstyle.competition.findings import Findings
+from jstyle.competition.making import mean_picture
+from jstyle.competition.plan import SubmissionPlan, describe_plan, make_plan
+from jstyle.competition.references import choose_reference
+from jstyle.competition.run import SubmissionInputs, run_submission
+from jstyle.competition.submission import Submission
 from jstyle.errors import InputError
-from tests.competition.folders import SIDE, picture
+from jstyle.jobs.engine import Engine
+from jstyle.jobs.step_times import StepTimes
+from jstyle.jobs.task import Done
+from jstyle.methods.events import Evaluated, Event, Failure, Planned, Remark
+from jstyle.pictures import images
+from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
+from jstyle.training.teaching import attaching
+from jstyle.workers import pictures as workers
+from jstyle.workers.pictures import PictureWorker
+from tests.competition.folders import picture, write_data
+from tests.parity.networks import GOLDEN
 
-Break = Callable[[Path], Any]
-
-
-def cut(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-40])
-
-
-WRONG: List[Tuple[str, Break, str]] = [
-    ("missing", lambda root: (root / "00" / "Dolphin.png").unlink(), "'00/Dolphin.png' is missing"),
-    ("surplus", lambda root: picture(1).save(root / "00" / "Cat.png"), "'00/Cat.png' does not belong there"),
-    ("a note", lambda root: (root / "00" / "notes.txt").write_text("x"), "'00/notes.txt' does not belong there"),
-    ("at the top", lambda root: (root / "score.json").write_text("x"), "'score.json' does not belong there"),
-    ("an empty folder", lambda root: (root / "05").mkdir(), "'05/' does not belong there"),
-    ("size", lambda root: picture(1, (SIDE, 32)).save(root / "02" / "Lion.png"), "'02/Lion.png' is 24x32, not 24x24"),
-    ("grey", lambda root: picture(1).convert("L").save(root / "02" / "Lion.png"), "'02/Lion.png' is L, not RGB"),
-    ("alpha", lambda root: picture(1).convert("RGBA").save(root / "02" / "Lion.png"), "is RGBA, not RGB"),
-    ("JPEG", lambda root: picture(1).save(root / "02" / "Lion.png", "JPEG"), "'02/Lion.png' is no whole PNG"),
-    ("cut", lambda root: cut(root / "02" / "Lion.png"), "'02/Lion.png' is no whole PNG"),
-    ("empty", lambda root: (root / "02" / "Lion.png").write_bytes(b""), "'02/Lion.png' is no whole PNG"),
-]
-
-
-@pytest.mark.parametrize(("damage", "said"), [case[1:] for case in WRONG], ids=[case[0] for case in WRONG])
-def test_what_is_wrong_is_one_line(damage: Break, said: str, dataset: Dataset, made: Path) -> None:
-    damage(made)
-    findings = check(made, dataset)
-    assert len(findings.errors) == 1
-    assert said in findings.errors[0]
+ROOT = Path(__file__).resolve().parents[2]
+MODEL = GOLDEN / "diffusers_folder"
+RECIPE = f"""
+model: {MODEL}
+width: 32
+height: 32
+picture: {{prompt: "{{prompt}}", sampler: ddim, steps: 3, guidance: 2.0, seed: 4}}
+styles:
+  "02":
+    start: {{image: mean, strength: 0.7}}
+    prompts:
+      Lion: {{finish: {{method: styleid, reference: nearest, settings: {{steps: 3, gamma: 0.5}}}}}}
+"""
 
 
-def test_a_good_submission(dataset: Dataset, made: Path) -> None:
-    assert not check(made, dataset).errors
-    assert not check(made, dataset, size=(SIDE, SIDE)).errors
-    assert "24x24, not 512x512" in check(made, dataset, size=(512, 512)).errors[0]
-    assert "no folder" in check(made / "nowhere", dataset).errors[0]
+@pytest.fixture(autouse=True)
+def surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Worker processes find the project's packages where it is not installed anew."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
 
 
-def test_case_matters_in_a_name(dataset: Dataset, made: Path) -> None:
-    (made / "00" / "Dolphin.png").rename(made / "00" / "dolphin.png")
-    errors = check(made, dataset).errors
-    assert ["missing" in errors[0], "does not belong" in errors[1], len(errors)] == [True, True, 2]
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return write_data(tmp_path / "data")
 
 
-def test_the_same_pictures_make_the_same_zip(dataset: Dataset, made: Path, tmp_path: Path) -> None:
-    for file in made.rglob("*.png"):
-        os.utime(file, (1e9, 1e9))
-        file.chmod(0o600)
-    pack(made, dataset, tmp_path / "a" / "result.zip")
-    again = tmp_path / "other"
-    for name in reversed(expected(dataset)):
-        (again / name).parent.mkdir(parents=True, exist_ok=True)
-        (again / name).write_bytes((made / name).read_bytes())
-    pack(again, dataset, tmp_path / "b.zip")
-    assert (tmp_path / "a" / "result.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
-    with zipfile.ZipFile(tmp_path / "b.zip") as archive:
-        assert archive.testzip() is None
-        assert archive.namelist() == expected(dataset)
-        assert expected(dataset)[1] == "00/Ice cream.png"
-        archive.extractall(tmp_path / "unpacked")
-    assert not check(tmp_path / "unpacked", dataset).errors
-    Image.new("RGB", (SIDE, SIDE)).save(made / "00" / "Dolphin.png")
-    pack(made, dataset, tmp_path / "c.zip")
-    assert (tmp_path / "c.zip").read_bytes() != (tmp_path / "b.zip").read_bytes()
+def write_recipe(data: Path, text: str = RECIPE) -> Path:
+    (data.parent / "recipe.yaml").write_text(text, encoding="utf-8")
+    return data.parent / "recipe.yaml"
 
 
-def test_a_folder_before_every_name(dataset: Dataset, made: Path, tmp_path: Path) -> None:
-    pack(made, dataset, tmp_path / "a.zip", folder="result/")
-    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
-        assert archive.namelist()[0] == "result/00/Dolphin.png"
+def plan(data: Path, folder: Path, text: str = RECIPE) -> SubmissionPlan:
+    findings = Findings()
+    made = make_plan(write_recipe(data, text), read_dataset(data), findings, folder)
+    assert made is not None, findings.errors
+    return made
 
 
-def test_a_failed_packing_leaves_the_old_zip(dataset: Dataset, made: Path, tmp_path: Path) -> None:
-    target = tmp_path / "zips" / "result.zip"
-    pack(made, dataset, target)
-    before = target.read_bytes()
-    (made / "02" / "Watch.png").unlink()
-    with pytest.raises(InputError, match=r"Watch\.png"):
-        pack(made, dataset, target)
-    assert target.read_bytes() == before
-    assert os.listdir(target.parent) == ["result.zip"]
+def submission(data: Path, folder: Path, text: str = RECIPE) -> Submission:
+    return Submission(plan(data, folder, text), folder)
+
+
+def make(ours: Submission, *, overwrite: bool = False) -> list[str]:
+    """The names of the pictures that were made."""
+    outcomes = list(ours.make(Engine(), ours.read_progress(overwrite=overwrite)))
+    assert all(isinstance(outcome, Done) for outcome in outcomes), outcomes
+    return [outcome.task.name for outcome in outcomes]
+
+
+def run(data: Path, output: Path, engine: Optional[Engine] = None, **more: Any) -> list[Event]:
+    """Everything that a run says."""
+    inputs = SubmissionInputs(data, data.parent / "recipe.yaml", output=output, **more)
+    return list(run_submission(inputs, engine or Engine()))
+
+
+def said(events: list[Event]) -> list[str]:
+    """Every line, but for remarks on the data."""
+    lines = [event.text for event in events if isinstance(event, Remark)]
+    return [line for line in lines if not line.startswith("remark:")]
+
+
+def fail(events: Iterator[Event]) -> list[str]:
+    """The errors that a run ends with, the last one raised."""
+    failures: list[str] = []
+    with pytest.raises(InputError) as raised:
+        for event in events:
+            if isinstance(event, Failure):
+                failures.append(event.reason)
+    return [*failures, str(raised.value)]
+
+
+def file_hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from jstyle.competition.run import SubmissionInputs, run_submission
+from jstyle.jobs.engine import Engine
+
+data, recipe, output = map(Path, sys.argv[1:])
+for event in run_submission(SubmissionInputs(data, recipe, output=output), Engine()):
+    print(event, flush=True)
+"""
+
+
+def test_a_run_that_was_killed_and_damaged_ends_in_the_same_zip(data: Path, tmp_path: Path) -> None:
+    write_recipe(data)
+    assert not [event for event in run(data, tmp_path / "whole") if isinstance(event, Failure)]
+    folder = tmp_path / "killed"
+    command = [sys.executable, "-c", KILLED, data, tmp_path / "recipe.yaml", folder]
+    process = subprocess.Popen([*map(str, command)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not (folder / "pictures" / "00" / "Ice cream.png").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    there = sorted((folder / "pictures").rglob("*.png"))
+    assert 2 <= len(there) < 5
+    kept = {path: path.stat().st_mtime_ns for path in there[1:]}
+    there[0].write_bytes(there[0].read_bytes()[:-60])
+    for place in ("pictures/00", "sheets"):
+        (folder / place / ".0123456789abcdef.part").write_bytes(b"half a picture")
+    events = run(data, folder, Engine(workers=2))
+    assert f"{len(there) - 1} finished before, {6 - len(there)} to make (1 of them damaged)" in said(events)
+    (planned,) = [event for event in events if isinstance(event, Planned)]
+    assert (planned.pictures, planned.finished) == (5, len(there) - 1)
+    assert sum(event.count for event in events if isinstance(event, Evaluated)) == planned.evaluations
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert file_hash(folder / "result.zip") == file_hash(tmp_path / "whole" / "result.zip")
+    assert sorted(path.name for path in (folder / "sheets").iterdir()) == ["00.png", "02.png"]
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["complete"]
+    assert manifest["pictures"]["02/Lion.png"]["seed"] == 5
+    assert manifest["pictures"]["02/Lion.png"]["file"] == file_hash(folder / "pictures" / "02" / "Lion.png")
+
+
+def test_only_what_is_missing_damaged_or_changed_is_made_again(data: Path, tmp_path: Path) -> None:
+    ours = submission(data, tmp_path / "out")
+    assert len(make(ours)) == 5
+    assert make(ours) == []
+    (ours.pictures / "00" / "Dolphin.png").unlink()
+    flipped = ours.pictures / "02" / "Tree.png"
+    metadata = images.read_metadata(flipped)
+    image = images.open_image(flipped)
+    image.putpixel((3, 3), (255, 0, 255))
+    images.save_png(image, flipped, metadata)  # a whole PNG, whose pixels are not those that were made
+    assert ours.read_progress(overwrite=False).damaged == 1
+    assert make(ours) == ["00/Dolphin.png", "02/Tree.png"]
+    changed = submission(data, tmp_path / "out", RECIPE + "      Watch: {seed: 9}\n")
+    with pytest.raises(InputError, match=r"Watch\.png' was made with seed = 6, not 9; --overwrite"):
+        changed.read_progress(overwrite=False)
+    assert make(changed, overwrite=True) == ["02/Watch.png"]
+    picture(1).save(ours.pictures / "00" / "Dolphin.png")
+    with pytest.raises(InputError, match="not a finished picture of ours"):
+        changed.read_progress(overwrite=False)
+    assert make(changed, overwrite=True) == ["00/Dolphin.png"]
+
+
+def test_a_picture_of_the_first_edition_is_made_again(data: Path, tmp_path: Path) -> None:
+    """Its text chunk says other names; nothing there is taken for finished."""
+    ours = submission(data, tmp_path / "out")
+    path = ours.pictures / "00" / "Dolphin.png"
+    path.parent.mkdir(parents=True)
+    about = {"method": "submission", "prompt": "Dolphin", "seed": 4, "pixels": "", "code": ""}
+    images.save_png(picture(1), path, about)
+    assert len(ours.read_progress(overwrite=True).unfinished) == 5
+
+
+def test_a_picture_of_another_backend_is_another(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the recipe, or by the command line in its place; workers hear of it."""
+    other = RECIPE + "backend: jdiffusion\n"
+    ours, theirs = submission(data, tmp_path / "out"), submission(data, tmp_path / "out", other)
+    make(ours)
+    with pytest.raises(InputError, match=r"was made with model\.backend = 'native', not 'jdiffusion'; --overwrite"):
+        theirs.read_progress(overwrite=False)
+    asked: list[str] = []
+    monkeypatch.setattr(StableDiffusionPipeline, "from_pretrained", lambda *_, **given: asked.append(given["backend"]))
+    assert not any(isinstance(outcome, Done) for outcome in theirs.make(Engine(), theirs.read_progress(overwrite=True)))
+    assert set(asked) == {"jdiffusion"}
+    assert any("5 finished before" in line for line in said(run(data, tmp_path / "out", plan=True, backend="native")))
+
+
+def test_other_code_is_a_remark_and_makes_nothing_again(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = submission(data, tmp_path / "out")
+    make(ours)
+    assert ours.read_progress(overwrite=False).by_other_code == 0
+    monkeypatch.setattr("jstyle.competition.submission.read_code_version", lambda: "another")
+    progress = ours.read_progress(overwrite=False)
+    assert (len(progress.unfinished), progress.by_other_code) == (0, 5)
+
+
+def count_at_the_unet(worker: PictureWorker, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The batches that go through the worker's UNet from now on."""
+    seen: list[int] = []
+    execute = worker.pipe.unet.execute
+
+    def counted(sample: Any, *rest: Any, **named: Any) -> Any:
+        seen.append(sample.shape[0])
+        return execute(sample, *rest, **named)
+
+    monkeypatch.setattr(worker.pipe.unet, "execute", counted)
+    return seen
+
+
+def test_what_is_planned_is_what_it_costs(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (
+        RECIPE
+        + '      Watch: {sampler: pndm, guidance: 1.0, start: null}\n  "00": {start: {strength: 0.5}, steps: 5}\n'
+    )
+    text = text.replace(
+        "      Watch", "      Tree: {finish: {method: styleid, settings: {steps: 3, features: recompute}}}\n      Watch"
+    )
+    made = plan(data, tmp_path / "out", text)
+    worker = PictureWorker(model=str(MODEL))
+    seen = count_at_the_unet(worker, monkeypatch)
+    for task in made.tasks:
+        seen.clear()
+        worker.run(task.to_task().data)
+        assert sum(seen) == made.evaluations[task.name], task.name
+    assert made.evaluations["02/Watch.png"] == 4
+    assert made.evaluations["00/Dolphin.png"] == 4
+
+
+def test_the_plan_says_what_and_how_long(data: Path, tmp_path: Path) -> None:
+    made = plan(data, tmp_path / "out")
+    unfinished = submission(data, tmp_path / "out").read_progress(overwrite=False).unfinished
+    times = StepTimes("a model", 0, tmp_path / "times.json")
+    assert times.read() is None
+    assert "no time was measured" in describe_plan(made, unfinished, 0, times.read(), 0)
+    for seconds in (300.0, 120.0, 110.0):
+        times.add(seconds, 10)
+    times.add(5.0, 0)  # a picture that cost nothing more
+    times.save()
+    known = StepTimes("a model", 0, tmp_path / "times.json").read()
+    assert known == 12.0
+    assert StepTimes("a model", 2, tmp_path / "times.json").read() is None
+    count = sum(made.evaluations.values())
+    text = describe_plan(made, unfinished, 0, known, 0)
+    assert f"about {count * 12 // 60} min" in text
+    assert "5 pictures of 32x32 in 2 styles" in text
+    assert "1 from mean (0.7), then styleid: ddim, 3 steps, guidance 2" in text
+    events = run(data, tmp_path / "out", plan=True)
+    assert not (tmp_path / "out").exists()
+    assert f"{count} UNet evaluations to do, {count} in all" in said(events)
+
+
+def test_verify_makes_pictures_again_and_compares(data: Path, tmp_path: Path) -> None:
+    ours = submission(data, tmp_path / "out")
+    make(ours)
+    events = run(data, tmp_path / "out", verify=3)
+    assert not (tmp_path / "out" / "verify").exists()
+    lines = said(events)
+    assert [line.endswith(": the same") for line in lines] == [True, True, True, False]
+    assert lines[-1] == "all are the same"
+    name = lines[0].partition(":")[0]
+    image = images.open_image(ours.pictures / name)
+    red, green, blue = image.getpixel((0, 0))  # type: ignore[misc]
+    image.putpixel((0, 0), (red, (green + 100) % 256, blue))
+    image.save(ours.pictures / name)
+    (failure,) = [event for event in run(data, tmp_path / "out", verify=3) if isinstance(event, Failure)]
+    assert failure.subject == name
+    assert failure.reason in ("differs by up to 100 of 255", "differs by up to 156 of 255")
+
+
+def test_nothing_is_packed_where_something_is_wrong(data: Path, tmp_path: Path) -> None:
+    make(submission(data, tmp_path / "out"))
+    (tmp_path / "out" / "pictures" / "00" / "Cat.png").write_bytes(b"x")
+    events = run(data, tmp_path / "out")
+    failures = [event.reason for event in events if isinstance(event, Failure)]
+    assert failures == ["'00/Cat.png' does not belong there: the scorer opens every file"]
+    assert said(events)[-1].endswith("nothing is packed")
+    assert not (tmp_path / "out" / "result.zip").exists()
+
+
+def test_a_picture_that_could_not_be_renewed_is_not_packed_as_it_was(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(submission(data, tmp_path / "out"))
+    write_recipe(data, RECIPE + "      Watch: {seed: 9}\n")
+
+    def refuse(*_: object) -> None:
+        raise InputError("no")
+
+    monkeypatch.setattr(workers, "write_picture", refuse)
+    events = run(data, tmp_path / "out", overwrite=True)
+    assert [event for event in events if isinstance(event, Failure)] == [Failure("02/Watch.png", "no")]
+    assert not (tmp_path / "out" / "result.zip").exists()
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert not manifest["complete"] and "02/Watch.png" not in manifest["pictures"]
+
+
+def test_everything_that_is_wrong_is_said_at_once(data: Path, tmp_path: Path) -> None:
+    (data / "00" / "prompt.json").write_text('{"0": "a/b"}')
+    (data / "02" / "prompt.json").unlink()
+    write_recipe(data, "picture: {step: 4}")
+    errors = fail(run_submission(SubmissionInputs(data, tmp_path / "recipe.yaml", output=tmp_path / "out"), Engine()))
+    assert len(errors) == 3
+    for error, words in zip(errors, ("cannot be a file name", "style 02 has no prompts", "unknown setting 'step'")):
+        assert words in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_rules_pick_a_reference() -> None:
+    references = [picture(seed) for seed in range(4)]
+    assert choose_reference("first", references, references[2], 0) is references[0]
+    assert choose_reference("nearest", references, references[2], 0) is references[2]
+    picked = [choose_reference("random", references, references[0], seed) for seed in range(20)]
+    assert len({id(reference) for reference in picked}) == 4
+    assert choose_reference("random", references, references[0], 3) is picked[3]
+
+
+def test_the_mean_of_pictures() -> None:
+    black, white = Image.new("RGB", (8, 8), "black"), Image.new("RGB", (16, 8), "white")
+    mean = mean_picture([black, white, white], (4, 4))
+    assert np.asarray(mean).tolist() == np.full((4, 4, 3), 170).tolist()
+
+
+def test_adapters_are_attached_for_their_picture_alone(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+
+    @contextmanager
+    def attach(pipe: Any, file: Path, weight: float) -> Iterator[None]:
+        seen.append(f"{file.name} x {weight} on")
+        yield
+        seen.append(f"{file.name} off")
+
+    monkeypatch.setattr(attaching, "load_attribute", lambda _: attach)
+    (tmp_path / "00.safetensors").write_bytes(b"weights")
+    file = tmp_path / "{style}.safetensors"
+    text = RECIPE + f'  "00": {{adapters: [{{kind: lora, file: "{file}", weight: 0.5}}]}}\n'
+    make(submission(data, tmp_path / "out", text))
+    assert seen == ["00.safetensors x 0.5 on", "00.safetensors off"] * 2
+    (tmp_path / "00.safetensors").write_bytes(b"other weights")
+    with pytest.raises(InputError, match=r"made with adapters\[0\]\.identity"):
+        submission(data, tmp_path / "out", text).read_progress(overwrite=False)

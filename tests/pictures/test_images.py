@@ -18,7 +18,7 @@ from PIL import Image
 from jstyle.errors import InputError
 from jstyle.pictures import images
 
-RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
+RED = (255, 0, 0)
 RED_BLUE = Image.new("RGB", (2, 1), RED)
 GRADIENT = Image.linear_gradient("L").resize((9, 7)).convert("RGB")
 NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
@@ -221,34 +221,3 @@ def test_metadata_that_json_cannot_hold_is_a_defect(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="set cannot be stored"):
         images.save_png(GRADIENT, tmp_path / "a.png", {"x": {1, 2}})
     assert os.listdir(tmp_path) == []
-
-
-def test_a_grid_places_every_picture(tmp_path: Path) -> None:
-    red, blue, tall = (Image.new("RGB", (40, 20), c) for c in (RED, BLUE, GREEN))
-    tall = tall.resize((10, 40))
-    sheet = images.grid([[None, red], [blue, tall]], cell=(40, 20), gap=4)
-    assert sheet.size == (4 + 2 * 44, 4 + 2 * 24)
-    assert sheet.getpixel((24, 14)) == WHITE and sheet.getpixel((68, 14)) == RED
-    assert sheet.getpixel((24, 38)) == BLUE and sheet.getpixel((68, 38)) == GREEN
-    greens = (np.asarray(sheet)[28:48, 48:88] == GREEN).all(-1)
-    assert greens.any(0).sum() == 5 and greens.any(1).sum() == 20, "its aspect is kept"
-
-
-def test_a_grid_takes_any_sizes_and_labels() -> None:
-    mixed = [[Image.new("L", (1, 2000), 9), Image.new("RGB", (300, 200), RED)], [None]]
-    bare = images.grid(mixed)
-    assert bare.size == (8 + 2 * 308, 8 + 2 * 2008)
-    assert images.grid(mixed, cell=(64, 64)).size == (8 + 2 * 72, 8 + 2 * 72), "one is under a pixel wide there"
-    labels = ["a rather long name that cannot fit into the width of its cell", "new\nline 房子"]
-    labelled = images.grid(mixed, row_labels=labels, column_labels=labels)
-    assert labelled.size == (bare.width + 125, bare.height + 125)
-    assert np.array_equal(np.asarray(labelled)[125:, 125:], np.asarray(bare))
-    assert (np.asarray(labelled)[:125] < 99).any() and (np.asarray(labelled)[:, :125] < 99).any()
-
-
-def test_a_huge_grid_is_shrunk_and_an_empty_one_refused() -> None:
-    sheet = images.grid([[RED_BLUE.resize((512, 512))] * 40] * 3, ["a"] * 3, ["b"] * 40)
-    assert 7000 < sheet.width <= 8192 and sheet.height <= 8192
-    for rows in ([], [[]], [[None]]):
-        with pytest.raises(InputError, match="at least one picture"):
-            images.grid(rows)

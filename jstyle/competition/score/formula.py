@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Dict, List, Mapping, Optional
+from collections.abc import Mapping
+from typing import Optional
 
 METRICS = ("dino", "hist", "lpips", "fid", "clip_iqa", "clip_r")
 TITLES: Mapping[str, str] = {
@@ -16,7 +17,7 @@ TITLES: Mapping[str, str] = {
 WORST_FID = 20.0  # from there on FID adds nothing
 
 
-def total(parts: Mapping[str, float]) -> float:
+def compute_total(parts: Mapping[str, float]) -> float:
     """(0.2 DINO + 0.4 Hist + 0.4 (1 - LPIPS)) x (0.5 CLIP-R + 0.4 (20 - min(FID, 20)) / 20 + 0.1 CLIP-IQA).
 
     Raises KeyError where one of `METRICS` is missing: a total of fewer would be another score.
@@ -26,14 +27,14 @@ def total(parts: Mapping[str, float]) -> float:
     return style * (0.5 * parts["clip_r"] + 0.4 * distance + 0.1 * parts["clip_iqa"])
 
 
-def missing(parts: Mapping[str, Optional[float]]) -> List[str]:
+def list_missing(parts: Mapping[str, Optional[float]]) -> list[str]:
     """The metrics without a value, in the formula's order."""
     return [name for name in METRICS if parts.get(name) is None]
 
 
-def likeness(parts: Mapping[str, float]) -> float:
+def measure_likeness(parts: Mapping[str, float]) -> float:
     """The formula's first bracket over those of its metrics that one picture has, to rank pictures by."""
-    terms: Dict[str, float] = {}
+    terms: dict[str, float] = {}
     for name, weight in (("dino", 0.2), ("hist", 0.4), ("lpips", 0.4)):
         if name in parts:
             terms[name] = weight

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import List, Mapping
 
 from PIL import Image
 
 from jstyle.competition.dataset import Dataset
-from jstyle.competition.score.formula import METRICS, TITLES, likeness, missing
+from jstyle.competition.score.formula import METRICS, TITLES, list_missing, measure_likeness
 from jstyle.competition.score.scoring import VARIANTS, Report, Score, Values
 from jstyle.files import write_text
 from jstyle.pictures import images
-from jstyle.pictures.captions import captioned
+from jstyle.pictures.sheets import add_caption, draw_grid
 
 SHOWN = 3  # worst and best pictures of a style
 CELL = 192  # pixels
 
 
-def table(report: Report) -> str:
+def write_table(report: Report) -> str:
     """Both variants side by side: a row a style, a row of what enters the formula, the total."""
     columns = [name for name in METRICS if name in report.variants[VARIANTS[0]].parts]
     head = "".join(f"{TITLES[name]:>10}" for name in columns)
@@ -28,19 +28,19 @@ def table(report: Report) -> str:
     lines = ["style " + " |".join(f"{head}   ({variant})" for variant in VARIANTS)]
     width = len(head) + len(f"   ({VARIANTS[0]})")
     for style in first.styles:
-        cells = [_row(report.variants[variant].styles[style], columns) for variant in VARIANTS]
+        cells = [_format_row(report.variants[variant].styles[style], columns) for variant in VARIANTS]
         lines.append(f"{style:<6}" + " |".join(f"{cell:<{width}}" for cell in cells).rstrip())
-    cells = [_row(report.variants[variant].parts, columns) for variant in VARIANTS]
+    cells = [_format_row(report.variants[variant].parts, columns) for variant in VARIANTS]
     lines.append(f"{'all':<6}" + " |".join(f"{cell:<{width}}" for cell in cells).rstrip())
-    return "\n".join([*lines, *_totals(report)])
+    return "\n".join([*lines, *_format_totals(report)])
 
 
-def _row(values: Values, columns: List[str]) -> str:
+def _format_row(values: Values, columns: Sequence[str]) -> str:
     return "".join(f"{values[name]:10.4f}" if name in values else f"{'':>10}" for name in columns)
 
 
-def _totals(report: Report) -> List[str]:
-    lacking = missing(report.variants[VARIANTS[0]].parts)
+def _format_totals(report: Report) -> list[str]:
+    lacking = list_missing(report.variants[VARIANTS[0]].parts)
     if lacking:
         names = ", ".join(TITLES[name] for name in lacking)
         reasons = [f"  {TITLES[name]}: {report.failures[name]}" for name in lacking if name in report.failures]
@@ -50,10 +50,10 @@ def _totals(report: Report) -> List[str]:
 
 def save_json(report: Report, path: Path) -> None:
     """Everything, to the single picture. Raises InputError where it cannot be written."""
-    scores = {variant: asdict(one) for variant, one in report.variants.items()}
+    scores = {variant: asdict(score) for variant, score in report.variants.items()}
     content = {
         "scores": scores,
-        "missing": {name: report.failures.get(name, "") for name in missing(report.variants[VARIANTS[0]].parts)},
+        "missing": {name: report.failures.get(name, "") for name in list_missing(report.variants[VARIANTS[0]].parts)},
         "clip_r_likeliest": report.likeliest,
         "versions": report.versions,
     }
@@ -69,19 +69,19 @@ def save_picture(report: Report, root: Path, dataset: Dataset, path: Path) -> No
     used = [TITLES[name] for name in ("dino", "hist", "lpips") if name in score.parts]
     rows = []
     for style in dataset.styles:
-        ranked = score.ranked(style.number)
+        ranked = score.rank_prompts(style.number)
         shown = ranked[:SHOWN], ranked[max(SHOWN, len(ranked) - SHOWN) :]
-        cells: List[Image.Image] = [captioned(images.open_image(style.references[0]), "reference", CELL)]
+        cells: list[Image.Image] = [add_caption(images.open_image(style.references[0]), "reference", CELL)]
         for prompts, word in zip(shown, ("worst", "best")):
             for prompt in prompts:
                 picture = images.open_image(Path(root) / style.number / f"{prompt}.png")
-                cells.append(captioned(picture, _caption(score, style.number, prompt, word), CELL))
+                cells.append(add_caption(picture, _describe_picture(score, style.number, prompt, word), CELL))
         rows.append(cells)
     labels = [f"{style.number}  by {', '.join(used)}" for style in dataset.styles]
-    images.save_png(images.grid(rows, labels), path)
+    images.save_png(draw_grid(rows, labels), path)
 
 
-def _caption(score: Score, style: str, prompt: str, word: str) -> str:
+def _describe_picture(score: Score, style: str, prompt: str, word: str) -> str:
     values: Mapping[str, float] = score.pictures[style][prompt]
     unseen = " (not recognised)" if values.get("clip_r") == 0 else ""
-    return f"{prompt} {likeness(values):.3f}, {word}{unseen}"
+    return f"{prompt} {measure_likeness(values):.3f}, {word}{unseen}"

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Dict, List, Mapping, Optional
+from typing import Optional
 
 import numpy as np
 
 from jstyle.competition.dataset import Dataset, Style
-from jstyle.competition.score.formula import METRICS, likeness, missing, total
+from jstyle.competition.score.formula import METRICS, compute_total, list_missing, measure_likeness
 from jstyle.metrics import hist
 from jstyle.metrics.networks import Answer
 from jstyle.pictures import images
@@ -31,9 +32,9 @@ class Score:
     parts: Values
     total: Optional[float]
 
-    def ranked(self, style: str) -> List[str]:
+    def rank_prompts(self, style: str) -> list[str]:
         """A style's prompts, the picture least like the style first."""
-        return sorted(self.pictures[style], key=lambda prompt: likeness(self.pictures[style][prompt]))
+        return sorted(self.pictures[style], key=lambda prompt: measure_likeness(self.pictures[style][prompt]))
 
 
 @dataclass(frozen=True)
@@ -42,48 +43,50 @@ class Report:
 
     variants: Mapping[str, Score]
     failures: Mapping[str, str]
-    likeliest: Mapping[str, Mapping[str, List[str]]]
+    likeliest: Mapping[str, Mapping[str, list[str]]]
     versions: Mapping[str, str]
 
 
-def score(root: Path, dataset: Dataset, answer: Answer, on_style: Callable[[str], object] = lambda _: None) -> Report:
-    """The score of the pictures under ``root``, which `submission.check` found whole.
-
-    ``on_style`` is told each style whose Hist is done.
-    """
-    found: Dict[str, Dict[str, Dict[str, float]]] = {variant: {} for variant in VARIANTS}
+def score_submission(root: Path, dataset: Dataset, answer: Answer) -> Report:
+    """The score of the pictures under ``root``, which `archive.check_pictures` found whole."""
+    by_variant: dict[str, dict[str, dict[str, float]]] = {variant: {} for variant in VARIANTS}
     for style in dataset.styles:
-        for variant, values in _hist_of(Path(root), style).items():
-            found[variant][style.number] = values
-        on_style(style.number)
-    variants = {variant: _assembled(found[variant], answer, variant) for variant in VARIANTS}
-    likeliest = {style: {key: list(words) for key, words in found.items()} for style, found in answer.likeliest.items()}
+        for variant, values in _compute_hist(Path(root), style).items():
+            by_variant[variant][style.number] = values
+    variants = {variant: _assemble(by_variant[variant], answer, variant) for variant in VARIANTS}
+    likeliest = {
+        style: {prompt: list(words) for prompt, words in of_style.items()}
+        for style, of_style in answer.likeliest.items()
+    }
     return Report(variants, answer.failures, likeliest, answer.versions)
 
 
-def _hist_of(root: Path, style: Style) -> Dict[str, Dict[str, float]]:
+def _compute_hist(root: Path, style: Style) -> dict[str, dict[str, float]]:
     """Variant -> prompt -> Hist. Each picture is opened once."""
     references = [np.asarray(images.open_image(path)) for path in style.references]
     means = {
-        variant: hist.mean([hist.histograms(one, corrected=variant == "corrected") for one in references])
+        variant: hist.mean([hist.histograms(pixels, corrected=variant == "corrected") for pixels in references])
         for variant in VARIANTS
     }
-    values: Dict[str, Dict[str, float]] = {variant: {} for variant in VARIANTS}
+    values: dict[str, dict[str, float]] = {variant: {} for variant in VARIANTS}
     for prompt in style.prompts:
         pixels = np.asarray(images.open_image(root / style.number / f"{prompt}.png"))
         for variant in VARIANTS:
-            own = hist.histograms(pixels, corrected=variant == "corrected")
-            values[variant][prompt] = hist.similarity(own, means[variant])
+            histograms = hist.histograms(pixels, corrected=variant == "corrected")
+            values[variant][prompt] = hist.similarity(histograms, means[variant])
     return values
 
 
-def _assembled(hist_values: Mapping[str, Mapping[str, float]], answer: Answer, variant: str) -> Score:
-    by_metric = {"hist": hist_values, **{name: found for name, found in answer.pictures.items() if name in METRICS}}
+def _assemble(hist_values: Mapping[str, Mapping[str, float]], answer: Answer, variant: str) -> Score:
+    by_metric = {
+        "hist": hist_values,
+        **{name: values for name, values in answer.pictures.items() if name in METRICS},
+    }
     if variant == "corrected" and "clip_iqa_corrected" in answer.pictures:
         by_metric["clip_iqa"] = answer.pictures["clip_iqa_corrected"]
     pictures = {
         style: {
-            prompt: {name: found[style][prompt] for name, found in by_metric.items()} for prompt in hist_values[style]
+            prompt: {name: values[style][prompt] for name, values in by_metric.items()} for prompt in hist_values[style]
         }
         for style in hist_values
     }
@@ -93,6 +96,6 @@ def _assembled(hist_values: Mapping[str, Mapping[str, float]], answer: Answer, v
     }
     parts = {name: float(np.mean([values[name] for values in styles.values()])) for name in by_metric}
     if "clip_r" in parts:  # hits over all pictures, where the others are means of styles
-        parts["clip_r"] = float(np.mean([one["clip_r"] for style in pictures.values() for one in style.values()]))
+        parts["clip_r"] = float(np.mean([values["clip_r"] for style in pictures.values() for values in style.values()]))
     parts.update({name: value for name, value in answer.values.items() if name in METRICS})
-    return Score(pictures, styles, parts, None if missing(parts) else total(parts))
+    return Score(pictures, styles, parts, None if list_missing(parts) else compute_total(parts))

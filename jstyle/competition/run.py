@@ -1,0 +1,222 @@
+"""Making a submission, from the competition's data and a recipe to the zip, as a run."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Optional
+
+from jstyle.competition.dataset import survey_dataset
+from jstyle.jobs.engine import Engine
+from jstyle.jobs.task import Done
+from jstyle.methods.events import Evaluated, Event, Failure, PictureWritten, Planned, Remark, StyleTaught
+from jstyle.settings.configs import find_config
+from jstyle.settings.fields import require
+from jstyle.settings.vocabulary import Backend, require_at_least
+
+if TYPE_CHECKING:
+    from jstyle.competition.plan import SubmissionPlan
+    from jstyle.competition.submission import Progress, Submission
+    from jstyle.jobs.step_times import StepTimes
+
+PREFIX = "submission_"
+"""What the names of the configs begin with that are presets."""
+
+
+@dataclass(frozen=True)
+class SubmissionInputs:
+    """What to make, where, and with what."""
+
+    data: Path
+    """The competition's data: NN/images and NN/prompt.json."""
+
+    recipe: Optional[Path] = None
+    """YAML: the model, and how each picture is made (configs/submission.yaml explains it); a file or a config's name."""
+
+    preset: Optional[str] = None
+    """A recipe by name, in its place: baseline, textual_inversion, lora+styleid, style_aligned."""
+
+    base: Optional[str] = None
+    """One of the recipe's bases, such as sd21: the same for another base model."""
+
+    model: Optional[str] = None
+    """A folder in diffusers' layout, a hub id, or tiny, in the place of the recipe's."""
+
+    output: Path = Path("outputs/submission")
+    """Folder for pictures, sheets, manifest and zip; run again, the command goes on where it stopped."""
+
+    zip: str = "result.zip"
+    """The zip's name."""
+
+    zip_folder: str = ""
+    """A folder inside the zip to put everything into; none by default."""
+
+    styles: Optional[tuple[str, ...]] = None
+    """Make these styles alone, such as 00 07; then nothing is packed."""
+
+    workers: int = 0
+    """Processes; 0 is this one. On this machine they share its cores."""
+
+    backend: Optional[Backend] = None
+    """Whose networks compute, in the place of the recipe's: this project's, or JDiffusion's (docs/jdiffusion.md)."""
+
+    plan: bool = False
+    """Print what would be done and how long it takes, and stop."""
+
+    verify: Optional[int] = None
+    """Make so many of the finished pictures again and compare them, instead of making new ones."""
+
+    overwrite: bool = False
+    """Make pictures again that were made with other settings."""
+
+    def __post_init__(self) -> None:
+        require((self.recipe is None) != (self.preset is None), "give either a --recipe or a --preset")
+        require_at_least(0, workers=self.workers)
+        require_at_least(1, verify=self.verify)
+        self.find_recipe()
+
+    def find_recipe(self) -> Path:
+        """The recipe's file. Raises InputError where there is none."""
+        return find_config(str(self.recipe)) if self.preset is None else find_config(self.preset, PREFIX)
+
+
+def run_submission(inputs: SubmissionInputs, engine: Engine) -> Iterator[Event]:
+    """What the inputs ask for: the plan, a verification, or the submission itself.
+
+    Raises InputError, after a failure for each other error, where data or recipe are wrong, and where a picture is in
+    the way that was made with other settings.
+    """
+    if inputs.plan:
+        return plan_submission(inputs, engine)
+    if inputs.verify is not None:
+        return verify_submission(inputs, engine, inputs.verify)
+    return make_submission(inputs, engine)
+
+
+def make_submission(inputs: SubmissionInputs, engine: Engine) -> Iterator[Event]:
+    """Train what the recipe wants trained, make what is missing, check and pack; what is finished is passed over."""
+    from jstyle.competition.submission import Submission
+
+    plan, progress, times = yield from _plan(inputs, engine)
+    submission = Submission(plan, inputs.output)
+    failed = yield from _train(plan, progress, engine)
+    can_be_made = progress.without(failed)
+    failures = yield from _make(plan, submission, can_be_made, engine, times)
+    submission.write_manifest()
+    yield from _pack(inputs, submission, is_whole=not failed and not failures)
+
+
+def plan_submission(inputs: SubmissionInputs, engine: Engine) -> Iterator[Event]:
+    """Say what `make_submission` would do and how long it takes."""
+    yield from _plan(inputs, engine)
+
+
+def verify_submission(inputs: SubmissionInputs, engine: Engine, count: int) -> Iterator[Event]:
+    """Make so many of the finished pictures again; one that differs is a failure.
+
+    Raises InputError where one is missing, or cannot be made again.
+    """
+    from jstyle.competition.submission import Submission
+
+    plan = yield from _read_plan(inputs)
+    different = 0
+    for comparison in Submission(plan, inputs.output).verify(engine, count):
+        if comparison.equal:
+            yield Remark(f"{comparison.name}: the same")
+        else:
+            different += 1
+            yield Failure(comparison.name, f"differs by up to {comparison.difference} of 255")
+    yield Remark(f"{different} differ" if different else "all are the same")
+
+
+def _read_plan(inputs: SubmissionInputs) -> Generator[Event, None, SubmissionPlan]:
+    from jstyle.competition.plan import make_plan
+
+    dataset, findings = survey_dataset(inputs.data, inputs.styles)
+    model = {name: getattr(inputs, name) for name in ("model", "backend") if getattr(inputs, name) is not None}
+    plan = make_plan(inputs.find_recipe(), dataset, findings, inputs.output, base=inputs.base, model=model)
+    yield from findings.report()
+    assert plan is not None, "where there is no plan, the findings say why"
+    return plan
+
+
+def _plan(
+    inputs: SubmissionInputs, engine: Engine
+) -> Generator[Event, None, tuple[SubmissionPlan, Progress, StepTimes]]:
+    """The plan, and how far the submission is."""
+    from jstyle.competition.plan import describe_plan
+    from jstyle.competition.submission import Submission
+
+    plan = yield from _read_plan(inputs)
+    progress = Submission(plan, inputs.output).read_progress(overwrite=inputs.overwrite)
+    if progress.by_other_code:
+        yield Remark(f"remark: {progress.by_other_code} pictures were made by another version of the code")
+    if plan.trainings.all:
+        yield Remark(plan.trainings.read_progress(progress.list_adapters()).describe())
+    workers = len(engine.devices) or engine.workers
+    times = _open_times(plan, workers)
+    summary = describe_plan(plan, progress.unfinished, progress.damaged, times.read(), workers)
+    for line in summary.splitlines():
+        yield Remark(line)
+    return plan, progress, times
+
+
+def _open_times(plan: SubmissionPlan, workers: int) -> StepTimes:
+    from jstyle.jobs.step_times import StepTimes
+
+    checkpoint, model = plan.checkpoint, plan.recipe.model.model
+    width, height = checkpoint.size
+    subject = f"{checkpoint.hash[:16]}, {width}x{height}, {model.precision}, {model.backend}"
+    return StepTimes(subject, workers)
+
+
+def _train(plan: SubmissionPlan, progress: Progress, engine: Engine) -> Generator[Event, None, set[str]]:
+    """Train what unfinished pictures need; what the bar counts are updates. Returns the identities that have failed."""
+    job = plan.trainings.job
+    todo = {training.place: training for training in plan.trainings.read_progress(progress.list_adapters()).todo}
+    failed: set[str] = set()
+    if not todo:
+        return failed
+    yield Planned(0, 0, sum(training.steps for training in todo.values()))
+    for outcome in job.train(engine, list(todo.values())):
+        training = todo[outcome.task.name]
+        yield Evaluated("training", training.steps)
+        if isinstance(outcome, Done):
+            yield StyleTaught(training.style, job.root / training.result)
+        else:
+            failed.add(training.identity)
+            yield Failure(training.place, f"{outcome.error}; see {job.find_log(training.place)}")
+    return failed
+
+
+def _make(
+    plan: SubmissionPlan, submission: Submission, progress: Progress, engine: Engine, times: StepTimes
+) -> Generator[Event, None, int]:
+    """Make pictures; the bar moves once a picture, by what it costs. Returns how many have failed."""
+    failures = 0
+    costs = plan.evaluations
+    yield Planned(len(plan.tasks), len(progress.finished), sum(costs[task.name] for task in progress.unfinished))
+    for outcome in submission.make(engine, progress):
+        name = outcome.task.name
+        yield Evaluated(name, costs[name])
+        if isinstance(outcome, Done):
+            times.add(outcome.seconds, costs[name])
+            yield PictureWritten(submission.pictures / name)
+        else:
+            failures += 1
+            yield Failure(name, outcome.error)
+    times.save()
+    return failures
+
+
+def _pack(inputs: SubmissionInputs, submission: Submission, *, is_whole: bool) -> Iterator[Event]:
+    """Check the folder and write the zip, where all pictures were to be made and have been."""
+    errors = submission.check(partial=inputs.styles is not None) if is_whole else []
+    for line in errors:
+        yield Failure("", line)
+    done = "nothing is packed"
+    if is_whole and not errors and inputs.styles is None:
+        submission.pack(inputs.output / inputs.zip, folder=inputs.zip_folder)
+        done = f"the submission is {inputs.output / inputs.zip}"
+    yield Remark(f"pictures and sheets are in {inputs.output}; {done}")
