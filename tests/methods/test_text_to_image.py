@@ -1,61 +1,143 @@
-"""txt2img.py as a user runs it."""
+"""Text to image as a command runs it: what it writes, what it skips, what it refuses."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
+from jstyle.errors import InputError
+from jstyle.methods.events import Evaluated, Event, PictureWritten, Planned
+from jstyle.methods.text_to_image import METHOD
+from jstyle.methods.text_to_image.settings import TextToImageInputs, TextToImageSettings
+from jstyle.networks import UNet2DConditionModel
 from jstyle.pictures import images
+from jstyle.settings.model import ModelSettings
+from jstyle.settings.words import parse_words
 from tests.parity.networks import GOLDEN
 
-ROOT = Path(__file__).resolve().parents[2]
 BASE = ["--model", GOLDEN / "diffusers_folder", "--steps", 3, "--width", 32, "--height", 32]
 
 
-def script(*arguments: object) -> subprocess.CompletedProcess:
-    command = [sys.executable, str(ROOT / "scripts" / "txt2img.py"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=600)
+def run(*words: object) -> list[Event]:
+    """The events of ``jstyle txt2img WORDS``."""
+    kinds = (TextToImageInputs, TextToImageSettings, ModelSettings)
+    return list(METHOD.start(*parse_words(kinds, [str(word) for word in words], "txt2img", "")))
 
 
-def test_images_are_made_once_and_do_not_depend_on_the_batch(tmp_path: Path) -> None:
-    prompts = ["--prompt", "a river", "a bridge", "--images", 2, "--seed", 5]
-    done = script(*BASE, *prompts, "--output", tmp_path / "one", "--batch_size", 3)
-    assert (done.returncode, done.stdout.count("\n")) == (0, 2), done.stderr
+def plan(events: list[Event]) -> Planned:
+    (planned,) = (event for event in events if isinstance(event, Planned))
+    return planned
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_images_are_made_once(tmp_path: Path) -> None:
+    out = tmp_path / "one"
+    words = [*BASE, "--prompt", "a river", "a bridge", "--images", 2, "--seed", 5, "--output", out]
+    events = run(*words, "--batch_size", 3)
     names = [f"{seed:05d}.png" for seed in (5, 6, 7, 8)]
-    assert sorted(path.name for path in (tmp_path / "one").iterdir()) == names
-    metadata = images.read_metadata(tmp_path / "one" / names[2])
-    assert metadata is not None
-    assert (metadata["prompt"], metadata["seed"], metadata["steps"]) == ("a bridge", 7, 3)
-    (tmp_path / "one" / names[1]).unlink()
-    before = {path.name: path.read_bytes() for path in (tmp_path / "one").iterdir()}
-    again = script(*BASE, *prompts, "--output", tmp_path / "one")
-    assert "4 images, 3 of them finished before" in again.stdout
-    after = {path.name: path.read_bytes() for path in (tmp_path / "one").iterdir()}
-    assert {name: after[name] for name in before} == before
-    refused = script(*BASE, *prompts, "--output", tmp_path / "one", "--guidance", 3)
-    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
-    assert "made with guidance = 7.5, not 3" in refused.stderr
+    assert [event.path.name for event in events if isinstance(event, PictureWritten)] == names
+    assert sorted(contents(out)) == names
+    metadata: Any = images.read_metadata(out / names[2])
+    assert (metadata["spec"]["subject"]["prompt"], metadata["spec"]["subject"]["seed"]) == ("a bridge", 7)
+    assert (metadata["spec"]["method"], metadata["spec"]["settings"]["steps"]) == ("txt2img", 3)
+    before = contents(out)
+    (out / names[1]).unlink()
+    again = run(*words)
+    assert plan(again) == Planned(4, 3, 3 * 2)
+    assert contents(out).keys() == before.keys()
+    assert {name: data for name, data in contents(out).items() if name != names[1]} == {
+        name: data for name, data in before.items() if name != names[1]
+    }
+    for more, said in (
+        (["--guidance", 3], "settings.guidance = 7.5, not 3.0; --overwrite"),
+        (["--negative_prompt", "fog"], "settings.negative_prompt = '', not 'fog'"),
+    ):
+        with pytest.raises(InputError, match=said):
+            run(*words, *more)
+    run(*words, "--guidance", 3, "--overwrite")
+    assert contents(out)[names[0]] != before[names[0]]
 
 
-def test_image_to_image_and_inpainting(tmp_path: Path) -> None:
-    picture, mask = tmp_path / "in.png", tmp_path / "mask.png"
-    Image.new("RGB", (64, 48), (200, 40, 90)).save(picture)
-    Image.linear_gradient("L").resize((64, 48)).save(mask)
-    common = [*BASE, "--prompt", "a river", "--image", picture]
-    changed = script(*common, "--strength", 0.7, "--output", tmp_path / "i2i")
-    painted = script(*common, "--mask", mask, "--output", tmp_path / "inpaint")
-    assert (changed.returncode, painted.returncode) == (0, 0), changed.stderr + painted.stderr
+def test_an_image_does_not_depend_on_the_run_that_makes_it(tmp_path: Path) -> None:
+    run(*BASE, "--prompt", "a river", "a bridge", "--output", tmp_path / "both")
+    run(*BASE, "--prompt", "a bridge", "--seed", 1, "--output", tmp_path / "second")
+    alone, beside = (images.open_image(tmp_path / name / "00001.png") for name in ("second", "both"))
+    assert alone.tobytes() == beside.tobytes()
+    again = run(*BASE, "--prompt", "a bridge", "--seed", 1, "--batch_size", 2, "--output", tmp_path / "both")
+    assert plan(again).finished == 1
+
+
+def test_a_finished_run_and_a_refused_one_load_no_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = [*BASE, "--prompt", "a river", "--output", tmp_path]
+    run(*words)
+
+    def refuse(model: ModelSettings) -> None:
+        raise AssertionError("the model is loaded")
+
+    monkeypatch.setattr("jstyle.methods.text_to_image.run.load_pipeline", refuse)
+    assert plan(run(*words)) == Planned(1, 1, 0)
+    with pytest.raises(InputError, match="--overwrite"):
+        run(*words, "--steps", 4)
+    with pytest.raises(InputError, match="multiple of 4"):
+        run(*words, "--width", 33, "--output", tmp_path / "other")
+    with pytest.raises(AssertionError, match="loaded"):
+        run(*words, "--overwrite")
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> dict[str, Path]:
+    paths = {"picture": tmp_path / "in.png", "mask": tmp_path / "mask.png"}
+    Image.new("RGB", (64, 48), (200, 40, 90)).save(paths["picture"])
+    Image.linear_gradient("L").resize((64, 48)).save(paths["mask"])
+    return paths
+
+
+def test_image_to_image_and_inpainting(tmp_path: Path, pictures: dict[str, Path]) -> None:
+    common = [*BASE, "--prompt", "a river", "--image", pictures["picture"]]
+    run(*common, "--strength", 0.7, "--output", tmp_path / "i2i")
+    run(*common, "--mask", pictures["mask"], "--output", tmp_path / "inpaint")
     made = [images.open_image(tmp_path / name / "00000.png") for name in ("i2i", "inpaint")]
     assert [image.size for image in made] == [(32, 32), (32, 32)]
-    assert made[0].tobytes() != made[1].tobytes()
+    assert made[0] != made[1]
+    Image.new("RGB", (64, 48), (0, 40, 90)).save(pictures["picture"])
+    with pytest.raises(InputError, match="subject.image = "):
+        run(*common, "--strength", 0.7, "--output", tmp_path / "i2i")
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    "words",
+    [
+        ["--guidance", 1],
+        ["--images", 3, "--batch_size", 2, "--sampler", "pndm"],
+        ["--image", "{picture}", "--strength", 0.7],
+        ["--image", "{picture}", "--mask", "{mask}"],
+    ],
+)
+def test_the_plan_is_what_goes_through_the_unet(
+    words: list, tmp_path: Path, pictures: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows: list[int] = []
+    execute = UNet2DConditionModel.execute
+
+    def count(self: Any, sample: Any, *arguments: Any, **options: Any) -> Any:
+        rows.append(sample.shape[0])
+        return execute(self, sample, *arguments, **options)
+
+    monkeypatch.setattr(UNet2DConditionModel, "execute", count)
+    events = run(*BASE, "--prompt", "a", "--output", tmp_path / "o", *(str(word).format(**pictures) for word in words))
+    counts = [event.count for event in events if isinstance(event, Evaluated)]
+    assert counts == rows
+    assert sum(rows) == plan(events).evaluations > 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
     [
         ([], "prompt"),
         (["--prompt", "a", "--mask", "m.png"], "give --image too"),
@@ -67,8 +149,9 @@ def test_image_to_image_and_inpainting(tmp_path: Path) -> None:
         (["--prompt", "a", "--image", "nowhere.png"], "nowhere.png"),
     ],
 )
-def test_what_is_wrong_is_one_line(arguments: list, said: str, tmp_path: Path) -> None:
-    done = script(*arguments, "--output", tmp_path / "out")
-    assert (done.returncode, done.stderr.count("\n"), done.stdout) == (2, 1, "")
-    assert said in done.stderr
+def test_what_is_wrong_is_one_line(words: list, said: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        run(*words, "--output", tmp_path / "out")
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()

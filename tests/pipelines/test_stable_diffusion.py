@@ -14,6 +14,7 @@ from jstyle.diffusion.noise import NoiseSource
 from jstyle.diffusion.samplers import SAMPLERS
 from jstyle.errors import InputError
 from jstyle.pictures import images
+from jstyle.pipelines.stable_diffusion import FromNoise
 from jstyle.pipelines.tiling import in_tiles
 from jstyle.runtime import jt
 from tests.parity.networks import GOLDEN, relative_error
@@ -78,6 +79,44 @@ def test_guidance_one_runs_one_half_only(pipe: StableDiffusionPipeline) -> None:
         with attached(pipe.unet, count):
             make(pipe, guidance_scale=guidance)
         assert set(rows) == {expected}
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "pndm"])
+@pytest.mark.parametrize("guidance", [1.0, 7.5])
+def test_a_call_step_by_step(pipe: StableDiffusionPipeline, sampler: str, guidance: float) -> None:
+    steps = pipe.sample(
+        ["a river", "a bridge"],
+        FromNoise(32, 32),
+        steps=4,
+        guidance=guidance,
+        seeds=1,
+        sampler=sampler,
+        output_type="latent",
+    )
+    counts = []
+    while True:
+        try:
+            counts.append(next(steps).evaluations)
+        except StopIteration as end:
+            output = end.value
+            break
+    assert counts == [2 * (1 + (guidance != 1.0))] * (4 + (sampler == "pndm"))
+    assert output.seeds == (1, 2)
+    whole = make(pipe, ["a river", "a bridge"], sampler=sampler, guidance_scale=guidance)
+    assert np.array_equal(output.images, whole)
+
+
+def test_a_call_may_be_left_after_any_step(pipe: StableDiffusionPipeline) -> None:
+    before = jt.flags.no_grad
+    whole = make(pipe)
+    steps = pipe.sample("a river", FromNoise(32, 32), steps=4, guidance=7.5, seeds=1)
+    for _ in range(2):
+        next(steps)
+        assert jt.flags.no_grad == before
+    assert np.array_equal(make(pipe), whole)  # another in the middle of it
+    steps.close()
+    assert jt.flags.no_grad == before
+    assert np.array_equal(make(pipe), whole)
 
 
 def test_a_negative_prompt_matters_under_guidance(pipe: StableDiffusionPipeline) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, List, Optional, Tuple
+from typing import Any, Optional
 
 import numpy as np
 import pytest
@@ -12,16 +12,16 @@ from jstyle import ops
 from jstyle.diffusion.guidance import GuidedDenoiser
 from jstyle.diffusion.samplers import ddim
 from jstyle.diffusion.schedule import Schedule, ScheduleConfig
+from jstyle.methods.events import exhaust
 from jstyle.networks.editing import QKV, Site
 from jstyle.ops import KeyValue
 from jstyle.runtime import jt
-from style_align.features import Recorder, StepFeatures, plan
-from style_align.method import Aligned, Joint
+from jstyle.settings.reader import build as build_settings
+from style_align.features import Features, Recorder, describe_site, mix
 from style_align.panorama import Panorama, windows
-from style_align.reference import Recording, Reference, References
+from style_align.reference import Reference, References, Trajectory, invert
 from style_align.settings import Sharing, StyleAlignSettings
-from style_align.share import ShareAttention, ShareEverything
-from style_align.trajectory import Trajectory, invert
+from style_align.share import Aligned, Joint, ShareAttention, ShareEverything
 from tests.parity.networks import build, golden, relative_error
 
 RECORDED = golden("style_align")
@@ -43,7 +43,7 @@ class Case:
     def recorded(self, what: str) -> np.ndarray:
         return RECORDED[f"{self.name}_{what}"]
 
-    def denoiser(self, rows: List[int], guidance: float) -> GuidedDenoiser:
+    def denoiser(self, rows: list[int], guidance: float) -> GuidedDenoiser:
         """Under the recorded texts: 0 is the reference's, 1 and 2 are the targets'."""
         texts = self.recorded("texts")
         text, negative = texts[[1 + row for row in rows]], texts[[0] * len(rows)]
@@ -56,13 +56,13 @@ class Case:
 
     def generated(self, sharing: Sharing, guidance: float, keep: Optional[str] = None) -> Reference:
         noise = self.recorded("noise")[:1]
-        recording = Recording(self.denoiser([0], guidance), sharing)
-        return Reference(recording, steps=lambda d: ddim(d, jt.array(noise), self.schedule, STEPS), keep=keep)
+        recorder = Recorder(self.denoiser([0], guidance), sharing)
+        return Reference(recorder, steps=lambda d: ddim(d, jt.array(noise), self.schedule, STEPS), keep=keep)
 
     def path(self) -> Trajectory:
         levels = self.schedule.levels(STEPS)
-        found = invert(self.denoiser([0], 2.0), jt.array(self.recorded("clean")), levels, self.schedule)
-        return Trajectory("", "", about={"inverted": True}, **found)
+        inversion = invert(self.denoiser([0], 2.0), jt.array(self.recorded("clean")), levels, self.schedule)
+        return Trajectory("", "", *exhaust(inversion), {"inverted": True})
 
 
 @pytest.fixture(scope="module", params=["sd1", "sd2"])
@@ -70,9 +70,9 @@ def case(request: pytest.FixtureRequest) -> Case:
     return Case(request.param)
 
 
-def preset(name: str, **changes: Any) -> Tuple[Sharing, float]:
-    settings = StyleAlignSettings(preset=name, steps=STEPS, **changes)  # type: ignore[arg-type]
-    return settings.sharing(False), settings.guidance_scale(False)
+def preset(name: str, **changes: Any) -> tuple[Sharing, float]:
+    settings = build_settings(StyleAlignSettings, {"preset": name, "steps": STEPS, **changes})
+    return settings.choose_sharing(False), settings.choose_guidance(False)
 
 
 @pytest.mark.parametrize(
@@ -80,14 +80,14 @@ def preset(name: str, **changes: Any) -> Tuple[Sharing, float]:
     [("sd", preset("sd")), ("sdxl", preset("sdxl")), ("values", preset("sd", adain_values=True))],
 )
 @pytest.mark.parametrize("keep", [None, "float32"])
-def test_a_set_from_texts(case: Case, recorded: str, chosen: Tuple[Sharing, float], keep: Optional[str]) -> None:
+def test_a_set_from_texts(case: Case, recorded: str, chosen: tuple[Sharing, float], keep: Optional[str]) -> None:
     sharing, guidance = chosen
     reference = case.generated(sharing, guidance, keep)
     aligned = Aligned(case.denoiser([1, 2], guidance), References([reference], [1.0], sharing), sharing)
     targets = case.sample(aligned, case.recorded("noise")[1:])
     expected = case.recorded(recorded)
     assert relative_error(targets, expected[1:]) < TOLERANCE
-    assert relative_error(reference.end()[None], expected[:1]) < TOLERANCE
+    assert relative_error(reference.path()[1][-1:], expected[:1]) < TOLERANCE
 
 
 @pytest.mark.parametrize("norms", [False, True])
@@ -105,8 +105,8 @@ def test_an_inverted_path(case: Case) -> None:
 @pytest.mark.parametrize("name", ["image", "famous_image"])
 def test_targets_beside_an_inverted_reference(case: Case, name: str) -> None:
     sharing, guidance = preset(name)
-    recording = Recording(case.denoiser([0], guidance), sharing)
-    reference = Reference(recording, trajectory=case.path(), offset=STEPS // 10)
+    recorder = Recorder(case.denoiser([0], guidance), sharing)
+    reference = Reference(recorder, trajectory=case.path(), offset=STEPS // 10)
     aligned = Aligned(case.denoiser([1, 2], guidance), References([reference], [1.0], sharing), sharing)
     assert relative_error(case.sample(aligned, case.recorded("noise")[1:]), case.recorded(name)) < TOLERANCE
 
@@ -114,13 +114,14 @@ def test_targets_beside_an_inverted_reference(case: Case, name: str) -> None:
 @pytest.mark.parametrize("batch", [1, 3])
 def test_a_panorama(case: Case, batch: int) -> None:
     sharing, guidance = preset("panorama")
-    references = References([case.generated(sharing, guidance)], [1.0], sharing)
+    reference = case.generated(sharing, guidance)
+    references = References([reference], [1.0], sharing)
     wide = case.recorded("wide_noise")
     places = windows(*wide.shape[2:], 16, 4)
     views = Panorama(lambda count: Aligned(case.denoiser([1] * count, guidance), references, sharing), places, batch)
     assert relative_error(case.sample(views, wide), case.recorded("panorama")) < TOLERANCE
-    end = references.references[0].end()
-    assert relative_error(end[None], case.recorded("panorama_reference")) < TOLERANCE
+    end = reference.path()[1][-1:]
+    assert relative_error(end, case.recorded("panorama_reference")) < TOLERANCE
 
 
 # One attention layer by itself, against NumPy in float64: row 0 of each half is the reference.
@@ -166,10 +167,8 @@ def var(x: np.ndarray) -> jt.Var:
     return jt.array(x.reshape(-1, TOKENS, HEADS, DIM).astype(np.float32))
 
 
-def recorded_step(sharing: Sharing, rows: Any = ROWS[:, :, :1]) -> StepFeatures:
-    recorder = Recorder(sharing)
-    recorder(SITE, 0, QKV(*map(var, rows)))
-    return StepFeatures(recorder.sites, {})
+def recorded_step(sharing: Sharing, rows: Any = ROWS[:, :, :1]) -> Features:
+    return Features({SITE.path: describe_site(QKV(*map(var, rows)), sharing)}, {})
 
 
 def attended(qkv: QKV) -> np.ndarray:
@@ -182,7 +181,7 @@ def attended(qkv: QKV) -> np.ndarray:
 @pytest.mark.parametrize("name", ["sd", "sdxl", "image", "famous_image", "panorama", "values"])
 def test_one_attention(name: str) -> None:
     sharing = preset("sd", adain_values=True)[0] if name == "values" else preset(name)[0]
-    editor = ShareAttention(plan([recorded_step(sharing)], [1.0], sharing), sharing)
+    editor = ShareAttention(mix([recorded_step(sharing)], [1.0], sharing), sharing)
     out = attended(editor(SITE, 0, QKV(*map(var, ROWS[:, :, 1:]))))
     assert relative_error(out, expected_attention(sharing)) < 2e-6
 
@@ -198,7 +197,7 @@ def test_references_mix_by_their_weights() -> None:
     sharing = Sharing(shared_score_shift=0.3, style_strength=1.5)
     others = RNG.standard_normal((3, HALVES, 1, TOKENS, HEADS, DIM)) + 1.0
     weights = (0.25, 0.75)
-    made = plan([recorded_step(sharing), recorded_step(sharing, others)], weights, sharing)
+    made = mix([recorded_step(sharing), recorded_step(sharing, others)], weights, sharing)
     out = attended(ShareAttention(made, sharing)(SITE, 0, QKV(*map(var, ROWS[:, :, 1:]))))
     references = [ROWS[:, :, :1], others]
 
@@ -225,7 +224,7 @@ def test_what_another_editor_has_added_stays() -> None:
     bias = RNG.standard_normal((1, 1, TOKENS, TOKENS)).astype(np.float32)
     targets = ROWS[:, :, 1:]
     given = QKV(*map(var, targets), jt.array(bias), KeyValue(*map(var, theirs), shift=0.5), 1.7)
-    editor = ShareAttention(plan([recorded_step(sharing)], [1.0], sharing), sharing)
+    editor = ShareAttention(mix([recorded_step(sharing)], [1.0], sharing), sharing)
     both = [np.broadcast_to(one, (HALVES, TARGETS, TOKENS, HEADS, DIM)) for one in theirs]
     k, v = (
         np.concatenate([targets[part], both[part - 1], np.repeat(ROWS[part][:, :1], TARGETS, axis=1)], axis=2)

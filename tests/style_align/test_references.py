@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Dict
 
 import numpy as np
 import pytest
 
 from jstyle.errors import InputError
+from jstyle.methods.events import exhaust
+from jstyle.methods.sets import ImageReference, TextReference
 from jstyle.pictures import images
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
-from style_align.files import save_reference
-from style_align.request import ImageReference, Target, TextReference
-from style_align.trajectory import Trajectory, load_trajectory
-from style_align.transfer import StyleAlign
+from style_align.reference import Trajectory, load_trajectory
+from style_align.run import AlignedSet, Target
 from tests.parity.networks import relative_error
-from tests.style_align.small import CHUNK_TOLERANCE, TARGETS, TRAIN, latents, picture, settings
+from tests.style_align.small import CHUNK_TOLERANCE, TARGETS, TRAIN, latents, picture, settings, trajectory
 
 
 def test_a_reference_that_shares_with_itself_stays(pipe: StableDiffusionPipeline) -> None:
@@ -31,16 +30,16 @@ def test_an_inverted_picture_comes_back_and_its_file_serves_again(
     pipe: StableDiffusionPipeline, tmp_path: Path
 ) -> None:
     given = ImageReference("a train", picture(3))
-    method = StyleAlign(pipe, settings(), [given])
+    aligned = AlignedSet(pipe, settings(), [given])
     first = latents(pipe, references=[given])
     file = tmp_path / "deep" / "train.safetensors"
-    method.trajectory().save(file)
+    exhaust(aligned.on_latents.make_trajectory()).save(file)
     again = latents(pipe, references=[load_trajectory(file)])
     assert all(np.array_equal(first[i], again[i]) for i in first)
-    kept = images.to_array(method.reference_images())
+    kept = images.to_array(exhaust(aligned.make_references()))
     clean = pipe.encode_images(jt.array(images.to_array([images.fit(picture(3), 64, 64)])))
     assert np.abs(kept - np.clip(pipe.decode_latents(clean), -1, 1)).max() <= 1 / 127.5
-    generated = StyleAlign(pipe, settings(), [TRAIN]).trajectory()
+    generated = trajectory(pipe, TRAIN)
     generated.save(file)
     assert not load_trajectory(file).inverted
     from_file, direct = latents(pipe, references=[load_trajectory(file)]), latents(pipe)
@@ -61,34 +60,34 @@ def test_a_set_that_shares_everything_with_a_picture(pipe: StableDiffusionPipeli
 
 
 def test_a_saved_reference_is_never_replaced_unasked(pipe: StableDiffusionPipeline, tmp_path: Path) -> None:
-    one, other = (StyleAlign(pipe, settings(), [TextReference("a", seed)]).trajectory() for seed in (1, 2))
+    one, other = (trajectory(pipe, TextReference("a", seed)) for seed in (1, 2))
     file = tmp_path / "kept.safetensors"
-    save_reference(one, file, overwrite=False)
-    save_reference(one, file, overwrite=False)
+    one.save(file, overwrite=False)
+    one.save(file, overwrite=False)
     before = file.read_bytes()
     with pytest.raises(InputError, match="another reference; --overwrite"):
-        save_reference(other, file, overwrite=False)
+        other.save(file, overwrite=False)
     assert file.read_bytes() == before
-    save_reference(other, file, overwrite=True)
+    other.save(file, overwrite=True)
     assert np.array_equal(load_trajectory(file).latents, other.latents)
 
 
 def test_stored_references_that_do_not_fit(pipe: StableDiffusionPipeline, tmp_path: Path) -> None:
-    stored = StyleAlign(pipe, settings(), [TRAIN]).trajectory()
+    stored = trajectory(pipe, TRAIN)
     other = replace(stored, about={**stored.about, "model_hash": "0"})
     with pytest.raises(InputError, match="other weights"):
-        StyleAlign(pipe, settings(), [other])
+        AlignedSet(pipe, settings(), [other])
     with pytest.raises(InputError, match="steps = 4, not 5; use --steps 4"):
-        StyleAlign(pipe, settings(steps=5), [stored])
+        AlignedSet(pipe, settings(steps=5), [stored])
     with pytest.raises(InputError, match="sampler = ddim"):
-        StyleAlign(pipe, settings(sampler="euler"), [stored])
+        AlignedSet(pipe, settings(sampler="euler"), [stored])
     (tmp_path / "none").write_bytes(b"no reference")
     for name, said in (("none", "is no saved reference"), ("missing", "there is no saved reference")):
         with pytest.raises(InputError, match=said):
             load_trajectory(tmp_path / name)
 
 
-def test_several_references_are_mixed(pipe: StableDiffusionPipeline, plain_set: Dict[int, np.ndarray]) -> None:
+def test_several_references_are_mixed(pipe: StableDiffusionPipeline, plain_set: dict[int, np.ndarray]) -> None:
     two = [TRAIN, TextReference("a watercolour", 9)]
     nearly_first = latents(pipe, references=two, weights=[1.0, 1e-6])
     equal = latents(pipe, references=two)
@@ -101,7 +100,7 @@ def test_several_references_are_mixed(pipe: StableDiffusionPipeline, plain_set: 
     assert all(relative_error(twice[i], plain_set[i]) < CHUNK_TOLERANCE for i in range(4))
     for weights in ([1.0], [1.0, 0.0], [1.0, -1.0], [1.0, float("nan")]):
         with pytest.raises(InputError, match="weights"):
-            StyleAlign(pipe, settings(), two, weights)
+            AlignedSet(pipe, settings(), two, weights)
 
 
 def test_a_stored_path_is_walked_with_its_offset() -> None:

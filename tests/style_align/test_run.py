@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Dict, List, Tuple
+from typing import Any
 
 import numpy as np
 import pytest
 
+from jstyle.errors import InputError
+from jstyle.methods.events import Evaluated, exhaust
+from jstyle.methods.sets import ImageReference
 from jstyle.networks.editing import QKV, Site, attached, swapped
 from jstyle.networks.layers import Linear
 from jstyle.pictures import images
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
-from style_align.request import ImageReference, Target
-from style_align.transfer import StyleAlign
+from style_align.run import AlignedSet, StyleAligned, Target
 from tests.parity.networks import relative_error
-from tests.style_align.small import CHUNK_TOLERANCE, EIGHT, TARGETS, TRAIN, latents, picture, settings
+from tests.style_align.small import (
+    CHUNK_TOLERANCE,
+    EIGHT,
+    TARGETS,
+    TRAIN,
+    latents,
+    picture,
+    pictures_of,
+    settings,
+    trajectory,
+)
 
 
 def test_the_reference_does_not_depend_on_the_targets(
-    pipe: StableDiffusionPipeline, plain_set: Dict[int, np.ndarray]
+    pipe: StableDiffusionPipeline, plain_set: dict[int, np.ndarray]
 ) -> None:
-    alone = StyleAlign(pipe, settings(), [TRAIN]).trajectory().latents[-1]
+    alone = trajectory(pipe, TRAIN).latents[-1]
     for features in ("memory", "recompute"):
         beside = latents(pipe, EIGHT[:3], features=features)[-1]
         assert np.array_equal(beside, alone), features
@@ -50,7 +62,7 @@ def test_a_target_is_the_same_to_the_bit_as_first_and_as_last(pipe: StableDiffus
 
 
 def test_features_kept_and_computed_again_agree(
-    pipe: StableDiffusionPipeline, plain_set: Dict[int, np.ndarray]
+    pipe: StableDiffusionPipeline, plain_set: dict[int, np.ndarray]
 ) -> None:
     for changes, tolerance in (
         ({"features": "memory"}, CHUNK_TOLERANCE),
@@ -61,12 +73,12 @@ def test_features_kept_and_computed_again_agree(
         assert all(relative_error(other[i], plain_set[i]) < tolerance for i in range(4)), changes
 
 
-def test_more_targets_of_the_same_reference(pipe: StableDiffusionPipeline, plain_set: Dict[int, np.ndarray]) -> None:
+def test_more_targets_of_the_same_reference(pipe: StableDiffusionPipeline, plain_set: dict[int, np.ndarray]) -> None:
     """However its features were kept before."""
-    method = StyleAlign(pipe, settings(features="auto", batch_size=4), [TRAIN])
-    first = [images.to_array([one.image]) for one in method.run(TARGETS) if one.image]  # one batch keeps nothing
+    aligned = AlignedSet(pipe, settings(features="auto", batch_size=4), [TRAIN])
+    first = [images.to_array([image]) for _, image in pictures_of(aligned, TARGETS) if image]  # a batch keeps nothing
     for batch in ([*TARGETS, *TARGETS], TARGETS):  # several keep everything
-        again = [images.to_array([one.image]) for one in method.run(batch) if one.image]
+        again = [images.to_array([image]) for _, image in pictures_of(aligned, batch) if image]
         assert len(again) == len(batch)
         assert all(np.abs(again[i] - first[i]).max() <= 2 / 127.5 for i in range(4))
 
@@ -74,22 +86,46 @@ def test_more_targets_of_the_same_reference(pipe: StableDiffusionPipeline, plain
 def test_a_reference_is_evaluated_once_a_step_whatever_the_batches(pipe: StableDiffusionPipeline) -> None:
     for features in ("memory", "recompute"):
         for reference in (TRAIN, ImageReference("a train", picture(3))):
-            told: List[Tuple[str, int]] = []
-            method = StyleAlign(
-                pipe,
-                settings(batch_size=1, features=features),
-                [reference],
-                progress=lambda stage, count, told=told: told.append((stage, count)),  # type: ignore[misc]
-            )
-            assert len(list(method.run(TARGETS))) == 4
-            stages = [stage for stage, _ in told]
-            assert stages.count("reference") == 4, (features, reference)
-            assert sum(count for stage, count in told if stage == "pictures") == 4 * 4
-            assert sum(count for _, count in told) == method.planned(TARGETS)
+            aligned = AlignedSet(pipe, settings(batch_size=1, features=features), [reference])
+            events = [event for event in aligned.make_pictures(TARGETS) if isinstance(event, Evaluated)]
+            of_reference = [event.count for event in events if event.stage == "reference"]
+            assert of_reference == [2] * 4, (features, reference)
+            assert [event.count for event in events if event.stage == "pictures"] == [2] * 4 * 4
+
+
+def test_a_set_from_python(pipe: StableDiffusionPipeline, plain_set: dict[int, np.ndarray]) -> None:
+    style_aligned, texts = StyleAligned(pipe, settings(batch_size=4)), [one.prompt for one in TARGETS]
+    aligned = AlignedSet(pipe, settings(batch_size=4), [TRAIN])
+    expected = [image for _, image in sorted(pictures_of(aligned, TARGETS), key=lambda made: made[0])]
+    reference = exhaust(aligned.make_references())
+    assert style_aligned([TRAIN.prompt, *texts], seed=0) == [*reference, *expected]
+    assert style_aligned(texts, reference=TRAIN) == expected
+    kept = trajectory(pipe, ImageReference("a train", picture(3)), batch_size=4)
+    from_picture = style_aligned(texts[:1], seed=5, reference=ImageReference("a train", picture(3)))
+    assert style_aligned(texts[:1], seed=5, reference=[kept]) == from_picture
+    assert style_aligned(texts[:2], reference=TRAIN, starts=[picture(4)]) != expected[:2]
+    with pytest.raises(InputError, match="2 pictures to start 4"):
+        style_aligned(texts, reference=TRAIN, starts=[picture(4)] * 2)
+    with pytest.raises(InputError, match="a text"):
+        style_aligned([])
+
+
+def test_a_result_that_is_not_finite_is_no_picture(
+    pipe: StableDiffusionPipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decode = pipe.decode_latents
+    rows = iter([False, True])
+    monkeypatch.setattr(pipe, "decode_latents", lambda x: decode(x) * (np.nan if next(rows) else 1))
+    aligned = AlignedSet(pipe, settings(batch_size=1), [TRAIN])
+    made = pictures_of(aligned, TARGETS[:2])
+    assert [(number, image is None) for number, image in made] == [(0, False), (1, True)]
+    monkeypatch.setattr(pipe, "decode_latents", lambda x: decode(x) * np.nan)
+    with pytest.raises(InputError, match="not finite"):
+        aligned.make_all(TARGETS[:1])
 
 
 def test_strength_goes_from_plain_generation_to_the_method_and_beyond(
-    pipe: StableDiffusionPipeline, plain_set: Dict[int, np.ndarray]
+    pipe: StableDiffusionPipeline, plain_set: dict[int, np.ndarray]
 ) -> None:
     texts = [one.prompt for one in TARGETS]
     plain = pipe(
@@ -106,8 +142,8 @@ def test_strength_goes_from_plain_generation_to_the_method_and_beyond(
         assert relative_error(more[i], plain_set[i]) > 1e-3
 
 
-def test_every_option_changes_the_result(pipe: StableDiffusionPipeline, plain_set: Dict[int, np.ndarray]) -> None:
-    changes: List[Dict[str, Any]] = [
+def test_every_option_changes_the_result(pipe: StableDiffusionPipeline, plain_set: dict[int, np.ndarray]) -> None:
+    changes: list[dict[str, Any]] = [
         {"preset": "sdxl", "guidance": 7.5}, {"guidance": 3.0}, {"guidance": 1.0}, {"negative_prompt": "ugly"},
         {"share_attention": False}, {"adain_queries": False}, {"adain_keys": False}, {"adain_values": True},
         {"share_group_norm": False}, {"shared_score_shift": 1.0}, {"shared_score_scale": 0.5},
@@ -144,7 +180,7 @@ def test_image_to_image_without_style_is_the_engines(pipe: StableDiffusionPipeli
 # What it leaves behind, and what it works beside.
 
 
-def state(pipe: StableDiffusionPipeline) -> Tuple[Any, ...]:
+def state(pipe: StableDiffusionPipeline) -> tuple[Any, ...]:
     sample = np.random.default_rng(0).standard_normal((1, 4, 16, 16)).astype(np.float32)
     with jt.no_grad():
         out = np.array(pipe.unet(jt.array(sample), 500, pipe.encode_prompt("a cat")).numpy())
@@ -152,7 +188,7 @@ def state(pipe: StableDiffusionPipeline) -> Tuple[Any, ...]:
     return repr(pipe.unet), modules, [(n, id(v)) for n, v in pipe.unet.state_dict().items()], pipe.unet.attachments, out
 
 
-def same(one: Tuple[Any, ...], other: Tuple[Any, ...]) -> bool:
+def same(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
     return one[:-1] == other[:-1] and np.array_equal(one[-1], other[-1])
 
 
@@ -174,13 +210,14 @@ def test_the_model_is_as_before(pipe: StableDiffusionPipeline, preset: str, erro
         latents(pipe, preset=preset)
     assert max(calls) == 2
     assert same(state(pipe), before)
-    run = StyleAlign(pipe, settings(preset=preset, features="memory", batch_size=1), [TRAIN]).run(TARGETS)
+    aligned = AlignedSet(pipe, settings(preset=preset, features="memory", batch_size=1), [TRAIN])
+    run = aligned.make_pictures(TARGETS)
     next(run)  # left in the middle
     assert same(state(pipe), before)
 
 
 def test_editors_and_weights_of_others_act_on_reference_and_targets(
-    pipe: StableDiffusionPipeline, plain_set: Dict[int, np.ndarray]
+    pipe: StableDiffusionPipeline, plain_set: dict[int, np.ndarray]
 ) -> None:
     """As LoRA and other methods do it: an editor attached and a layer swapped around the run."""
 

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict
+from typing import Any
 
 import numpy as np
 import pytest
 
 from jstyle.errors import InputError
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
-from style_align.features import feature_bytes
+from jstyle.settings.reader import build, plain
+from style_align.features import feature_bytes, shared_sites
+from style_align.run import AlignedSet
 from style_align.settings import PRESETS, Sharing, StyleAlignSettings
-from style_align.share import shared_sites
-from style_align.transfer import StyleAlign
-from tests.style_align.small import TARGETS, TRAIN, settings
+from tests.style_align.small import TARGETS, TRAIN, pictures_of, settings
 
 
 def test_presets_are_those_of_the_notebooks() -> None:
-    told = {name: (StyleAlignSettings(preset=name).sharing(False), PRESETS[name]["guidance"]) for name in PRESETS}  # type: ignore[arg-type]
+    each = {name: build(StyleAlignSettings, {"preset": name}) for name in PRESETS}
+    told = {name: (one.choose_sharing(False), one.choose_guidance(False)) for name, one in each.items()}
     assert told["sd"] == (Sharing(), 7.5)
     assert told["sdxl"] == (Sharing(share_group_norm=False), 5.0)
     assert told["image"] == (Sharing(shared_score_shift=float(np.log(2))), 10.0)
     assert told["famous_image"] == (Sharing(shared_score_scale=0.5), 10.0)
     assert told["panorama"] == (Sharing(), 7.5)
-    assert StyleAlignSettings().steps_ahead == 5
-    chosen = [StyleAlignSettings(panorama=wide).chosen_preset(image) for wide in (False, True) for image in (0, 1)]
+    assert StyleAlignSettings().offset == 5
+    plain_set, panorama = (build(StyleAlignSettings, {"panorama": wide}) for wide in (False, True))
+    chosen = [one.choose_preset(of_picture) for one in (plain_set, panorama) for of_picture in (False, True)]
     assert chosen == ["sd", "image", "panorama", "image"]
 
 
@@ -44,10 +46,10 @@ def test_layers_are_chosen_as_the_papers_code_does(pipe: StableDiffusionPipeline
 
 def test_the_memory_of_features_is_foreseen(pipe: StableDiffusionPipeline) -> None:
     told = []
-    method = StyleAlign(pipe, settings(batch_size=1, features="memory"), [TRAIN])
-    list(method.run(TARGETS[:2]))
-    for kept in method._references[0]._features.values():  # type: ignore[index]
-        told.append(sum(site.k.nbytes + site.v.nbytes for site in kept.sites.values()))
+    aligned = AlignedSet(pipe, settings(batch_size=1, features="memory"), [TRAIN])
+    pictures_of(aligned, TARGETS[:2])
+    for kept in aligned.on_latents._references[0]._features.values():
+        told.append(sum(pair.k.nbytes + pair.v.nbytes for site in kept.sites.values() for pair in site.sets))
     paths = shared_sites(pipe.unet, Sharing())
     assert told == [feature_bytes(pipe.unet, paths, (4, 16, 16), 2, 4)] * 4
 
@@ -63,13 +65,31 @@ def test_the_memory_of_features_is_foreseen(pipe: StableDiffusionPipeline) -> No
         {"preset": "nonsense"}, {"inversion_guidance": float("nan")},
     ],
 )  # fmt: skip
-def test_settings_that_make_no_sense(wrong: Dict[str, Any]) -> None:
+def test_settings_that_make_no_sense(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="must") as caught:
         settings(**wrong)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("wrong", [{"width": 33}, {"layer_stop": 99}, {"panorama": True, "stride": 17}])
-def test_settings_that_the_model_cannot_take(pipe: StableDiffusionPipeline, wrong: Dict[str, Any]) -> None:
+def test_settings_that_the_model_cannot_take(pipe: StableDiffusionPipeline, wrong: dict[str, Any]) -> None:
     with pytest.raises(InputError):
-        StyleAlign(pipe, settings(**wrong), [TRAIN])
+        AlignedSet(pipe, settings(**wrong), [TRAIN])
+
+
+def test_what_the_preset_decides_is_spelt_out() -> None:
+    """So that a set by its preset's name and one by the preset's values are the same pictures."""
+    filled = settings(panorama=True).fill(False)
+    assert filled == settings(panorama=True, preset="panorama", guidance=7.5, offset=0).fill(False)
+    assert None not in [plain(filled)[name] for name in ("preset", "guidance", "share_attention", "shared_score_shift")]
+    for of_picture in (False, True):
+        once = settings(shared_score_scale=0.7).fill(of_picture)
+        assert once.fill(False) == once.fill(True) == once
+        assert once.choose_sharing(False) == settings(shared_score_scale=0.7).choose_sharing(of_picture)
+
+
+def test_option_names_stand_at_one_level() -> None:
+    """As command lines and YAML files have had them."""
+    names = set(plain(StyleAlignSettings()))
+    assert {"preset", "steps", "guidance", "adain_queries", "layer_start", "offset", "features", "window"} < names
+    assert len(names) == 34

@@ -1,0 +1,110 @@
+"""Images of texts, a file each, batch by batch; what is finished is passed over."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Optional, Union
+
+from PIL import Image
+
+from jstyle.errors import InputError
+from jstyle.files import hash_files
+from jstyle.methods.cost import count_evaluations
+from jstyle.methods.events import Evaluated, Event, PictureWritten, Planned, Remark
+from jstyle.methods.method import Method
+from jstyle.methods.text_to_image.settings import TextSubject, TextToImageInputs, TextToImageSettings
+from jstyle.pictures import images
+from jstyle.pictures.finished import is_finished, write_picture
+from jstyle.pictures.spec import ModelIdentity, PictureSpec
+from jstyle.pipelines.counting import CountingPipeline
+from jstyle.pipelines.image_to_image import FromMaskedPictures, FromPictures
+from jstyle.pipelines.loading import load_pipeline
+from jstyle.pipelines.stable_diffusion import FromNoise, StableDiffusionPipeline, Start
+from jstyle.settings.model import ModelSettings
+from jstyle.weights.description import describe_checkpoint
+
+
+def run_text_to_image(
+    method: Method, inputs: TextToImageInputs, settings: TextToImageSettings, model: ModelSettings
+) -> Iterator[Event]:
+    """Make the images that are not there yet. The model is loaded where there are any.
+
+    Raises InputError where nothing can be made, or where an image's file is something else.
+    """
+    if settings.strength is not None and inputs.image is None:
+        raise InputError("strength says how far a picture is changed: give --image too")
+    pictures = [None if path is None else images.open_image(path) for path in (inputs.image, inputs.mask)]
+    checkpoint = describe_checkpoint(model)
+    identity = ModelIdentity(checkpoint.hash, model.precision, model.backend, model.vae_tiling, model.model)
+    specs = {
+        inputs.output / f"{subject.seed:05d}.png": PictureSpec(method.name, identity, settings, subject)
+        for subject in list_subjects(inputs, settings)
+    }
+    unfinished = [path for path, spec in specs.items() if not is_finished(path, spec, overwrite=inputs.overwrite)]
+
+    def make(pipe: StableDiffusionPipeline) -> Iterator[Union[Evaluated, tuple[Path, Image.Image]]]:
+        start = choose_start(pipe, settings, *pictures)
+        for first in range(0, len(unfinished), settings.batch_size):
+            batch = unfinished[first : first + settings.batch_size]
+            subjects = [specs[path].subject for path in batch]
+            yield from zip(batch, (yield from generate(pipe, settings, subjects, start)))
+
+    evaluations = count_evaluations(make, CountingPipeline.of_folder(checkpoint.folder))
+    yield Planned(len(specs), len(specs) - len(unfinished), evaluations)
+    for event in make(load_pipeline(model)) if unfinished else ():
+        if isinstance(event, Evaluated):
+            yield event
+        else:
+            path, picture = event
+            write_picture(picture, path, specs[path])
+            yield PictureWritten(path)
+    yield Remark(f"pictures are in {inputs.output}")
+
+
+def generate(
+    pipe: StableDiffusionPipeline, settings: TextToImageSettings, subjects: Sequence[TextSubject], start: Start
+) -> Generator[Evaluated, None, list[Image.Image]]:
+    """The images of some texts, in a batch. Raises InputError for what the model cannot take."""
+    steps = pipe.sample(
+        [subject.prompt for subject in subjects],
+        start,
+        steps=settings.steps,
+        guidance=settings.guidance,
+        negative_prompt=settings.negative_prompt,
+        eta=settings.eta,
+        seeds=[subject.seed for subject in subjects],
+        sampler=settings.sampler,
+    )
+    while True:
+        try:
+            step = next(steps)
+        except StopIteration as end:
+            return end.value.images
+        yield Evaluated("images", step.evaluations)
+
+
+def choose_start(
+    pipe: StableDiffusionPipeline,
+    settings: TextToImageSettings,
+    image: Optional[Image.Image] = None,
+    mask: Optional[Image.Image] = None,
+) -> Start:
+    """Noise, or the picture, cropped and scaled to the size that is wanted, or what of it a white mask leaves."""
+    if image is None:
+        return FromNoise(settings.height, settings.width)
+    width, height = settings.width or pipe.size, settings.height or pipe.size
+    pipe.latent_shape(height, width)
+    strength: dict[str, Any] = {} if settings.strength is None else {"strength": settings.strength}
+    picture = images.fit(image, width, height)
+    if mask is None:
+        return FromPictures(picture, **strength)
+    return FromMaskedPictures(picture, images.fit(mask, width, height), **strength)
+
+
+def list_subjects(inputs: TextToImageInputs, settings: TextToImageSettings) -> list[TextSubject]:
+    """What each image of the run is of, the images of a text side by side."""
+    image, mask = (None if path is None else hash_files([path]) for path in (inputs.image, inputs.mask))
+    files = str(inputs.image or ""), str(inputs.mask or "")
+    prompts = [prompt for prompt in inputs.prompt for _ in range(inputs.images)]
+    return [TextSubject(prompt, seed, image, mask, *files) for seed, prompt in enumerate(prompts, settings.seed)]

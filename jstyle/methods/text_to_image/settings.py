@@ -1,0 +1,95 @@
+"""The settings and inputs of text-to-image, image-to-image and inpainting."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional
+
+from jstyle.settings.fields import free, require
+from jstyle.settings.vocabulary import SamplerName, require_at_least, require_seed, require_share, require_steps
+
+_BY_SUBJECT = "what a picture is names it"
+
+
+@dataclass(frozen=True)
+class TextToImageSettings:
+    """How images are made."""
+
+    negative_prompt: str = ""
+    """What the images should not show."""
+
+    strength: Optional[float] = None
+    """Share of the steps that run on a picture: 0.8 by default, 1 for inpainting."""
+
+    steps: int = 50
+    """Sampling steps."""
+
+    guidance: float = 7.5
+    """Classifier-free guidance; 1 turns it off."""
+
+    sampler: Optional[SamplerName] = None
+    """By default the checkpoint's own."""
+
+    eta: float = 0.0
+    """Noise of ddim: 0 none, 1 as much as ddpm."""
+
+    seed: int = free(0, because=_BY_SUBJECT)
+    """Image i of the run has seed + i."""
+
+    width: Optional[int] = None
+    """Width in pixels; the model's own size by default."""
+
+    height: Optional[int] = None
+    """Height in pixels; the model's own size by default."""
+
+    batch_size: int = free(1, because="images are the same in any batch")
+    """Images that go through the UNet together."""
+
+    def __post_init__(self) -> None:
+        require_steps(self.steps)
+        require(math.isfinite(self.guidance), f"guidance must be finite, not {self.guidance}")
+        require_share(eta=self.eta)
+        require_seed(self.seed)
+        require_at_least(1, batch_size=self.batch_size)
+
+
+@dataclass(frozen=True)
+class TextToImageInputs:
+    """What to make."""
+
+    prompt: tuple[str, ...]
+    """One or more texts; each becomes its own images."""
+
+    output: Path = Path("outputs/txt2img")
+    """Folder for the results; made where it is missing."""
+
+    image: Optional[Path] = None
+    """Start from this picture (image-to-image)."""
+
+    mask: Optional[Path] = None
+    """White where the picture is to change (inpainting)."""
+
+    images: int = 1
+    """Images per prompt."""
+
+    overwrite: bool = free(False, because="asks for the same images again")
+    """Make finished images again."""
+
+    def __post_init__(self) -> None:
+        require(bool(self.prompt), "a prompt is needed at least")
+        require_at_least(1, images=self.images)
+        require(self.mask is None or self.image is not None, "a mask needs the picture it belongs to: give --image too")
+
+
+@dataclass(frozen=True)
+class TextSubject:
+    """An image of a text; ``image`` and ``mask`` are the hashes of the files that it starts from."""
+
+    prompt: str
+    seed: int
+    image: Optional[str] = None
+    mask: Optional[str] = None
+    image_file: str = free("", because="the hash stands for it")
+    mask_file: str = free("", because="the hash stands for it")

@@ -1,0 +1,238 @@
+"""The command's run: what it writes, what it skips, what it refuses, and that its plan is what it does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jstyle.errors import InputError
+from jstyle.methods.events import Evaluated, Event, Failure, PictureWritten, Planned
+from jstyle.networks import UNet2DConditionModel
+from jstyle.pictures import images
+from jstyle.pictures.spec import ModelIdentity
+from jstyle.settings.model import ModelSettings
+from jstyle.settings.words import parse_words
+from style_align import METHOD
+from style_align.files import ReferenceSubject, SetFiles, SetSubject
+from style_align.inputs import SetInputs
+from style_align.settings import StyleAlignSettings
+from tests.parity.networks import GOLDEN
+
+ROOT = Path(__file__).resolve().parents[2]
+MODEL = GOLDEN / "diffusers_folder"
+SMALL = ["--model", MODEL, "--steps", 2, "--width", 32, "--height", 32]
+
+
+def run(*words: object) -> list[Event]:
+    """The events of ``jstyle style-align WORDS``."""
+    kinds = (SetInputs, StyleAlignSettings, ModelSettings)
+    return list(METHOD.start(*parse_words(kinds, [str(word) for word in words], "style-align", "")))
+
+
+def plan(events: Sequence[Event]) -> Planned:
+    (planned,) = (event for event in events if isinstance(event, Planned))
+    return planned
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def spec(path: Path) -> dict[str, Any]:
+    metadata: Any = images.read_metadata(path)
+    assert metadata is not None
+    return metadata["spec"]
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    pixels = np.random.default_rng(2).integers(0, 256, (6, 6, 3), np.uint8)
+    Image.fromarray(pixels).resize((40, 40)).save(tmp_path / "photo.png")
+    return tmp_path / "photo.png"
+
+
+def test_a_set_from_texts_and_going_on(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    words = [*SMALL, "--style", "macro photo", "--output", out, "--prompt", "a toy train", "a toy car", "A toy boat!"]
+    run(*words)
+    names = ["01_a_toy_car_macro_photo.png", "02_a_toy_boat_macro_photo.png", "contact_sheet.png", "reference.png"]
+    assert sorted(contents(out)) == names
+    told, reference = spec(out / names[0]), {"prompt": "a toy train, macro photo", "seed": 0, "file": None}
+    assert (told["method"], told["subject"]["prompt"], told["subject"]["seed"]) == (
+        "style_align", "a toy car, macro photo", 1,
+    )  # fmt: skip
+    assert {told["settings"][name] for name in ("preset", "guidance", "share_group_norm")} == {"sd", 7.5, True}
+    assert told["settings"]["steps"] == 2
+    assert told["subject"]["references"] == [reference]
+    assert spec(out / "reference.png")["subject"] == reference
+    assert len(told["model"]["hash"]) == 64
+    before = contents(out)
+    (out / names[1]).unlink()
+    again = run(*words, "--batch_size", 1)
+    assert (plan(again).pictures, plan(again).finished) == (2, 1)
+    assert [event.path.name for event in again if isinstance(event, PictureWritten)] == names[1:2]
+    assert images.open_image(out / names[1]).size == (32, 32)
+    assert contents(out)[names[0]] == before[names[0]]
+    for words_more, said in (
+        (["--style_strength", 0.5], r"settings.style_strength = 1.0, not 0.5; --overwrite"),
+        (["--steps", 3], r"settings.steps = 2, not 3"),
+        (["--seed", 1], r"subject.seed = 1, not 2"),
+    ):
+        with pytest.raises(InputError, match=said):
+            run(*words, *words_more)
+
+
+def test_a_finished_set_is_left_alone_and_half_a_picture_is_made_again(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    words = [*SMALL, "--output", out, "--prompt", "a toy train", "a toy car"]
+    run(*words)
+    before = contents(out)
+    again = run(*words)
+    assert plan(again) == Planned(1, 1, 0)
+    assert contents(out) == before
+    for name in ("reference.png", "01_a_toy_car.png"):
+        (out / name).write_bytes(before[name][:-40])
+        written = [event.path.name for event in run(*words) if isinstance(event, PictureWritten)]
+        assert written == [name]
+        assert contents(out) == before
+
+
+def test_a_reference_from_a_picture_is_saved_and_used_again(tmp_path: Path, photo: Path) -> None:
+    first, second, kept = tmp_path / "first", tmp_path / "second", tmp_path / "kept.safetensors"
+    from_picture = ["--reference_image", photo, "--reference_prompt", "a train", "--save_reference", kept]
+    run(*SMALL, "--prompt", "a car", "--style", "oil", "--output", first, *from_picture)
+    assert kept.is_file()
+    told = spec(first / "01_a_car_oil.png")["settings"]
+    assert (told["preset"], told["guidance"], told["offset"]) == ("image", 10.0, 0)
+    run(*SMALL, "--prompt", "a car", "--style", "oil", "--output", second, "--reference", kept)
+    pictures = [np.asarray(images.open_image(folder / "01_a_car_oil.png")) for folder in (first, second)]
+    assert np.array_equal(*pictures)
+    with pytest.raises(InputError, match="steps = 2"):
+        run(*SMALL[:2], "--steps", 3, "--prompt", "a car", "--output", second, "--reference", kept)
+    with pytest.raises(InputError, match="other weights"):
+        run("--model", "tiny", "--steps", 2, "--prompt", "a car", "--output", second, "--reference", kept)
+
+
+def test_a_panorama(tmp_path: Path) -> None:
+    words = ["--panorama", "--width", 96, "--height", 64, "--stride", 4, "--circular", "--steps", 2, "--model", MODEL]
+    run(*words, "--reference_prompt", "a sea", "--prompt", "hills", "a town", "--output", tmp_path / "out")
+    assert images.open_image(tmp_path / "out" / "01_hills.png").size == (96, 64)
+    assert images.open_image(tmp_path / "out" / "reference.png").size == (64, 64)
+
+
+TEXTS = ["--prompt", "a train", "a car", "a boat", "a cat"]
+WIDE = ["--panorama", "--width", 96, "--stride", 4]
+BESIDE = ["--prompt", "a car", "a boat", "--reference_prompt", "a train"]
+
+
+@pytest.mark.parametrize("features", ["memory", "recompute", "auto"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        [*TEXTS, "--batch_size", 2],
+        [*TEXTS, "--guidance", 1],
+        [*TEXTS, "--sampler", "pndm", "--step_stop", 1],
+        [*TEXTS, "--style_strength", 0],
+        [*TEXTS, "--preset", "full_attention"],
+        [*TEXTS, "--image", "{photo}", "--image_strength", 0.5],
+        [*BESIDE, "--reference_image", "{photo}", "--inversion_guidance", 1],
+        [*BESIDE, "--reference_image", "{photo}", "--save_reference", "{kept}"],
+        [*BESIDE, "--reference_image", "{photo}", "--preset", "full_attention"],
+        [*BESIDE, "a bus", "--batch_size", 1],
+        [*TEXTS, *WIDE, "--batch_size", 2],
+        [*BESIDE, "--reference_image", "{photo}", *WIDE, "--circular"],
+    ],
+    ids=lambda words: "_".join(str(word).strip("-{}") for word in words if word not in TEXTS[1:])[:60],
+)
+def test_the_plan_is_what_goes_through_the_unet(
+    words: list, features: str, tmp_path: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows: list[int] = []
+    execute = UNet2DConditionModel.execute
+
+    def count(self: Any, sample: Any, *arguments: Any, **options: Any) -> Any:
+        rows.append(sample.shape[0])
+        return execute(self, sample, *arguments, **options)
+
+    monkeypatch.setattr(UNet2DConditionModel, "execute", count)
+    paths = {"photo": photo, "kept": tmp_path / "kept.safetensors"}
+    size = [] if "--panorama" in words else ["--width", 32, "--height", 32]
+    common = ["--model", MODEL, "--steps", 3, *size, "--features", features, "--output", tmp_path / "out"]
+    events = run(*common, *(str(word).format(**paths) for word in words))
+    counts = [event.count for event in events if isinstance(event, Evaluated)]
+    assert min(counts) > 0
+    assert sum(rows) == sum(counts) == plan(events).evaluations
+
+
+OUT = ["--output", "never-made"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "prompt"),
+        (["--prompt", "a cat", *OUT], "two texts at least"),
+        (["--prompt", "a cat", "a dog", *OUT, "--preset", "sdxxl"], "preset"),
+        (["--prompt", "a cat", "a dog", *OUT, "--stil", "oil"], "did you mean --style"),
+        (["--prompt", "a cat", *OUT, "--reference_image", "x.png"], "two texts at least"),
+        (["--prompt", "a cat", "b", *OUT, "--reference_image", "x.png"], "--reference_prompt for each"),
+        (["--prompt", "a cat", "b", *OUT, "--reference_weights", "1", "2"], "2 reference_weights for 1"),
+        (["--prompt", "a", "b", "c", "d", *OUT, "--image", "x.png", "y.png"], "2 pictures to start 3 from"),
+        (["--prompt", "a", *OUT, "--reference", "x", "y", "--save_reference", "z"], "one after another"),
+        (["--prompt", "a", "b", *OUT, "--steps", "0"], "steps"),
+        (["--prompt", "a", "b", *OUT, "--circular"], "--panorama"),
+        (["--reference_image", "{broken}", "--reference_prompt", "x"], "broken.png"),
+        (["--image", "{broken}", "--reference_prompt", "x"], "broken.png"),
+        (["--reference", "{broken}"], "no saved reference"),
+        (["--reference", "nowhere"], "nowhere"),
+        (["--reference_prompt", "x", "--model", "nowhere-at-all"], "nowhere-at-all"),
+        (["--reference_prompt", "x", "--model", str(MODEL), "--width", "33"], "multiple of"),
+        (["--reference_prompt", "x", "y", "--model", str(MODEL), "--reference_weights", "1", "-1"], "positive"),
+    ],
+)
+def test_what_is_wrong_is_one_line(words: list[str], said: str, tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
+    if OUT[0] not in words and words:
+        words = ["--prompt", "a cat", "--output", str(tmp_path / "out"), *words]
+    with pytest.raises(InputError) as caught:
+        run(*(word.format(broken=tmp_path / "broken.png") for word in words))
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+    assert not Path("never-made").exists()
+
+
+@pytest.mark.parametrize("config", sorted((ROOT / "configs").glob("style_align*.yaml")))
+def test_every_shipped_config_is_valid(config: Path) -> None:
+    words = ["--config", str(config), "--prompt", "a", "b", "--output", "c"]
+    _, settings, model = parse_words((SetInputs, StyleAlignSettings, ModelSettings), words, "style-align", "")
+    assert settings.sampling.steps == 50
+    assert model.model
+
+
+def test_names_never_collide_and_a_set_that_depends_on_itself_is_made_whole(tmp_path: Path) -> None:
+    references = [ReferenceSubject("x", 0), ReferenceSubject("y", 1)]
+    texts = ["a cat", "a cat", "星"]
+    targets = [SetSubject(text, seed, tuple(references)) for seed, text in enumerate(texts, 1)]
+    files = SetFiles(
+        tmp_path / "out", "style_align", ModelIdentity("0"), StyleAlignSettings().fill(False), targets, references
+    )
+    assert [path.name for path in files.targets] == ["01_a_cat.png", "02_a_cat.png", "03_星.png"]
+    assert [path.name for path in files.references] == ["reference.png", "reference_2.png"]
+    everything = {*files.targets, *files.references}
+    assert files.list_unfinished(overwrite=False, whole=False) == everything
+    assert files.write(files.targets[1], Image.new("RGB", (8, 8))) == PictureWritten(files.targets[1])
+    assert files.list_unfinished(overwrite=False, whole=False) == everything - {files.targets[1]}
+    assert files.list_unfinished(overwrite=False, whole=True) == everything
+    failure = files.write(files.targets[0], None)
+    assert isinstance(failure, Failure)
+    assert "not finite" in failure.reason
+    for path in files.references:
+        files.write(path, Image.new("RGB", (8, 8), "red"))
+    files.write_sheet()
+    assert images.open_image(tmp_path / "out" / "contact_sheet.png").width > 3 * 192

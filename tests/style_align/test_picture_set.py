@@ -1,0 +1,100 @@
+"""Sets as recipes make them: a picture at a time, whatever came before, for what is planned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Optional, Union
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jstyle.errors import InputError
+from jstyle.methods.events import Evaluated
+from jstyle.methods.sets import ImageReference, PictureSet, SetSampling
+from jstyle.pipelines.counting import CountingPipeline
+from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
+from style_align.picture_set import StyleAlignedSet
+from tests.style_align.small import TRAIN, picture
+
+Made = Iterable[Union[Evaluated, Image.Image]]
+
+
+def sampling(strength: Optional[float] = None) -> SetSampling:
+    return SetSampling(4, 5.0, "", None, 0.0, 48, 48, strength)
+
+
+def open_set(pipe: StableDiffusionPipeline, reference: Any = TRAIN, **settings: Any) -> PictureSet:
+    return StyleAlignedSet(pipe, settings, sampling(0.5 if reference is not TRAIN else None), reference)
+
+
+def last(made: Made) -> Image.Image:
+    *events, image = made
+    assert all(isinstance(event, Evaluated) and event.count > 0 for event in events)
+    assert isinstance(image, Image.Image)
+    return image
+
+
+def evaluations(made: Made) -> int:
+    return sum(event.count for event in made if isinstance(event, Evaluated))
+
+
+@pytest.mark.parametrize(
+    ("of_picture", "features", "expected"),
+    [  # 4 guided steps, of which 2 run on a picture to start from; an inversion is guided too
+        (False, "memory", (8 + 8, 8, 0)),
+        (False, "recompute", (8 + 8, 8 + 8, 0)),
+        (True, "memory", (8 + 4 + 4, 4, 0)),
+        (True, "recompute", (8 + 4 + 4, 4 + 4, 0)),
+    ],
+)
+def test_a_picture_is_the_same_whatever_was_made_before(
+    pipe: StableDiffusionPipeline, of_picture: bool, features: str, expected: tuple[int, ...]
+) -> None:
+    reference: Any = ImageReference("a train", picture(3)) if of_picture else TRAIN
+    start = picture(4) if of_picture else None
+
+    def make_three(pipe: StableDiffusionPipeline) -> list[list[Union[Evaluated, Image.Image]]]:
+        pictures = open_set(pipe, reference, features=features)
+        car, boat = (
+            list(pictures.make(f"a toy {thing}", seed, start)) for seed, thing in enumerate(["car", "boat"], 1)
+        )
+        return [car, boat, list(pictures.make_reference())]
+
+    made = make_three(pipe)
+    assert tuple(map(evaluations, made)) == expected
+    assert tuple(map(evaluations, make_three(CountingPipeline.like(pipe)))) == expected
+    pictures = open_set(pipe, reference, features=features)
+    assert last(pictures.make_reference()) == made[2][-1]
+    assert last(pictures.make("a toy boat", 2, start)) == made[1][-1]
+    assert last(pictures.make("a toy car", 1, start)) == made[0][-1] != made[1][-1]
+
+
+def test_a_picture_that_is_not_finite(pipe: StableDiffusionPipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    decode = pipe.decode_latents
+    monkeypatch.setattr(pipe, "decode_latents", lambda x: decode(x) * np.nan)
+    with pytest.raises(InputError, match="not finite"):
+        list(open_set(pipe).make("a toy car", 1, None))
+
+
+@pytest.mark.parametrize(
+    ("settings", "strength", "of_picture", "said"),
+    [
+        ({"steps": 5}, None, True, "steps is the picture's own"),
+        ({"image_strength": 0.5}, None, True, "image_strength is the picture's own"),
+        ({"panorama": True}, None, True, "panorama is nothing that a set"),
+        ({"batch_size": 2}, None, True, "batch_size is nothing that a set"),
+        ({"features": "auto"}, None, True, "memory or recompute"),
+        ({"preset": "full_attention"}, None, True, "full_attention_share makes a set depend"),
+        ({"presett": "sd"}, None, True, "presett"),
+        ({"adain_keys": 3}, None, True, "adain_keys"),
+        ({}, 0.5, False, "starts from noise"),
+    ],
+)
+def test_settings_that_a_set_of_a_recipe_cannot_have(
+    settings: dict[str, Any], strength: Optional[float], of_picture: bool, said: str
+) -> None:
+    with pytest.raises(ValueError, match=said) as caught:
+        StyleAlignedSet.check(settings, sampling(strength), of_picture=of_picture)
+    assert "\n" not in str(caught.value)
+    StyleAlignedSet.check({"preset": "image", "features": "recompute"}, sampling(0.5), of_picture=True)
