@@ -21,7 +21,7 @@ from jstyle.weights.backends import library
 
 PACKAGES = (
     "jittor", "numpy", "pillow", "transformers", "tokenizers", "safetensors", "huggingface_hub",
-    "jsonargparse", "PyYAML", "ml_dtypes", "tqdm",
+    "pydantic", "PyYAML", "ml_dtypes", "tqdm",
 )  # fmt: skip
 VECTOR_FEATURES = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "amx_tile")
 GIGABYTE = 1e9

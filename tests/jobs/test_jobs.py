@@ -97,7 +97,9 @@ def test_workers_run_the_code_of_their_parent(
     monkeypatch.chdir(tmp_path / "other")
     others = [str(tmp_path / "other"), *filter(None, [os.environ.get("PYTHONPATH")])]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(others))
-    assert results(engine.run(squarer(folder), squares(3))) == {f"square {number}": number**2 + 1 for number in range(3)}
+    assert results(engine.run(squarer(folder), squares(3))) == {
+        f"square {number}": number**2 + 1 for number in range(3)
+    }
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -111,7 +111,7 @@ def parse_changes(words: Sequence[str]) -> dict[str, Any]:
         key, sign, text = word.partition("=")
         if not sign or not key:
             raise InputError(f"{word!r} is no setting: write NAME=VALUE, such as loop.steps=50")
-        value = parse_yaml(text, repr(word))
+        value = parse_yaml(text, f"the setting {word!r}")
         for part in reversed(key.split(".")):
             value = {part: value}
         changes = merged(changes, value)

@@ -9,12 +9,15 @@ from typing import Any, Optional
 
 import pytest
 
-from jstyle.training.many_styles import folders as styles
-from jstyle.training.many_styles import recipe as recipes
-from jstyle.training.many_styles.job import Training
-from jstyle.weights.description import describe
-from jstyle.workers.pictures import PACKAGES
-from jstyle.workers.training import METHODS, TRAINER
+from jstyle.jobs.engine import Engine
+from jstyle.methods.events import Event
+from jstyle.training.many_styles.folders import find_styles, select_styles
+from jstyle.training.many_styles.inputs import StylesInputs
+from jstyle.training.many_styles.job import TrainingJob
+from jstyle.training.many_styles.recipe import plan_trainings, read_recipe
+from jstyle.training.many_styles.run import teach_styles
+from jstyle.training.teaching.table import TEACHINGS
+from jstyle.weights.description import describe_checkpoint
 from tests.parity.networks import GOLDEN
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -31,7 +34,7 @@ lora:
 textual_inversion:
   {{token: "<s-{{style}}>", vectors: 2, validation_prompts: ["a house, {{token}}"], validation_steps: 2, {SHORT}}}
 inst: {{token: "<s-{{style}}>", heads: 2, head_width: 4, {SHORT}}}
-dreambooth: {{class_prompt: a thing, class_images: 1, {SHORT}}}
+dreambooth: {{class_prompt: a thing, class_images: 1, class_steps: 2, {SHORT}}}
 fine_tuning: {{{SHORT}}}
 styles:
   "02": {{lora: {{loop: {{steps: 60}}}}}}
@@ -50,17 +53,22 @@ def training(
     method: str = "lora",
     changes: Optional[Mapping[str, Any]] = None,
     only: Sequence[str] = (),
-) -> Training:
-    recipe = recipes.load(write(data.parent, text), METHODS)
-    found = styles.find(data)
-    found = styles.chosen(found, only) if only else found
-    runs = recipes.lay_over(recipe, found, method, METHODS, describe(recipe.model), changes or {})
-    return Training(runs, output, TRAINER, PACKAGES)
+) -> TrainingJob:
+    recipe = read_recipe(write(data.parent, text))
+    styles = find_styles(data)
+    styles = select_styles(styles, only) if only else styles
+    checkpoint = describe_checkpoint(recipe.model, recipe.width, recipe.height)
+    return TrainingJob(plan_trainings(recipe, styles, TEACHINGS[method], checkpoint, changes or {}), output)
 
 
-def results(one: Training) -> dict[str, bytes]:
+def teach(**inputs: Any) -> list[Event]:
+    """The events of a whole run in this process."""
+    return list(teach_styles(StylesInputs(**inputs), Engine()))
+
+
+def results(one: TrainingJob) -> dict[str, bytes]:
     """The files that were trained, by style."""
-    return {run.style: (one.root / run.result).read_bytes() for run in one.runs}
+    return {run.style: (one.root / run.result).read_bytes() for run in one.trainings}
 
 
 def main(script: str, words: Sequence[object], monkeypatch: pytest.MonkeyPatch) -> int:

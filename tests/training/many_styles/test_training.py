@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from jstyle import StableDiffusionPipeline
+from jstyle.adapters.spec import AdapterSpec
 from jstyle.errors import InputError
 from jstyle.jobs.engine import Engine
 from jstyle.jobs.task import Done, Failed
+from jstyle.methods.events import Evaluated, Event, Failure, PictureWritten, Planned, Remark, StyleTaught
 from jstyle.pictures import images
 from jstyle.runtime import jt
-from jstyle.training.many_styles import runs
-from jstyle.training.many_styles.job import Training
+from jstyle.training.many_styles import record
+from jstyle.training.many_styles.job import TrainingJob
 from jstyle.training.report import read_log
-from jstyle.workers import adapters
-from jstyle.workers.training import METHODS
+from jstyle.training.teaching.attaching import attach_all
+from jstyle.training.teaching.table import TEACHINGS
 from tests.competition.folders import write_data
 from tests.methods.inst.small import write_model
-from tests.training.many_styles.small import MODEL, RECIPE, ROOT, lines, main, results, training, write
+from tests.training.many_styles.small import MODEL, RECIPE, ROOT, results, teach, training, write
 
 
 @pytest.fixture(autouse=True)
@@ -37,10 +41,10 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def here(data: Path) -> Training:
+def here(data: Path) -> TrainingJob:
     """Both styles, trained in this process without an interruption."""
     one = training(data, data.parent / "here")
-    assert all(isinstance(outcome, Done) for outcome in one.run(Engine(), one.find(overwrite=False).todo))
+    assert all(isinstance(outcome, Done) for outcome in one.train(Engine(), one.read_progress(overwrite=False).todo))
     return one
 
 
@@ -49,10 +53,10 @@ def steps(folder: Path) -> list[int]:
 
 
 def test_two_workers_that_are_ended_and_a_second_run_give_the_same_bits(
-    data: Path, here: Training, tmp_path: Path
+    data: Path, here: TrainingJob, tmp_path: Path
 ) -> None:
     one = training(data, tmp_path)
-    outcomes = one.run(Engine(workers=2), one.find(overwrite=False).todo)
+    outcomes = one.train(Engine(workers=2), one.read_progress(overwrite=False).todo)
     first = next(outcomes)
     assert isinstance(first, Done) and first.task.name == "00"
     while not steps(tmp_path / "02"):
@@ -60,51 +64,56 @@ def test_two_workers_that_are_ended_and_a_second_run_give_the_same_bits(
     outcomes.close()  # type: ignore[attr-defined]
     saved = [path.name for path in (tmp_path / "02" / "checkpoint").iterdir()]
     assert len(saved) == 1 and 1 <= int(saved[0].split("-")[1]) < 60  # though the recipe asks for one at the end alone
-    found = one.find(overwrite=False)
+    found = one.read_progress(overwrite=False)
     assert ([run.style for run in found.finished], [run.style for run in found.todo], found.begun) == (
         ["00"],
         ["02"],
         1,
     )
-    assert [type(outcome) for outcome in one.run(Engine(), found.todo)] == [Done]
+    assert [type(outcome) for outcome in one.train(Engine(), found.todo)] == [Done]
     assert results(one) == results(here)
-    assert not one.find(overwrite=False).todo
-    assert "interrupted; run the same command to go on" in one.log("02").read_text()
+    assert not one.read_progress(overwrite=False).todo
+    assert "interrupted; run the same command to go on" in one.find_log("02").read_text()
 
 
-def test_a_result_that_is_damaged_is_made_again_from_its_checkpoint(data: Path, here: Training, tmp_path: Path) -> None:
+def test_a_result_that_is_damaged_is_made_again_from_its_checkpoint(
+    data: Path, here: TrainingJob, tmp_path: Path
+) -> None:
     one = training(data, tmp_path, only=["00"])
-    list(one.run(Engine(), one.find(overwrite=False).todo))
-    file = tmp_path / one.runs[0].result
+    list(one.train(Engine(), one.read_progress(overwrite=False).todo))
+    file = tmp_path / one.trainings[0].result
     whole = file.read_bytes()
     for damaged in (whole[:-1] + bytes([whole[-1] ^ 1]), whole[:-20]):
         file.write_bytes(damaged)
-        found = one.find(overwrite=False)
+        found = one.read_progress(overwrite=False)
         assert (len(found.todo), found.damaged) == (1, 1)
-        list(one.run(Engine(), found.todo))
+        list(one.train(Engine(), found.todo))
         assert file.read_bytes() == whole == results(here)["00"]
 
 
-def test_other_settings_are_refused_or_train_anew(data: Path, here: Training, tmp_path: Path) -> None:
+def test_other_settings_are_refused_or_train_anew(data: Path, here: TrainingJob, tmp_path: Path) -> None:
     one = training(data, tmp_path, only=["00"])
-    list(one.run(Engine(), one.find(overwrite=False).todo))
+    list(one.train(Engine(), one.read_progress(overwrite=False).todo))
     other = training(data, tmp_path, changes={"rank": 3}, only=["00"])
     with pytest.raises(InputError, match=r"00': it was trained with rank = 2, not 3; --overwrite trains it anew"):
-        other.find(overwrite=False)
+        other.read_progress(overwrite=False)
     before = results(one)
     assert before == {"00": results(here)["00"]}
-    list(other.run(Engine(), other.find(overwrite=True).todo))
+    list(other.train(Engine(), other.read_progress(overwrite=True).todo))
     assert results(other) != before and steps(tmp_path / "00") == [1, 2]
-    assert runs.state(other.runs[0], tmp_path) == "finished" and runs.state(one.runs[0], tmp_path) == "other"
+    assert (
+        record.read_state(other.trainings[0], tmp_path) == "finished"
+        and record.read_state(one.trainings[0], tmp_path) == "other"
+    )
 
 
-@pytest.mark.parametrize("method", [name for name in METHODS if name != "lora"])
+@pytest.mark.parametrize("method", [name for name in TEACHINGS if name != "lora"])
 def test_every_method_gives_what_its_loader_puts_on_a_model_and_takes_off(
     method: str, data: Path, tmp_path: Path
 ) -> None:
     changes = {"image_encoder": str(write_model(tmp_path / "sees"))} if method == "inst" else {}
     one = training(data, tmp_path, method=method, changes=changes, only=["00"])
-    (outcome,) = one.run(Engine(), one.find(overwrite=False).todo)
+    (outcome,) = one.train(Engine(), one.read_progress(overwrite=False).todo)
     assert isinstance(outcome, Done), outcome
     pipe = StableDiffusionPipeline.from_pretrained(str(MODEL))
     prompt = "a house in <s-00>"
@@ -112,17 +121,17 @@ def test_every_method_gives_what_its_loader_puts_on_a_model_and_takes_off(
     def latents() -> np.ndarray:
         return pipe(prompt, 32, 32, num_inference_steps=2, output_type="latent", seed=1).images
 
-    before, (run,) = latents(), one.runs
-    adapter = [{"kind": run.adapter, "trained": run.identity, "weight": 1.0}]
-    with adapters.attached(pipe, adapter, {run.identity: str(tmp_path / run.result)}):
+    before, (run,) = latents(), one.trainings
+    adapter, files = AdapterSpec(method, run.identity), {run.identity: tmp_path / run.result}
+    with attach_all(pipe, [adapter], files):
         assert np.abs(latents() - before).max() > 1e-5
     assert (latents() == before).all()
-    adapter[0]["weight"] = 0.5
-    with (
-        pytest.raises(InputError, match=r"the weight of a .* must be 1, not 0\.5"),
-        adapters.attached(pipe, adapter, {run.identity: str(tmp_path / run.result)}),
+    for wrong, said in (
+        (replace(adapter, weight=0.5), r"the weight of a .* must be 1, not 0\.5"),
+        (replace(adapter, kind="magic"), r"no kind of adapter 'magic' \(there are: textual_inversion, inst, lora"),
     ):
-        pass
+        with pytest.raises(InputError, match=said), attach_all(pipe, [wrong], files):
+            pass
 
 
 def test_a_trained_text_encoder_comes_with_its_unet(tmp_path: Path) -> None:
@@ -134,55 +143,76 @@ def test_a_trained_text_encoder_comes_with_its_unet(tmp_path: Path) -> None:
     taught = pipe.encode_prompt("a house").numpy()
     pipe.save_pretrained(tmp_path / "model")
     pipe = StableDiffusionPipeline.from_pretrained(str(MODEL))
-    adapter = [{"kind": "fine_tuning", "file": "it", "weight": 1.0}]
     file = tmp_path / "model" / "unet" / "diffusion_pytorch_model.safetensors"
-    with adapters.attached(pipe, adapter, {"it": str(file)}):
+    with attach_all(pipe, [AdapterSpec("fine_tuning", "it")], {"it": file}):
         assert (pipe.encode_prompt("a house").numpy() == taught).all() and (taught != before).any()
     assert (pipe.encode_prompt("a house").numpy() == before).all()
 
 
-def test_the_script_tells_what_failed_draws_the_rest_and_goes_on(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
-) -> None:
+def test_a_run_tells_what_failed_draws_the_rest_and_goes_on(data: Path, tmp_path: Path) -> None:
     text = RECIPE.replace("steps: 60", "steps: 3")
     recipe = write(tmp_path, text + '  "00": {prompt: "a {nmae}"}\n')
-    words = ["--data", data, "--recipe", recipe, "--output", tmp_path / "out"]
-    assert main("train_style", words, monkeypatch) == 1
-    said = capsys.readouterr()
-    (line,) = set(lines(said.err))
-    log = tmp_path / "out" / "00" / "train.log"
-    assert "00: the prompt 'a {nmae}' cannot be filled in" in line and line.endswith(f"see {log}")
+    out = tmp_path / "out"
+    events = teach(data=data, recipe=recipe, output=out)
+    (failure,) = only(events, Failure)
+    log = out / "00" / "train.log"
+    assert failure.subject == "00" and failure.reason.endswith(
+        f"cannot be filled in; in braces may stand name, article; see {log}"
+    )
     assert "cannot be filled in" in log.read_text()
-    assert f"1 of 2 styles are in {tmp_path / 'out'}" in said.out
-    sheets = tmp_path / "out" / "sheets"
+    assert only(events, StyleTaught) == [StyleTaught("02", out / "02" / "pytorch_lora_weights.safetensors")]
+    assert only(events, Remark)[-1].text == f"1 of 2 styles are in {out}"
+    sheets = out / "sheets"
     assert [path.name for path in sheets.iterdir()] == ["02.png"]
-    before, after = (images.open_image(tmp_path / "out" / "02" / side / "00.png") for side in ("before", "after"))
+    assert only(events, PictureWritten) == [PictureWritten(sheets / "02.png")]
+    before, after = (images.open_image(out / "02" / side / "00.png") for side in ("before", "after"))
     assert before.size == after.size == (32, 32) and before.tobytes() != after.tobytes()
-    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "02").rglob("*.*")}
+    kept = {path: path.stat().st_mtime_ns for path in (out / "02").rglob("*.*")}
     write(tmp_path, text)
     half = sheets / ".0123456789abcdef.part"  # as a killed process leaves it
     half.write_bytes(b"half a picture")
-    assert main("train_style", words, monkeypatch) == 0
-    assert "1 finished before, 1 to train" in capsys.readouterr().out
+    events = teach(data=data, recipe=recipe, output=out)
+    assert not only(events, Failure) and "1 finished before, 1 to train" in only(events, Remark)[0].text
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     assert sorted(path.name for path in sheets.iterdir()) == ["00.png", "02.png"]
+    assert_bars_are_filled(events)
 
 
-def test_the_script_plans(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
-) -> None:
-    words = ["--data", data, "--recipe", write(tmp_path), "--output", tmp_path / "out", "--plan", "--styles", "00-27"]
-    assert main("train_style", [*words, "--set", "loop.warmup=1"], monkeypatch) == 0
-    assert "2 styles to teach: 0 finished before, 2 to train, 62 training steps" in capsys.readouterr().out
+def only(events: list[Event], kind: type) -> list[Any]:
+    """The events of a kind."""
+    return [event for event in events if isinstance(event, kind)]
+
+
+def assert_bars_are_filled(events: list[Event]) -> None:
+    """What each plan has announced has been done when the next one comes, or the end."""
+    ahead = 0
+    for event in events:
+        if isinstance(event, Planned):
+            assert ahead == 0
+            ahead = event.evaluations
+        elif isinstance(event, Evaluated):
+            ahead -= event.count
+    assert ahead == 0
+
+
+def test_a_run_plans(data: Path, tmp_path: Path) -> None:
+    inputs = {"data": data, "recipe": write(tmp_path), "output": tmp_path / "out", "plan": True}
+    (event,) = teach(**inputs, styles=("00-27",), set=("loop.warmup=1",))
+    assert event == Remark("2 styles to teach: 0 finished before, 2 to train, 62 training steps")
     assert not (tmp_path / "out").exists()
     with pytest.raises(InputError, match="there is no method 'magic'"):
-        main("train_style", [*words, "--method", "magic"], monkeypatch)
+        teach(**inputs, method="magic")
     with pytest.raises(InputError, match="there is no style '03'"):
-        main("train_style", [*words[:-1], "03"], monkeypatch)
+        teach(**inputs, styles=("03",))
+
+
+def test_without_data_the_samples_are_styles(tmp_path: Path) -> None:
+    (event,) = teach(recipe=write(tmp_path), output=tmp_path / "out", plan=True)
+    assert event.text.startswith(f"{len(list((ROOT / 'samples' / 'style').glob('*.png')))} styles to teach")  # type: ignore[union-attr]
 
 
 def test_a_failure_is_an_outcome(data: Path, tmp_path: Path) -> None:
     one = training(data, tmp_path, changes={"prompt": "{x}"}, only=["00"])
-    (outcome,) = one.run(Engine(), one.find(overwrite=False).todo)
+    (outcome,) = one.train(Engine(), one.read_progress(overwrite=False).todo)
     assert isinstance(outcome, Failed)
-    assert runs.state(one.runs[0], tmp_path) in ("missing", "begun")
+    assert record.read_state(one.trainings[0], tmp_path) in ("missing", "begun")
