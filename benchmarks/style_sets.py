@@ -17,18 +17,19 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 from PIL import Image
+from style_align.request import Target, TextReference
+from style_align.transfer import StyleAlign
 
 from benchmarks import machine
 from benchmarks.options import ROOT
 from benchmarks.quality import judge, likeness
 from jstyle.files import write_text
 from jstyle.pictures import images
+from jstyle.pictures.sheets import draw_grid
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.training.draws import generator
 from recipes.tiny.drawings import OBJECTS, TECHNIQUES, Scene
-from style_align.request import Target, TextReference
 from style_align.settings import StyleAlignSettings
-from style_align.transfer import StyleAlign
 
 SEED = 2312
 EACH = 4
@@ -61,7 +62,7 @@ def main() -> None:
     write_text(options.output, json.dumps({**told, "machine": machine.describe(), **found}, indent=1) + "\n")
     rows = [drawn[way][i] for i in range(min(SHOWN, len(sets))) for way in ("style phrase", "Style Aligned")]
     labels = [f"{one[0][1]}: {way}" for one in sets[:SHOWN] for way in ("phrase alone", "aligned")]
-    images.save_png(images.grid(rows, labels, cell=rows[0][0].size), options.figure)
+    images.save_png(draw_grid(rows, labels, cell=rows[0][0].size), options.figure)
 
 
 def _sets(count: int) -> List[List[Thing]]:

@@ -32,6 +32,7 @@ from jstyle.files import write_text
 from jstyle.jobs.engine import Engine
 from jstyle.jobs.task import Done
 from jstyle.pictures import images
+from jstyle.pictures.sheets import draw_grid
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
 from jstyle.training import LossSettings, ask, diffusion_loss
@@ -192,7 +193,7 @@ def draw_figure(subjects: Sequence[Subject], methods: Sequence[str], work: Path,
         for method, folder in trained.items():
             rows[method] += _opened(folder / "after")
     labels = [name.replace("_", " ") for name in rows]
-    images.save_png(images.grid(list(rows.values()), labels), file)
+    images.save_png(draw_grid(list(rows.values()), labels), file)
 
 
 def _save(pictures: Sequence[Image.Image], folder: Path) -> None:

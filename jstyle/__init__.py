@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from jstyle.networks.editing import attached, swapped
     from jstyle.pipelines.image_to_image import StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline
     from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
+    from jstyle.pipelines.wrapping import accelerate, wrap
     from jstyle.training.teaching.table import train
-    from jstyle.weights.backends.wrap import accelerate, wrap
     from style_align.run import StyleAligned
     from styleid.run import StyleID
 
@@ -45,12 +45,12 @@ _HOMES = {
     "StableDiffusionPipeline": "jstyle.pipelines.stable_diffusion",
     "StyleID": "styleid.run",
     "StyleAligned": "style_align.run",
-    "accelerate": "jstyle.weights.backends.wrap",
+    "accelerate": "jstyle.pipelines.wrapping",
     "attached": "jstyle.networks.editing",
     "samplers": "jstyle.diffusion.samplers",
     "swapped": "jstyle.networks.editing",
     "train": "jstyle.training.teaching.table",
-    "wrap": "jstyle.weights.backends.wrap",
+    "wrap": "jstyle.pipelines.wrapping",
 }
 
 

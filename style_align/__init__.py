@@ -6,14 +6,14 @@ each step, `share` how targets take it; `method` puts that together on latents, 
 
 from __future__ import annotations
 
-from jstyle.methods.method import Method
+from jstyle.methods.table import Method
 from style_align.inputs import SetInputs
 from style_align.settings import StyleAlignSettings
 
 METHOD = Method(
     name="style_align",
     title="Style Aligned",
-    summary="Make pictures in one style: from a text, a picture or a saved reference; panoramas too",
+    summary="makes pictures in one style: of a text, a picture or a saved reference; panoramas too",
     paper="arXiv 2312.02133",
     settings=StyleAlignSettings,
     inputs=SetInputs,

@@ -14,6 +14,7 @@ from jstyle.methods.events import Event, Failure, PictureWritten
 from jstyle.methods.pairs import NOT_FINITE
 from jstyle.pictures import images
 from jstyle.pictures.finished import is_finished, write_picture
+from jstyle.pictures.sheets import draw_grid, measure_cell
 from jstyle.pictures.spec import ModelIdentity, PictureSpec
 from style_align.settings import StyleAlignSettings
 
@@ -89,11 +90,11 @@ class SetFiles:
         """Write references, then targets, with their texts, as far as they are there."""
         paths = [path for path in (*self.references, *self.targets) if path.is_file()]
         labelled = [(images.open_image(path), self._specs[path].subject.prompt) for path in paths]
-        width, height = cell = images.labelled_cell([picture for picture, _ in labelled])
+        width, height = cell = measure_cell([picture for picture, _ in labelled])
         columns = max(1, min(SHEET_COLUMNS, len(labelled), 8 * SHEET_COLUMNS * height // width))
         rows = [labelled[start : start + columns] for start in range(0, len(labelled), columns)]
         strips = [
-            images.grid([[picture for picture, _ in row]], None, [label for _, label in row], cell=cell) for row in rows
+            draw_grid([[picture for picture, _ in row]], None, [label for _, label in row], cell=cell) for row in rows
         ]
         size = max(strip.width for strip in strips), sum(strip.height for strip in strips)
         sheet, top = Image.new("RGB", size, "white"), 0

@@ -14,9 +14,9 @@ from jstyle.errors import InputError
 from jstyle.files import hash_files
 from jstyle.methods.cost import count_evaluations
 from jstyle.methods.events import Evaluated, Event, Planned, Remark, exhaust
-from jstyle.methods.method import Method
 from jstyle.methods.pairs import NOT_FINITE, identify_model
 from jstyle.methods.sets import ImageReference, TextReference
+from jstyle.methods.table import Method
 from jstyle.pictures import images
 from jstyle.pipelines.counting import CountingPipeline
 from jstyle.pipelines.loading import load_pipeline

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jstyle.methods.method import Method
+from jstyle.methods.table import Method
 from styleid.settings import StyleIDInputs, StyleIDSettings
 
 METHOD = Method(

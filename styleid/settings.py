@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Optional
 
-from jstyle.methods.pairs import PairInputs
+from jstyle.methods.table import PairInputs
 from jstyle.settings.fields import free, require
 from jstyle.settings.vocabulary import (
     FeatureDtype,

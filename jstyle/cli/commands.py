@@ -8,8 +8,7 @@ from typing import Any
 from jstyle.cli.command import Command, SettingsCommand
 from jstyle.cli.report import show_events
 from jstyle.errors import InputError
-from jstyle.methods.method import Method
-from jstyle.methods.table import METHODS
+from jstyle.methods.table import METHODS, Method
 from jstyle.settings.messages import suggest
 from jstyle.settings.model import ModelSettings
 from jstyle.table import load_attribute
@@ -38,15 +37,12 @@ def list_commands() -> list[Command]:
 def make_method_command(method: Method) -> Command:
     """The command that runs a method on its inputs, with its settings and a model."""
     counted = "pairs" if method.stylise else "pictures"
-    inputs = () if method.inputs is None else (method.inputs,)
 
-    def run(*values: Any) -> int:
-        settings, model = values[-2:]
-        return show_events(method.start(values[0] if inputs else None, settings, model), counted)
+    def run(inputs: Any, settings: Any, model: ModelSettings) -> int:
+        return show_events(method.start(inputs, settings, model), counted)
 
-    return SettingsCommand(
-        method.command, method.summary, (*inputs, method.settings, ModelSettings), run, source=method.paper
-    )
+    kinds = (method.inputs, method.settings, ModelSettings)
+    return SettingsCommand(method.command, method.summary, kinds, run, source=method.paper)
 
 
 def make_teaching_command(teaching: Teaching) -> Command:

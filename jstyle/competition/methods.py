@@ -10,9 +10,8 @@ from typing import Any, Union
 from jstyle.competition.dataset import Style
 from jstyle.competition.settings import AdapterSettings, FinishSettings, PictureSettings
 from jstyle.competition.spec import SubmissionPicture
-from jstyle.methods.method import Method
 from jstyle.methods.sets import SetSampling
-from jstyle.methods.table import METHODS
+from jstyle.methods.table import METHODS, Method
 from jstyle.settings.fields import require
 from jstyle.settings.reader import build
 from jstyle.table import load_attribute

@@ -17,11 +17,11 @@ from PIL import Image
 from jstyle.errors import InputError
 from jstyle.files import hash_files
 from jstyle.methods.events import Evaluated, Event, Failure, PictureWritten, Planned, Remark
-from jstyle.methods.method import Method
+from jstyle.methods.table import Method, PairInputs
 from jstyle.pictures import images
 from jstyle.pictures.finished import is_finished, read_state, write_picture
+from jstyle.pictures.sheets import draw_grid, measure_cell
 from jstyle.pictures.spec import ModelIdentity, PairSubject, PictureSpec
-from jstyle.settings.fields import free
 from jstyle.settings.model import ModelSettings
 from jstyle.table import load_attribute
 
@@ -30,27 +30,6 @@ NOT_FINITE = "the result is not finite (NaN or infinity)"
 
 Pair = tuple[int, int]
 """(content, style), both counted from 0."""
-
-
-@dataclass(frozen=True)
-class PairInputs:
-    """What to work on. A method that is given more has a dataclass of its own that adds it."""
-
-    content: tuple[Path, ...]
-    """Pictures, or folders of pictures, that keep their layout."""
-
-    style: tuple[Path, ...]
-    """Pictures, or folders of pictures, whose style is taken."""
-
-    output: Path
-    """Folder for the results; made where it is missing."""
-
-    overwrite: bool = free(False, because="asks for the same picture again")
-    """Make finished pairs again."""
-
-    def arguments(self) -> dict[str, Any]:
-        """What the method's class is built from beside the pipeline and the settings."""
-        return {}
 
 
 @dataclass(frozen=True)
@@ -229,8 +208,8 @@ class PairFiles:
         rows: list[list[Optional[Image.Image]]] = [[None, *styles]]
         for row, content in enumerate(contents):
             rows.append([content, *(made.get((row, column)) for column in range(len(styles)))])
-        cell = images.labelled_cell(list(made.values()))
-        sheet = images.grid(rows, ["", *self._names[0]], ["", *self._names[1]], cell=cell)
+        cell = measure_cell(list(made.values()))
+        sheet = draw_grid(rows, ["", *self._names[0]], ["", *self._names[1]], cell=cell)
         self._folder.mkdir(parents=True, exist_ok=True)
         images.save_png(sheet, self._folder / SHEET)
 

@@ -2,8 +2,86 @@
 
 from __future__ import annotations
 
-from jstyle.methods.method import Method
-from jstyle.table import Table
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Optional
+
+from jstyle.methods.events import Event
+from jstyle.settings.fields import free
+from jstyle.table import Table, load_attribute
+
+
+@dataclass(frozen=True)
+class PairInputs:
+    """What to work on. A method that is given more has a dataclass of its own that adds it."""
+
+    content: tuple[Path, ...]
+    """Pictures, or folders of pictures, that keep their layout."""
+
+    style: tuple[Path, ...]
+    """Pictures, or folders of pictures, whose style is taken."""
+
+    output: Path
+    """Folder for the results; made where it is missing."""
+
+    overwrite: bool = free(False, because="asks for the same picture again")
+    """Make finished pairs again."""
+
+    def arguments(self) -> dict[str, Any]:
+        """What the method's class is built from beside the pipeline and the settings."""
+        return {}
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to make pictures. Its package holds it as ``METHOD``; `jstyle.methods.table` names the package.
+
+    Code is named by "module:attribute", so that looking at a method starts nothing:
+
+    * ``run(method, inputs, settings, model)`` is the generator behind the command; it neither prints nor exits.
+    * ``stylise``, of a method that puts contents into styles, is the class of `jstyle.methods.pairs.PairMethod`. With
+      it alone the method is a command over contents x styles and finishes pictures of recipes. Its settings have
+      ``width``, ``height`` and ``batch_size``: a finish replaces the first two by the picture's size and makes a
+      picture at a time, so a recipe sets none of the three.
+    * ``check_finish(settings)``, where a finish cannot have all settings, raises ValueError for those it cannot have.
+    * ``picture_set``, of a method that makes pictures as a set, is the class of `jstyle.methods.sets.PictureSet`
+      by which recipes make theirs.
+    """
+
+    name: str
+    """In recipes and in what a picture's file says; the command is the same with hyphens."""
+
+    title: str
+    """As people write it."""
+
+    summary: str
+    """What it does, in one line without a full stop."""
+
+    paper: str
+    """Where it is described, such as "arXiv 2312.09008"."""
+
+    settings: type
+    """The dataclass of what decides how pictures look."""
+
+    inputs: type = PairInputs
+    """The dataclass of what a command works on."""
+
+    run: str = "jstyle.methods.pairs:run_pairs"
+    stylise: Optional[str] = None
+    check_finish: Optional[str] = None
+    picture_set: Optional[str] = None
+
+    @property
+    def command(self) -> str:
+        """The name on the command line."""
+        return self.name.replace("_", "-")
+
+    def start(self, inputs: Any, settings: Any, model: Any) -> Iterator[Event]:
+        """The run's generator, nothing of which has happened yet."""
+        run: Callable[..., Iterator[Event]] = load_attribute(self.run)
+        return run(self, inputs, settings, model)
+
 
 METHODS: Table[Method] = Table(
     "METHOD",

@@ -14,6 +14,7 @@ from PIL import Image
 
 from jstyle.files import write_text
 from jstyle.pictures import images
+from jstyle.pictures.sheets import draw_grid
 from jstyle.training.tensorboard import Events
 
 LOG = "log.jsonl"
@@ -96,4 +97,4 @@ def sample_grid(
     metadata: Optional[Mapping[str, object]] = None,
 ) -> None:
     """Write pictures as one contact sheet."""
-    images.save_png(images.grid(rows, row_labels, column_labels), path, metadata)
+    images.save_png(draw_grid(rows, row_labels, column_labels), path, metadata)

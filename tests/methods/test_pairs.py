@@ -13,7 +13,6 @@ from PIL import Image
 
 from jstyle.errors import InputError
 from jstyle.methods.events import Evaluated, Event, Failure, PictureWritten, Planned, Remark
-from jstyle.methods.method import Method
 from jstyle.methods.pairs import (
     NOT_FINITE,
     Pair,
@@ -25,6 +24,7 @@ from jstyle.methods.pairs import (
     run_pairs,
     stylise_one,
 )
+from jstyle.methods.table import Method
 from jstyle.pictures import images
 from jstyle.pictures.spec import ModelIdentity
 from jstyle.settings.fields import free

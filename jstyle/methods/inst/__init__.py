@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jstyle.methods.inst.inputs import InstInputs
 from jstyle.methods.inst.settings import InstSettings, InstTrainSettings
-from jstyle.methods.method import Method
+from jstyle.methods.table import Method
 from jstyle.training.teaching.table import Teaching
 
 METHOD = Method(

@@ -17,7 +17,6 @@ from jstyle.methods.inst.method import stylise
 from jstyle.methods.inst.settings import InstSettings, InstTraining, InstTrainSettings
 from jstyle.methods.inst.styles import Style, learn_style, plan_trainings, read_style
 from jstyle.methods.inst.training import train as train_inst
-from jstyle.methods.method import Method
 from jstyle.methods.pairs import (
     Pair,
     PairFiles,
@@ -30,6 +29,7 @@ from jstyle.methods.pairs import (
     take_picture,
     write_pairs,
 )
+from jstyle.methods.table import Method
 from jstyle.pictures import images
 from jstyle.pipelines.loading import load_pipeline
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from jstyle.methods.method import Method
+from jstyle.methods.table import Method
 from jstyle.methods.text_to_image.settings import TextToImageInputs, TextToImageSettings
 
 METHOD = Method(
     name="txt2img",
     title="Text to image",
-    summary="Make images from texts; with --image image to image, with --mask inpainting",
+    summary="makes pictures from texts; with a picture image-to-image, with a mask inpainting",
     paper="arXiv 2112.10752",
     settings=TextToImageSettings,
     inputs=TextToImageInputs,

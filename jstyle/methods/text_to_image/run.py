@@ -12,7 +12,7 @@ from jstyle.errors import InputError
 from jstyle.files import hash_files
 from jstyle.methods.cost import count_evaluations
 from jstyle.methods.events import Evaluated, Event, PictureWritten, Planned, Remark
-from jstyle.methods.method import Method
+from jstyle.methods.table import Method
 from jstyle.methods.text_to_image.settings import TextSubject, TextToImageInputs, TextToImageSettings
 from jstyle.pictures import images
 from jstyle.pictures.finished import is_finished, write_picture

@@ -15,8 +15,8 @@ from jstyle.adapters.spec import AdapterSpec
 from jstyle.jobs.engine import Engine
 from jstyle.jobs.task import Outcome, Task, WorkerSpec
 from jstyle.pictures import images
-from jstyle.pictures.captions import captioned
 from jstyle.pictures.finished import read_state
+from jstyle.pictures.sheets import add_caption, draw_grid
 from jstyle.pictures.spec import ModelIdentity
 from jstyle.pipelines.prompted import PromptedPicture
 from jstyle.settings.model import ModelSettings
@@ -101,9 +101,9 @@ def _compose_sheet(training: StyleTraining, prompts: Sequence[str], files: Seque
     taught = [path for path in training.settings.data if path.is_file()][: len(prompts)]
     labelled = [list(zip(taught, (path.stem for path in taught))), *(list(zip(side, prompts)) for side in files)]
     rows: list[list[Optional[Image.Image]]] = [
-        [captioned(images.open_image(path), text, CELL) for path, text in row] for row in labelled
+        [add_caption(images.open_image(path), text, CELL) for path, text in row] for row in labelled
     ]
-    return images.grid([row + [None] * (len(prompts) - len(row)) for row in rows], ("pictures", *_SIDES))
+    return draw_grid([row + [None] * (len(prompts) - len(row)) for row in rows], ("pictures", *_SIDES))
 
 
 def _describe_kernels(picture: SidePicture) -> str:
