@@ -28,6 +28,7 @@ from benchmarks.options import ROOT
 from benchmarks.recording import command_line, say, write
 from jstyle.diffusion.samplers import ddim, ddim_invert
 from jstyle.methods.pairs import Stylised
+from jstyle.methods.sets import TextReference
 from jstyle.pictures import images
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
@@ -37,9 +38,8 @@ from jstyle.training.teaching import lora, textual_inversion
 from jstyle.training.teaching.lora.settings import LoraSettings
 from jstyle.training.teaching.textual_inversion.settings import TextualInversionSettings
 from jstyle.weights.backends import library
-from style_align.request import Target, TextReference
-from style_align.settings import StyleAlignSettings
-from style_align.transfer import StyleAlign
+from style_align.run import StyleAligned
+from style_align.settings import ReferenceSettings, SamplingSettings, StyleAlignSettings
 from styleid.run import StyleID
 from styleid.settings import StyleIDSettings
 
@@ -194,9 +194,11 @@ def styled(pipe: StableDiffusionPipeline, steps: int) -> Pictures:
 
 
 def aligned(pipe: StableDiffusionPipeline, steps: int) -> Pictures:
-    settings = StyleAlignSettings(steps=steps, features="memory")
-    targets = [Target(f"{prompt}, watercolour", i + 1) for i, prompt in enumerate(PROMPTS)]
-    return checked(StyleAlign(pipe, settings, [TextReference("a boat, watercolour", 0)]).run(targets))
+    settings = StyleAlignSettings(
+        sampling=SamplingSettings(steps=steps), reference=ReferenceSettings(features="memory")
+    )
+    texts = [f"{prompt}, watercolour" for prompt in PROMPTS]
+    return StyleAligned(pipe, settings)(texts, seed=0, reference=TextReference("a boat, watercolour", 0))
 
 
 def checked(made: Any) -> Pictures:

@@ -22,11 +22,12 @@ import numpy as np
 from benchmarks import machine, random_models
 from benchmarks.options import COSTS, numbers, parser
 from benchmarks.recording import command_line, say, write
+from jstyle.methods.sets import TextReference
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
-from style_align.request import Target, TextReference
+from jstyle.settings.reader import build
+from style_align.run import AlignedSet, Target
 from style_align.settings import PRESETS, StyleAlignSettings
-from style_align.transfer import StyleAlign
 
 REFERENCE = TextReference("a toy train, macro photo", 0)
 NEGLIGIBLE = 1e-3
@@ -74,10 +75,8 @@ def grey(latents: jt.Var) -> np.ndarray:
 
 def settings(options: argparse.Namespace, **changes: Any) -> StyleAlignSettings:
     """The run's settings; plain generation has the same guidance."""
-    size = {"width": options.size, "height": options.size}
-    return StyleAlignSettings(
-        preset=options.preset, steps=options.steps, batch_size=options.batch, **{**size, **changes}
-    )
+    common = {"preset": options.preset, "steps": options.steps, "batch_size": options.batch}
+    return build(StyleAlignSettings, {**common, "width": options.size, "height": options.size, **changes})
 
 
 def targets(count: int) -> List[Target]:
@@ -93,7 +92,7 @@ def plain(pipe: StableDiffusionPipeline, options: argparse.Namespace, wanted: Se
             options.size,
             options.size,
             options.steps,
-            settings(options).guidance_scale(False),
+            settings(options).choose_guidance(False),
             seed=[one.seed for one in batch],
             output_type="latent",
         ).images
@@ -105,15 +104,15 @@ def plain(pipe: StableDiffusionPipeline, options: argparse.Namespace, wanted: Se
 def measured(pipe: StableDiffusionPipeline, options: argparse.Namespace, count: int) -> Dict[str, Any]:
     """Seconds of each measure, round after round, for so many targets."""
     wanted = targets(count)
-    known = StyleAlign(pipe, settings(options, features="memory"), [REFERENCE])
+    known = AlignedSet(pipe, settings(options, features="memory"), [REFERENCE])
 
     def whole_set() -> None:
-        list(StyleAlign(pipe, settings(options, features="recompute"), [REFERENCE]).run(wanted))
+        AlignedSet(pipe, settings(options, features="recompute"), [REFERENCE]).make_all(wanted)
 
     calls: Dict[str, Callable[[], Any]] = {
         "plain": lambda: plain(pipe, options, wanted),
         "set": whole_set,
-        "more targets": lambda: list(known.run(wanted)),
+        "more targets": lambda: known.make_all(wanted),
     }
     samples: Dict[str, List[float]] = {name: [] for name in MEASURES}
     for index in range(-1, options.rounds):  # the round before the first compiles, and makes the reference known
@@ -140,7 +139,7 @@ def off_by(pipe: StableDiffusionPipeline, options: argparse.Namespace) -> float:
         return not_decoding(latents)
 
     pipe.decode_latents = noting  # type: ignore[method-assign]
-    list(StyleAlign(pipe, settings(options, style_strength=0.0), [REFERENCE]).run(wanted))
+    AlignedSet(pipe, settings(options, style_strength=0.0), [REFERENCE]).make_all(wanted)
     pipe.decode_latents = not_decoding  # type: ignore[method-assign]
     expected = plain(pipe, options, wanted)
     return float(np.linalg.norm(found[0] - expected) / np.linalg.norm(expected))

@@ -24,11 +24,15 @@ from benchmarks import machine
 from benchmarks.options import ROOT
 from benchmarks.quality import judge, likeness
 from jstyle.files import write_text
+from jstyle.methods.events import exhaust
+from jstyle.methods.sets import TextReference
 from jstyle.pictures import images
 from jstyle.pictures.sheets import draw_grid
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
+from jstyle.settings.reader import build
 from jstyle.training.draws import generator
 from recipes.tiny.drawings import OBJECTS, TECHNIQUES, Scene
+from style_align.run import AlignedSet, Target
 from style_align.settings import StyleAlignSettings
 
 SEED = 2312
@@ -87,13 +91,10 @@ def _draw(
     seeds = [seed for *_, seed in things]
     if changes is None:
         return pipe(prompts, num_inference_steps=options.steps, guidance_scale=options.guidance, seed=seeds).images
-    settings = StyleAlignSettings(**{"steps": options.steps, "guidance": options.guidance, **changes})
-    method = StyleAlign(pipe, settings, [TextReference(prompts[0], seeds[0])])
-    targets = [Target(prompt, seed) for prompt, seed in zip(prompts[1:], seeds[1:])]
-    made = sorted(method.run(targets), key=lambda one: one.target)
-    pictures = [one.image for one in made if one.image is not None]
-    assert len(pictures) == len(targets), "a result is not finite"
-    return [*method.reference_images(), *pictures]
+    settings = build(StyleAlignSettings, {"steps": options.steps, "guidance": options.guidance, **changes})
+    aligned = AlignedSet(pipe, settings, [TextReference(prompts[0], seeds[0])])
+    pictures = aligned.make_all([Target(prompt, seed) for prompt, seed in zip(prompts[1:], seeds[1:])])
+    return [*exhaust(aligned.make_references()), *pictures]
 
 
 def _measured(

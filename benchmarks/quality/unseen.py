@@ -10,7 +10,7 @@ from typing import List, Optional, Sequence, Tuple
 import numpy as np
 from PIL import Image
 
-from jstyle.competition.dataset import read
+from jstyle.competition.dataset import read_dataset
 from jstyle.pictures import images
 from jstyle.training.draws import generator
 from recipes.tiny.drawings import OBJECTS, PLACES, TECHNIQUES, Scene
@@ -121,7 +121,7 @@ def thing(size: int) -> Subject:
 def real(folder: Path) -> List[Subject]:
     """The styles of a competition's dataset; the last picture of each is kept to measure on."""
     found = []
-    for one in read(folder).styles:
+    for one in read_dataset(folder).styles:
         examples = [Example(path.stem, images.open_image(path)) for path in one.references]
         found.append(Subject(f"style_{one.number}", "style", examples[:-1], examples[-1:]))
     return found

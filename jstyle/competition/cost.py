@@ -49,9 +49,9 @@ def _forget_content(spec: SubmissionPicture) -> SubmissionPicture:
     if spec.start is not None:
         spec = replace(spec, start=replace(spec.start, mean_of=()))
     if spec.set is not None:
-        spec = replace(
-            spec, set=replace(spec.set, prompt="", seed=spec.set.seed and 0, picture=spec.set.picture and "")
-        )
+        seed = None if spec.set.seed is None else 0
+        picture = None if spec.set.picture is None else ""
+        spec = replace(spec, set=replace(spec.set, prompt="", seed=seed, picture=picture))
     if spec.finish is not None:
         spec = replace(spec, finish=replace(spec.finish, references=()))
     return spec

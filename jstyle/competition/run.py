@@ -32,7 +32,7 @@ class SubmissionInputs:
     """The competition's data: NN/images and NN/prompt.json."""
 
     recipe: Optional[Path] = None
-    """YAML: the model, and how each picture is made (configs/submission.yaml explains it); a file or a name."""
+    """A YAML file or a config's name: the model, and how pictures are made (configs/submission.yaml explains it)."""
 
     preset: Optional[str] = None
     """A recipe by name, in its place: baseline, textual_inversion, lora+styleid, style_aligned."""

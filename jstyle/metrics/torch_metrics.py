@@ -30,6 +30,7 @@ BATCH = 16
 
 
 def main() -> int:
+    """Answer the request on stdin. Returns the exit code."""
     answers = os.dup(1)
     os.dup2(2, 1)  # libraries print on stdout; the answer alone belongs there
     request = json.load(sys.stdin)
@@ -49,6 +50,7 @@ def main() -> int:
 
 
 def versions() -> Dict[str, str]:
+    """Of the packages that are there."""
     from importlib.metadata import PackageNotFoundError, version
 
     found = {}
@@ -60,7 +62,8 @@ def versions() -> Dict[str, str]:
     return found
 
 
-def opened(path: str) -> Image.Image:
+def open_rgb(path: str) -> Image.Image:
+    """A picture, as the organisers open it."""
     with Image.open(path) as image:
         return image.convert("RGB")
 
@@ -89,7 +92,7 @@ def dino(request: Dict[str, Any]) -> Dict[str, Any]:
     def features(paths: List[str]) -> torch.Tensor:
         rows = []
         for start in range(0, len(paths), BATCH):
-            pictures = [opened(path) for path in paths[start : start + BATCH]]
+            pictures = [open_rgb(path) for path in paths[start : start + BATCH]]
             inputs = processor(images=pictures, return_tensors="pt").to(request["device"])
             rows.append(model(**inputs).pooler_output)
         return torch.nn.functional.normalize(torch.cat(rows), dim=-1)
@@ -106,7 +109,7 @@ def lpips(request: Dict[str, Any]) -> Dict[str, Any]:
 
     def small(path: str) -> torch.Tensor:
         side = (LPIPS_SIDE, LPIPS_SIDE)
-        image = opened(path).resize(side, Image.Resampling.BILINEAR)
+        image = open_rgb(path).resize(side, Image.Resampling.BILINEAR)
         return tensor(image).to(request["device"]).float() / 127.5 - 1.0
 
     def of_style(generated: List[str], references: List[str]) -> List[float]:
@@ -127,7 +130,7 @@ def fid(request: Dict[str, Any]) -> Dict[str, Any]:
     for style in request["styles"].values():
         for paths, real in ((style["references"], True), (style["generated"].values(), False)):
             for path in paths:  # one at a time: references and pictures may differ in size
-                metric.update(tensor(opened(path))[None].to(request["device"]), real=real)
+                metric.update(tensor(open_rgb(path))[None].to(request["device"]), real=real)
     return {"fid": {"value": float(metric.compute())}}
 
 
@@ -139,7 +142,7 @@ def clip_iqa(request: Dict[str, Any]) -> Dict[str, Any]:
         metric = CLIPImageQualityAssessment(prompts=("quality",), data_range=data_range).to(request["device"])
 
         def of_style(generated: List[str], references: List[str]) -> List[float]:
-            pictures = (tensor(opened(path))[None].to(request["device"]).float() for path in generated)
+            pictures = (tensor(open_rgb(path))[None].to(request["device"]).float() for path in generated)
             return [float(metric(picture)) for picture in pictures]
 
         return per_picture(request["styles"], of_style)
@@ -160,7 +163,7 @@ def clip_r(request: Dict[str, Any]) -> Dict[str, Any]:
         for prompt, path in style["generated"].items():
             own = prompt.split(".")[0].lower()
             words = sorted({*request["words"], own})
-            inputs = processor(text=words, images=opened(path), return_tensors="pt", padding=True)
+            inputs = processor(text=words, images=open_rgb(path), return_tensors="pt", padding=True)
             logits = model(**inputs.to(request["device"])).logits_per_image[0]
             found = [words[i] for i in logits.topk(TOP).indices.tolist()]
             pictures[number][prompt], likeliest[number][prompt] = float(own in found), found

@@ -72,7 +72,7 @@ def flat(colour: tuple) -> np.ndarray:
 def test_blue_is_seen_only_where_corrected() -> None:
     a, b = flat((30, 60, 10)), flat((30, 60, 250))
     executed = [hist.histograms(one).colours for one in (a, b)]
-    assert np.array_equal(*executed)
+    assert np.array_equal(executed[0], executed[1])
     assert np.flatnonzero(executed[0]).tolist() == [60 // 16 * 16 + 30 // 16]
     corrected = [hist.histograms(one, corrected=True).colours for one in (a, b)]
     assert [np.flatnonzero(one).tolist() for one in corrected] == [[3 * 16 + 1], [15 * 256 + 3 * 16 + 1]]

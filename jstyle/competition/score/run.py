@@ -67,8 +67,7 @@ def _ask_networks(inputs: ScoreInputs, dataset: Dataset) -> Answer:
     if inputs.network_python is None:
         return give_no_answer()
     pictures = list_style_pictures(inputs.submission, dataset)
-    options = {"dino": inputs.dino, "clip": inputs.clip, "device": inputs.device}
-    return ask_networks(inputs.network_python, pictures, **options)
+    return ask_networks(inputs.network_python, pictures, dino=inputs.dino, clip=inputs.clip, device=inputs.device)
 
 
 def list_style_pictures(root: Path, dataset: Dataset) -> dict[str, StylePictures]:
