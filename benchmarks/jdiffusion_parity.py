@@ -21,6 +21,8 @@ from typing import Any, Callable, Dict, Iterator, List, Sequence, Tuple
 
 import numpy as np
 from PIL import Image
+from style_align.request import Target, TextReference
+from style_align.transfer import StyleAlign
 
 import jstyle
 from benchmarks import machine
@@ -32,9 +34,9 @@ from jstyle.methods.sets import TextReference
 from jstyle.pictures import images
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
+from jstyle.settings.reader import build
 from jstyle.training.report import read_log
 from jstyle.training.settings import LoopSettings
-from jstyle.training.teaching import lora, textual_inversion
 from jstyle.training.teaching.lora.settings import LoraSettings
 from jstyle.training.teaching.textual_inversion.settings import TextualInversionSettings
 from jstyle.weights.backends import library
@@ -88,12 +90,13 @@ class Pair:
         say(name)
         return Row(name, psnr=worst_psnr(*(make(pipe) for pipe in self.pipes)))
 
-    def losses(self, name: str, train: Callable[[Any], Any], settings: Callable[..., Any]) -> Row:
+    def losses(self, name: str, settings: type, **changes: Any) -> Row:
         say(name)
         found = []
         for backend in BACKENDS:
             with tempfile.TemporaryDirectory() as folder:
-                train(settings(output=Path(folder), backend=backend, **self._training()))
+                values = {"output": folder, "backend": backend, **self._training(), **changes}
+                jstyle.train(build(settings, values))
                 found.append(np.array([record["loss"] for record in read_log(Path(folder))]))
         return Row(name, losses=float(np.max(np.abs(found[1] / found[0] - 1))))
 
@@ -134,12 +137,8 @@ def compared(pair: Pair) -> Iterator[Row]:
     yield pair.pictures("DDIM inversion and back", lambda pipe: inverted_and_back(pipe, steps))
     yield pair.pictures("StyleID", lambda pipe: styled(pipe, steps))
     yield pair.pictures("Style Aligned", lambda pipe: aligned(pipe, steps))
-    yield pair.losses("textual inversion, losses", textual_inversion.train, TextualInversionSettings)
-    yield pair.losses(
-        "LoRA on UNet and text encoder, losses",
-        lora.train,
-        lambda **given: LoraSettings(text_encoder=True, feed_forward=True, **given),
-    )
+    yield pair.losses("textual inversion, losses", TextualInversionSettings)
+    yield pair.losses("LoRA on UNet and text encoder, losses", LoraSettings, text_encoder=True, feed_forward=True)
     yield submission(pair)
 
 

@@ -64,25 +64,28 @@ def held_at_most(process: subprocess.Popen) -> int:
 
 def train(options: argparse.Namespace) -> dict[str, Any]:
     """One method in this process."""
-    from jstyle.training.many_styles import recipe as recipes
-    from jstyle.training.many_styles import runs
+    from jstyle.settings.reader import merged
+    from jstyle.table import load_attribute
+    from jstyle.training.many_styles.recipe import read_recipe
+    from jstyle.training.many_styles.spec import build_settings
     from jstyle.training.report import read_log
-    from jstyle.workers.training import METHODS
+    from jstyle.training.teaching.table import TEACHINGS
 
     (name,) = options.methods
-    method = METHODS[name]
+    teaching = TEACHINGS[name]
     folder = random_models.ensure(options.weights, "sd21-vision" if name == "inst" else "sd21")
-    recipe = recipes.load(ROOT / "configs" / "train_style.yaml", METHODS, "sd21", {"model": str(folder)})
-    values = {**recipe.methods[name], "batch": 1, "recompute": options.recompute, "validation_prompts": ()}
-    values["loop"] = {**values["loop"], "steps": options.updates, "warmup": 0, "accumulate": 1}
+    recipe = read_recipe(ROOT / "configs" / "train_style.yaml", "sd21", {"model": str(folder)})
+    changes = {"batch": 1, "recompute": options.recompute, "validation_prompts": ()}
+    changes["loop"] = {"steps": options.updates, "warmup": 0, "accumulate": 1}
     if name == "dreambooth":
-        values["class_prompt"] = None
+        changes["class_prompt"] = None
     if name == "inst":
-        values["image_encoder"] = None
+        changes["image_encoder"] = None
     with tempfile.TemporaryDirectory() as place:
-        given = {"model": str(folder), "data": (PICTURE,), "output": Path(place)}
-        given.update(width=options.size, height=options.size)
-        method.train(runs.settings_of(method, values, given, "sample", name))
+        provided = {"model": str(folder), "data": (PICTURE,), "output": Path(place)}
+        provided.update(width=options.size, height=options.size)
+        values = merged(recipe.teachings[name], changes)
+        load_attribute(teaching.train)(build_settings(teaching, values, provided, name, "sample"))
         updates = read_log(Path(place))
     return {
         "method": name,

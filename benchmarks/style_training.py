@@ -20,14 +20,13 @@ from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
-from jstyle.training.many_styles.runs import Run
 from PIL import Image
 
 from benchmarks import machine
 from benchmarks.options import ROOT
 from benchmarks.quality import judge, likeness, unseen
 from benchmarks.quality.unseen import Example, Subject
-from jstyle.competition import yaml_files
+from jstyle.adapters.spec import AdapterSpec
 from jstyle.files import write_text
 from jstyle.jobs.engine import Engine
 from jstyle.jobs.task import Done
@@ -35,15 +34,17 @@ from jstyle.pictures import images
 from jstyle.pictures.sheets import draw_grid
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
+from jstyle.settings.reader import merged
 from jstyle.training import LossSettings, ask, diffusion_loss
-from jstyle.training.many_styles import recipe as recipes
 from jstyle.training.many_styles.folders import StylePictures
-from jstyle.training.many_styles.job import Training
-from jstyle.training.teaching import examples, textual_inversion, tuning
-from jstyle.weights.description import describe
-from jstyle.workers import adapters
-from jstyle.workers.pictures import PACKAGES
-from jstyle.workers.training import METHODS, TRAINER
+from jstyle.training.many_styles.job import TrainingJob
+from jstyle.training.many_styles.recipe import parse_changes, plan_trainings, read_recipe
+from jstyle.training.many_styles.spec import StyleTraining
+from jstyle.training.teaching import examples, tuning
+from jstyle.training.teaching.attaching import attach_all
+from jstyle.training.teaching.table import TEACHINGS
+from jstyle.training.teaching.textual_inversion.train import INITIAL
+from jstyle.weights.description import describe_checkpoint
 
 ROUNDS, NOISE_SEED = 8, 4711  # draws of noise and level for each picture of the loss
 PROMPTS, STEPS = 8, 30
@@ -64,7 +65,7 @@ STYLED = "{article} {name} in {token} style"
 def main() -> None:
     """Train and measure every subject by every method with every seed; results are written after each method."""
     options = _options()
-    recipe = recipes.load(ROOT / "configs" / "train_style.yaml", METHODS, None, {"model": options.model})
+    recipe = read_recipe(ROOT / "configs" / "train_style.yaml", None, {"model": options.model})
     pipe = StableDiffusionPipeline.from_pretrained(options.model)
     recipe = replace(recipe, styles={"umbrella": OF_A_THING})
     study = Study(pipe, judge.train(options.work.parent / "quality"), options.work)
@@ -77,13 +78,14 @@ def main() -> None:
         for method in options.methods:
             taught = [one for one in subjects if one.kind == "style" or method in OF_A_THING]
             shown = [one for one in pictures if one.name in [subject.name for subject in taught]]
-            changes = yaml_files.merged(recipes.changes_of(options.set), {"loop": {"seed": seed}})
-            runs = recipes.lay_over(recipe, shown, method, METHODS, describe(recipe.model), changes)
-            training = Training(runs, options.work / method / str(seed), TRAINER, PACKAGES)
-            for outcome in training.run(Engine(), training.find(overwrite=True).todo):
+            changes = merged(parse_changes(options.set), {"loop": {"seed": seed}})
+            checkpoint = describe_checkpoint(recipe.model, recipe.width, recipe.height)
+            trainings = plan_trainings(recipe, shown, TEACHINGS[method], checkpoint, changes)
+            job = TrainingJob(trainings, options.work / method / str(seed))
+            for outcome in job.train(Engine(), job.read_progress(overwrite=True).todo):
                 assert isinstance(outcome, Done), outcome
-            for subject, run in zip(taught, runs):
-                study.measure(subject, run, training.root, seed)
+            for subject, training in zip(taught, trainings):
+                study.measure(subject, training, job.root, seed)
             study.write(options.output)
     draw_figure(drawn, options.methods, options.work, str(options.seeds[0]), options.figure)
 
@@ -99,19 +101,23 @@ class Study:
         self._before: dict[tuple[str, ...], tuple[dict[str, float], list[Image.Image]]] = {}
         self._drawn: dict[str, dict[str, float]] = {}
 
-    def measure(self, subject: Subject, run: Run, root: Path, seed: int) -> None:
+    def measure(self, subject: Subject, training: StyleTraining, root: Path, seed: int) -> None:
         """Before and after this training."""
-        file = root / run.place / "measured.json"
+        file = root / training.place / "measured.json"
         known = json.loads(file.read_text()) if file.exists() else {}
-        if known.get("identity") != run.identity:
-            known = {"identity": run.identity, "method": run.method, "subject": subject.name, "seed": seed}
-            adapter = {"kind": run.adapter, "trained": run.identity, "weight": 1.0}
-            result = {run.identity: str(root / run.result)}
-            known["before"], drawn = self._untaught(subject, run)
-            _save(drawn, root / run.place / "before")
-            with adapters.attached(self._pipe, [adapter], result):
-                known["after"], drawn = self._side(subject, run, True)
-            _save(drawn, root / run.place / "after")
+        if known.get("identity") != training.identity:
+            known = {
+                "identity": training.identity,
+                "method": training.teaching.name,
+                "subject": subject.name,
+                "seed": seed,
+            }
+            adapter = AdapterSpec(training.teaching.name, training.identity)
+            known["before"], drawn = self._untaught(subject, training)
+            _save(drawn, root / training.place / "before")
+            with attach_all(self._pipe, [adapter], {training.identity: root / training.result}):
+                known["after"], drawn = self._side(subject, training, True)
+            _save(drawn, root / training.place / "after")
             write_text(file, json.dumps(known, indent=1) + "\n")
         self._results.append(known)
         if subject.name not in self._drawn:
@@ -128,21 +134,23 @@ class Study:
         for name, row in rows.items():
             print(f"{name:32}", "  ".join(f"{key} {value}" for key, value in row.items()))
 
-    def _untaught(self, subject: Subject, run: Run) -> tuple[dict[str, float], list[Image.Image]]:
+    def _untaught(self, subject: Subject, training: StyleTraining) -> tuple[dict[str, float], list[Image.Image]]:
         """What the model does before, which is the same for every training of the same words."""
-        words = (subject.name, *(caption(run, example.name, False) for example in subject.kept))
+        words = (subject.name, *(caption(training, example.name, False) for example in subject.kept))
         if words not in self._before:
-            self._before[words] = self._side(subject, run, False)
+            self._before[words] = self._side(subject, training, False)
         return self._before[words]
 
-    def _side(self, subject: Subject, run: Run, known: bool) -> tuple[dict[str, float], list[Image.Image]]:
+    def _side(
+        self, subject: Subject, training: StyleTraining, known: bool
+    ) -> tuple[dict[str, float], list[Image.Image]]:
         """Measures, and the pictures that they are of."""
         kept = [example.name for example in subject.kept]
-        found = {"loss": self._loss(subject, [caption(run, name, known) for name in kept])}
+        found = {"loss": self._loss(subject, [caption(training, name, known) for name in kept])}
         chosen = (list(subject.kept) * PROMPTS)[:PROMPTS]
-        prompts = [caption(run, example.name, known) for example in chosen]
+        prompts = [caption(training, example.name, known) for example in chosen]
         made = self._pipe(
-            prompts, num_inference_steps=STEPS, guidance_scale=run.settings.guidance, seed=list(range(PROMPTS))
+            prompts, num_inference_steps=STEPS, guidance_scale=training.settings.guidance, seed=list(range(PROMPTS))
         ).images
         return {**found, **self._likeness(subject, made, chosen)}, made
 
@@ -172,13 +180,13 @@ class Study:
         return float(np.mean(lost))
 
 
-def caption(run: Run, name: str, known: bool) -> str:
+def caption(training: StyleTraining, name: str, known: bool) -> str:
     """What the training says of a picture; before it, a word that is learnt stands for the one it begins with."""
-    settings, words = run.settings, {"name": name, "article": examples.find_article(name)}
-    if run.method not in ("textual_inversion", "inst"):
+    settings, words = training.settings, {"name": name, "article": examples.find_article(name)}
+    if training.teaching.name not in ("textual_inversion", "inst"):
         return examples.fill_template(settings.prompt, **words)
-    initial = getattr(settings, "initial", None) or textual_inversion.INITIAL[getattr(settings, "kind", "style")]
-    named = settings.prompt if run.method == "textual_inversion" else STYLED
+    initial = getattr(settings, "initial", None) or INITIAL[getattr(settings, "kind", "style")]
+    named = settings.prompt if training.teaching.name == "textual_inversion" else STYLED
     return examples.fill_template(named, **words, token=settings.token if known else initial)
 
 
@@ -221,7 +229,7 @@ def _summary(several: Sequence[dict[str, Any]]) -> dict[str, str]:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--model", default="tiny")
-    parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
+    parser.add_argument("--methods", nargs="+", choices=list(TEACHINGS), default=list(TEACHINGS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--styles", type=Path, help="a competition's dataset, whose styles are taught too")
     parser.add_argument(

@@ -199,10 +199,10 @@ def test_an_image_encoder_of_another_model(model: Path, data: Path, finished: Pa
 
 def test_the_rate_grows_with_the_pictures_of_an_update(model: Path, data: Path, tmp_path: Path) -> None:
     given = settings(model, data, tmp_path, validation_prompts=("a {token}",))
-    assert inst.resolve_settings(given).loop.rate == given.loop.rate and inst.resolve_settings(
-        given
-    ).validation_prompts == ("a <style>",)
-    assert np.isclose(inst.resolve_settings(replace(given, scale_rate=True)).loop.rate, 4 * given.loop.rate)
+    acting = inst.resolve_settings(given)
+    assert acting.loop.rate == given.loop.rate and acting.validation_prompts == ("a <style>",)
+    scaled = inst.resolve_settings(replace(given, scale_rate=True))
+    assert np.isclose(scaled.loop.rate, 4 * given.loop.rate) and inst.resolve_settings(scaled) == scaled
 
 
 @pytest.mark.parametrize(

@@ -76,9 +76,7 @@ def test_two_workers_that_are_ended_and_a_second_run_give_the_same_bits(
     assert "interrupted; run the same command to go on" in one.find_log("02").read_text()
 
 
-def test_a_result_that_is_damaged_is_made_again_from_its_checkpoint(
-    data: Path, here: TrainingJob, tmp_path: Path
-) -> None:
+def test_a_damaged_result_is_made_again_from_its_checkpoint(data: Path, here: TrainingJob, tmp_path: Path) -> None:
     one = training(data, tmp_path, only=["00"])
     list(one.train(Engine(), one.read_progress(overwrite=False).todo))
     file = tmp_path / one.trainings[0].result
@@ -101,10 +99,8 @@ def test_other_settings_are_refused_or_train_anew(data: Path, here: TrainingJob,
     assert before == {"00": results(here)["00"]}
     list(other.train(Engine(), other.read_progress(overwrite=True).todo))
     assert results(other) != before and steps(tmp_path / "00") == [1, 2]
-    assert (
-        record.read_state(other.trainings[0], tmp_path) == "finished"
-        and record.read_state(one.trainings[0], tmp_path) == "other"
-    )
+    states = [record.read_state(job.trainings[0], tmp_path) for job in (one, other)]
+    assert states == ["other", "finished"]
 
 
 @pytest.mark.parametrize("method", [name for name in TEACHINGS if name != "lora"])
@@ -156,10 +152,8 @@ def test_a_run_tells_what_failed_draws_the_rest_and_goes_on(data: Path, tmp_path
     events = teach(data=data, recipe=recipe, output=out)
     (failure,) = only(events, Failure)
     log = out / "00" / "train.log"
-    assert failure.subject == "00" and failure.reason.endswith(
-        f"cannot be filled in; in braces may stand name, article; see {log}"
-    )
-    assert "cannot be filled in" in log.read_text()
+    assert failure.subject == "00" and failure.reason.startswith("the prompt 'a {nmae}' cannot be filled in")
+    assert failure.reason.endswith(f"see {log}") and "cannot be filled in" in log.read_text()
     assert only(events, StyleTaught) == [StyleTaught("02", out / "02" / "pytorch_lora_weights.safetensors")]
     assert only(events, Remark)[-1].text == f"1 of 2 styles are in {out}"
     sheets = out / "sheets"

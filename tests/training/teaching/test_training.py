@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import jstyle
 from jstyle import StableDiffusionPipeline
 from jstyle.errors import InputError
 from jstyle.pictures import images
@@ -195,3 +196,19 @@ def test_frozen_networks_are_trainable_again_afterwards() -> None:
     with tuning.frozen(pipe.unet):
         assert all(one.is_stop_grad() for one in pipe.unet.parameters())
     assert not any(one.is_stop_grad() for one in pipe.unet.parameters())
+
+
+def test_a_loaded_model_is_taught_and_left_as_it_was(data: Path, finished: dict[str, Path], tmp_path: Path) -> None:
+    pipe = StableDiffusionPipeline.from_pretrained(str(GOLDEN / "diffusers_folder"))
+    before, model_hash = latents(pipe), pipe.model_hash
+    for method in ("lora", "textual_inversion"):
+        result = jstyle.train(settings(method, data, tmp_path / method), pipe)
+        assert bits(result) == bits(finished[method])
+        assert (latents(pipe) == before).all() and pipe.model_hash == model_hash
+    with pytest.raises(InputError, match="would change the pipeline's own weights"):
+        jstyle.train(settings("fine_tuning", data, tmp_path / "whole"), pipe)
+    pipe.load_lora_weights(finished["lora"].parent)
+    with pytest.raises(InputError, match="LoRAs are in effect"):
+        jstyle.train(settings("lora", data, tmp_path / "again"), pipe)
+    with pytest.raises(TypeError, match="settings of no way to teach"):
+        jstyle.train(LoopSettings())
