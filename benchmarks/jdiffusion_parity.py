@@ -14,15 +14,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Tuple
 
 import numpy as np
 from PIL import Image
-from style_align.request import Target, TextReference
-from style_align.transfer import StyleAlign
+from style_align.request import TextReference
 
 import jstyle
 from benchmarks import machine
@@ -146,7 +146,7 @@ def own_calls(pair: Pair) -> List[Row]:
     """JDiffusion's pipeline, called by itself: beside ours, accelerated, and as it was, to the bit, after all that."""
     say("JDiffusion's own call")
     native = pair.pipes[0]
-    with tempfile.TemporaryDirectory() as folder, library.own_mode(), library.quiet():
+    with tempfile.TemporaryDirectory() as folder, library.jtorch_mode(), library.silence():
         native.save_pretrained(Path(folder) / "model")
         kind = library.jdiffusion().StableDiffusionPipeline
         given = kind.from_pretrained(f"{folder}/model", safety_checker=None, requires_safety_checker=False)
@@ -156,7 +156,7 @@ def own_calls(pair: Pair) -> List[Row]:
     steps = pair.options.steps
 
     def own() -> Pictures:
-        with library.own_mode(), library.quiet(), jt.no_grad():
+        with library.jtorch_mode(), library.silence(), jt.no_grad():
             return given(PROMPTS[0], num_inference_steps=steps, latents=jt.array(latents)).images
 
     before = own()

@@ -16,8 +16,9 @@ import math
 import shutil
 import sys
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Callable, Dict, Mapping, Tuple
+from typing import Any, Callable, Dict, Tuple
 
 import numpy as np
 

@@ -14,8 +14,9 @@ import argparse
 import resource
 import sys
 import time
+from collections.abc import Sequence
 from statistics import median
-from typing import Any, Callable, Dict, List, Sequence
+from typing import Any, Callable, Dict, List
 
 import numpy as np
 

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 from PIL import Image
 from style_align.request import Target, TextReference
-from style_align.transfer import StyleAlign
 
 from benchmarks import machine
 from benchmarks.options import ROOT

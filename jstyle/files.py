@@ -1,4 +1,4 @@
-"""Files and folders that appear under their name only when they are whole, and files that are locks."""
+"""Files and folders that appear under their names only when they are whole, and files that are locks."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import os
 import re
 import secrets
 import shutil
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Iterable, Iterator
 
 from jstyle.errors import InputError
 
@@ -18,12 +18,12 @@ _PART = re.compile(r"\.[0-9a-f]{16}\.part")
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A name in the same folder to write to: the file or folder made there becomes ``path`` when the block ends.
+    """A path beside ``path`` to write to: the file or folder made there becomes ``path`` at the end of the ``with``.
 
-    A file that was there is replaced, an empty folder too. After an exception nothing is left.
-    Raises InputError in the place of an OSError, one line that names ``path``.
+    A file or an empty folder that was at ``path`` is replaced. After an exception nothing is left of the new one.
+    Raises InputError in place of an OSError, with one line that names ``path``.
     """
-    part = path.parent / f".{secrets.token_hex(8)}.part"  # short, so that it fits where the name fits
+    part = path.parent / f".{secrets.token_hex(8)}.part"  # short, because not every name can be longer than path's
     try:
         yield part
         os.replace(part, path)
@@ -35,21 +35,21 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8, whole or not at all, making the folder. Raises InputError where it cannot be written."""
+    """Write UTF-8, whole or not at all, and make its folder. Raises InputError where it cannot be written."""
     with replacing(path) as part:
         path.parent.mkdir(parents=True, exist_ok=True)
         part.write_text(text, encoding="utf-8")
 
 
 def sweep(folder: Path) -> None:
-    """Remove what killed processes were writing below a folder. For its owner, while nobody else writes there."""
+    """Remove what killed processes left unfinished below a folder. Only for use while nobody else writes there."""
     for path in list(folder.rglob(".*.part")):
         if _PART.fullmatch(path.name):
             _remove(path)
 
 
 def hash_files(files: Iterable[Path]) -> str:
-    """SHA-256 over the content of the files in the order given, as 64 hexadecimal digits."""
+    """SHA-256 over the content of the files, in the order given, as 64 hexadecimal digits."""
     digest = hashlib.sha256()
     for file in files:
         with open(file, "rb") as stream:
@@ -60,12 +60,12 @@ def hash_files(files: Iterable[Path]) -> str:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the lock that a file stands for, made where it is missing; another process waits here.
+    """Hold the lock that a file stands for, which is made where it is missing; meanwhile other processes wait here.
 
-    The system lets go of it when this process dies. It is the process's own: what it forks meanwhile, such as Jittor's
-    compilers, which may outlive it, does not hold it.
+    The system releases it when this process dies. Only this process holds it: what it forks meanwhile, such as Jittor's
+    compilers, which may outlive it, does not.
     """
-    import fcntl  # Linux and macOS alone have it
+    import fcntl  # only Linux and macOS have it
 
     with open(path, "a") as lock:
         fcntl.lockf(lock, fcntl.LOCK_EX)
@@ -76,7 +76,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def _remove(part: Path) -> None:
-    """It is gone after a success, and may never have come to be."""
+    """Remove a file or folder, if it is there: after a success it is not."""
     if part.is_dir():
         shutil.rmtree(part, ignore_errors=True)
     else:

@@ -1,1 +1,1 @@
-"""How what comes with the package was made; not part of the wheel."""
+"""How the models that come with the package were made; not part of the wheel."""

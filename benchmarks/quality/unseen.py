@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import List, Optional, Sequence, Tuple
+from typing import List, Optional, Tuple
 
 import numpy as np
 from PIL import Image
@@ -16,7 +16,7 @@ from jstyle.training.draws import generator
 from recipes.tiny.drawings import OBJECTS, PLACES, TECHNIQUES, Scene
 from recipes.tiny.drawings.fields import places, threshold
 from recipes.tiny.drawings.layers import Layers, draw_layers
-from recipes.tiny.drawings.palette import luminance, over
+from recipes.tiny.drawings.palette import cover, luminance
 from recipes.tiny.drawings.shapes import Part, curve, ellipse, smooth
 from recipes.tiny.drawings.techniques import DRAWN_BY
 
@@ -49,10 +49,10 @@ def blueprint(layers: Layers) -> np.ndarray:
     x, y = places(size)
     grid = np.maximum(threshold(-np.abs(x % 12.5 - 6.25), -0.35, 0.4), threshold(-np.abs(y % 12.5 - 6.25), -0.35, 0.4))
     picture = np.full((size, size, 3), (0.08, 0.24, 0.55), np.float32)
-    picture = over(picture, 0.16 * grid, (1, 1, 1))
-    picture = over(picture, 0.25 * layers.mask, (0.55, 0.75, 1.0))
-    picture = over(picture, 0.75 * layers.lines(layers.contours, 0.8), (0.9, 0.95, 1.0))
-    return over(picture, layers.lines(layers.outline, 1.6), (1, 1, 1))
+    picture = cover(picture, 0.16 * grid, (1, 1, 1))
+    picture = cover(picture, 0.25 * layers.mask, (0.55, 0.75, 1.0))
+    picture = cover(picture, 0.75 * layers.draw_lines(layers.contours, 0.8), (0.9, 0.95, 1.0))
+    return cover(picture, layers.draw_lines(layers.outline, 1.6), (1, 1, 1))
 
 
 def halftone(layers: Layers) -> np.ndarray:
@@ -63,8 +63,8 @@ def halftone(layers: Layers) -> np.ndarray:
     dots = (np.cos(np.pi * across) * np.cos(np.pi * down) + 1) / 2
     ink = threshold(1.15 - luminance(layers.flat), 1 - dots, 0.12)
     picture = np.full((size, size, 3), (0.98, 0.83, 0.86), np.float32)
-    picture = over(picture, layers.mask, (1.0, 0.55, 0.2))
-    return over(picture, ink, (0.27, 0.1, 0.42))
+    picture = cover(picture, layers.mask, (1.0, 0.55, 0.2))
+    return cover(picture, ink, (0.27, 0.1, 0.42))
 
 
 STYLES: Mapping[str, Callable[[Layers], np.ndarray]] = {"blueprint": blueprint, "halftone": halftone}

@@ -8,7 +8,8 @@ Each ``with_NAME.py`` has ``open_side(job)``, which loads what the job names:
 from __future__ import annotations
 
 import zlib
-from typing import Any, Callable, Dict, Mapping, Protocol, Sequence, Tuple
+from collections.abc import Mapping, Sequence
+from typing import Any, Callable, Dict, Protocol, Tuple
 
 import numpy as np
 

@@ -7,10 +7,11 @@ import importlib
 import json
 import os
 import platform
+from collections.abc import Sequence
 from contextlib import ExitStack
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Dict, Sequence
+from typing import Any, Dict
 
 import numpy as np
 
@@ -73,9 +74,9 @@ class JDiffusionSide:
         given, jt = inputs(case), self._jt
         self._accelerated.close()
         if case.get("accelerated"):
-            from jstyle.weights.backends.hosted import HostedUNet, accelerated
+            from jstyle.weights.backends.hosted import HostedUNet, accelerate_networks
 
-            self._accelerated.enter_context(accelerated(HostedUNet(self._unet)))
+            self._accelerated.enter_context(accelerate_networks(HostedUNet(self._unet)))
 
         def call() -> Dict[str, Any]:
             with jt.no_grad():

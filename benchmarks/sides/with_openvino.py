@@ -7,9 +7,10 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Dict, Sequence
+from typing import Any, Dict
 
 import numpy as np
 import openvino as ov

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import importlib
 import platform
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Dict, Sequence
+from typing import Any, Dict
 
 import numpy as np
 import torch

@@ -1,7 +1,7 @@
-"""LoRA (arXiv 2106.09685): layers with a low-rank product beside their own, y = W x + alpha / rank B A x.
+"""LoRA (arXiv 2106.09685): layers with a low-rank product added, y = W x + alpha / rank B A x.
 
-A layer is computed as before and the product is added to it through the second kernel's ``residual``: no change of a
-weight is ever formed, except where adapters are fused.
+A layer computes as before, and the kernel that applies B adds that as its ``residual``: the change B A of the weight is
+never formed, except where adapters are fused.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from jstyle import ops
 from jstyle.errors import InputError
 from jstyle.networks.editing import swapped
-from jstyle.networks.layers import Conv2d, Linear, like
+from jstyle.networks.layers import Conv2d, Linear, cast_like
 from jstyle.runtime import jt
 
 ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
@@ -30,8 +30,8 @@ TEXT_ATTENTION = ("q_proj", "k_proj", "v_proj", "out_proj")
 class LowRank:
     """The change of one layer.
 
-    Of a linear one: ``down`` (rank, in) and ``up`` (out, rank). Of a convolution: ``down`` (rank, in, k, k), with its
-    stride and padding, and ``up`` (out, rank, 1, 1). ``dropout`` changes what ``down`` sees, in training.
+    Of a linear layer: ``down`` (rank, in) and ``up`` (out, rank). Of a convolution: ``down`` (rank, in, k, k), applied
+    with its stride and padding, and ``up`` (out, rank, 1, 1). In training ``dropout`` is applied before ``down``.
     """
 
     down: jt.Var
@@ -41,27 +41,29 @@ class LowRank:
 
     @property
     def rank(self) -> int:
+        """The width between the two matrices."""
         return self.down.shape[0]
 
     @property
     def scale(self) -> float:
-        """What the product is multiplied with (section 4.1)."""
+        """The factor of the product, alpha / rank (section 4.1)."""
         return self.alpha / self.rank
 
-    def weighted(self, weight: float) -> LowRank:
-        """The same with ``weight`` times the effect."""
-        return LowRank(self.down, self.up, self.alpha * weight, self.dropout)
+    def strengthen(self, factor: float) -> LowRank:
+        """The same change with ``factor`` times the effect."""
+        return LowRank(self.down, self.up, self.alpha * factor, self.dropout)
 
-    def delta(self) -> np.ndarray:
-        """(out, in) or (out, in, k, k): the change of the weight, in fp32."""
+    def compute_delta(self) -> np.ndarray:
+        """The change of the weight, (out, in) or (out, in, k, k), in fp32."""
         down, up = (np.array(ops.cast(x, "float32").numpy()) for x in (self.down, self.up))
         flat = up.reshape(len(up), -1) @ down.reshape(len(down), -1)
         return (np.float32(self.scale) * flat).reshape(len(up), *down.shape[1:])
 
-    def _scaled_up(self) -> jt.Var:
+    def _scale_up(self) -> jt.Var:
+        """``up`` times the scale."""
         return self.up if self.scale == 1 else self.up * self.scale
 
-    def _seen(self, x: jt.Var) -> jt.Var:
+    def _drop_out(self, x: jt.Var) -> jt.Var:
         return x if self.dropout is None else self.dropout(x)
 
 
@@ -70,35 +72,38 @@ Layers = Mapping[str, LowRank]
 
 @dataclass(frozen=True)
 class Lora:
-    """An adapter: the changes of layers by their paths in the UNet and in the text encoder."""
+    """An adapter: the changes of layers, by their paths in the UNet and in the text encoder."""
 
     unet: Layers
     text_encoder: Layers
 
     def of(self, component: str) -> Layers:
+        """The changes in ``component``, "unet" or "text_encoder"."""
         return self.unet if component == "unet" else self.text_encoder
 
 
 class LoraLinear(Linear):
-    """A linear layer and what adapters add to it. Its weights are the layer's own, under the same names."""
+    """A linear layer and what adapters add to it. It shares the layer's weights, under the same names."""
 
     def __init__(self, base: Linear, changes: Sequence[LowRank]) -> None:
         self.weight, self.bias = base.weight, base.bias
         self._changes = tuple(changes)
 
     def execute(self, x: jt.Var, residual: Optional[jt.Var] = None) -> jt.Var:
+        """x (..., in_features) -> (..., out_features), the shape of the residual."""
         out = super().execute(x, residual)
         for change in self._changes:
-            down, up = like(x, change.down, change._scaled_up())
-            out = ops.linear(ops.linear(change._seen(x), down), up, residual=out)
+            down, up = cast_like(x, change.down, change._scale_up())
+            out = ops.linear(ops.linear(change._drop_out(x), down), up, residual=out)
         return out
 
     def geglu(self, x: jt.Var) -> jt.Var:
+        """``ops.geglu`` of the result, (..., out_features / 2)."""
         return ops.geglu(self(x))
 
 
 class LoraConv2d(Conv2d):
-    """A convolution and what adapters add to it."""
+    """A convolution and what adapters add to it. It shares the layer's weights, under the same names."""
 
     def __init__(self, base: Conv2d, changes: Sequence[LowRank]) -> None:
         self.weight, self.bias = base.weight, base.bias
@@ -106,19 +111,20 @@ class LoraConv2d(Conv2d):
         self._changes = tuple(changes)
 
     def execute(self, x: jt.Var, residual: Optional[jt.Var] = None) -> jt.Var:
+        """x (batch, height, width, in_channels) -> (batch, height', width', out_channels), as is the residual."""
         out = super().execute(x, residual)
         for change in self._changes:
-            seen, (down, up) = change._seen(x), like(x, change.down, change._scaled_up())
+            inputs, (down, up) = change._drop_out(x), cast_like(x, change.down, change._scale_up())
             if down.shape[2] == 1 and self.stride == 1:
-                hidden = ops.linear(seen, down)
+                hidden = ops.linear(inputs, down)
             else:
-                hidden = ops.conv2d(seen, down, None, self.stride, self.padding)
+                hidden = ops.conv2d(inputs, down, None, self.stride, self.padding)
             out = ops.linear(hidden, up, residual=out)
         return out
 
 
-def layers(network: jt.Module, endings: Optional[Sequence[str]] = None) -> dict[str, Any]:
-    """The linear layers and convolutions of a network by path, all or those whose path ends in one of ``endings``."""
+def layers(network: jt.Module, endings: Optional[Sequence[str]] = None) -> Dict[str, Any]:
+    """The linear layers and convolutions of a network by path: all, or those whose path ends in one of ``endings``."""
     return {
         path: module
         for path, module in network.named_modules()
@@ -128,31 +134,32 @@ def layers(network: jt.Module, endings: Optional[Sequence[str]] = None) -> dict[
 
 
 @contextmanager
-def changed(network: jt.Module, several: Sequence[Layers], fuse: bool = False) -> Iterator[None]:
-    """The network with these changes until the end of the ``with``; then the very layers it had.
+def changed(network: jt.Module, adapters: Sequence[Layers], fuse: bool = False) -> Iterator[None]:
+    """Apply the changes of these adapters until the end of the ``with``, then put back the very layers there were.
 
-    ``fuse`` adds them into new weights: as fast as without adapters, for the memory of the changed layers. The old
-    weights are kept meanwhile, because taking a product away again would not give back their last bits.
+    ``fuse`` adds them into new weights: as fast as without adapters, at the cost of memory for the changed layers. The
+    old weights are kept meanwhile, because subtracting a product again would not restore their last bits. Raises
+    InputError for a path at which there is no layer.
     """
-    own = layers(network)
+    bases = layers(network)
     replacements = {}
-    for path in dict.fromkeys(path for one in several for path in one):
-        if path not in own:
+    for path in dict.fromkeys(path for adapter in adapters for path in adapter):
+        if path not in bases:
             raise InputError(f"{type(network).__name__} has no layer {path!r} that LoRA could change")
-        base, changes = own[path], [one[path] for one in several if path in one]
-        replacements[path] = _fused(base, changes) if fuse else _beside(base, changes)
+        base, changes = bases[path], [adapter[path] for adapter in adapters if path in adapter]
+        replacements[path] = _fuse_layer(base, changes) if fuse else _extend_layer(base, changes)
     with swapped(network, replacements):
         yield
 
 
-def _beside(base: Any, changes: Sequence[LowRank]) -> Any:
+def _extend_layer(base: Any, changes: Sequence[LowRank]) -> Any:
     return (LoraLinear if isinstance(base, Linear) else LoraConv2d)(base, changes)
 
 
-def _fused(base: Any, changes: Sequence[LowRank]) -> Any:
+def _fuse_layer(base: Any, changes: Sequence[LowRank]) -> Any:
     layer, dtype = copy.copy(base), str(base.weight.dtype)
     with jt.no_grad():
-        total = sum(change.delta() for change in changes)
+        total = sum(change.compute_delta() for change in changes)
         layer.weight = ops.cast(ops.cast(base.weight, "float32") + jt.array(total), dtype).stop_grad()
         layer.weight.sync()
     return layer

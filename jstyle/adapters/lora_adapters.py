@@ -1,4 +1,4 @@
-"""The LoRA adapters of a pipeline: loaded by name, weighted, fused, taken off. Names and meanings are diffusers'."""
+"""The LoRA adapters of a pipeline: loaded by name, weighted, fused, removed. Names and meanings are diffusers'."""
 
 from __future__ import annotations
 
@@ -20,16 +20,18 @@ Names = Union[str, Sequence[str]]
 
 
 @dataclass(frozen=True)
-class _Fused:
+class _Fusion:
+    """Which components have which adapters in their weights, each with its weight times ``scale``."""
+
     components: Sequence[str]
     scale: float
     weights: Mapping[str, float]
 
 
 class LoraAdapters:
-    """Adapters over a UNet and a text encoder. The networks are as they were whenever none is in effect.
+    """Adapters of a UNet and a text encoder. Whenever none is in effect, the networks are as they were before.
 
-    ``loaded`` are all adapters, ``weights`` those in effect, each with its factor.
+    ``loaded`` has all adapters by name, ``weights`` the weight of each that is in effect.
     """
 
     def __init__(self, unet: jt.Module, text_encoder: jt.Module) -> None:
@@ -37,11 +39,14 @@ class LoraAdapters:
         self.weights: dict[str, float] = {}
         self.enabled = True
         self._networks = {"unet": unet, "text_encoder": text_encoder}
-        self._fused: Optional[_Fused] = None
-        self._open = ExitStack()
+        self._fusion: Optional[_Fusion] = None
+        self._changes = ExitStack()
 
     def load(self, source: Union[str, Path, Lora], name: Optional[str] = None) -> str:
-        """Load a file or folder, or take a `Lora`; it alone is in effect then, as in diffusers. Returns its name."""
+        """Load a file or folder, or take a `Lora`, and put it alone into effect, as diffusers does. Returns its name.
+
+        Raises InputError for a name that is loaded already, and for what ``lora_files.read`` refuses.
+        """
         self._require_unfused("load another adapter")
         name = name or f"default_{len(self.loaded)}"
         if name in self.loaded:
@@ -53,74 +58,78 @@ class LoraAdapters:
         return name
 
     def set(self, names: Names, weights: Union[float, Sequence[float], None] = None) -> None:
-        """Only these adapters are in effect, with these factors: one for all, or one each, 1 by default."""
+        """Put only these adapters into effect, with one weight for all or one for each, by default 1.
+
+        Raises InputError for a name that is not loaded, and for another number of weights.
+        """
         self._require_unfused("choose other adapters")
-        several = [names] if isinstance(names, str) else list(names)
-        one = 1.0 if weights is None else weights
-        factors = [float(one)] * len(several) if isinstance(one, (int, float)) else [float(each) for each in one]
-        for name in several:
-            self._require(name)
-        if len(factors) != len(several):
-            raise InputError(f"{len(factors)} weights for {len(several)} adapters; give one, or one each")
-        self.weights = {name: factor for name, factor in zip(several, factors)}
+        active = self._check_names(names)
+        weights = 1.0 if weights is None else weights
+        factors = [weights] * len(active) if isinstance(weights, (int, float)) else list(weights)
+        if len(factors) != len(active):
+            raise InputError(f"{len(factors)} weights for {len(active)} adapters; give one, or one each")
+        self.weights = {name: float(factor) for name, factor in zip(active, factors)}
         self._attach()
 
     def enable(self, enabled: bool) -> None:
-        """Put all adapters out of effect, or back into it."""
+        """Put the adapters back into effect, or out of it. Raises InputError where they are fused."""
         self._require_unfused("switch adapters")
         self.enabled = enabled
         self._attach()
 
     def delete(self, names: Names) -> None:
-        """Forget these adapters."""
+        """Forget these adapters. Raises InputError, and forgets none, for a name that is not loaded."""
         self._require_unfused("delete adapters")
-        for name in [names] if isinstance(names, str) else list(names):
-            self._require(name)
-            del self.loaded[name]
+        for name in self._check_names(names):
+            self.loaded.pop(name, None)
             self.weights.pop(name, None)
         self._attach()
 
     def fuse(self, components: Sequence[str], scale: float = 1.0, names: Optional[Names] = None) -> None:
-        """Add the adapters in effect, or those named, ``scale`` times, into the weights of these components."""
+        """Add the adapters in effect, or those named, ``scale`` times, into the weights of these components.
+
+        Raises InputError for a name that is not loaded, for another component, and where no adapter is left to fuse.
+        """
         self._require_unfused("fuse again")
-        chosen = list(self.weights) if names is None else [names] if isinstance(names, str) else list(names)
-        for name in chosen:
-            self._require(name)
+        adapters = self._check_names(list(self.weights) if names is None else names)
         for component in components:
             if component not in self._networks:
                 raise InputError(f"component {component!r} is not known; it must be {' or '.join(self._networks)}")
-        if not chosen:
+        if not adapters:
             raise InputError("no adapter is in effect that could be fused; load one first")
-        self._fused = _Fused(tuple(components), scale, {name: self.weights.get(name, 1.0) for name in chosen})
+        self._fusion = _Fusion(tuple(components), scale, {name: self.weights.get(name, 1.0) for name in adapters})
         self._attach()
 
     def unfuse(self) -> None:
-        """Put the original weights back, to the bit, with the adapters beside them again."""
-        if self._fused is None:
+        """Put the original weights back, to the bit, with the adapters beside them again.
+
+        Raises InputError where none is fused.
+        """
+        if self._fusion is None:
             raise InputError("no adapter is fused")
-        self._fused = None
+        self._fusion = None
         self._attach()
 
     def unload(self) -> None:
         """Forget all adapters, fused ones too: the networks are as they were loaded."""
-        self._fused = None
+        self._fusion = None
         self.loaded, self.weights, self.enabled = {}, {}, True
         self._attach()
 
-    def by_component(self) -> dict[str, list[str]]:
-        """Which adapters each network has."""
+    def by_component(self) -> Dict[str, List[str]]:
+        """The names of the adapters that change each network."""
         return {
             component: [name for name, lora in self.loaded.items() if lora.of(component)]
             for component in self._networks
         }
 
     def fingerprint(self) -> str:
-        """SHA-256 over what is in effect, "" where nothing is. Fused or not makes no difference to it."""
+        """SHA-256 over the adapters in effect, "" where there are none, no matter whether they are fused."""
         if not self.weights or not self.enabled:
             return ""
         digest = hashlib.sha256()
-        scale = 1.0 if self._fused is None else self._fused.scale
-        for name, weight in sorted((self._fused.weights if self._fused else self.weights).items()):
+        scale = 1.0 if self._fusion is None else self._fusion.scale
+        for name, weight in sorted((self._fusion.weights if self._fusion else self.weights).items()):
             for component in self._networks:
                 for path, change in self.loaded[name].of(component).items():
                     digest.update(f"{component}.{path} {change.alpha * weight * scale!r}".encode())
@@ -129,21 +138,26 @@ class LoraAdapters:
         return digest.hexdigest()
 
     def _attach(self) -> None:
-        self._open.close()
+        """Make the networks what the adapters in effect say."""
+        self._changes.close()
         for component, network in self._networks.items():
-            fused = self._fused is not None and component in self._fused.components
-            weights = self._fused.weights if fused and self._fused else self.weights if self.enabled else {}
-            scale = self._fused.scale if fused and self._fused else 1.0
-            several = [
-                {path: change.weighted(weight * scale) for path, change in self.loaded[name].of(component).items()}
+            fusion = self._fusion if self._fusion is not None and component in self._fusion.components else None
+            weights = fusion.weights if fusion else self.weights if self.enabled else {}
+            scale = fusion.scale if fusion else 1.0
+            adapters = [
+                {path: change.strengthen(weight * scale) for path, change in self.loaded[name].of(component).items()}
                 for name, weight in weights.items()
             ]
-            self._open.enter_context(changed(network, several, fuse=fused))
+            self._changes.enter_context(changed(network, adapters, fuse=fusion is not None))
 
-    def _require(self, name: str) -> None:
-        if name not in self.loaded:
-            raise InputError(f"no adapter {name!r} is loaded; loaded are {', '.join(self.loaded) or 'none'}")
+    def _check_names(self, names: Names) -> List[str]:
+        """The names as a list. Raises InputError for one that is not loaded."""
+        in_order = [names] if isinstance(names, str) else list(names)
+        for name in in_order:
+            if name not in self.loaded:
+                raise InputError(f"no adapter {name!r} is loaded; loaded are {', '.join(self.loaded) or 'none'}")
+        return in_order
 
     def _require_unfused(self, wish: str) -> None:
-        if self._fused is not None:
+        if self._fusion is not None:
             raise InputError(f"adapters are fused; call unfuse_lora() to {wish}")

@@ -1,4 +1,4 @@
-"""LoRA files: diffusers' (peft's) format is written; that, diffusers' older ones and kohya's are read."""
+"""LoRA files: written in diffusers' (peft's) format, read in that, in diffusers' older ones and in kohya's."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional, Union
 
@@ -31,25 +30,21 @@ _KOHYA = {"lora_unet_": "unet", "lora_te_": "text_encoder", "lora_te1_": "text_e
 _TEXT_NAMES = {"to_q": "q_proj", "to_k": "k_proj", "to_v": "v_proj", "to_out": "out_proj"}
 _ROLES = {"A": "down", "down": "down", "B": "up", "up": "up"}
 
-
-@dataclass
-class _Found:
-    """What a file says of one layer: the keys of its arrays."""
-
-    keys: dict[str, str] = field(default_factory=dict)
+LayerPath = Tuple[str, str]
+"""A component and the path of a layer in it."""
 
 
 def read(source: Union[str, Path], unet: jt.Module, text_encoder: jt.Module) -> Lora:
     """The adapter in a safetensors file, or in a folder's ``pytorch_lora_weights.safetensors``.
 
-    Raises InputError, naming the key, for what does not belong to these networks or is no plain LoRA.
+    Raises InputError where there is no such file, and as ``parse`` does.
     """
     file = Path(source) / FILE if Path(source).is_dir() else Path(source)
     if not file.is_file():
         raise InputError(f"there is no file {file}; give a LoRA's safetensors file or its folder")
     tensors = FileTensors([file])
-    with safe_open(file, framework="np") as opened:
-        metadata = json.loads((opened.metadata() or {}).get(_METADATA, "{}"))
+    with safe_open(file, framework="np") as stored:
+        metadata = json.loads((stored.metadata() or {}).get(_METADATA, "{}"))
     return parse(tensors, unet, text_encoder, metadata, str(file))
 
 
@@ -60,19 +55,20 @@ def parse(
     metadata: Optional[Mapping[str, Any]] = None,
     what: str = "the LoRA",
 ) -> Lora:
-    """The adapter that named arrays are; ``metadata`` is what diffusers writes beside them."""
+    """The adapter that the named arrays make up; ``metadata`` is what diffusers writes beside them.
+
+    Raises InputError, naming the key, for what does not belong to these networks or is no plain LoRA.
+    """
     known = {"unet": layers(unet), "text_encoder": layers(text_encoder)}
-    found = _sorted_keys(tensors, known, what)
-    changes: dict[str, dict[str, LowRank]] = {component: {} for component in COMPONENTS}
-    for (component, path), one in found.items():
-        if not {"down", "up"} <= set(one.keys):
+    changes: Dict[str, Dict[str, LowRank]] = {component: {} for component in COMPONENTS}
+    for (component, path), keys in _sort_keys(tensors, known, what).items():
+        if not {"down", "up"} <= set(keys):
             raise InputError(f"{what}: {path} has only one of its two matrices; fetch the file again")
-        down, up = (tensors.read(one.keys[role]).astype(np.float32) for role in ("down", "up"))
-        base = known[component][path]
-        down, up = _fitting(down, up, base, one.keys["down"], what)
-        alpha = _declared_alpha(metadata or {}, component, path, len(down))
-        if "alpha" in one.keys:
-            alpha = float(tensors.read(one.keys["alpha"]))
+        down, up = (tensors.read(keys[role]).astype(np.float32) for role in ("down", "up"))
+        down, up = _fit_matrices(down, up, known[component][path], keys["down"], what)
+        alpha = _read_alpha(metadata or {}, component, path, len(down))
+        if "alpha" in keys:
+            alpha = float(tensors.read(keys["alpha"]))
         with jt.no_grad():
             changes[component][path] = LowRank(jt.array(down).stop_grad(), jt.array(up).stop_grad(), alpha)
     return Lora(changes["unet"], changes["text_encoder"])
@@ -81,7 +77,8 @@ def parse(
 def write(lora: Lora, folder: Path) -> Path:
     """Write ``pytorch_lora_weights.safetensors`` in diffusers' format, which every LoRA loader reads.
 
-    It has no place for alpha that all of them look at, so the scale goes into ``up`` where it is not 1.
+    It has no place for alpha that all loaders look at, so a scale other than 1 goes into ``up``. Returns the file.
+    Raises InputError when it cannot be written.
     """
     arrays = {}
     for component in COMPONENTS:
@@ -94,36 +91,36 @@ def write(lora: Lora, folder: Path) -> Path:
     return folder / FILE
 
 
-def _sorted_keys(tensors: Tensors, known: Mapping[str, Mapping[str, Any]], what: str) -> dict[tuple[str, str], _Found]:
-    """The file's keys by (component, path of the layer)."""
+def _sort_keys(tensors: Tensors, known: Mapping[str, Mapping[str, Any]], what: str) -> Dict[LayerPath, Dict[str, str]]:
+    """The file's keys, by layer and by their role in it: "down", "up", "alpha"."""
     flat = {
         prefix + path.replace(".", "_"): (component, path)
         for prefix, component in _KOHYA.items()
         for path in known[component]
     }
-    found: dict[tuple[str, str], _Found] = {}
-    unknown: list[str] = []
+    by_layer: Dict[LayerPath, Dict[str, str]] = {}
+    unknown: List[str] = []
     for key in tensors.shapes():
         match = _PART.fullmatch(key)
-        place = None if match is None else flat.get(match["layer"]) or _place(match["layer"], known)
-        if match is None or place is None:
+        layer = None if match is None else flat.get(match["layer"]) or _find_layer(match["layer"], known)
+        if match is None or layer is None:
             unknown.append(key)
             continue
         role = "alpha" if match["alpha"] else _ROLES[match["name"] or match["old"]]
-        found.setdefault(place, _Found()).keys[role] = key
-    if unknown or not found:
+        by_layer.setdefault(layer, {})[role] = key
+    if unknown or not by_layer:
         listed = ", ".join(unknown[:3]) or "none of a LoRA"
         raise InputError(
             f"{what}: {len(unknown)} keys fit no layer of this model ({listed}); "
             "it is for another model, or another kind of adapter"
         )
-    return found
+    return by_layer
 
 
-def _place(layer: str, known: Mapping[str, Mapping[str, Any]]) -> Optional[tuple[str, str]]:
-    """(component, path) of a layer in diffusers' formats. The oldest leave "unet." out."""
-    component = "text_encoder" if layer.startswith("text_encoder.") else "unet"
-    path = layer[len(component) + 1 :] if layer.startswith(f"{component}.") else layer
+def _find_layer(name: str, known: Mapping[str, Mapping[str, Any]]) -> Optional[LayerPath]:
+    """The layer of that name in diffusers' formats. The oldest leave out "unet."."""
+    component = "text_encoder" if name.startswith("text_encoder.") else "unet"
+    path = name[len(component) + 1 :] if name.startswith(f"{component}.") else name
     path = path.replace(".processor.", ".")
     head, _, last = path.rpartition(".")
     if component == "text_encoder":
@@ -134,8 +131,8 @@ def _place(layer: str, known: Mapping[str, Mapping[str, Any]]) -> Optional[tuple
     return (component, path) if path in known[component] else None
 
 
-def _fitting(down: np.ndarray, up: np.ndarray, base: Any, key: str, what: str) -> tuple[np.ndarray, np.ndarray]:
-    """The matrices in the form that the layer wants; 1x1 convolutions and linear maps are the same numbers."""
+def _fit_matrices(down: np.ndarray, up: np.ndarray, base: Any, key: str, what: str) -> Tuple[np.ndarray, np.ndarray]:
+    """The matrices in the shapes that the layer needs; 1x1 convolutions and linear maps are the same numbers."""
     shape = tuple(base.weight.shape)
     rank = down.shape[0]
     wanted = ((rank, *shape[1:]), (shape[0], rank, *([1, 1] if isinstance(base, Conv2d) else [])))
@@ -147,13 +144,13 @@ def _fitting(down: np.ndarray, up: np.ndarray, base: Any, key: str, what: str) -
     return np.ascontiguousarray(down.reshape(wanted[0])), np.ascontiguousarray(up.reshape(wanted[1]))
 
 
-def _declared_alpha(metadata: Mapping[str, Any], component: str, path: str, rank: int) -> float:
-    """alpha as diffusers' metadata tell it, the rank where they do not."""
-    own = {key[len(component) + 1 :]: value for key, value in metadata.items() if key.startswith(f"{component}.")}
-    if own.get("use_dora"):
+def _read_alpha(metadata: Mapping[str, Any], component: str, path: str, rank: int) -> float:
+    """alpha from diffusers' metadata, or the rank where they do not give it."""
+    config = {key[len(component) + 1 :]: value for key, value in metadata.items() if key.startswith(f"{component}.")}
+    if config.get("use_dora"):
         raise InputError("this is a DoRA, which also changes the size of weights; only plain LoRA can be read")
-    alpha = own.get("lora_alpha", rank)
-    for pattern, other in own.get("alpha_pattern", {}).items():
+    alpha = config.get("lora_alpha", rank)
+    for pattern, pattern_alpha in config.get("alpha_pattern", {}).items():
         if re.fullmatch(rf"(.*\.)?({pattern})", path):
-            alpha = other
-    return float(alpha) * (math.sqrt(rank) if own.get("use_rslora") else 1.0)
+            alpha = pattern_alpha
+    return float(alpha) * (math.sqrt(rank) if config.get("use_rslora") else 1.0)

@@ -1,7 +1,7 @@
-"""Textual inversion (arXiv 2208.01618): words that a text encoder did not know, each with vectors of its own.
+"""Textual inversion (arXiv 2208.01618): words that a text encoder did not know, each with its own vectors.
 
-The table of known words is never touched or copied, and nobody else's tokenizer changes: a longer copy of it spells
-the new words, and an embedding in the table's place looks their ids up beside it.
+The table of known words is neither touched nor copied, and the tokenizer does not change: a copy of the tokenizer
+learns to spell the new words, and an embedding in the table's place looks up their ids beside the table.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from jstyle.weights.tensors import FileTensors, write_tensors
 
 FILE = "learned_embeds.safetensors"
 TABLE = "text_model.embeddings.token_embedding"
-_NAMELESS = "emb_params"  # under which AUTOMATIC1111's files keep a word that only their own name tells
+_NAMELESS = "emb_params"  # the key of the vectors in AUTOMATIC1111's files, which name the word only by their own name
 
 
 class ExtendedEmbedding(Embedding):
-    """A table with more rows behind its first ``known``: ``rows``, each (n, channels), which alone can be trained."""
+    """A table of ``known`` rows, continued by ``rows``, each (n, channels), which alone can be trained."""
 
     def __init__(self, table: Embedding, rows: Sequence[jt.Var], known: int) -> None:
         self.weight = table.weight
@@ -36,27 +36,28 @@ class ExtendedEmbedding(Embedding):
         self._known = known
 
     def own_rows(self) -> jt.Var:
-        """All new rows, (n, channels)."""
+        """All new rows together, (n, channels)."""
         return self._rows[0] if len(self._rows) == 1 else jt.concat(list(self._rows), dim=0)
 
     def execute(self, ids: jt.Var) -> jt.Var:
+        """Integer ids of any shape -> (..., channels)."""
         rows = self.own_rows()
-        new = (ids >= self._known).unsqueeze(-1)
+        is_new = (ids >= self._known).unsqueeze(-1)
         known = self.weight[jt.minimum(ids, self._known - 1)]
-        own = rows[jt.maximum(ids - self._known, 0)]
-        return jt.ternary(new.broadcast(own.shape), own, known)
+        new = rows[jt.maximum(ids - self._known, 0)]
+        return jt.ternary(is_new.broadcast(new.shape), new, known)
 
 
 @contextmanager
 def words(tokenizer: Any, text_encoder: CLIPTextModel, vectors: Mapping[str, jt.Var]) -> Iterator[Any]:
-    """While this is open the text encoder knows ``vectors``, each (n, hidden_size), by the tokens that are their keys.
+    """Until the end of the ``with``, the text encoder knows the words ``vectors``: token -> (n, hidden_size).
 
     Gives the tokenizer that spells them, for ``prompts.token_ids``. Raises InputError for a token that is known
     already or cannot be one, and for vectors of another width.
     """
-    for token, own in vectors.items():
-        check_width(token, tuple(own.shape), text_encoder)
-    longer = _spelling(tokenizer, {token: own.shape[0] for token, own in vectors.items()})
+    for token, rows in vectors.items():
+        check_width(token, tuple(rows.shape), text_encoder)
+    longer = _extend_tokenizer(tokenizer, {token: rows.shape[0] for token, rows in vectors.items()})
     holder = text_encoder.text_model.embeddings
     table = ExtendedEmbedding(holder.token_embedding, list(vectors.values()), len(tokenizer))
     with swapped(text_encoder, {TABLE: table}):
@@ -68,52 +69,52 @@ class Vocabulary:
 
     def __init__(self, tokenizer: Any, text_encoder: CLIPTextModel) -> None:
         self.tokenizer = tokenizer
-        self.vectors: dict[str, jt.Var] = {}
-        self._own = tokenizer
+        self.vectors: Dict[str, jt.Var] = {}
+        self._original = tokenizer
         self._text_encoder = text_encoder
-        self._open = ExitStack()
+        self._words = ExitStack()
 
     def add(self, vectors: Mapping[str, jt.Var]) -> None:
-        """Learn words: token -> (n, hidden_size), kept as they are given. Raises InputError as ``words`` does."""
-        again = sorted(set(vectors) & set(self.vectors))
-        if again:
-            raise InputError(f"the word {again[0]!r} is loaded already; unload it first, or give another token")
+        """Learn words: token -> (n, hidden_size), which is not copied. Raises InputError as ``words`` does."""
+        loaded = sorted(set(vectors) & set(self.vectors))
+        if loaded:
+            raise InputError(f"the word {loaded[0]!r} is loaded already; unload it first, or give another token")
         self._set({**self.vectors, **vectors})
 
     def remove(self, tokens: Optional[Iterable[str]] = None) -> None:
         """Forget these words, by default all. Raises InputError for one that is not loaded."""
-        gone = list(self.vectors) if tokens is None else list(tokens)
-        for token in gone:
+        forgotten = list(self.vectors) if tokens is None else list(tokens)
+        for token in forgotten:
             if token not in self.vectors:
                 raise InputError(f"the word {token!r} is not loaded; loaded are {', '.join(self.vectors) or 'none'}")
-        self._set({token: own for token, own in self.vectors.items() if token not in gone})
+        self._set({token: rows for token, rows in self.vectors.items() if token not in forgotten})
 
     def load(self, source: Union[str, Path], token: Optional[str] = None) -> None:
-        """Add the word of a file or folder, under its own name or ``token``."""
+        """Learn the word of a file or folder, under its name there or ``token``. Raises InputError as ``read``."""
         self.learn(*read(source, token))
 
     def learn(self, token: str, array: np.ndarray) -> None:
-        """Add a word with its vectors (n, hidden_size)."""
+        """Learn a word with its vectors (n, hidden_size). Raises InputError as ``words`` does."""
         check_width(token, array.shape, self._text_encoder)
         with jt.no_grad():
             self.add({token: jt.array(array).stop_grad()})
 
     def fingerprint(self) -> str:
-        """SHA-256 over the words and their vectors, "" where there are none."""
+        """SHA-256 over the words and their vectors, "" where there are no words."""
         if not self.vectors:
             return ""
         digest = hashlib.sha256()
-        for token, own in self.vectors.items():
-            digest.update(token.encode() + b"\0" + np.ascontiguousarray(own.numpy()).tobytes())
+        for token, rows in self.vectors.items():
+            digest.update(token.encode() + b"\0" + np.ascontiguousarray(rows.numpy()).tobytes())
         return digest.hexdigest()
 
     def _set(self, vectors: dict[str, jt.Var]) -> None:
         before = self.vectors
-        self._open.close()
-        self.tokenizer, self.vectors = self._own, {}
+        self._words.close()
+        self.tokenizer, self.vectors = self._original, {}
         try:
             if vectors:
-                self.tokenizer = self._open.enter_context(words(self._own, self._text_encoder, vectors))
+                self.tokenizer = self._words.enter_context(words(self._original, self._text_encoder, vectors))
                 self.vectors = vectors
         except InputError:
             self._set(before)
@@ -130,15 +131,16 @@ def check_width(token: str, shape: Sequence[int], text_encoder: CLIPTextModel) -
         )
 
 
-def spelled(token: str, vectors: int) -> list[str]:
-    """The tokens of a word, as diffusers names them: "<a>", "<a>_1", "<a>_2"."""
+def spell_word(token: str, vectors: int) -> List[str]:
+    """The tokens of a word of so many vectors, as diffusers names them: "<a>", "<a>_1", "<a>_2"."""
     return [token] + [f"{token}_{i}" for i in range(1, vectors)]
 
 
 def read(source: Union[str, Path], token: Optional[str] = None) -> tuple:
-    """The word in a safetensors file, or in a folder's ``learned_embeds.safetensors``: its token and (n, width).
+    """The word in a safetensors file, or in a folder's ``learned_embeds.safetensors``: token and vectors (n, width).
 
-    Reads diffusers' files, {token: vectors}, and AUTOMATIC1111's, which need ``token``. Raises InputError.
+    Reads diffusers' files, {token: vectors}, and AUTOMATIC1111's, which need ``token``. Raises InputError where there
+    is no such file, or it does not hold one word.
     """
     file = Path(source) / FILE if Path(source).is_dir() else Path(source)
     if not file.is_file():
@@ -155,14 +157,17 @@ def read(source: Union[str, Path], token: Optional[str] = None) -> tuple:
 
 
 def write(token: str, vectors: np.ndarray, folder: Path) -> Path:
-    """Write ``learned_embeds.safetensors`` as diffusers does: {token: (n, width)}."""
+    """Write ``learned_embeds.safetensors`` as diffusers does, {token: (n, width)}, and return the file.
+
+    Raises InputError when it cannot be written.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     write_tensors({token: np.ascontiguousarray(vectors, np.float32)}, folder / FILE)
     return folder / FILE
 
 
 def from_word(tokenizer: Any, text_encoder: CLIPTextModel, word: str, count: int) -> np.ndarray:
-    """(count, hidden_size): the vectors of a known word's tokens, over and over. InputError for an empty word."""
+    """The vectors of a known word's tokens, repeated in turn, (count, hidden_size). Raises InputError for no word."""
     ids = tokenizer(word, add_special_tokens=False).input_ids
     if not ids:
         raise InputError(f"the initial word {word!r} has no tokens; give a word that the model knows")
@@ -172,13 +177,13 @@ def from_word(tokenizer: Any, text_encoder: CLIPTextModel, word: str, count: int
     return np.array(rows.numpy())[np.arange(count) % len(ids)]
 
 
-def _spelling(tokenizer: Any, vectors: Mapping[str, int]) -> Any:
-    """A copy of the tokenizer that knows these words, of so many vectors each."""
+def _extend_tokenizer(tokenizer: Any, vectors: Mapping[str, int]) -> Any:
+    """A copy of the tokenizer that knows these words, each of so many vectors."""
     longer = copy.deepcopy(tokenizer)
     for token, count in vectors.items():
         if not token or token != token.strip() or len(token.split()) != 1:
             raise InputError(f"{token!r} cannot be a word: give one without spaces, such as <style>")
-        names = spelled(token, count)
+        names = spell_word(token, count)
         known = len(tokenizer(token, add_special_tokens=False).input_ids) == 1
         if known or longer.add_tokens(names) != len(names):
             raise InputError(f"the model knows the word {token!r} already; give one of your own, such as <style>")

@@ -1,1 +1,1 @@
-"""The mathematics of diffusion, free of files: noise schedule, samplers, guidance, random numbers, prompts."""
+"""The mathematics of diffusion, without files: noise schedule, samplers, guidance, random numbers, prompts."""

@@ -1,4 +1,4 @@
-"""A conditioned UNet as a sampler wants it: x and a noise level in, (x0, eps) out."""
+"""A conditioned UNet in the form that samplers call: x and a noise level in, (x0, eps) out."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from jstyle.runtime import jt
 class GuidedDenoiser:
     """Classifier-free guidance (arXiv 2207.12598, equation 6) around a UNet.
 
-    text and negative_text are (batch, tokens, cross_attention_dim). The batch order is fixed:
-    the unconditional half first. At guidance_scale 1, or without a negative_text, only the conditional
-    half runs. ``extra`` (batch, channels, height, width) is appended to the latent's channels, as
-    inpainting checkpoints want their mask and masked image. ``evaluations`` counts the latents that
+    ``text`` and ``negative_text`` are (batch, tokens, cross_attention_dim). In the UNet's batch the
+    unconditional half always comes first. At guidance_scale 1, or without a negative_text, only the
+    conditional half runs. ``extra`` (batch, channels, height, width) is appended to the latent's channels,
+    where inpainting checkpoints expect their mask and masked image. ``evaluations`` counts the latents that
     the UNet has seen.
     """
 
@@ -37,7 +37,7 @@ class GuidedDenoiser:
         self.evaluations = 0
 
     def __call__(self, x: jt.Var, level: Level, step: int) -> Prediction:
-        """x is (batch, channels, height, width), standing at ``level``."""
+        """The prediction for x (batch, channels, height, width), which stands at ``level``."""
         with jt.no_grad():
             latent = x if self.extra is None else jt.concat([x, self.extra], dim=1)
             if self.guided:

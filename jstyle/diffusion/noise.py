@@ -1,10 +1,11 @@
-"""Random numbers that depend on an image's own seed and on nothing else."""
+"""Random numbers that depend on the image's seed and on nothing else."""
 
 from __future__ import annotations
 
 import secrets
 import zlib
-from typing import Optional, Sequence, Tuple, Union
+from collections.abc import Sequence
+from typing import Optional, Tuple, Union
 
 import numpy as np
 
@@ -15,7 +16,7 @@ Seeds = Union[int, Sequence[int]]
 
 
 def image_seeds(seed: Optional[Seeds], count: int) -> Tuple[int, ...]:
-    """One seed an image: the given list, or seed, seed + 1, ..., or fresh ones where ``seed`` is None.
+    """A seed for each image: the list ``seed``, or seed, seed + 1, ..., or fresh ones where ``seed`` is None.
 
     Raises InputError for a list of another length or a negative seed.
     """
@@ -24,7 +25,7 @@ def image_seeds(seed: Optional[Seeds], count: int) -> Tuple[int, ...]:
     elif isinstance(seed, (int, np.integer)):
         seeds = [int(seed) + i for i in range(count)]
     else:
-        seeds = [int(one) for one in seed]
+        seeds = [int(value) for value in seed]
     if len(seeds) != count:
         raise InputError(f"{len(seeds)} seeds were given for {count} images; give one an image, or one for all")
     if min(seeds, default=0) < 0:
@@ -35,15 +36,15 @@ def image_seeds(seed: Optional[Seeds], count: int) -> Tuple[int, ...]:
 class NoiseSource:
     """Standard normal noise for a batch of images, row by row from each image's seed.
 
-    A draw depends on the seed and on what it is for, not on earlier draws, on the other rows or on the
-    device: an image keeps its noise in any batch, and options that draw more do not shift the rest.
+    A draw depends on the seed and on its purpose, not on earlier draws, on the other rows or on the
+    device: an image keeps its noise in any batch, and options that draw more leave other draws as they are.
     """
 
     def __init__(self, seeds: Sequence[int]) -> None:
         self.seeds = tuple(seeds)
 
     def normal(self, purpose: str, shape: Sequence[int]) -> jt.Var:
-        """(images, *shape) in fp32."""
+        """The noise for ``purpose``, (images, *shape) in fp32."""
         key = zlib.crc32(purpose.encode())
         rows = [np.random.default_rng([seed, key]).standard_normal(tuple(shape), np.float32) for seed in self.seeds]
         return jt.array(np.stack(rows))

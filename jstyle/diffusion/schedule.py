@@ -1,4 +1,4 @@
-"""Noise levels: a checkpoint's training schedule, and what a network's output says of x at a level.
+"""Noise levels: a checkpoint's training schedule, and what a network's output says about x at a level.
 
 Everywhere x = sqrt(alpha_bar) x0 + sqrt(1 - alpha_bar) eps, the variance-preserving scale of DDPM
 (arXiv 2006.11239, eq. 4). alpha_bar is the signal's share of the power: 1 is clean, 0 is pure noise.
@@ -51,7 +51,7 @@ _ONLY_SUPPORTED: Mapping[str, Any] = {
     "use_lu_lambdas": False,
     "variance_type": "fixed_small",
 }
-# Settings without effect while the ones above hold: with final sigma zero, DPM++ 2M ends at first order.
+# Settings without effect while those above hold: with final sigma zero, DPM++ 2M ends at first order.
 _WITHOUT_EFFECT = frozenset(
     ["dynamic_thresholding_ratio", "euler_at_final", "flow_shift", "lower_order_final", "sample_max_value",
      "time_shift_type"]
@@ -74,7 +74,7 @@ CLEAN = Level(-1.0, 1.0)
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a denoiser says of x at a level: the clean x0 and the noise eps, both of x's shape."""
+    """What a denoiser predicts for x at a level: the clean x0 and the noise eps, both of x's shape."""
 
     x0: jt.Var
     eps: jt.Var
@@ -86,10 +86,10 @@ def diffuse(x0: jt.Var, eps: jt.Var, alpha_bar: float | jt.Var) -> jt.Var:
 
 
 def to_prediction(output: jt.Var, x: jt.Var, alpha_bar: float | jt.Var, prediction_type: str) -> Prediction:
-    """Reads a network's output as (x0, eps): the one place where eps, v and sample are converted.
+    """Read a network's output as (x0, eps): the one place where eps, v and sample are converted.
 
-    `alpha_bar` is that of the time that was fed to the network, even where x stands at another level:
-    a v network mixes signal and noise by the time it was told (arXiv 2202.00512, appendix D).
+    `alpha_bar` is that of the time fed to the network, even where x stands at another level: a v network mixes
+    signal and noise by that time (arXiv 2202.00512, appendix D). Raises InputError for an unknown type.
     """
     signal, noise = alpha_bar**0.5, (1 - alpha_bar) ** 0.5
     if prediction_type == "epsilon":
@@ -98,18 +98,21 @@ def to_prediction(output: jt.Var, x: jt.Var, alpha_bar: float | jt.Var, predicti
         return Prediction(x0=signal * x - noise * output, eps=signal * output + noise * x)
     if prediction_type == "sample":
         return Prediction(x0=output, eps=(x - signal * output) / noise)
-    raise _not_one_of("prediction_type", prediction_type, PREDICTION_TYPES)
+    raise _make_choice_error("prediction_type", prediction_type, PREDICTION_TYPES)
 
 
 def from_prediction(prediction: Prediction, alpha_bar: float | jt.Var, prediction_type: str) -> jt.Var:
-    """What a network would put out for `prediction`: `to_prediction` inverted, and training's target."""
+    """The network's output that amounts to `prediction`: `to_prediction` inverted, and the target in training.
+
+    Raises InputError for an unknown type.
+    """
     if prediction_type == "epsilon":
         return prediction.eps
     if prediction_type == "v_prediction":
         return alpha_bar**0.5 * prediction.eps - (1 - alpha_bar) ** 0.5 * prediction.x0
     if prediction_type == "sample":
         return prediction.x0
-    raise _not_one_of("prediction_type", prediction_type, PREDICTION_TYPES)
+    raise _make_choice_error("prediction_type", prediction_type, PREDICTION_TYPES)
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,7 @@ class ScheduleConfig:
     """A checkpoint's `scheduler_config.json`, validated when built (InputError).
 
     `timestep_spacing` None leaves the choice to the sampler: leading for ddim, ddpm and pndm, linspace for
-    lms, euler and dpmpp_2m. `clip_sample` bounds x0 for ddim and ddpm; latents must stay unbounded.
+    lms, euler and dpmpp_2m. `clip_sample` bounds x0 in ddim and ddpm; for latents it must be off.
     """
 
     sampler: str = "ddim"
@@ -140,32 +143,32 @@ class ScheduleConfig:
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> ScheduleConfig:
-        """Reads diffusers' JSON; what it omits takes the default of the scheduler class it names.
+        """Read diffusers' JSON; what it omits takes the default of the scheduler class that it names.
 
         Raises InputError for an unknown class or key, and for a setting that would change the result but is
         not supported here.
         """
         class_name = settings.get("_class_name")
         if not isinstance(class_name, str) or class_name not in SAMPLER_OF_CLASS:
-            raise _not_one_of("_class_name", class_name, SAMPLER_OF_CLASS)
+            raise _make_choice_error("_class_name", class_name, SAMPLER_OF_CLASS)
         sampler = SAMPLER_OF_CLASS[class_name]
-        own = {field.name for field in fields(cls)} - {"sampler"}
-        given = {key: value for key, value in settings.items() if key in own}
+        names = {field.name for field in fields(cls)} - {"sampler"}
+        values = {key: value for key, value in settings.items() if key in names}
         for key, value in settings.items():
-            if key not in own and not key.startswith("_"):
+            if key not in names and not key.startswith("_"):
                 _check_unsupported(key, value)
         if sampler == "pndm" and "skip_prk_steps" not in settings:
             _check_unsupported("skip_prk_steps", False)
-        given.setdefault("set_alpha_to_one", sampler != "pndm")
-        given.setdefault("clip_sample", sampler in ("ddim", "ddpm"))
+        values.setdefault("set_alpha_to_one", sampler != "pndm")
+        values.setdefault("clip_sample", sampler in ("ddim", "ddpm"))
         # Kept when another sampler runs on this checkpoint, as diffusers' from_config keeps it.
-        given.setdefault("timestep_spacing", "leading" if sampler in ("ddim", "ddpm", "pndm") else "linspace")
-        if isinstance(given.get("trained_betas"), list):
-            given["trained_betas"] = tuple(given["trained_betas"])
-        return cls(sampler=sampler, **given)
+        values.setdefault("timestep_spacing", "leading" if sampler in ("ddim", "ddpm", "pndm") else "linspace")
+        if isinstance(values.get("trained_betas"), list):
+            values["trained_betas"] = tuple(values["trained_betas"])
+        return cls(sampler=sampler, **values)
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON that diffusers reads; `from_dict` gives this config back."""
+        """The JSON object that diffusers reads and from which `from_dict` makes this config again."""
         class_name = next(name for name, sampler in SAMPLER_OF_CLASS.items() if sampler == self.sampler)
         settings = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "sampler"}
         if self.trained_betas is not None:
@@ -181,18 +184,18 @@ class ScheduleConfig:
 class Schedule:
     """The noise levels of a checkpoint.
 
-    `alpha_bars` (num_train_timesteps,) float64 falls with t; `final_alpha_bar` is that of the clean end: 1,
+    `alpha_bars` (num_train_timesteps,) float64 falls as t grows; `final_alpha_bar` is that of the clean end: 1,
     or alpha_bars[0] where the checkpoint's `set_alpha_to_one` is false.
     """
 
     def __init__(self, config: ScheduleConfig) -> None:
         self.config = config
         self.prediction_type = config.prediction_type
-        self.alpha_bars: np.ndarray = np.cumprod(1.0 - _betas(config))
+        self.alpha_bars: np.ndarray = np.cumprod(1.0 - _compute_betas(config))
         self.final_alpha_bar = 1.0 if config.set_alpha_to_one else float(self.alpha_bars[0])
 
     def level(self, t: float) -> Level:
-        """The level at time t, the clean end below 0. InputError beyond the last training time.
+        """The level at time t, the clean end where t is below 0. Raises InputError beyond the last training time.
 
         Between training times the noise-to-signal ratio sqrt(1 / alpha_bar - 1) is linear, as in diffusers.
         """
@@ -209,23 +212,23 @@ class Schedule:
         return Level(float(t), float(1 / (1 + sigma**2)))
 
     def stride(self, steps: int) -> int:
-        """How many training times one of `steps` sampling steps covers. InputError unless 1 <= steps <= T."""
+        """How many training times each of `steps` sampling steps covers. Raises InputError unless 1 <= steps <= T."""
         total = len(self.alpha_bars)
         if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= total:
             raise InputError(f"the number of steps must be a whole number from 1 to {total}, not {steps!r}")
         return total // steps
 
     def spacing(self, spacing: str | None = None, default: str = "leading") -> str:
-        """The spacing to use: the one asked for, else the checkpoint's, else `default`."""
-        chosen = spacing or self.config.timestep_spacing or default
-        if chosen not in SPACINGS:
-            raise _not_one_of("timestep_spacing", chosen, SPACINGS)
-        return chosen
+        """The spacing to use: the one asked for, else the checkpoint's, else `default`. InputError if it is unknown."""
+        name = spacing or self.config.timestep_spacing or default
+        if name not in SPACINGS:
+            raise _make_choice_error("timestep_spacing", name, SPACINGS)
+        return name
 
     def levels(self, steps: int, spacing: str | None = None, *, whole: bool = True) -> list[Level]:
         """The `steps` levels fed to the network, noisiest first (arXiv 2305.08891, table 2).
 
-        `whole` rounds linspace's times to training times.
+        `whole` rounds linspace's times to training times. Raises InputError for steps out of range.
         """
         stride, total, spacing = self.stride(steps), len(self.alpha_bars), self.spacing(spacing)
         if spacing == "leading":
@@ -234,18 +237,18 @@ class Schedule:
             times = np.linspace(0, total - 1, steps)[::-1]
             times = times.round() if whole else times
         else:
-            # arange can give one time too many, by rounding
+            # rounding can make arange give one time too many
             times = np.arange(total, 0, -total / steps)[:steps].round() - 1
         return [self.level(float(t)) for t in times]
 
     def clip(self, x0: jt.Var) -> jt.Var:
-        """x0 within the checkpoint's `clip_sample_range`, where it asks for that."""
+        """x0, clipped to the checkpoint's `clip_sample_range` where it has `clip_sample`."""
         if not self.config.clip_sample:
             return x0
         return jt.clamp(x0, -self.config.clip_sample_range, self.config.clip_sample_range)
 
 
-def _betas(config: ScheduleConfig) -> np.ndarray:
+def _compute_betas(config: ScheduleConfig) -> np.ndarray:
     """beta_t of the forward process, (num_train_timesteps,) float64."""
     total = config.num_train_timesteps
     if config.trained_betas is not None:
@@ -259,7 +262,7 @@ def _betas(config: ScheduleConfig) -> np.ndarray:
     return np.minimum(1 - alpha_bar[1:] / alpha_bar[:-1], 0.999)
 
 
-def _not_one_of(key: str, value: object, known: Any) -> InputError:
+def _make_choice_error(key: str, value: object, known: Any) -> InputError:
     return InputError(f"scheduler config: {key} is {value!r}; it must be one of {', '.join(known)}")
 
 
@@ -283,7 +286,7 @@ def _check_choices(config: ScheduleConfig) -> None:
     ):
         value = getattr(config, key)
         if value not in known:
-            raise _not_one_of(key, value, [name for name in known if name])
+            raise _make_choice_error(key, value, [name for name in known if name])
 
 
 def _check_numbers(config: ScheduleConfig) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
-from typing import Iterator
 
 import jstyle
 from jstyle.files import locked

@@ -1,9 +1,10 @@
-"""Which engine runs the tasks."""
+"""The engine that runs tasks: this process, worker processes, or Ray."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Iterator, Literal, Optional, Sequence, Tuple
+from typing import Literal, Optional, Tuple
 
 from jstyle.jobs.local import here, in_processes, places
 from jstyle.jobs.on_ray import on_ray
@@ -14,8 +15,8 @@ from jstyle.jobs.task import Outcome, Task, WorkerSpec
 class Engine:
     """Where tasks run.
 
-    ``workers`` 0 is this process alone; ``devices`` are GPUs, a worker each. On Ray each worker takes ``ray_cores``
-    and ``ray_gpus`` of the cluster.
+    With 0 ``workers`` and no ``devices`` it is this process; each of ``devices`` is a GPU for one worker. On Ray each
+    worker takes ``ray_cores`` and ``ray_gpus`` of the cluster.
     """
 
     name: Literal["local", "ray"] = "local"
@@ -26,7 +27,7 @@ class Engine:
     ray_gpus: float = 0
 
     def run(self, spec: WorkerSpec, tasks: Sequence[Task]) -> Iterator[Outcome]:
-        """Every task's outcome, once each, as they come. Raises InputError where nothing can run."""
+        """The outcome of every task, in the order in which they end. Raises InputError where nothing can run."""
         if not tasks:
             return iter(())
         if self.name == "ray":

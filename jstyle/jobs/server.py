@@ -1,6 +1,6 @@
 """A worker that answers tasks: in this process, behind a pipe, or inside a Ray actor.
 
-As a process (`main`) it reads JSON lines on stdin, the spec first, and writes one line a task.
+As a process (`main`) it reads JSON lines from stdin, first the spec and then tasks, and writes a line for each task.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Mapping
 from contextlib import nullcontext
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Dict, Optional
 
 from jstyle.errors import InputError
 from jstyle.jobs.task import Done, Failed, Outcome, Task, Worker, WorkerSpec
@@ -22,14 +23,14 @@ Reply = Dict[str, Any]
 
 
 class Server:
-    """Builds its worker at the first task. Replies are plain data; nothing that a task raises gets out."""
+    """Builds its worker at the first task. Replies are plain data, even for a task that raises an exception."""
 
     def __init__(self, spec: WorkerSpec) -> None:
         self._spec = spec
         self._worker: Optional[Worker] = None
 
     def answer(self, task: Task) -> Reply:
-        """{"result", "seconds"}, {"failed"}, or, where no worker could be built, {"broken"}."""
+        """{"result", "seconds"}, or {"failed"} with the reason, or {"broken"} with why no worker could be built."""
         from jstyle.jobs.compiled_once import compiled_once
 
         if self._worker is None:
@@ -37,11 +38,11 @@ class Server:
                 with compiled_once(f"build {self._spec}"):
                     self._worker = self._spec.build()
             except Exception as error:
-                return {"broken": _told(error)}
+                return {"broken": _describe_error(error)}
         try:
             return self._run(self._worker, task)
         except Exception as error:
-            return {"failed": _told(error)}
+            return {"failed": _describe_error(error)}
 
     def _run(self, worker: Worker, task: Task) -> Reply:
         from jstyle.jobs.compiled_once import compiled_once
@@ -59,7 +60,7 @@ class Server:
 
 
 def outcome(task: Task, reply: Mapping[str, Any], attempts: int = 1) -> Outcome:
-    """What a reply says of its task. Raises InputError where the worker could not be built."""
+    """The outcome that a reply to a task stands for. Raises InputError where the worker could not be built."""
     if "broken" in reply:
         raise InputError(reply["broken"])
     if "failed" in reply:
@@ -67,8 +68,8 @@ def outcome(task: Task, reply: Mapping[str, Any], attempts: int = 1) -> Outcome:
     return Done(task, reply["result"], reply["seconds"])
 
 
-def _told(error: Exception) -> str:
-    """One line; what is not the user's to mend leaves its traceback on stderr."""
+def _describe_error(error: Exception) -> str:
+    """One line; what the user cannot mend also leaves its traceback on stderr."""
     if isinstance(error, InputError):
         return str(error)
     traceback.print_exception(type(error), error, error.__traceback__, file=sys.stderr)
@@ -76,24 +77,25 @@ def _told(error: Exception) -> str:
 
 
 def main() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which ends its workers
+    """Answer the tasks on stdin, one after another, until it is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # Jittor prints on stdout; the replies alone belong there
-    first = json.loads(sys.stdin.readline())
-    if first["cores"]:
-        os.sched_setaffinity(0, first["cores"])
+    os.dup2(2, 1)  # Jittor prints on stdout, where nothing but replies may appear
+    spec = json.loads(sys.stdin.readline())
+    if spec["cores"]:
+        os.sched_setaffinity(0, spec["cores"])
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
-    server = Server(WorkerSpec(first["path"], first["arguments"]))
+    server = Server(WorkerSpec(spec["path"], spec["arguments"]))
     try:
         for line in iter(sys.stdin.readline, ""):
             reply = server.answer(Task(**json.loads(line)))
             print(json.dumps(reply), file=replies, flush=True)
-    except KeyboardInterrupt:  # a training was told to end, and has written its checkpoint
+    except KeyboardInterrupt:  # a training that was asked to end has written its checkpoint
         sys.exit(130)
 
 
 def _end_with_parent(parent: int) -> None:
-    """A worker whose parent was killed would go on to the end of its task, which may be hours away."""
+    """End when the parent has ended: a worker whose parent was killed would finish its task, which may take hours."""
     while os.getppid() == parent:
         time.sleep(0.5)
     os.kill(os.getpid(), signal.SIGTERM)

@@ -1,10 +1,11 @@
-"""What is run, by what, and what comes of it: plain data, so that it travels to any process."""
+"""What is run, what runs it, and what comes of it: plain data, which can be sent to any process."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any, Mapping, Protocol, Union
+from typing import Any, Protocol, Union
 
 from jstyle.errors import InputError
 
@@ -13,8 +14,8 @@ from jstyle.errors import InputError
 class Task:
     """One piece of work.
 
-    ``data`` is what JSON can hold. ``kind`` names the way through the code: the first task of a kind compiles kernels,
-    and runs alone on its machine (`jstyle.jobs.compiled_once`).
+    ``data`` must be JSON. Tasks of the same ``kind`` need the same kernels: the first of them compiles those, and so
+    runs alone on its machine (`jstyle.jobs.compiled_once`).
     """
 
     name: str
@@ -25,24 +26,26 @@ class Task:
 class Worker(Protocol):
     """Built once in each process, with its weights; then it runs one task after another.
 
-    Results lie in shared storage under their name only when they are whole: a task whose worker dies is run again.
-    What ``run`` returns is what JSON can hold. Where tasks take long, a worker may have a method ``rehearse`` besides:
-    it is called with the data of the first task of a kind, alone on the machine; the task itself runs beside others.
-    SIGTERM asks a worker to end soon; what it has done should not be lost.
+    A task whose worker dies is run again, so results must appear under their names only when they are whole. Where
+    tasks take long, a worker may also have a method ``rehearse``: it is called with the data of the first task of a
+    kind, alone on the machine, and the task itself then runs beside others. SIGTERM asks a worker to end soon, without
+    losing what it has done.
     """
 
-    def run(self, data: Mapping[str, Any]) -> Mapping[str, Any]: ...
+    def run(self, data: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Run a task and return its result, which must be JSON. What it raises makes the task fail."""
+        ...
 
 
 @dataclass(frozen=True)
 class WorkerSpec:
-    """A `Worker` that is not built yet: "package.module:Class", and its arguments, which JSON can hold."""
+    """A `Worker` that is not built yet: "package.module:Class" and its arguments, which must be JSON."""
 
     path: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
     def build(self) -> Worker:
-        """Raises InputError where there is no such class; what the class raises goes on."""
+        """The worker. Raises InputError where there is no such class, and whatever the class raises."""
         module, _, name = self.path.partition(":")
         try:
             factory = getattr(import_module(module), name)
@@ -53,7 +56,7 @@ class WorkerSpec:
 
 @dataclass(frozen=True)
 class Done:
-    """A task that was run: what it returned, and the seconds it took."""
+    """A task that was run, what it returned, and the seconds it took."""
 
     task: Task
     result: Mapping[str, Any]
@@ -62,7 +65,7 @@ class Done:
 
 @dataclass(frozen=True)
 class Failed:
-    """A task that could not be run: why, and how often it was tried."""
+    """A task that could not be run, why, and how often it was tried."""
 
     task: Task
     error: str
@@ -72,4 +75,4 @@ class Failed:
 Outcome = Union[Done, Failed]
 
 ATTEMPTS = 3
-"""How often a task is given to a worker that dies of it. An exception is final: it would come again."""
+"""How often a task is tried whose worker dies. An exception is final: it would be raised again."""

@@ -5,9 +5,9 @@ A task is one picture all the same, so nothing depends on which worker makes it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Iterator, Optional, Protocol, Union
+from typing import Any, Optional, Protocol, Union
 
 from PIL import Image
 

@@ -10,11 +10,11 @@ from jstyle.networks.layers import Conv2d, GroupNorm, LayerNorm, Linear, Nothing
 from jstyle.runtime import jt
 
 
-def attended(qkv: QKV, x: jt.Var, *, upcast: bool) -> jt.Var:
-    """What the queries made of ``x`` (batch, tokens, channels) gather, (batch, tokens, heads * head_dim).
+def gather_attention(qkv: QKV, x: jt.Var, *, upcast: bool) -> jt.Var:
+    """What the queries of ``x`` (batch, tokens, channels) attend to, (batch, tokens, heads * head_dim).
 
-    An editor may have laid several rows of the batch end to end: they lie as in ``x`` again. ``upcast`` takes the
-    logits in fp32.
+    Rows of the batch that an editor laid end to end are apart again, as in ``x``. ``upcast`` computes the logits
+    in fp32.
     """
     out = ops.attention(
         qkv.q, qkv.k, qkv.v, bias=qkv.bias, shared=qkv.shared, temperature=qkv.temperature, upcast=upcast
@@ -23,19 +23,19 @@ def attended(qkv: QKV, x: jt.Var, *, upcast: bool) -> jt.Var:
 
 
 class TextContext:
-    """A text for the cross-attentions, (batch, tokens, channels), with the keys and values that each has made of it.
+    """A text for the cross-attentions, (batch, tokens, channels), with the keys and values each of them made of it.
 
-    Passed to every call of a run it spares all but the first the projections. What it keeps belongs to the
-    projections it came from: where others stand in their place, they are asked anew. Not for training, where
-    the weights change in place.
+    If every call of a run is given the same one, only the first call projects the text. The keys and values are kept
+    by the layers and weights that made them, so layers swapped in make their own. Not for training, where weights
+    change in place.
     """
 
     def __init__(self, text: jt.Var) -> None:
         self.text = text
         self._projected: Dict[Tuple[int, ...], Tuple[Tuple[Any, ...], jt.Var, jt.Var]] = {}
 
-    def keys_values(self, to_k: jt.Module, to_v: jt.Module) -> Tuple[jt.Var, jt.Var]:
-        """Both (batch, tokens, channels of the attention)."""
+    def project(self, to_k: jt.Module, to_v: jt.Module) -> Tuple[jt.Var, jt.Var]:
+        """The text's keys and values, each (batch, tokens, channels of the attention)."""
         source = (to_k, to_v, getattr(to_k, "weight", None), getattr(to_v, "weight", None))
         key = tuple(map(id, source))
         if key not in self._projected:
@@ -43,14 +43,14 @@ class TextContext:
         return self._projected[key][1:]
 
     def cast(self, dtype: str) -> TextContext:
-        """This text for a UNet that computes in ``dtype``."""
+        """Turn this text, in place, into one for a UNet that computes in ``dtype``."""
         if str(self.text.dtype) != dtype:
             self.text, self._projected = ops.cast(self.text, dtype), {}
         return self
 
 
 class Attention(jt.Module):
-    """Multi-head attention, plus a residual. x is (batch, tokens, channels); a text makes it cross-attention.
+    """Multi-head attention, plus a residual. With ``context_channels`` it is cross-attention to a text of that width.
 
     ``site`` is set by the UNet that owns the layer and tells editors which layer they see.
     """
@@ -67,11 +67,12 @@ class Attention(jt.Module):
         self.upcast = upcast
 
     def execute(self, x: jt.Var, text: Optional[TextContext], edit: Optional[Edit], residual: jt.Var) -> jt.Var:
-        k, v = (self.to_k(x), self.to_v(x)) if text is None else text.keys_values(self.to_k, self.to_v)
+        """x and residual (batch, tokens, channels) -> the same. Keys and values come from the text, or else from x."""
+        k, v = (self.to_k(x), self.to_v(x)) if text is None else text.project(self.to_k, self.to_v)
         qkv = QKV(self._split(self.to_q(x)), self._split(k), self._split(v))
         if edit is not None:
             qkv = edit(self.site, qkv)
-        return self.to_out[0](attended(qkv, x, upcast=self.upcast), residual)
+        return self.to_out[0](gather_attention(qkv, x, upcast=self.upcast), residual)
 
     def _split(self, x: jt.Var) -> jt.Var:
         b, tokens, channels = x.shape
@@ -79,22 +80,24 @@ class Attention(jt.Module):
 
 
 class GEGLU(jt.Module):
-    """A projection to twice the width, gated by half of itself."""
+    """A projection to twice ``inner``, one half of which gates the other (arXiv 2002.05202)."""
 
     def __init__(self, channels: int, inner: int) -> None:
         self.proj = Linear(channels, 2 * inner)
 
     def execute(self, x: jt.Var) -> jt.Var:
+        """(batch, tokens, channels) -> (batch, tokens, inner)."""
         return self.proj.geglu(x)
 
 
 class FeedForward(jt.Module):
-    """(batch, tokens, channels) -> the same, through four times the width, plus a residual."""
+    """Two linear layers through four times the width, the first of them gated, plus a residual."""
 
     def __init__(self, channels: int) -> None:
         self.net = jt.nn.ModuleList([GEGLU(channels, 4 * channels), Nothing(), Linear(4 * channels, channels)])
 
     def execute(self, x: jt.Var, residual: jt.Var) -> jt.Var:
+        """x and residual (batch, tokens, channels) -> the same."""
         return self.net[2](self.net[0](x), residual)
 
 
@@ -110,13 +113,14 @@ class BasicTransformerBlock(jt.Module):
         self.ff = FeedForward(channels)
 
     def execute(self, x: jt.Var, text: TextContext, edit: Optional[Edit]) -> jt.Var:
+        """x (batch, tokens, channels) -> the same."""
         x = self.attn1(self.norm1(x), None, edit, x)
         x = self.attn2(self.norm2(x), text, edit, x)
         return self.ff(self.norm3(x), x)
 
 
 class Transformer2DModel(jt.Module):
-    """A transformer block over the positions of a feature map (batch, height, width, channels).
+    """A transformer block over the positions of a feature map, plus its input.
 
     SD 1.x projects in and out by 1x1 convolutions, SD 2.x by linear layers: the same map, stored in
     other shapes.
@@ -131,6 +135,7 @@ class Transformer2DModel(jt.Module):
         self.proj_out = Linear(channels, channels) if linear_projection else Conv2d(channels, channels, 1)
 
     def execute(self, x: jt.Var, text: TextContext, edit: Optional[Edit]) -> jt.Var:
+        """x (batch, height, width, channels) -> the same."""
         b, h, w, c = x.shape
         tokens = self.proj_in(self.norm(x)).reshape(b, h * w, c)
         tokens = self.transformer_blocks[0](tokens, text, edit)

@@ -14,7 +14,7 @@ ACTIVATIONS = {"gelu": ops.gelu, "quick_gelu": ops.quick_gelu}
 
 
 class CLIPAttention(jt.Module):
-    """Multi-head self-attention over (batch, tokens, channels) with an optional additive mask, plus the residual."""
+    """Multi-head self-attention with an optional additive mask, plus a residual."""
 
     def __init__(self, config: CLIPConfig) -> None:
         channels = config.hidden_size
@@ -25,6 +25,7 @@ class CLIPAttention(jt.Module):
         self.heads = config.num_attention_heads
 
     def execute(self, x: jt.Var, mask: Optional[jt.Var], residual: jt.Var) -> jt.Var:
+        """x and residual (batch, tokens, hidden_size) -> the same; the mask is (1, 1, tokens, tokens)."""
         b, tokens, channels = x.shape
         split = [b, tokens, self.heads, channels // self.heads]
         q, k, v = (proj(x).reshape(split) for proj in (self.q_proj, self.k_proj, self.v_proj))
@@ -32,7 +33,7 @@ class CLIPAttention(jt.Module):
 
 
 class CLIPMLP(jt.Module):
-    """Two linear layers with the activation that the checkpoint names, plus the residual."""
+    """Two linear layers with the activation that the checkpoint names, plus a residual."""
 
     def __init__(self, config: CLIPConfig) -> None:
         self.fc1 = Linear(config.hidden_size, config.intermediate_size)
@@ -40,6 +41,7 @@ class CLIPMLP(jt.Module):
         self.activation = ACTIVATIONS[config.hidden_act]
 
     def execute(self, x: jt.Var, residual: jt.Var) -> jt.Var:
+        """x and residual (batch, tokens, hidden_size) -> the same."""
         return self.fc2(self.activation(self.fc1(x)), residual)
 
 
@@ -53,6 +55,7 @@ class CLIPEncoderLayer(jt.Module):
         self.mlp = CLIPMLP(config)
 
     def execute(self, x: jt.Var, mask: Optional[jt.Var]) -> jt.Var:
+        """x (batch, tokens, hidden_size) -> the same."""
         x = self.self_attn(self.layer_norm1(x), mask, x)
         return self.mlp(self.layer_norm2(x), x)
 
@@ -64,6 +67,7 @@ class CLIPEncoder(jt.Module):
         self.layers = jt.nn.ModuleList([CLIPEncoderLayer(config) for _ in range(config.num_hidden_layers)])
 
     def execute(self, x: jt.Var, mask: Optional[jt.Var]) -> jt.Var:
+        """x (batch, tokens, hidden_size) -> the same; every layer is given the mask (1, 1, tokens, tokens)."""
         for layer in self.layers:
             x = layer(x, mask)
         return x

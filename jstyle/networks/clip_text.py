@@ -1,4 +1,4 @@
-"""CLIP's text encoder (arXiv 2103.00020): what Stable Diffusion reads prompts with."""
+"""CLIP's text encoder (arXiv 2103.00020), with which Stable Diffusion reads prompts."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ class CLIPTextEmbeddings(jt.Module):
         self.position_embedding = Embedding(config.max_position_embeddings, config.hidden_size)
 
     def execute(self, input_ids: jt.Var) -> jt.Var:
+        """Token ids (batch, tokens) -> (batch, tokens, hidden_size)."""
         return self.token_embedding(input_ids) + self.position_embedding.weight[: input_ids.shape[1]]
 
 
@@ -30,21 +31,23 @@ class CLIPTextTransformer(jt.Module):
         self.final_layer_norm = LayerNorm(config.hidden_size, config.layer_norm_eps)
 
     def execute(self, input_ids: jt.Var) -> jt.Var:
+        """Token ids (batch, tokens) -> (batch, tokens, hidden_size)."""
         x = self.embeddings(input_ids)
-        return self.final_layer_norm(self.encoder(x, _causal_mask(input_ids.shape[1])))
+        return self.final_layer_norm(self.encoder(x, _make_causal_mask(input_ids.shape[1])))
 
 
 class CLIPTextModel(jt.Module):
-    """Token ids (batch, tokens) -> hidden states (batch, tokens, hidden_size), transformers' ``last_hidden_state``."""
+    """transformers' CLIPTextModel; only its ``last_hidden_state`` is computed."""
 
     def __init__(self, config: CLIPTextConfig) -> None:
         self.config = config
         self.text_model = CLIPTextTransformer(config)
 
     def execute(self, input_ids: jt.Var) -> jt.Var:
+        """Token ids (batch, tokens) -> the last hidden state (batch, tokens, hidden_size)."""
         return self.text_model(input_ids)
 
 
-def _causal_mask(tokens: int) -> jt.Var:
-    """(1, 1, tokens, tokens): a token sees itself and what stands before it."""
+def _make_causal_mask(tokens: int) -> jt.Var:
+    """(1, 1, tokens, tokens): a token sees itself and those before it."""
     return jt.array(np.triu(np.full((1, 1, tokens, tokens), -1e9, np.float32), k=1)).stop_grad()  # a constant

@@ -12,22 +12,22 @@ from jstyle.networks.config import CLIPVisionConfig
 from jstyle.networks.layers import Conv2d, Embedding, LayerNorm, Linear
 from jstyle.runtime import jt
 
-# OpenAI's statistics of pixels in [0, 1], by which every CLIP's pictures are normalised.
+# OpenAI's statistics of pixels in [0, 1], with which the pictures of every CLIP are normalised.
 MEAN = np.array([0.48145466, 0.4578275, 0.40821073], np.float32)
 DEVIATION = np.array([0.26862954, 0.26130258, 0.27577711], np.float32)
 
 
 def normalised(pictures: np.ndarray) -> np.ndarray:
     """(n, size, size, 3) uint8 -> (n, 3, size, size) float32, as the network takes them."""
-    normal = (np.float32(pictures) / 255 - MEAN) / DEVIATION
-    return np.ascontiguousarray(normal.transpose(0, 3, 1, 2))
+    pixels = (np.float32(pictures) / 255 - MEAN) / DEVIATION
+    return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
 
 
 @dataclass(frozen=True)
 class ImageFeatures:
-    """What an image encoder says of images.
+    """What an image encoder makes of images.
 
-    ``embeds`` (batch, projection_dim) live in the space that texts share; ``last_hidden_state``
+    ``embeds`` (batch, projection_dim) lie in the space that images share with texts; ``last_hidden_state``
     (batch, 1 + patches, hidden_size) holds the class token and the patches before the last norm.
     """
 
@@ -36,7 +36,7 @@ class ImageFeatures:
 
 
 class CLIPVisionEmbeddings(jt.Module):
-    """The class token and a token a patch, each with its position's embedding."""
+    """The class token and a token for each patch, each with its position's embedding."""
 
     def __init__(self, config: CLIPVisionConfig) -> None:
         patch, width = config.patch_size, config.hidden_size
@@ -45,14 +45,15 @@ class CLIPVisionEmbeddings(jt.Module):
         self.position_embedding = Embedding((config.image_size // patch) ** 2 + 1, width)
 
     def execute(self, pixels: jt.Var) -> jt.Var:
+        """Normalised pixels (batch, 3, image_size, image_size) -> (batch, 1 + patches, hidden_size)."""
         patches = self.patch_embedding(ops.channels_last(pixels))
         b, h, w, c = patches.shape
-        first = self.class_embedding.reshape(1, 1, c).expand([b, 1, c])
-        return jt.concat([first, patches.reshape(b, h * w, c)], dim=1) + self.position_embedding.weight
+        class_token = self.class_embedding.reshape(1, 1, c).expand([b, 1, c])
+        return jt.concat([class_token, patches.reshape(b, h * w, c)], dim=1) + self.position_embedding.weight
 
 
 class CLIPVisionTransformer(jt.Module):
-    """Embeddings, norm (its name as CLIP's files spell it), encoder, and a norm of the class token."""
+    """Embeddings, a norm (its name is spelt as in CLIP's files), encoder, and a norm for the class token."""
 
     def __init__(self, config: CLIPVisionConfig) -> None:
         self.embeddings = CLIPVisionEmbeddings(config)
@@ -61,11 +62,12 @@ class CLIPVisionTransformer(jt.Module):
         self.post_layernorm = LayerNorm(config.hidden_size, config.layer_norm_eps)
 
     def execute(self, pixels: jt.Var) -> jt.Var:
+        """Pixels (batch, 3, image_size, image_size) -> (batch, 1 + patches, hidden_size), before the last norm."""
         return self.encoder(self.pre_layrnorm(self.embeddings(pixels)), None)
 
 
 class CLIPVisionModelWithProjection(jt.Module):
-    """Normalised pixels (batch, 3, image_size, image_size) -> `ImageFeatures`."""
+    """transformers' CLIPVisionModelWithProjection, which gives `ImageFeatures`."""
 
     def __init__(self, config: CLIPVisionConfig) -> None:
         self.config = config
@@ -73,14 +75,15 @@ class CLIPVisionModelWithProjection(jt.Module):
         self.visual_projection = Linear(config.hidden_size, config.projection_dim, bias=False)
 
     def execute(self, pixels: jt.Var) -> ImageFeatures:
+        """Normalised pixels (batch, 3, image_size, image_size) -> `ImageFeatures`."""
         hidden = self.vision_model(pixels)
         pooled = self.vision_model.post_layernorm(hidden[:, 0])
         return ImageFeatures(self.visual_projection(pooled), hidden)
 
     def projected(self, features: ImageFeatures) -> jt.Var:
-        """(batch, 1 + patches, projection_dim): every token taken where the class token is taken to become ``embeds``.
+        """(batch, 1 + patches, projection_dim): every token projected as the class token is to become ``embeds``.
 
-        So the first token is ``embeds`` itself, and the patches lie in a space in which they can be compared with it
-        (as dense predictions from CLIP take them, arXiv 2112.01071, section 3.2).
+        So the first token is ``embeds`` itself, and the patches lie in the same space and can be compared with it
+        (as in dense predictions from CLIP, arXiv 2112.01071, section 3.2).
         """
         return self.visual_projection(self.vision_model.post_layernorm(features.last_hidden_state))

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Mapping, Optional, Tuple, Type, TypeVar, Union
+from typing import Any, Optional, Tuple, Type, TypeVar, Union
 
 from jstyle.errors import InputError
 
 Config = TypeVar("Config")
 
-# Switches of diffusers' UNet that Stable Diffusion never turns. A file that turns one describes a
+# Switches of diffusers' UNet that Stable Diffusion leaves alone. A file that changes one describes a
 # network that is not implemented here, and must not load as if it were.
 UNET_FIXED: Mapping[str, Any] = {
     "center_input_sample": False,
@@ -31,7 +32,7 @@ UNET_FIXED: Mapping[str, Any] = {
     "attention_type": "default",
     "class_embeddings_concat": False,
     "dropout": 0.0,
-    # Read only together with switches that must stay off.
+    # Only read together with switches that must stay off.
     "addition_embed_type_num_heads": 64,
 }
 VAE_FIXED: Mapping[str, Any] = {
@@ -48,7 +49,7 @@ VAE_FIXED: Mapping[str, Any] = {
 
 @dataclass(frozen=True)
 class UNetConfig:
-    """``unet/config.json``. Defaults are diffusers'."""
+    """``unet/config.json``, with diffusers' defaults. Raises InputError, when built, for what does not fit together."""
 
     sample_size: int = 64
     in_channels: int = 4
@@ -67,10 +68,11 @@ class UNetConfig:
     upcast_attention: bool = False
 
     def __post_init__(self) -> None:
-        levels = len(self.block_out_channels)
-        _require(len(self.down_block_types) == levels, "down_block_types and block_out_channels differ in length")
-        _require(len(self.up_block_types) == levels, "up_block_types and block_out_channels differ in length")
-        _require(len(self.heads) == levels, "attention_head_dim and block_out_channels differ in length")
+        _check_levels(self)
+        _require(
+            len(self.heads) == len(self.block_out_channels),
+            "attention_head_dim and block_out_channels differ in length",
+        )
         for channels, heads in zip(self.block_out_channels, self.heads):
             _require(channels % heads == 0, f"{channels} channels do not divide into {heads} heads")
             _require(
@@ -80,19 +82,19 @@ class UNetConfig:
 
     @property
     def heads(self) -> Tuple[int, ...]:
-        """Attention heads per level. diffusers calls the number of heads ``attention_head_dim``."""
+        """Attention heads per level. diffusers calls their number ``attention_head_dim``."""
         value = self.attention_head_dim
         return (value,) * len(self.block_out_channels) if isinstance(value, int) else value
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> UNetConfig:
-        """Raises InputError for a switch that Stable Diffusion does not use, naming it."""
-        return _read(cls, raw, UNET_FIXED, "UNet config")
+        """Read diffusers' JSON. Raises InputError for a switch that Stable Diffusion does not use, naming it."""
+        return _read_diffusers(cls, raw, UNET_FIXED, "UNet config")
 
 
 @dataclass(frozen=True)
 class VAEConfig:
-    """``vae/config.json``. Defaults are diffusers'."""
+    """``vae/config.json``, with diffusers' defaults. Raises InputError, when built, for what does not fit together."""
 
     in_channels: int = 3
     out_channels: int = 3
@@ -106,26 +108,24 @@ class VAEConfig:
     scaling_factor: float = 0.18215
 
     def __post_init__(self) -> None:
-        levels = len(self.block_out_channels)
-        _require(len(self.down_block_types) == levels, "down_block_types and block_out_channels differ in length")
-        _require(len(self.up_block_types) == levels, "up_block_types and block_out_channels differ in length")
+        _check_levels(self)
         _require(set(self.down_block_types) == {"DownEncoderBlock2D"}, "only DownEncoderBlock2D is supported")
         _require(set(self.up_block_types) == {"UpDecoderBlock2D"}, "only UpDecoderBlock2D is supported")
 
     @property
     def factor(self) -> int:
-        """Pixels per latent, along one side."""
+        """Pixels per position of the latent, along one side."""
         return 2 ** (len(self.block_out_channels) - 1)
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> VAEConfig:
-        """Raises InputError for a switch that Stable Diffusion does not use, naming it."""
-        return _read(cls, raw, VAE_FIXED, "VAE config")
+        """Read diffusers' JSON. Raises InputError for a switch that Stable Diffusion does not use, naming it."""
+        return _read_diffusers(cls, raw, VAE_FIXED, "VAE config")
 
 
 @dataclass(frozen=True)
 class CLIPTextConfig:
-    """``text_encoder/config.json``. Defaults are transformers'."""
+    """``text_encoder/config.json``, with transformers' defaults. Raises InputError, when built, like `UNetConfig`."""
 
     vocab_size: int = 49408
     hidden_size: int = 512
@@ -145,14 +145,13 @@ class CLIPTextConfig:
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> CLIPTextConfig:
-        """Reads the keys above; transformers' files carry dozens of others that do not concern the network."""
-        names = {field.name for field in fields(cls)}
-        return _build(cls, {key: value for key, value in raw.items() if key in names}, "text encoder config")
+        """Read the keys above; transformers' files carry dozens of others that do not concern the network."""
+        return _build(cls, raw, "text encoder config")
 
 
 @dataclass(frozen=True)
 class CLIPVisionConfig:
-    """``image_encoder/config.json``. Defaults are transformers'."""
+    """``image_encoder/config.json``, with transformers' defaults. Raises InputError, when built, like `UNetConfig`."""
 
     hidden_size: int = 768
     intermediate_size: int = 3072
@@ -174,18 +173,12 @@ class CLIPVisionConfig:
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> CLIPVisionConfig:
-        """Reads the keys above; transformers' files carry dozens of others that do not concern the network."""
-        names = {field.name for field in fields(cls)}
-        return _build(cls, {key: value for key, value in raw.items() if key in names}, "image encoder config")
-
-
-def _check_transformer(activation: str, width: int, heads: int) -> None:
-    _require(activation in ("gelu", "quick_gelu"), f"hidden_act {activation!r} is not supported")
-    _require(width % heads == 0, f"hidden_size {width} does not divide into {heads} heads")
+        """Read the keys above; transformers' files carry dozens of others that do not concern the network."""
+        return _build(cls, raw, "image encoder config")
 
 
 def read_json(path: Path) -> dict:
-    """The object in a JSON file. Raises InputError naming the file when it is missing or damaged."""
+    """The object in a JSON file. Raises InputError, naming the file, when it is missing or damaged."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -198,11 +191,12 @@ def read_json(path: Path) -> dict:
 
 
 def to_dict(config: Any, class_name: str) -> dict:
-    """The JSON form of a configuration, as diffusers writes it."""
+    """The JSON object of a configuration, as diffusers writes it."""
     return {"_class_name": class_name, "_diffusers_version": "0.26.0", **asdict(config)}
 
 
-def _read(cls: Type[Config], raw: Mapping[str, Any], fixed: Mapping[str, Any], what: str) -> Config:
+def _read_diffusers(cls: Type[Config], raw: Mapping[str, Any], fixed: Mapping[str, Any], what: str) -> Config:
+    """A configuration from JSON that has no other keys than its fields and switches in their fixed positions."""
     names = {field.name for field in fields(cls)}  # type: ignore[arg-type]
     for key, value in raw.items():
         if key in names or key.startswith("_"):
@@ -210,14 +204,28 @@ def _read(cls: Type[Config], raw: Mapping[str, Any], fixed: Mapping[str, Any], w
         allowed = fixed.get(key, value if value in (None, False) else None)
         if allowed is not Ellipsis and value != allowed:
             raise InputError(f"{what}: {key} = {value!r} is not supported; only Stable Diffusion 1.x and 2.x load here")
-    return _build(cls, {key: value for key, value in raw.items() if key in names}, what)
+    return _build(cls, raw, what)
 
 
-def _build(cls: Type[Config], values: Mapping[str, Any], what: str) -> Config:
+def _build(cls: Type[Config], raw: Mapping[str, Any], what: str) -> Config:
+    """A configuration from those keys of ``raw`` that are its fields."""
+    names = {field.name for field in fields(cls)}  # type: ignore[arg-type]
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items() if key in names}
     try:
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+        return cls(**values)
     except (TypeError, ValueError) as error:
         raise InputError(f"{what}: {error}") from None
+
+
+def _check_levels(config: Union[UNetConfig, VAEConfig]) -> None:
+    levels = len(config.block_out_channels)
+    _require(len(config.down_block_types) == levels, "down_block_types and block_out_channels differ in length")
+    _require(len(config.up_block_types) == levels, "up_block_types and block_out_channels differ in length")
+
+
+def _check_transformer(activation: str, width: int, heads: int) -> None:
+    _require(activation in ("gelu", "quick_gelu"), f"hidden_act {activation!r} is not supported")
+    _require(width % heads == 0, f"hidden_size {width} does not divide into {heads} heads")
 
 
 def _require(condition: bool, message: str) -> None:

@@ -1,15 +1,16 @@
 """The two seams through which a method changes a network: editors of attention, and swapped modules.
 
-Both are context managers that leave the model exactly as they found it, after an exception too. No
-feature and no counter lives on a module: the caller of the network announces the step, and what an
-editor records it keeps itself.
+Both are context managers that leave the model exactly as they found it, even after an exception. Modules
+hold no features and no counters: the caller of the network announces the step, and an editor keeps what
+it records.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Callable, FrozenSet, Iterator, List, Mapping, Optional, Protocol, Sequence, Tuple, Union
+from typing import Any, Callable, FrozenSet, List, Optional, Protocol, Tuple, Union
 
 from jstyle.errors import InputError
 from jstyle.ops import KeyValue
@@ -37,10 +38,10 @@ class QKV:
     """What an attention layer is about to use.
 
     q is (batch, queries, heads, head_dim), k and v (batch or 1, keys, heads, head_dim): the order in which
-    the projections leave them, so that an editor never pays for a transpose, and one set of keys serves all
-    rows without a copy. ``bias`` is added to the logits and broadcasts to (batch, heads, queries, keys).
-    ``shared`` is a second set of keys and values for all queries to attend to. ``temperature`` multiplies
-    the logits q k^T, before a bias.
+    the projections leave them, so that an editor never pays for a transpose; with 1 in place of batch, one set of
+    keys serves all rows without a copy. ``bias`` broadcasts to (batch, heads, queries, keys) and is added to the
+    logits. ``shared`` is a second set of keys and values that all queries attend to. ``temperature`` multiplies
+    the logits q k^T before the bias is added.
     """
 
     q: jt.Var
@@ -52,9 +53,11 @@ class QKV:
 
 
 class AttentionEditor(Protocol):
-    """Reads or replaces what an attention layer uses; the step is the one the sampler announced."""
+    """Reads or replaces what an attention layer uses."""
 
-    def __call__(self, site: Site, step: int, qkv: QKV) -> QKV: ...
+    def __call__(self, site: Site, step: int, qkv: QKV) -> QKV:
+        """What the layer at ``site`` is to use instead of ``qkv``; the step is the one the sampler announced."""
+        ...
 
 
 class Editable(Protocol):
@@ -66,7 +69,7 @@ class Editable(Protocol):
 
 @dataclass(frozen=True)
 class Attachment:
-    """An editor and the paths of the sites it edits."""
+    """An editor and the paths of the attention layers that it edits."""
 
     editor: AttentionEditor
     paths: FrozenSet[str]
@@ -95,16 +98,16 @@ def decoder_self_attention(site: Site) -> bool:
 def attached(
     unet: Editable, editors: Union[AttentionEditor, Sequence[AttentionEditor]], where: Where = everywhere
 ) -> Iterator[None]:
-    """Let ``editors`` edit the attention layers that ``where`` selects, in their order.
+    """Let ``editors``, in their order, edit the attention layers that ``where`` selects.
 
     Editors of an outer ``attached`` come first. Raises InputError when no layer is selected.
     """
     paths = frozenset(site.path for site in unet.sites if where(site))
     if not paths:
         raise InputError("no attention layer of this network is selected; check the layers asked for")
-    several: Sequence[Any] = editors if isinstance(editors, Sequence) else [editors]
+    in_order: Sequence[Any] = editors if isinstance(editors, Sequence) else [editors]
     before = unet.attachments
-    unet.attachments = (*before, *(Attachment(editor, paths) for editor in several))
+    unet.attachments = (*before, *(Attachment(editor, paths) for editor in in_order))
     try:
         yield
     finally:
@@ -130,9 +133,9 @@ def swapped(module: jt.Module, replacements: Mapping[str, Any]) -> Iterator[None
     """Put each replacement (a module or a Var) at its path below ``module``, and the original back on exit.
 
     Paths are as in ``state_dict``, such as ``"up_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q"``.
-    Raises InputError for a path that does not exist; then nothing was changed.
+    Raises InputError, before anything is changed, for a path that does not exist.
     """
-    places = [place(module, path) for path in replacements]
+    places = [find_holder(module, path) for path in replacements]
     originals: List[Any] = [holder[name] for holder, name in places]
     try:
         for (holder, name), replacement in zip(places, replacements.values()):
@@ -143,20 +146,20 @@ def swapped(module: jt.Module, replacements: Mapping[str, Any]) -> Iterator[None
             holder[name] = original
 
 
-def place(module: jt.Module, path: str) -> Tuple[Any, str]:
-    """The dictionary that holds what is at ``path``, and its key there. Raises InputError where nothing is."""
+def find_holder(module: jt.Module, path: str) -> Tuple[Any, str]:
+    """The dictionary that holds what is at ``path``, and its key there. Raises InputError if nothing is there."""
     *parents, name = path.split(".")
     for parent in parents:
-        holder = _children(module)
+        holder = _get_children(module)
         if parent not in holder:
             raise InputError(f"there is nothing at {path!r} in {type(module).__name__}")
         module = holder[parent]
-    holder = _children(module)
+    holder = _get_children(module)
     if name not in holder:
         raise InputError(f"there is nothing at {path!r} in {type(module).__name__}")
     return holder, name
 
 
-def _children(module: Any) -> Any:
+def _get_children(module: Any) -> Any:
     """A list of modules keeps them in ``layers``, any other module in its attributes."""
     return module.layers if isinstance(module, jt.nn.Sequential) else vars(module)

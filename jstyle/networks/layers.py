@@ -11,31 +11,32 @@ from jstyle import ops
 from jstyle.runtime import jt
 
 
-def like(x: jt.Var, weight: jt.Var, other: Optional[jt.Var]) -> Tuple[jt.Var, Any]:
-    """Two weights in the dtype of ``x``: a training in fp16 keeps them in fp32."""
+def cast_like(x: jt.Var, weight: jt.Var, bias: Optional[jt.Var]) -> Tuple[jt.Var, Any]:
+    """A layer's weight and bias in the dtype of ``x``: training in fp16 keeps them in fp32."""
     dtype = str(x.dtype)
-    return ops.cast(weight, dtype), None if other is None else ops.cast(other, dtype)
+    return ops.cast(weight, dtype), None if bias is None else ops.cast(bias, dtype)
 
 
 class Linear(jt.Module):
-    """(..., in_features) -> (..., out_features), plus a residual of that shape."""
+    """A linear layer, x W^T + b, plus a residual."""
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
         self.weight = jt.zeros([out_features, in_features])
         self.bias = jt.zeros([out_features]) if bias else None
 
     def execute(self, x: jt.Var, residual: Optional[jt.Var] = None) -> jt.Var:
-        return ops.linear(x, *like(x, self.weight, self.bias), residual=residual)
+        """x (..., in_features) -> (..., out_features), the shape of the residual."""
+        return ops.linear(x, *cast_like(x, self.weight, self.bias), residual=residual)
 
     def geglu(self, x: jt.Var) -> jt.Var:
-        """``ops.geglu`` of the result, (..., out_features / 2), in one kernel where nothing needs what lies between."""
-        return ops.linear_geglu(x, *like(x, self.weight, self.bias))
+        """``ops.geglu`` of the result, (..., out_features / 2); one kernel computes both where it can."""
+        return ops.linear_geglu(x, *cast_like(x, self.weight, self.bias))
 
 
 class Conv2d(jt.Module):
-    """(batch, height, width, in_channels) -> (batch, height', width', out_channels), plus a residual of that shape.
+    """A two-dimensional convolution, plus a residual.
 
-    ``padding`` counts zeros at the top and left, and at the bottom and right.
+    ``padding`` counts the zeros at the top and left, and those at the bottom and right.
     """
 
     def __init__(
@@ -53,14 +54,15 @@ class Conv2d(jt.Module):
         self.padding = padding
 
     def execute(self, x: jt.Var, residual: Optional[jt.Var] = None) -> jt.Var:
-        weight, bias = like(x, self.weight, self.bias)
+        """x (batch, height, width, in_channels) -> (batch, height', width', out_channels), as is the residual."""
+        weight, bias = cast_like(x, self.weight, self.bias)
         if weight.shape[2] == 1:
             return ops.linear(x, weight, bias, residual=residual)
         return ops.conv2d(x, weight, bias, self.stride, self.padding, residual=residual)
 
 
 class GroupNorm(jt.Module):
-    """(batch, height, width, channels), normalised per group of channels; see ``ops.group_norm``."""
+    """Normalisation of each group of channels; see ``ops.group_norm``."""
 
     def __init__(self, groups: int, channels: int, eps: float) -> None:
         self.weight = jt.zeros([channels])
@@ -69,11 +71,12 @@ class GroupNorm(jt.Module):
         self.eps = eps
 
     def execute(self, x: jt.Var, shift: Optional[jt.Var] = None, silu: bool = False) -> jt.Var:
-        return ops.group_norm(x, self.groups, *like(x, self.weight, self.bias), self.eps, shift=shift, silu=silu)
+        """x (batch, height, width, channels), to which ``shift`` (batch, channels) is added first -> the same shape."""
+        return ops.group_norm(x, self.groups, *cast_like(x, self.weight, self.bias), self.eps, shift=shift, silu=silu)
 
 
 class LayerNorm(jt.Module):
-    """(..., channels), normalised over the channels."""
+    """Normalisation over the channels."""
 
     def __init__(self, channels: int, eps: float = 1e-5) -> None:
         self.weight = jt.zeros([channels])
@@ -81,21 +84,24 @@ class LayerNorm(jt.Module):
         self.eps = eps
 
     def execute(self, x: jt.Var) -> jt.Var:
-        return ops.layer_norm(x, *like(x, self.weight, self.bias), self.eps)
+        """x (..., channels) -> the same."""
+        return ops.layer_norm(x, *cast_like(x, self.weight, self.bias), self.eps)
 
 
 class Embedding(jt.Module):
-    """Integer ids of any shape -> (..., channels)."""
+    """A table with a row of ``channels`` numbers for each id."""
 
     def __init__(self, rows: int, channels: int) -> None:
         self.weight = jt.zeros([rows, channels])
 
     def execute(self, ids: jt.Var) -> jt.Var:
+        """Integer ids of any shape -> (..., channels)."""
         return self.weight[ids]
 
 
 class Nothing(jt.Module):
-    """Stands where diffusers has a dropout, which does nothing at inference but takes an index in a list."""
+    """Stands in for diffusers' dropouts, which do nothing at inference but take an index in a list."""
 
     def execute(self, x: jt.Var) -> jt.Var:
+        """x, whatever it is -> x itself."""
         return x

@@ -10,11 +10,7 @@ from jstyle.runtime import jt
 
 
 class ResnetBlock2D(jt.Module):
-    """norm, silu, conv, time embedding, norm, silu, conv, plus the input.
-
-    x is (batch, height, width, in_channels); temb, where the block takes one, (batch, temb_channels), the time's
-    embedding after its silu, which is the same in every block.
-    """
+    """norm, silu, conv, time embedding, norm, silu, conv, plus the input."""
 
     def __init__(
         self, in_channels: int, out_channels: int, groups: int, eps: float, temb_channels: Optional[int] = None
@@ -28,6 +24,11 @@ class ResnetBlock2D(jt.Module):
         self.conv_shortcut = Conv2d(in_channels, out_channels, 1) if in_channels != out_channels else None
 
     def execute(self, x: jt.Var, temb: Optional[jt.Var] = None) -> jt.Var:
+        """x (batch, height, width, in_channels) -> (batch, height, width, out_channels).
+
+        ``temb`` (batch, temb_channels), where the block takes one, is the time's embedding after its silu, which is
+        the same in every block.
+        """
         hidden = self.conv1(self.norm1(x, silu=True))
         shift = None if temb is None else self.time_emb_proj(temb)
         hidden = self.norm2(hidden, shift, silu=True)
@@ -44,14 +45,16 @@ class Downsample2D(jt.Module):
         self.conv = Conv2d(channels, channels, 3, stride=2, padding=(0, 1) if asymmetric else (1, 1))
 
     def execute(self, x: jt.Var) -> jt.Var:
+        """x (batch, height, width, channels) -> (batch, height / 2 rounded up, width / 2 likewise, channels)."""
         return self.conv(x)
 
 
 class Upsample2D(jt.Module):
-    """Nearest upsampling to (height, width), twice the input's unless given, then a convolution."""
+    """Nearest upsampling, then a convolution."""
 
     def __init__(self, channels: int) -> None:
         self.conv = Conv2d(channels, channels, 3, padding=(1, 1))
 
     def execute(self, x: jt.Var, height: Optional[int] = None, width: Optional[int] = None) -> jt.Var:
+        """x (batch, h, w, channels) -> (batch, height, width, channels), by default twice the input's h and w."""
         return self.conv(ops.upsample_nearest(x, height or 2 * x.shape[1], width or 2 * x.shape[2]))

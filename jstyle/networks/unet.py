@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import List, Optional, Sequence, Tuple, Union
+from collections.abc import Sequence
+from typing import List, Optional, Tuple, Union
 
 import numpy as np
 
@@ -27,6 +28,7 @@ class TimestepEmbedding(jt.Module):
         self.linear_2 = Linear(out_channels, out_channels)
 
     def execute(self, x: jt.Var) -> jt.Var:
+        """Sinusoids (batch, channels) -> (batch, out_channels)."""
         return self.linear_2(ops.silu(self.linear_1(x)))
 
 
@@ -43,31 +45,31 @@ class UNet2DConditionModel(jt.Module):
         self.conv_in = Conv2d(config.in_channels, widths[0], 3, padding=(1, 1))
         self.time_embedding = TimestepEmbedding(widths[0], 4 * widths[0])
         self.down_blocks = jt.nn.ModuleList(
-            [_block(DOWN_BLOCKS, name)(config, level) for name, level in zip(config.down_block_types, levels)]
+            [_get_block(DOWN_BLOCKS, name)(config, level) for name, level in zip(config.down_block_types, levels)]
         )
         self.mid_block = UNetMidBlock2DCrossAttn(config)
         self.up_blocks = jt.nn.ModuleList(
-            [_block(UP_BLOCKS, name)(config, level) for name, level in zip(config.up_block_types, reversed(levels))]
+            [_get_block(UP_BLOCKS, name)(config, level) for name, level in zip(config.up_block_types, reversed(levels))]
         )
         self.conv_norm_out = GroupNorm(config.norm_num_groups, widths[0], config.norm_eps)
         self.conv_out = Conv2d(widths[0], config.out_channels, 3, padding=(1, 1))
         self.compute_dtype: Optional[str] = None
         self.attachments: Tuple[Attachment, ...] = ()
-        self.sites: Tuple[Site, ...] = self._find_sites()
+        self.sites: Tuple[Site, ...] = self._number_sites()
 
     @property
     def dtype(self) -> str:
-        """In what it computes: ``compute_dtype``, or else that of its weights."""
+        """The dtype it computes in: ``compute_dtype``, or else that of its weights."""
         return self.compute_dtype or str(self.conv_in.weight.dtype)
 
     def execute(
         self, sample: jt.Var, timestep: Times, encoder_hidden_states: Union[jt.Var, TextContext], step: int = 0
     ) -> jt.Var:
-        """sample is (batch, in_channels, height, width), encoder_hidden_states (batch, tokens, cross_attention_dim).
+        """sample (batch, in_channels, height, width) -> (batch, out_channels, height, width), always in fp32.
 
-        ``timestep`` is one time for all rows or one a row; ``step`` is announced to the attached editors. A
-        `TextContext` that is passed again saves the text's projections. Returns (batch, out_channels, height,
-        width), in fp32 whatever the weights are.
+        ``encoder_hidden_states`` is (batch, tokens, cross_attention_dim); one `TextContext` passed to several calls
+        saves projecting the text again. ``timestep`` is one time for all rows, or one for each; ``step`` is announced
+        to the attached editors.
         """
         edit = bind(self.attachments, step)
         text = encoder_hidden_states
@@ -76,15 +78,15 @@ class UNet2DConditionModel(jt.Module):
         x = self.conv_in(ops.channels_last(sample, self.dtype))
         skips: List[jt.Var] = [x]
         for block in self.down_blocks:
-            x, more = block(x, temb, text, edit)
-            skips.extend(more)
+            x, block_skips = block(x, temb, text, edit)
+            skips.extend(block_skips)
         x = self.mid_block(x, temb, text, edit)
         for block in self.up_blocks:
             x = block(x, skips, temb, text, edit)
         return ops.channels_first(self.conv_out(self.conv_norm_out(x, silu=True)), "float32")
 
     def _embed_time(self, timestep: Times, rows: int) -> jt.Var:
-        """Sinusoids of the time, (rows, channels) (arXiv 1706.03762, section 3.5), in fp32 as in training."""
+        """Sinusoids of the time (arXiv 1706.03762, section 3.5), (rows, channels), in fp32 as in training."""
         half = self.config.block_out_channels[0] // 2
         times = np.broadcast_to(np.asarray(timestep, np.float32).reshape(-1), (rows,))
         exponent = np.arange(half, dtype=np.float32) * np.float32(-math.log(10000))
@@ -92,8 +94,8 @@ class UNet2DConditionModel(jt.Module):
         halves = [np.sin(angles), np.cos(angles)]
         return jt.array(np.concatenate(halves[::-1] if self.config.flip_sin_to_cos else halves, axis=1))
 
-    def _find_sites(self) -> Tuple[Site, ...]:
-        """Number the attention layers in the order of execution and tell each its site."""
+    def _number_sites(self) -> Tuple[Site, ...]:
+        """Number the attention layers in the order of execution and give each its site."""
         top = len(self.config.block_out_channels) - 1
         counts = {False: 0, True: 0}
         sites = []
@@ -107,7 +109,7 @@ class UNet2DConditionModel(jt.Module):
         return tuple(sites)
 
 
-def _block(known: dict, name: str) -> type:
+def _get_block(known: dict, name: str) -> type:
     if name not in known:
         raise InputError(f"UNet config: block type {name!r} is not supported, only {', '.join(known)}")
     return known[name]

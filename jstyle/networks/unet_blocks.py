@@ -1,7 +1,7 @@
 """The UNet's blocks: resnets and transformers at one resolution, then a change of resolution.
 
-Feature maps are (batch, height, width, channels), ``temb`` (batch, temb_channels) is the time's embedding after
-its silu, ``text`` what the cross-attentions read. ``edit`` is what editors of attention have attached, if anything.
+Feature maps are (batch, height, width, channels). ``temb`` (batch, temb_channels) is the time's embedding after
+its silu, ``text`` is what the cross-attentions read, ``edit`` applies the attached editors of attention, if any.
 """
 
 from __future__ import annotations
@@ -19,18 +19,19 @@ Map = Tuple[jt.Var, ...]
 
 
 class DownBlock2D(jt.Module):
-    """Resnets, then a halving of the resolution unless it is the last block."""
+    """Resnets, then, except in the last block, a halving of the resolution."""
 
     def __init__(self, config: UNetConfig, level: int, cross: bool = False) -> None:
         channels = config.block_out_channels[level]
         before = config.block_out_channels[max(level - 1, 0)]
         inputs = [before] + [channels] * (config.layers_per_block - 1)
-        self.resnets = jt.nn.ModuleList([resnet(config, n, channels) for n in inputs])
-        self.attentions = transformers(config, level, len(inputs)) if cross else None
+        self.resnets = jt.nn.ModuleList([make_resnet(config, n, channels) for n in inputs])
+        self.attentions = make_transformers(config, level, len(inputs)) if cross else None
         last = level == len(config.block_out_channels) - 1
         self.downsamplers = None if last else jt.nn.ModuleList([Downsample2D(channels)])
 
     def execute(self, x: jt.Var, temb: jt.Var, text: TextContext, edit: Optional[Edit]) -> Tuple[jt.Var, List[jt.Var]]:
+        """x (batch, h, w, in) -> (batch, h / 2, w / 2, out), in the last block (batch, h, w, out); and the skips."""
         skips = []
         for i, block in enumerate(self.resnets):
             x = block(x, temb)
@@ -51,21 +52,22 @@ class CrossAttnDownBlock2D(DownBlock2D):
 
 
 class UNetMidBlock2DCrossAttn(jt.Module):
-    """resnet, transformer, resnet at the lowest resolution."""
+    """Resnet, transformer, resnet at the lowest resolution."""
 
     def __init__(self, config: UNetConfig) -> None:
         level = len(config.block_out_channels) - 1
         channels = config.block_out_channels[level]
-        self.attentions = transformers(config, level, 1)
-        self.resnets = jt.nn.ModuleList([resnet(config, channels, channels) for _ in range(2)])
+        self.attentions = make_transformers(config, level, 1)
+        self.resnets = jt.nn.ModuleList([make_resnet(config, channels, channels) for _ in range(2)])
 
     def execute(self, x: jt.Var, temb: jt.Var, text: TextContext, edit: Optional[Edit]) -> jt.Var:
+        """x (batch, height, width, channels) -> the same."""
         x = self.attentions[0](self.resnets[0](x, temb), text, edit)
         return self.resnets[1](x, temb)
 
 
 class UpBlock2D(jt.Module):
-    """Resnets that each join a skip connection, then a doubling of the resolution unless it is the last block."""
+    """Resnets that each join a skip connection, then, except in the last block, a doubling of the resolution."""
 
     def __init__(self, config: UNetConfig, level: int, cross: bool = False) -> None:
         widths = config.block_out_channels
@@ -74,12 +76,12 @@ class UpBlock2D(jt.Module):
         layers = config.layers_per_block + 1
         inputs = [below] + [channels] * (layers - 1)
         skips = [channels] * (layers - 1) + [above]
-        self.resnets = jt.nn.ModuleList([resnet(config, a + b, channels) for a, b in zip(inputs, skips)])
-        self.attentions = transformers(config, level, layers) if cross else None
+        self.resnets = jt.nn.ModuleList([make_resnet(config, a + b, channels) for a, b in zip(inputs, skips)])
+        self.attentions = make_transformers(config, level, layers) if cross else None
         self.upsamplers = jt.nn.ModuleList([Upsample2D(channels)]) if level > 0 else None
 
     def execute(self, x: jt.Var, skips: List[jt.Var], temb: jt.Var, text: TextContext, edit: Optional[Edit]) -> jt.Var:
-        """Takes its skip connections off the end of ``skips``."""
+        """x (batch, h, w, in) -> the size of the next skip connection; its own are taken off the end of ``skips``."""
         for i, block in enumerate(self.resnets):
             x = block(ops.concat_channels(x, skips.pop()), temb)
             if self.attentions is not None:
@@ -96,13 +98,13 @@ class CrossAttnUpBlock2D(UpBlock2D):
         super().__init__(config, level, cross=True)
 
 
-def resnet(config: UNetConfig, in_channels: int, out_channels: int) -> ResnetBlock2D:
+def make_resnet(config: UNetConfig, in_channels: int, out_channels: int) -> ResnetBlock2D:
     """A resnet with the UNet's norms and time embedding."""
     temb_channels = 4 * config.block_out_channels[0]
     return ResnetBlock2D(in_channels, out_channels, config.norm_num_groups, config.norm_eps, temb_channels)
 
 
-def transformers(config: UNetConfig, level: int, count: int) -> jt.Module:
+def make_transformers(config: UNetConfig, level: int, count: int) -> jt.Module:
     """The transformers of one block."""
     return jt.nn.ModuleList(
         [

@@ -26,12 +26,12 @@ class DiagonalGaussian:
         return self.mean
 
     def sample(self, noise: jt.Var) -> jt.Var:
-        """A draw, from standard normal noise of the mean's shape."""
+        """A latent drawn with ``noise``, standard normal and of the mean's shape."""
         return self.mean + jt.exp(0.5 * self.logvar) * noise
 
 
 class SpatialAttention(jt.Module):
-    """Single-head attention over all positions of a feature map (batch, height, width, channels)."""
+    """Single-head attention over all positions of a feature map, plus its input."""
 
     def __init__(self, channels: int, groups: int) -> None:
         self.group_norm = GroupNorm(groups, channels, EPS)
@@ -41,6 +41,7 @@ class SpatialAttention(jt.Module):
         self.to_out = jt.nn.ModuleList([Linear(channels, channels), Nothing()])
 
     def execute(self, x: jt.Var) -> jt.Var:
+        """x (batch, height, width, channels) -> the same."""
         b, h, w, c = x.shape
         normed = self.group_norm(x).reshape(b, h * w, c)
         q, k, v = (to(normed).reshape(b, h * w, 1, c) for to in (self.to_q, self.to_k, self.to_v))
@@ -48,7 +49,7 @@ class SpatialAttention(jt.Module):
 
 
 class VAEBlock(jt.Module):
-    """Resnets at one resolution, then a halving or a doubling of it, or neither."""
+    """Resnets at one resolution, then, with ``after`` "down" or "up", a halving or a doubling of it."""
 
     def __init__(self, in_channels: int, out_channels: int, layers: int, groups: int, after: Optional[str]) -> None:
         inputs = [in_channels] + [out_channels] * (layers - 1)
@@ -60,6 +61,7 @@ class VAEBlock(jt.Module):
         self.after = after
 
     def execute(self, x: jt.Var) -> jt.Var:
+        """x (batch, height, width, in_channels) -> (batch, height', width', out_channels)."""
         for resnet in self.resnets:
             x = resnet(x)
         if self.after == "down":
@@ -68,32 +70,34 @@ class VAEBlock(jt.Module):
 
 
 class VAEMidBlock(jt.Module):
-    """resnet, attention, resnet at the latent's resolution."""
+    """Resnet, attention, resnet at the latent's resolution."""
 
     def __init__(self, channels: int, groups: int) -> None:
         self.attentions = jt.nn.ModuleList([SpatialAttention(channels, groups)])
         self.resnets = jt.nn.ModuleList([ResnetBlock2D(channels, channels, groups, EPS) for _ in range(2)])
 
     def execute(self, x: jt.Var) -> jt.Var:
+        """x (batch, height, width, channels) -> the same."""
         return self.resnets[1](self.attentions[0](self.resnets[0](x)))
 
 
 class Encoder(jt.Module):
-    """Image (batch, height, width, 3) -> moments before their last 1x1 convolution."""
+    """The half from the image to the moments of the latent, before their last 1x1 convolution."""
 
     def __init__(self, config: VAEConfig) -> None:
         widths, groups = config.block_out_channels, config.norm_num_groups
-        befores = [widths[0], *widths[:-1]]
+        inputs = [widths[0], *widths[:-1]]
         afters = ["down"] * (len(widths) - 1) + [None]
         self.conv_in = Conv2d(config.in_channels, widths[0], 3, padding=(1, 1))
         self.down_blocks = jt.nn.ModuleList(
-            [VAEBlock(a, b, config.layers_per_block, groups, after) for a, b, after in zip(befores, widths, afters)]
+            [VAEBlock(a, b, config.layers_per_block, groups, after) for a, b, after in zip(inputs, widths, afters)]
         )
         self.mid_block = VAEMidBlock(widths[-1], groups)
         self.conv_norm_out = GroupNorm(groups, widths[-1], EPS)
         self.conv_out = Conv2d(widths[-1], 2 * config.latent_channels, 3, padding=(1, 1))
 
     def execute(self, x: jt.Var) -> jt.Var:
+        """Image (batch, height, width, 3) -> (batch, height / factor, width / factor, 2 * latent_channels)."""
         x = self.conv_in(x)
         for block in self.down_blocks:
             x = block(x)
@@ -101,21 +105,22 @@ class Encoder(jt.Module):
 
 
 class Decoder(jt.Module):
-    """Latent (batch, height, width, latent_channels) -> image, ``VAEConfig.factor`` times as large."""
+    """The half from the latent to the image, ``VAEConfig.factor`` times as large."""
 
     def __init__(self, config: VAEConfig) -> None:
         widths, groups = config.block_out_channels[::-1], config.norm_num_groups
-        befores = [widths[0], *widths[:-1]]
+        inputs = [widths[0], *widths[:-1]]
         afters = ["up"] * (len(widths) - 1) + [None]
         self.conv_in = Conv2d(config.latent_channels, widths[0], 3, padding=(1, 1))
         self.up_blocks = jt.nn.ModuleList(
-            [VAEBlock(a, b, config.layers_per_block + 1, groups, after) for a, b, after in zip(befores, widths, afters)]
+            [VAEBlock(a, b, config.layers_per_block + 1, groups, after) for a, b, after in zip(inputs, widths, afters)]
         )
         self.mid_block = VAEMidBlock(widths[0], groups)
         self.conv_norm_out = GroupNorm(groups, widths[-1], EPS)
         self.conv_out = Conv2d(widths[-1], config.out_channels, 3, padding=(1, 1))
 
     def execute(self, x: jt.Var) -> jt.Var:
+        """Latent (batch, height, width, latent_channels) -> (batch, factor * height, factor * width, 3)."""
         x = self.mid_block(self.conv_in(x))
         for block in self.up_blocks:
             x = block(x)
@@ -125,8 +130,8 @@ class Decoder(jt.Module):
 class AutoencoderKL(jt.Module):
     """Images (batch, 3, h, w) in [-1, 1] <-> latents (batch, latent_channels, h / factor, w / factor).
 
-    Latents here are the VAE's own; Stable Diffusion's are these times ``config.scaling_factor``. Both ends are
-    fp32 whatever the weights are.
+    The latents are the VAE's own; Stable Diffusion's are these times ``config.scaling_factor``. Images and latents
+    are fp32 whatever the weights are.
     """
 
     def __init__(self, config: VAEConfig) -> None:
@@ -137,13 +142,13 @@ class AutoencoderKL(jt.Module):
         self.post_quant_conv = Conv2d(config.latent_channels, config.latent_channels, 1)
 
     def encode(self, image: jt.Var) -> DiagonalGaussian:
-        """The latent's posterior. The log-variance is clipped to [-30, 20], as in training."""
+        """The posterior of the latent of ``image`` (batch, 3, h, w). Its log-variance is clipped to [-30, 20]."""
         moments = self.quant_conv(self.encoder(ops.channels_last(image, str(self.quant_conv.weight.dtype))))
         moments = ops.channels_first(moments, "float32")
         channels = self.config.latent_channels
         return DiagonalGaussian(moments[:, :channels], moments[:, channels:].clamp(-30.0, 20.0))
 
     def decode(self, latent: jt.Var) -> jt.Var:
-        """The image of a latent."""
+        """The image (batch, 3, h, w) of a latent (batch, latent_channels, h / factor, w / factor)."""
         latent = ops.channels_last(latent, str(self.post_quant_conv.weight.dtype))
         return ops.channels_first(self.decoder(self.post_quant_conv(latent)), "float32")

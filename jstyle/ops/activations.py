@@ -18,7 +18,7 @@ def gelu(x: jt.Var) -> jt.Var:
 
 
 def quick_gelu(x: jt.Var) -> jt.Var:
-    """x * sigmoid(1.702 x), the approximation that OpenAI's CLIP was trained with, any shape."""
+    """x * sigmoid(1.702 x), the approximation with which OpenAI's CLIP was trained, any shape."""
     return call("quick_gelu", [x], [x.shape])[0] if usable(x) else reference.quick_gelu(x)
 
 

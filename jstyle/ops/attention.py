@@ -1,4 +1,4 @@
-"""Scaled dot-product attention with what the editors of attention may ask for."""
+"""Scaled dot-product attention, with all that editors of attention may ask for."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from jstyle.runtime import jt
 
 @dataclass(frozen=True)
 class KeyValue:
-    """A second set of keys and values that every query attends to beside its own.
+    """A second set of keys and values that every query attends to besides its own.
 
     k and v are (batch or 1, keys, heads, head_dim). Attending to both sets is the same as merging the two
-    attentions by log-sum-exp; ``shift`` is added to this set's logits first.
+    attentions by log-sum-exp; ``shift`` is first added to this set's logits.
     """
 
     k: jt.Var
@@ -36,17 +36,17 @@ def attention(
     """softmax(temperature * q k^T / sqrt(head_dim) + bias) v (arXiv 1706.03762, equation 1).
 
     q is (batch, queries, heads, head_dim), k and v (batch or 1, keys, heads, head_dim), the order in which
-    a projection leaves them; one set of keys serves all rows. ``bias`` broadcasts to (batch, heads, queries,
-    keys) and belongs to ``k``. ``upcast`` takes the logits in fp32 whatever the inputs are; the fused kernel
-    always does. Returns (batch, queries, heads, head_dim).
+    a projection leaves them; with 1 in place of batch, one set of keys serves all rows. ``bias`` broadcasts to
+    (batch, heads, queries, keys) and applies to ``k``, not to ``shared``. ``upcast`` computes the logits in fp32
+    whatever the inputs are; the fused kernel always does. Returns (batch, queries, heads, head_dim).
     """
-    extra = None if shared is None else (shared.k, shared.v)
+    shared_pair = None if shared is None else (shared.k, shared.v)
     shift = 0.0 if shared is None else shared.shift
     scale = temperature * q.shape[3] ** -0.5
-    if not usable(q, k, v, bias, *(extra or ())):
-        return reference.attention(q, k, v, bias, extra, shift, scale, upcast)
+    if not usable(q, k, v, bias, *(shared_pair or ())):
+        return reference.attention(q, k, v, bias, shared_pair, shift, scale, upcast)
     b, queries, heads, _ = q.shape
-    shared_k, shared_v = extra or (None, None)
+    shared_k, shared_v = shared_pair or (None, None)
     return call(
         "attention",
         [q, k, v, bias, shared_k, shared_v],

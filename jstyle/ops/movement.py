@@ -10,7 +10,7 @@ from jstyle.runtime import jt
 
 
 def add(a: jt.Var, b: jt.Var) -> jt.Var:
-    """a + b, of one shape."""
+    """a + b, both of one shape."""
     return call("add", [a, b], [a.shape])[0] if usable(a, b) else a + b
 
 
@@ -24,8 +24,8 @@ def concat_channels(a: jt.Var, b: jt.Var) -> jt.Var:
 def upsample_nearest(x: jt.Var, height: int, width: int) -> jt.Var:
     """Double (batch, h, w, c) by repetition and crop to (batch, height, width, c).
 
-    The size is that of the skip connection that joins next: 2h or 2h - 1. Cropping the doubled map
-    is exactly what nearest interpolation to that size gives.
+    The size is that of the skip connection that joins next: 2h or 2h - 1, and likewise for w. Cropping the
+    doubled map gives exactly what nearest interpolation to that size gives.
     """
     if not usable(x):
         return reference.upsample_nearest(x, height, width)

@@ -1,4 +1,4 @@
-"""In which numbers the UNet computes: fp32, bf16 where the processor multiplies it, or fp16 on a GPU."""
+"""The numbers in which the UNet computes: fp32, bf16 where the processor can multiply it, or fp16 on a GPU."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ BF16_FEATURES = {"avx512_bf16", "amx_bf16"}
 
 
 def unet_dtype(precision: str) -> str:
-    """The dtype of the UNet's weights and activations; sums, norms and softmax are fp32 in each.
+    """The dtype of the UNet's weights and activations; sums, norms and softmax are fp32 in every precision.
 
-    The autoencoder and the text encoder run once an image and stay in fp32. Raises InputError for a precision
-    that is unknown or that this machine has no instructions for.
+    The autoencoder and the text encoder run once per image and stay in fp32. Raises InputError for a precision
+    that is unknown or in which this machine cannot compute.
     """
     if precision not in DTYPES:
         raise InputError(f"precision {precision!r} is not known, only {', '.join(DTYPES)}")
@@ -30,5 +30,5 @@ def unet_dtype(precision: str) -> str:
 
 
 def on_gpu() -> bool:
-    """Whether Jittor computes on one."""
+    """Whether Jittor computes on a GPU."""
     return bool(jt.flags.use_cuda)

@@ -41,8 +41,8 @@ def conv2d(
 ) -> jt.Var:
     """Two-dimensional cross-correlation, plus ``residual``.
 
-    x is (batch, height, width, in) and weight (out, in, kernel_h, kernel_w). ``padding`` counts zeros before
-    (at the top and left) and after (at the bottom and right); ``residual`` has the shape of the result.
+    x is (batch, height, width, in), weight (out, in, kernel_h, kernel_w), the result (batch, height', width', out),
+    as is ``residual``. ``padding`` counts the zeros before (at the top and left) and after (at the bottom and right).
     """
     size = tuple((n + sum(padding) - kernel) // stride + 1 for n, kernel in zip(x.shape[1:3], weight.shape[2:]))
     if not usable(x, weight, bias, residual):

@@ -1,6 +1,6 @@
 """The arithmetic in plain Jittor: what the fused kernels are compared with, and what runs where they cannot.
 
-Signatures and layouts are those of the functions of the same name in ``jstyle.ops``.
+Each function is named after the one in ``jstyle.ops`` that it computes, where layouts and sources are described.
 """
 
 from __future__ import annotations
@@ -9,23 +9,27 @@ from typing import Optional, Tuple
 
 from jstyle.runtime import jt
 
-# The logits of one slice of queries stay under this many numbers (256 MB in fp32).
+# The logits of one slice of queries are at most this many numbers (256 MB in fp32).
 MAX_LOGITS = 1 << 26
 
 
 def silu(x: jt.Var) -> jt.Var:
+    """x * sigmoid(x), any shape."""
     return x * jt.sigmoid(x)
 
 
 def gelu(x: jt.Var) -> jt.Var:
+    """x * Phi(x), any shape."""
     return x * 0.5 * (1.0 + jt.erf(x * (0.5**0.5)))
 
 
 def quick_gelu(x: jt.Var) -> jt.Var:
+    """x * sigmoid(1.702 x), any shape."""
     return x * jt.sigmoid(x * 1.702)
 
 
 def geglu(x: jt.Var) -> jt.Var:
+    """(..., 2c) -> (..., c): the first half times gelu of the second."""
     half = x.shape[-1] // 2
     return x[..., :half] * gelu(x[..., half:])
 
@@ -33,11 +37,12 @@ def geglu(x: jt.Var) -> jt.Var:
 def group_norm(
     x: jt.Var, groups: int, weight: jt.Var, bias: jt.Var, eps: float, shift: Optional[jt.Var], silu_after: bool
 ) -> jt.Var:
+    """x (batch, height, width, channels) -> the same; fp16 is computed in fp32."""
     (b, h, w, c), dtype = x.shape, x.dtype
-    x, weight, bias = _wide(x), _wide(weight), _wide(bias)
+    x, weight, bias = _widen(x), _widen(weight), _widen(bias)
     if shift is not None:
-        x = x + _wide(shift).reshape(b, 1, 1, c)
-    # The variance is taken in a second pass: one pass loses all digits of a large mean.
+        x = x + _widen(shift).reshape(b, 1, 1, c)
+    # The variance is taken in a second pass: in a single one, a large mean costs it all its digits.
     grouped = x.reshape(b, h * w, groups, c // groups)
     centred = grouped - grouped.mean(dims=(1, 3), keepdims=True)
     variance = (centred * centred).mean(dims=(1, 3), keepdims=True)
@@ -46,13 +51,15 @@ def group_norm(
 
 
 def layer_norm(x: jt.Var, weight: jt.Var, bias: jt.Var, eps: float) -> jt.Var:
-    dtype, x = x.dtype, _wide(x)
+    """x (..., channels) -> the same; fp16 is computed in fp32."""
+    dtype, x = x.dtype, _widen(x)
     centred = x - x.mean(dim=-1, keepdims=True)
     variance = (centred * centred).mean(dim=-1, keepdims=True)
-    return (centred / jt.sqrt(variance + eps) * _wide(weight) + _wide(bias)).cast(dtype)
+    return (centred / jt.sqrt(variance + eps) * _widen(weight) + _widen(bias)).cast(dtype)
 
 
 def linear(x: jt.Var, weight: jt.Var, bias: Optional[jt.Var], residual: Optional[jt.Var]) -> jt.Var:
+    """x (..., in), weight (out, in) or (out, in, 1, 1) -> (..., out), the shape of the residual."""
     out_features, in_features = weight.shape[:2]
     rows = jt.nn.matmul_transpose(x.reshape(-1, in_features), weight.reshape(out_features, in_features))
     if bias is not None:
@@ -70,12 +77,15 @@ def conv2d(
     before: int,
     size: Tuple[int, int],
 ) -> jt.Var:
-    """Written as the product and sum that Jittor's tuner recognises in this layout, so that it runs on oneDNN or
-    cuDNN without a transpose. ``before`` is the padding at the top and left, ``size`` the output's."""
+    """x (batch, h, w, in), weight (out, in, kernel_h, kernel_w) -> (batch, *size, out), the shape of the residual.
+
+    ``before`` is the padding at the top and left. Written as the product and sum that Jittor's tuner recognises in
+    this layout, so that it runs on oneDNN or cuDNN without a transpose.
+    """
     b, h, w, c = x.shape
     out_channels, _, kernel_h, kernel_w = weight.shape
-    after = [(n - 1) * stride + kernel - before - had for n, kernel, had in zip(size, weight.shape[2:], (h, w))]
-    if max(after) > before:  # more than at the top and left, which the tuned operators do not know
+    after = [(n - 1) * stride + kernel - before - side for n, kernel, side in zip(size, weight.shape[2:], (h, w))]
+    if max(after) > before:  # the tuned operators have no padding that is larger at the bottom and right
         x = x.reindex([b, h + max(after), w + max(after), c], ["i0", "i1", "i2", "i3"], overflow_value=0.0)
     patches = x.reindex(
         [b, *size, out_channels, c, kernel_h, kernel_w],
@@ -88,6 +98,7 @@ def conv2d(
 
 
 def upsample_nearest(x: jt.Var, height: int, width: int) -> jt.Var:
+    """x (batch, h, w, c) -> (batch, height, width, c), of the doubled map."""
     b, h, w, c = x.shape
     doubled = x.reshape(b, h, 1, w, 1, c).broadcast([b, h, 2, w, 2, c]).reshape(b, 2 * h, 2 * w, c)
     if (height, width) == (2 * h, 2 * w):
@@ -100,39 +111,54 @@ def attention(
     k: jt.Var,
     v: jt.Var,
     bias: Optional[jt.Var],
-    extra: Optional[Tuple[jt.Var, jt.Var]],
+    shared: Optional[Tuple[jt.Var, jt.Var]],
     shift: float,
     scale: float,
     upcast: bool,
 ) -> jt.Var:
-    heads_first = [_heads_first(x, q.shape[0]) for x in (q, k, v)]
-    shared = None if extra is None else tuple(_heads_first(x, q.shape[0]) for x in extra)
-    queries, keys = q.shape[1], k.shape[1] + (0 if extra is None else extra[0].shape[1])
+    """q (batch, queries, heads, head_dim) -> the same, a slice of the queries at a time.
+
+    ``shared`` is the second set of keys and values, ``shift`` what is added to its logits, ``scale`` what multiplies
+    all q k^T.
+    """
+    q_heads, k_heads, v_heads = (_put_heads_first(x, q.shape[0]) for x in (q, k, v))
+    shared_heads = None if shared is None else tuple(_put_heads_first(x, q.shape[0]) for x in shared)
+    queries, keys = q.shape[1], k.shape[1] + (0 if shared is None else shared[0].shape[1])
     step = max(1, MAX_LOGITS // (q.shape[0] * q.shape[2] * keys))
     slices = []
     for start in range(0, queries, step):
         stop = min(start + step, queries)
-        part = heads_first[0] if stop - start == queries else heads_first[0][:, :, start:stop]
+        part = q_heads if stop - start == queries else q_heads[:, :, start:stop]
         part_bias = bias[:, :, start:stop] if bias is not None and bias.shape[2] == queries else bias
-        slices.append(_attend(part, heads_first[1], heads_first[2], part_bias, shared, shift, scale, upcast))
+        slices.append(_attend(part, k_heads, v_heads, part_bias, shared_heads, shift, scale, upcast))
         if step < queries:
-            slices[-1].sync()  # frees this slice's logits before the next slice's are made
+            slices[-1].sync()  # frees this slice's logits before those of the next are made
     out = slices[0] if len(slices) == 1 else jt.concat(slices, dim=2)
     return out.transpose(0, 2, 1, 3)
 
 
-def _wide(x: jt.Var) -> jt.Var:
+def _widen(x: jt.Var) -> jt.Var:
     """fp16 as fp32: its squares overflow, and its sums lose digits."""
     return x.float32() if str(x.dtype) == "float16" else x
 
 
-def _heads_first(x: jt.Var, batch: int) -> jt.Var:
+def _put_heads_first(x: jt.Var, batch: int) -> jt.Var:
+    """(batch or 1, tokens, heads, head_dim) -> (batch, heads, tokens, head_dim)."""
     if x.shape[0] != batch:
         x = x.expand([batch, *x.shape[1:]])
     return x.transpose(0, 2, 1, 3)
 
 
-def _attend(q, k, v, bias, shared, shift, scale, upcast) -> jt.Var:
+def _attend(
+    q: jt.Var,
+    k: jt.Var,
+    v: jt.Var,
+    bias: Optional[jt.Var],
+    shared: Optional[Tuple[jt.Var, ...]],
+    shift: float,
+    scale: float,
+    upcast: bool,
+) -> jt.Var:
     dtype = q.dtype
     if upcast:
         q, k = q.float32(), k.float32()

@@ -5,7 +5,8 @@ Normalisations see one tile at a time, so tones may shift slightly against the w
 
 from __future__ import annotations
 
-from typing import Callable, Iterator, List, Tuple
+from collections.abc import Iterator
+from typing import Callable, List, Tuple
 
 import numpy as np
 

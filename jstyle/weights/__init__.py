@@ -1,1 +1,1 @@
-"""Model folders and files: found on the hub or on disk, read strictly into networks, written whole."""
+"""Model folders and files: located on the hub or on disk, read strictly into networks, written whole."""

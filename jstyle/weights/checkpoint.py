@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, List, Optional, Sequence, Tuple
+from typing import Any, List, Optional, Tuple
 
 import numpy as np
 
@@ -23,7 +24,7 @@ from jstyle.weights import hub
 from jstyle.weights.loading import load_weights, save_weights
 from jstyle.weights.tensors import FileTensors, Rename, rename_text, rename_vae
 
-# Folder, class name in model_index.json, library, weight file stem, and how old files named things.
+# Folder, class name in model_index.json, library, weight file stem.
 UNET = ("unet", "UNet2DConditionModel", "diffusers", "diffusion_pytorch_model")
 VAE = ("vae", "AutoencoderKL", "diffusers", "diffusion_pytorch_model")
 TEXT = ("text_encoder", "CLIPTextModel", "transformers", "model")
@@ -33,9 +34,9 @@ MODEL_TYPES = {"CLIPTextModel": "clip_text_model", "CLIPVisionModelWithProjectio
 
 @dataclass(frozen=True)
 class Components:
-    """What a Stable Diffusion checkpoint consists of, and the files it came from.
+    """What a Stable Diffusion checkpoint consists of, and the files from which it was read.
 
-    Few checkpoints have an ``image_encoder``; only methods that read images with CLIP want it.
+    Few checkpoints have an ``image_encoder``; only methods that read images with CLIP need it.
     """
 
     unet: UNet2DConditionModel
@@ -51,7 +52,7 @@ class Components:
 def load(
     model: str, *, revision: Optional[str] = None, variant: Optional[str] = None, precision: str = "fp32"
 ) -> Components:
-    """Read a folder, a hub id or "tiny". Raises InputError for anything missing, damaged or of another kind."""
+    """Read a folder, a hub id or "tiny". Raises InputError for anything that is missing, damaged or of another kind."""
     dtype = unet_dtype(precision)
     folder = hub.locate(str(model), revision=revision, variant=variant)
     schedule = ScheduleConfig.from_dict(read_json(folder / "scheduler" / "scheduler_config.json"))
@@ -60,17 +61,17 @@ def load(
     vae = AutoencoderKL(VAEConfig.from_dict(read_json(folder / "vae" / "config.json")))
     text = CLIPTextModel(CLIPTextConfig.from_dict(read_json(folder / "text_encoder" / "config.json")))
     _check_fit(unet.config, vae.config, text.config, len(tokenizer))
-    vision, vision_files = image_encoder(folder, variant)
+    vision, vision_files = load_image_encoder(folder, variant)
     files = [
-        *fill(unet, UNET, folder, variant, dtype=dtype),
-        *fill(vae, VAE, folder, variant, rename_vae),
-        *fill(text, TEXT, folder, variant, rename_text),
+        *fill_network(unet, UNET, folder, variant, dtype=dtype),
+        *fill_network(vae, VAE, folder, variant, rename_vae),
+        *fill_network(text, TEXT, folder, variant, rename_text),
         *vision_files,
     ]
     return Components(unet, vae, text, tokenizer, schedule, folder / "tokenizer", tuple(files), vision)
 
 
-def fill(
+def fill_network(
     network: Any,
     kind: Sequence[str],
     folder: Path,
@@ -78,26 +79,31 @@ def fill(
     rename: Rename = str,
     dtype: str = "float32",
 ) -> List[Path]:
-    """Read a network's weights from its folder within ``folder``. Returns the files they are in."""
+    """Read a network's weights from its folder within ``folder``, and return the files that hold them.
+
+    Raises InputError where they are missing, damaged or do not fit the network.
+    """
     files = hub.weight_files(folder / kind[0], variant)
     load_weights(network, FileTensors(files), kind[0], rename, dtype)
     return files
 
 
-def image_encoder(folder: Path, variant: Optional[str]) -> Tuple[Optional[CLIPVisionModelWithProjection], List[Path]]:
-    """The image encoder of a model that has one, and its files."""
+def load_image_encoder(
+    folder: Path, variant: Optional[str]
+) -> Tuple[Optional[CLIPVisionModelWithProjection], List[Path]]:
+    """The image encoder of a model, and its files; None where it has none. Raises InputError as ``fill_network``."""
     config = folder / VISION[0] / "config.json"
     if not config.is_file():
         return None, []
     network = CLIPVisionModelWithProjection(CLIPVisionConfig.from_dict(read_json(config)))
-    return network, fill(network, VISION, folder, variant)
+    return network, fill_network(network, VISION, folder, variant)
 
 
 def save(components: Components, folder: Path, *, variant: Optional[str] = None, dtype: str = "float32") -> None:
-    """Write a folder that diffusers reads; it appears under its name only when it is whole.
+    """Write a folder that diffusers can read; it appears under its name only when it is whole.
 
     ``variant="fp16"`` writes half precision under the names of that variant, ``dtype="float16"`` under the plain ones.
-    Raises InputError where something is there already, or for a variant other than "fp16".
+    Raises InputError where the folder already holds something, or for a variant other than "fp16".
     """
     if variant not in (None, "fp16"):
         raise InputError(f"variant {variant!r} cannot be written, only fp16 or none")
@@ -105,11 +111,11 @@ def save(components: Components, folder: Path, *, variant: Optional[str] = None,
         raise InputError(f"{folder} already holds something; choose another folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with replacing(folder) as part:
-        _write(components, part, "float16" if variant else dtype, ".fp16" if variant else "")
+        _write_folder(components, part, "float16" if variant else dtype, ".fp16" if variant else "")
 
 
 def hash_components(components: Components) -> str:
-    """SHA-256 over the weight files, or over the weights of networks that came from no file, 64 hexadecimal digits."""
+    """SHA-256, 64 hexadecimal digits, over the weight files, or over the weights of networks without files."""
     if components.files:
         return hash_files(components.files)
     digest = hashlib.sha256()
@@ -137,7 +143,7 @@ def _check_fit(unet: UNetConfig, vae: VAEConfig, text: CLIPTextConfig, vocabular
         )
 
 
-def _write(components: Components, folder: Path, dtype: str, mark: str) -> None:
+def _write_folder(components: Components, folder: Path, dtype: str, mark: str) -> None:
     index: dict = {"_class_name": "StableDiffusionPipeline", "_diffusers_version": "0.26.0"}
     networks = (
         (components.unet, UNET),
@@ -156,7 +162,7 @@ def _write(components: Components, folder: Path, dtype: str, mark: str) -> None:
         _write_json(folder / name / "config.json", config)
         save_weights(network, folder / name / f"{stem}{mark}.safetensors", dtype)
         index[name] = [library, class_name]
-    # Copied, because transformers 5 writes a file that older ones, and so JDiffusion, cannot read.
+    # Copied, because transformers 5 writes a file that older versions, and so JDiffusion, cannot read.
     shutil.copytree(components.tokenizer_folder, folder / "tokenizer")
     index["tokenizer"] = ["transformers", "CLIPTokenizer"]
     schedule = components.schedule.to_dict()

@@ -1,4 +1,4 @@
-"""A model's name becomes a local folder in diffusers' layout, and a component's folder its weight files."""
+"""From a model's name to a local folder in diffusers' layout, and from a component's folder to its weight files."""
 
 from __future__ import annotations
 
@@ -29,10 +29,8 @@ def locate(model: str, *, revision: str | None = None, variant: str | None = Non
 
     From the hub only the configurations, the tokenizer and the safetensors weights of the one variant
     ("fp16", or None for the plain files) are fetched, once, into huggingface_hub's cache; its variables
-    `HF_ENDPOINT`, `HF_HUB_OFFLINE` and `HF_HOME` apply.
-
-    Raises:
-        InputError: there is no such model or revision, it cannot be fetched, or it lacks needed files.
+    `HF_ENDPOINT`, `HF_HUB_OFFLINE` and `HF_HOME` apply. Raises InputError where there is no such model or
+    revision, it cannot be fetched, or it lacks needed files.
     """
     path = os.path.expanduser(model)
     if model == EMBEDDED:
@@ -42,27 +40,25 @@ def locate(model: str, *, revision: str | None = None, variant: str | None = Non
     elif os.path.exists(path):
         raise InputError(f"the model {model!r} is a file: name a folder in diffusers' layout")
     elif _HUB_ID.fullmatch(model):
-        return _checked(_fetch(model, revision, _patterns(variant)), model, variant)
+        return _check_folder(_fetch(model, revision, _list_patterns(variant)), model, variant)
     else:
         raise InputError(f"no model {model!r}: it is no folder, no hub id 'owner/name', and not {EMBEDDED!r}")
     if revision is not None:
         raise InputError(f"a revision ({revision!r}) can only be asked of a hub id; {model!r} is a folder")
-    return _checked(folder, model, variant)
+    return _check_folder(folder, model, variant)
 
 
 def locate_part(model: str, part: str, *, variant: str | None = None) -> Path:
-    """The folder that holds one component ("image_encoder") of a model: a folder, the component's own, or a hub id.
+    """The model folder that holds the component ``part`` ("image_encoder").
 
-    From the hub nothing but this component is fetched.
-
-    Raises:
-        InputError: there is no such model, it cannot be fetched, or it lacks the component.
+    ``model`` is a model's folder, the component's own folder, or a hub id, of which nothing but this component is
+    fetched. Raises InputError where there is no such model, it cannot be fetched, or it lacks the component.
     """
     folder = Path(os.path.expanduser(model))
     if model == EMBEDDED:
         folder = locate(model)
     elif not folder.exists() and _HUB_ID.fullmatch(model):
-        folder = _fetch(model, None, _patterns(variant, (part,)))
+        folder = _fetch(model, None, _list_patterns(variant, (part,)))
     place = folder.parent if folder.name == part else folder
     if (place / part / "config.json").is_file():
         return place
@@ -72,8 +68,7 @@ def locate_part(model: str, part: str, *, variant: str | None = None) -> Path:
 def weight_files(folder: Path, variant: str | None = None) -> list[Path]:
     """The safetensors files that hold one component's weights: a single file, or the shards of its index.
 
-    Raises:
-        InputError: there are none of this variant, the index is damaged, or a shard is missing.
+    Raises InputError where there are none of this variant, the index is damaged, or a shard is missing.
     """
     mark = f".{variant}" if variant else ""
     for stem in _STEMS:
@@ -82,14 +77,14 @@ def weight_files(folder: Path, variant: str | None = None) -> list[Path]:
             return [single]
         index = folder / f"{stem}.safetensors.index{mark}.json"
         if index.is_file():
-            return _shards(index)
+            return _list_shards(index)
     of_variant = f" of the variant {variant!r}" if variant else ""
     present = sorted(path.name for path in folder.glob("*.*") if path.suffix != ".json")
-    held = f"it holds {', '.join(present) or 'no weights'}"
-    raise InputError(f"no safetensors weights{of_variant} in {str(folder)!r}: {held}; nothing else is read")
+    content = f"it holds {', '.join(present) or 'no weights'}"
+    raise InputError(f"no safetensors weights{of_variant} in {str(folder)!r}: {content}; nothing else is read")
 
 
-def _shards(index: Path) -> list[Path]:
+def _list_shards(index: Path) -> list[Path]:
     try:
         names = sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))
         if not names or not all(name.endswith(".safetensors") for name in names):
@@ -104,8 +99,8 @@ def _shards(index: Path) -> list[Path]:
     return [index.parent / name for name in names]
 
 
-def _checked(folder: Path, model: str, variant: str | None) -> Path:
-    """The folder itself, once `model_index.json` is there and each component it lists has weights."""
+def _check_folder(folder: Path, model: str, variant: str | None) -> Path:
+    """The folder itself, if it has a `model_index.json` and weights for each component that this lists."""
     index = folder / "model_index.json"
     try:
         listed = json.loads(index.read_text("utf-8"))
@@ -122,8 +117,8 @@ def _checked(folder: Path, model: str, variant: str | None) -> Path:
     return folder
 
 
-def _patterns(variant: str | None, components: tuple[str, ...] = _COMPONENTS) -> list[str]:
-    """What to fetch. A shard number is spelt out, so that one variant's pattern never matches another's."""
+def _list_patterns(variant: str | None, components: tuple[str, ...] = _COMPONENTS) -> list[str]:
+    """What to fetch. Shard numbers are spelt out, so that one variant's pattern never matches another's files."""
     mark = f".{variant}" if variant else ""
     number = "-?????-of-?????"
     endings = [f"{mark}.safetensors", f"{mark}{number}.safetensors", f".safetensors.index{mark}.json"]
@@ -136,16 +131,16 @@ def _patterns(variant: str | None, components: tuple[str, ...] = _COMPONENTS) ->
 
 
 def _fetch(model: str, revision: str | None, patterns: list[str]) -> Path:
-    # Imported here: it takes a second, and reads its environment variables when it is imported.
+    # Imported here, because it takes a second, and reads its environment variables when it is imported.
     from huggingface_hub import snapshot_download
 
     try:
         return Path(snapshot_download(model, revision=revision, allow_patterns=patterns))
-    except Exception as error:  # the HTTP library's errors too, which differ with huggingface_hub's version
-        raise InputError(_reason(model, revision, error)) from error
+    except Exception as error:  # includes the HTTP library's errors, which differ with huggingface_hub's version
+        raise InputError(_explain_failure(model, revision, error)) from error
 
 
-def _reason(model: str, revision: str | None, error: Exception) -> str:
+def _explain_failure(model: str, revision: str | None, error: Exception) -> str:
     """Why a fetch failed, in one line. "Gated" goes before "not found", from which huggingface_hub derives it."""
     from huggingface_hub import constants, errors
 

@@ -1,9 +1,10 @@
-"""The parameters of a module <-> safetensors. Nothing is missing, left over or mis-shaped unnoticed."""
+"""The parameters of a module <-> safetensors. Missing, unexpected and mis-shaped keys never go unnoticed."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Mapping, Tuple
+from typing import Tuple
 
 import numpy as np
 
@@ -14,10 +15,10 @@ from jstyle.runtime import jt
 from jstyle.weights import streamed
 from jstyle.weights.tensors import Rename, Tensors
 
-# Buffers that old checkpoints carry although they follow from the configuration.
+# Buffers that old checkpoints contain although they follow from the configuration.
 IGNORED_KEYS = frozenset({"text_model.embeddings.position_ids", "vision_model.embeddings.position_ids"})
 
-# Jittor keeps memory that was freed; what reading and casting a parameter of this many bytes left is given back.
+# Jittor keeps freed memory; it is given back after a parameter of more than this many bytes was read and cast.
 RELEASED = 1 << 22
 
 
@@ -32,17 +33,17 @@ def load_weights(
 ) -> None:
     """Fill every parameter of ``module`` from ``tensors``, one at a time, in ``dtype``.
 
-    ``rename`` maps a stored name to a parameter's. Raises InputError, before anything is changed, that
-    names the missing, unexpected and mis-shaped keys; ``what`` says which network they belong to.
+    ``rename`` maps a stored name to a parameter's. If the two do not fit, raises InputError, before anything is
+    changed, with the missing, unexpected and mis-shaped keys, the name ``what`` of the network, and ``described_by``.
     """
     parameters = dict(module.named_parameters())
     stored = {rename(name): (name, shape) for name, shape in tensors.shapes().items()}
     for key in IGNORED_KEYS - set(parameters):
         stored.pop(key, None)
-    _check(parameters, stored, what, described_by)
+    _check_keys(parameters, stored, what, described_by)
     for key, parameter in parameters.items():
         array = tensors.read(stored[key][0]).reshape(tuple(parameter.shape))
-        with jt.no_grad():  # or what a parameter is cast from would stay beside it
+        with jt.no_grad():  # else what a parameter is cast from would be kept for gradients
             value = ops.cast(jt.array(np.ascontiguousarray(array, dtype=np.float32)), dtype)
         parameter.assign(value)
         parameter.sync()
@@ -51,7 +52,7 @@ def load_weights(
             jt.gc()
 
 
-def _check(
+def _check_keys(
     parameters: Mapping[str, jt.Var], stored: Mapping[str, Tuple[str, Tuple[int, ...]]], what: str, described_by: str
 ) -> None:
     missing = sorted(set(parameters) - set(stored))
@@ -71,15 +72,15 @@ def _check(
 
 
 def _same_shape(stored: Tuple[int, ...], wanted: Tuple[int, ...]) -> bool:
-    """A linear map stored as a 1x1 convolution, as in old VAE files, is the same numbers in the same order."""
+    """A linear map stored as a 1x1 convolution, as in old VAE files, has the same numbers in the same order."""
     return stored == wanted or (len(stored) == 4 and len(wanted) == 2 and stored == (*wanted, 1, 1))
 
 
 def save_weights(module: jt.Module, file: Path, dtype: str = "float32") -> None:
     """Write every parameter, under its own name, to a safetensors file that appears only when it is whole.
 
-    One after another, because a model that has just been trained leaves no room for a copy of it. Raises InputError
-    when it cannot be written.
+    They are cast one at a time, because a model that has just been trained leaves no memory for a copy of all.
+    Raises InputError when the file cannot be written.
     """
     parameters = dict(module.named_parameters())
     shapes = {name: tuple(parameter.shape) for name, parameter in parameters.items()}

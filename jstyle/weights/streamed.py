@@ -1,4 +1,4 @@
-"""Large safetensors files, written one tensor at a time: the library's own writer holds all of them twice."""
+"""Large safetensors files, written one tensor at a time: the library's own writer holds every tensor twice."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def write(
     dtype: str = "float32",
     metadata: Optional[Mapping[str, str]] = None,
 ) -> None:
-    """Write tensors of these shapes, all of one ``dtype``, in this order; ``read`` is asked for each when it is due.
+    """Write tensors of these shapes, all of one ``dtype``, in this order; ``read`` gives each when its turn comes.
 
-    The format: https://github.com/huggingface/safetensors#format. Raises OSError where the stream cannot take it.
+    The format: https://github.com/huggingface/safetensors#format. Raises OSError where writing fails.
     """
     kind = np.dtype(dtype).newbyteorder("<")
     header: Dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}

@@ -1,4 +1,4 @@
-"""The recipe of the embedded model: a small Stable Diffusion, trained from nothing on the project's own drawings.
+"""The recipe of the embedded model: a small Stable Diffusion, trained from scratch on the project's own drawings.
 
-Stages follow one another (``recipe.py``): draw pictures, learn a vocabulary, CLIP, the autoencoder, the denoiser.
+Its stages (``recipe.py``): draw pictures, learn a vocabulary, train CLIP, the autoencoder and the denoiser.
 """

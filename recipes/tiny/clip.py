@@ -1,4 +1,4 @@
-"""CLIP: a text and a vision tower that put a caption and its picture in one place (arXiv 2103.00020)."""
+"""CLIP: a text and a vision tower that embed a caption and its picture close together (arXiv 2103.00020)."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from jstyle.training.fit import fit
 from jstyle.training.initial import initialise, set_values
 from jstyle.weights.loading import save_weights
 from recipes.tiny.drawings import Scene
-from recipes.tiny.pictures import captions
+from recipes.tiny.pictures import write_captions
 from recipes.tiny.settings import ClipSettings
 
 FILES = ("text.safetensors", "vision.safetensors")
-_SCALE = 1 / 0.07  # what the logits are multiplied with at the start (section 2.5); learnt
-_MOST = 100.0
+_SCALE = 1 / 0.07  # by which the logits are multiplied at the start (section 2.5); then it is learnt
+_MAX_SCALE = 100.0
 
 Pair = Tuple[np.ndarray, np.ndarray]
 
 
 class Towers(jt.Module):
-    """Both networks and the temperature that only training needs.
+    """Both networks, and the temperature that only training needs.
 
-    A text's embedding is its hidden state at the end token as it is: no projection that a ``CLIPTextModel`` would lack.
+    A text's embedding is its hidden state at the end token: there is no projection, as a ``CLIPTextModel`` has none.
     """
 
     def __init__(self, settings: ClipSettings, tokenizer: Any) -> None:
@@ -46,7 +46,7 @@ class Towers(jt.Module):
 
 
 def text_config(settings: ClipSettings, tokenizer: Any) -> CLIPTextConfig:
-    """The text tower's configuration with the tokenizer's numbers."""
+    """The text tower's configuration, completed with the tokenizer's size, length and ids."""
     return replace(
         settings.text,
         vocab_size=len(tokenizer),
@@ -59,40 +59,43 @@ def text_config(settings: ClipSettings, tokenizer: Any) -> CLIPTextConfig:
 
 
 def embed_texts(text: CLIPTextModel, ids: np.ndarray) -> jt.Var:
-    """Token ids (texts, tokens) -> embeddings (texts, hidden_size), the last hidden state at the first end token."""
+    """Token ids (texts, tokens) -> embeddings (texts, hidden_size): the last hidden state at the first end token."""
     ends = (ids == text.config.eos_token_id).argmax(axis=1)
     hidden = text(jt.array(ids[:, : ends.max() + 1]))  # a token does not see what follows it
-    chosen = (np.arange(hidden.shape[1]) == ends[:, None]).astype(np.float32)
-    return (hidden * jt.array(chosen[:, :, None])).sum(dim=1)
+    is_end = (np.arange(hidden.shape[1]) == ends[:, None]).astype(np.float32)
+    return (hidden * jt.array(is_end[:, :, None])).sum(dim=1)
 
 
 def contrastive_loss(images: jt.Var, texts: jt.Var, scale: jt.Var) -> jt.Var:
-    """Cross-entropy of finding each picture's text and each text's picture, (n, width) each (figure 3)."""
+    """Cross-entropy of finding each picture's text and each text's picture (figure 3); both are (n, width)."""
     images, texts = (x / jt.sqrt((x * x).sum(dim=1, keepdims=True) + 1e-12) for x in (images, texts))
     logits = ops.linear(images, texts) * scale
     same = jt.array(np.eye(images.shape[0], dtype=np.float32))
-    own = (logits * same).sum(dim=1)
-    lost = [_log_sum_exp(logits) - own, _log_sum_exp(logits.transpose(0, 1)) - own]
-    return (lost[0] + lost[1]).mean() / 2
+    pairs = (logits * same).sum(dim=1)
+    losses = [_log_sum_exp(logits) - pairs, _log_sum_exp(logits.transpose(0, 1)) - pairs]
+    return (losses[0] + losses[1]).mean() / 2
 
 
 def train_clip(settings: ClipSettings, folder: Path, pictures: np.ndarray, scenes: Sequence[Scene], words: Any) -> None:
-    """Train both towers and write ``FILES`` into the folder. ``words`` is the tokenizer."""
+    """Train both towers and write ``FILES`` into the folder.
+
+    ``pictures`` (n, size, size, 3) uint8 show the ``scenes``; ``words`` is the tokenizer.
+    """
     towers = Towers(settings, words)
     initialise(towers, settings.loop.seed)
     set_values(towers.logit_scale, np.log([_SCALE]))
 
     def batch(index: int) -> Pair:
-        chosen = batch_indices(index, settings.batch, len(scenes), settings.loop.seed)
-        said = captions([scenes[i] for i in chosen], settings.loop.seed, index)
-        shown = normalised(np.stack([pictures[i] for i in chosen]))
-        turned = generator(settings.loop.seed, index, "turned").random(len(chosen)) < 0.5
-        shown[turned] = shown[turned, :, :, ::-1]  # no caption tells left from right
-        return shown, prompts.token_ids(words, said)
+        numbers = batch_indices(index, settings.batch, len(scenes), settings.loop.seed)
+        texts = write_captions([scenes[i] for i in numbers], settings.loop.seed, index)
+        pixels = normalised(np.stack([pictures[i] for i in numbers]))
+        flipped = generator(settings.loop.seed, index, "turned").random(len(numbers)) < 0.5
+        pixels[flipped] = pixels[flipped, :, :, ::-1]  # no caption tells left from right
+        return pixels, prompts.token_ids(words, texts)
 
     def loss(pair: Pair, index: int) -> jt.Var:
         images = towers.vision(jt.array(pair[0])).embeds
-        scale = jt.exp(jt.minimum(towers.logit_scale, float(np.log(_MOST))))
+        scale = jt.exp(jt.minimum(towers.logit_scale, float(np.log(_MAX_SCALE))))
         return contrastive_loss(images, embed_texts(towers.text, pair[1]), scale)
 
     parameters = dict(towers.named_parameters())
@@ -103,5 +106,5 @@ def train_clip(settings: ClipSettings, folder: Path, pictures: np.ndarray, scene
 
 
 def _log_sum_exp(logits: jt.Var) -> jt.Var:
-    most = logits.max(dim=1, keepdims=True).stop_grad()
-    return jt.log(jt.exp(logits - most).sum(dim=1)) + most.squeeze(1)
+    largest = logits.max(dim=1, keepdims=True).stop_grad()
+    return jt.log(jt.exp(logits - largest).sum(dim=1)) + largest.squeeze(1)

@@ -1,4 +1,4 @@
-"""The denoiser: latents of the drawings, captions, and the diffusion loss."""
+"""The denoiser: latents of the drawings, captions, and training with the diffusion loss."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from jstyle.training.initial import initialise
 from jstyle.weights.loading import save_weights
 from recipes.tiny.autoencoder import encode
 from recipes.tiny.drawings import Scene
-from recipes.tiny.pictures import captions
+from recipes.tiny.pictures import write_captions
 from recipes.tiny.settings import UnetSettings
 
 FILE = "unet.safetensors"
@@ -32,7 +32,7 @@ ZERO = ("conv2", "proj_out", "conv_out")
 _CHUNK = 64
 
 Batch = Tuple[np.ndarray, np.ndarray]
-Sampled = Callable[[UNet2DConditionModel, Path], None]
+DrawSheet = Callable[[UNet2DConditionModel, Path], None]
 
 
 def write_latents(vae: AutoencoderKL, pictures: np.ndarray, folder: Path) -> None:
@@ -58,21 +58,22 @@ def train_unet(
     text: CLIPTextModel,
     words: Any,
     schedule: Schedule,
-    sample: Sampled,
+    draw_sheet: DrawSheet,
 ) -> None:
-    """Train the denoiser and write its average to ``unet.safetensors``.
+    """Train the denoiser and write the average of its weights to ``unet.safetensors``.
 
-    ``latents`` (n, channels, h, w) belong to the scenes; ``words`` is the tokenizer; ``sample`` draws a sheet with the
-    network into a file.
+    ``latents`` (n, channels, h, w) belong to the scenes; ``words`` is the tokenizer; ``draw_sheet`` writes a sheet of
+    the network's samples to a file.
     """
     unet = UNet2DConditionModel(settings.network)
     initialise(unet, settings.loop.seed, ZERO)
     seed = settings.loop.seed
 
     def batch(index: int) -> Batch:
-        chosen = batch_indices(index, settings.batch, len(scenes), seed)
-        said = dropped(captions([scenes[i] for i in chosen], seed, index), settings.caption_dropout, seed, index)
-        return latents[chosen].astype(np.float32), prompts.token_ids(words, said)
+        numbers = batch_indices(index, settings.batch, len(scenes), seed)
+        texts = write_captions([scenes[i] for i in numbers], seed, index)
+        texts = drop_captions(texts, settings.caption_dropout, seed, index)
+        return latents[numbers].astype(np.float32), prompts.token_ids(words, texts)
 
     def loss(examples: Batch, index: int) -> jt.Var:
         clean, ids = examples
@@ -84,7 +85,7 @@ def train_unet(
     def sheet(step: TrainStep, state: TrainState) -> None:
         if step.step % settings.sample_every == 0:
             with state.averaged():
-                sample(unet, folder / f"samples-{step.step:06d}.png")
+                draw_sheet(unet, folder / f"samples-{step.step:06d}.png")
 
     identity = {**asdict(settings), "latents": len(latents)}
     for name in ("loop", "sample_every"):
@@ -94,7 +95,7 @@ def train_unet(
         save_weights(unet, folder / FILE)
 
 
-def dropped(captions: Sequence[str], share: float, seed: int, index: int) -> List[str]:
-    """The captions, some of them empty: what the network says without a text is what guidance leads away from."""
-    empty = generator(seed, index, "dropout").random(len(captions)) < share
-    return ["" if gone else said for said, gone in zip(captions, empty)]
+def drop_captions(captions: Sequence[str], share: float, seed: int, index: int) -> List[str]:
+    """The captions, with this share of them emptied: guidance needs predictions without a text."""
+    emptied = generator(seed, index, "dropout").random(len(captions)) < share
+    return ["" if is_empty else caption for caption, is_empty in zip(captions, emptied)]

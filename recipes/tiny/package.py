@@ -11,12 +11,12 @@ HASHES = "SHA256SUMS"
 
 
 def write_model(parts: checkpoint.Components, folder: Path) -> None:
-    """Write diffusers' layout in fp16 and the hashes of its files as ``sha256sum --check`` reads them."""
+    """Write diffusers' layout in fp16, and the hashes of its files in the form that ``sha256sum --check`` reads."""
     checkpoint.save(parts, folder, dtype="float16")
-    (folder / HASHES).write_text(hashes(folder))
+    (folder / HASHES).write_text(list_hashes(folder))
 
 
-def hashes(folder: Path) -> str:
-    """A line a file, of all that the model consists of."""
+def list_hashes(folder: Path) -> str:
+    """A line for each file of the model: its SHA-256 and its path in the folder."""
     files = [path for path in sorted(folder.rglob("*")) if path.suffix in (".json", ".txt", ".safetensors")]
     return "".join(f"{hash_files([path])}  {path.relative_to(folder).as_posix()}\n" for path in files)

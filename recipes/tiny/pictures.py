@@ -1,4 +1,4 @@
-"""The drawings of training, kept on disk as one array."""
+"""The drawings for training, kept on disk as one array."""
 
 from __future__ import annotations
 
@@ -22,36 +22,31 @@ FILE = "pictures.npy"
 
 @lru_cache(maxsize=2)
 def scenes(settings: PictureSettings) -> Tuple[Scene, ...]:
-    """What is drawn."""
+    """The scenes that are drawn, in the order of the pictures."""
     rng = generator(settings.seed, 0, "scenes")
     return tuple(sample_scene(rng) for _ in range(settings.count))
 
 
-def captions(scenes: Sequence[Scene], seed: int, index: int) -> List[str]:
-    """One way to say each, another one for each index."""
+def write_captions(scenes: Sequence[Scene], seed: int, index: int) -> List[str]:
+    """A caption for each scene, in other words for each index."""
     rng = generator(seed, index, "captions")
     return [caption(scene, rng) for scene in scenes]
 
 
-def draw(settings: PictureSettings, folder: Path, workers: int) -> None:
-    """Write ``pictures.npy``, (count, size, size, 3) uint8, unless it is there. It appears when it is whole."""
+def draw_pictures(settings: PictureSettings, folder: Path, workers: int) -> None:
+    """Write ``pictures.npy``, (count, size, size, 3) uint8, unless it is there. It appears only when it is whole."""
     if (folder / FILE).exists():
         return
     folder.mkdir(parents=True, exist_ok=True)
     part, size = folder / f".{FILE}.part", settings.size
-    drawn = np.lib.format.open_memmap(part, "w+", np.uint8, (settings.count, size, size, 3))
+    array = np.lib.format.open_memmap(part, "w+", np.uint8, (settings.count, size, size, 3))
     jobs = [(scene, size) for scene in scenes(settings)]
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         pictures = pool.map(_draw_one, jobs, chunksize=64)
         for i, picture in enumerate(tqdm(pictures, "pictures", len(jobs), unit="picture", mininterval=1)):
-            drawn[i] = picture
-    drawn.flush()
+            array[i] = picture
+    array.flush()
     os.replace(part, folder / FILE)
-
-
-def opened(folder: Path) -> np.ndarray:
-    """The drawings, memory-mapped."""
-    return np.load(folder / FILE, mmap_mode="r")
 
 
 def as_input(pictures: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The stages in their order. Each leaves a file; what is there is not made again, what was interrupted goes on."""
+"""The stages in their order. Each leaves a file and is not run again once that is there; interrupted ones resume."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ SCHEDULE = ScheduleConfig(
 """Stable Diffusion 2.1's."""
 
 SHEET = "samples.png"
-"""Beside the packaged model: what it draws."""
+"""A sheet of what the model draws, beside its folder."""
 
-_CAPTIONS = 20000  # that the tokenizer learns from
-_SAMPLED = (
+_CAPTIONS = 20000  # from which the tokenizer learns
+_PROMPTS = (
     "a red house by the sea, watercolour",
     "a blue fish, mosaic",
     "an oil painting of a green tree in a field",
@@ -43,7 +43,7 @@ _SAMPLED = (
 
 
 class Recipe:
-    """The recipe in one folder."""
+    """The recipe, whose results are in one folder."""
 
     def __init__(self, settings: TinySettings) -> None:
         self.settings = settings
@@ -53,20 +53,20 @@ class Recipe:
             "tokenizer": self._learn_words,
             "clip": self._train_clip,
             "vae": self._train_vae,
-            "latents": self._encode,
+            "latents": self._write_latents,
             "unet": self._train_unet,
             "package": self._package,
         }
 
     def run(self) -> None:
-        """Run the wanted stages. Raises InputError where one needs another that is not finished."""
+        """Run the stages of the settings. Raises InputError where one needs another that is not finished."""
         for stage in STAGES:
             wanted = self.settings.stages is None or stage in self.settings.stages
             if wanted and not self.result(stage).exists():
                 self._run[stage]()
 
     def result(self, stage: Stage) -> Path:
-        """The file or folder that is there when the stage is finished."""
+        """The file or folder that exists once the stage is finished."""
         names = {
             "pictures": pictures.FILE,
             "tokenizer": "tokenizer",
@@ -81,47 +81,47 @@ class Recipe:
     @cached_property
     def words(self) -> Any:
         """The tokenizer."""
-        return prompts.load_tokenizer(self._finished("tokenizer"))
+        return prompts.load_tokenizer(self._require("tokenizer"))
 
     @cached_property
     def text(self) -> CLIPTextModel:
         """The trained text tower."""
         network = CLIPTextModel(clip.text_config(self.settings.clip, self.words))
-        return self._filled(network, self._finished("clip").with_name(clip.FILES[0]))
+        return self._fill(network, self._require("clip").with_name(clip.FILES[0]))
 
     @cached_property
     def vision(self) -> CLIPVisionModelWithProjection:
         """The trained vision tower."""
         network = clip.Towers(self.settings.clip, self.words).vision
-        return self._filled(network, self._finished("clip"))
+        return self._fill(network, self._require("clip"))
 
     @cached_property
     def vae(self) -> AutoencoderKL:
         """The trained autoencoder."""
         network = AutoencoderKL(self.settings.vae.network)
-        return self._filled(network, self._finished("vae"))
+        return self._fill(network, self._require("vae"))
 
     def _draw(self) -> None:
-        pictures.draw(self.settings.pictures, self.folder, os.cpu_count() or 1)
+        pictures.draw_pictures(self.settings.pictures, self.folder, os.cpu_count() or 1)
 
     def _learn_words(self) -> None:
         scenes = pictures.scenes(self.settings.pictures)
-        several = [scenes[i % len(scenes)] for i in range(_CAPTIONS)]
-        said = pictures.captions(several, self.settings.pictures.seed, -1 % 2**32)
-        tokenizer.train(said, self.settings.vocabulary, self.result("tokenizer"))
+        repeated = [scenes[i % len(scenes)] for i in range(_CAPTIONS)]
+        texts = pictures.write_captions(repeated, self.settings.pictures.seed, -1 % 2**32)
+        tokenizer.train(texts, self.settings.vocabulary, self.result("tokenizer"))
 
     def _train_clip(self) -> None:
         scenes = pictures.scenes(self.settings.pictures)
-        clip.train_clip(self.settings.clip, self.folder / "clip", self._pictures(), scenes, self.words)
+        clip.train_clip(self.settings.clip, self.folder / "clip", self._open_pictures(), scenes, self.words)
 
     def _train_vae(self) -> None:
-        autoencoder.train_vae(self.settings.vae, self.folder / "vae", self._pictures())
+        autoencoder.train_vae(self.settings.vae, self.folder / "vae", self._open_pictures())
 
-    def _encode(self) -> None:
-        denoiser.write_latents(self.vae, self._pictures(), self.folder)
+    def _write_latents(self) -> None:
+        denoiser.write_latents(self.vae, self._open_pictures(), self.folder)
 
     def _train_unet(self) -> None:
-        latents = np.load(self._finished("latents"), mmap_mode="r")
+        latents = np.load(self._require("latents"), mmap_mode="r")
         scenes = pictures.scenes(self.settings.pictures)
         denoiser.train_unet(
             self.settings.unet,
@@ -131,36 +131,37 @@ class Recipe:
             self.text,
             self.words,
             Schedule(SCHEDULE),
-            self._sample,
+            self._draw_sheet,
         )
 
     def _package(self) -> None:
         unet = UNet2DConditionModel(self.settings.unet.network)
-        parts = self._components(self._filled(unet, self._finished("unet")))
-        self._sample(parts.unet, self.folder / SHEET)
+        parts = self._assemble(self._fill(unet, self._require("unet")))
+        self._draw_sheet(parts.unet, self.folder / SHEET)
         package.write_model(parts, self.result("package"))
 
-    def _sample(self, unet: UNet2DConditionModel, path: Path) -> None:
-        pipe = StableDiffusionPipeline(self._components(unet))
+    def _draw_sheet(self, unet: UNet2DConditionModel, path: Path) -> None:
+        pipe = StableDiffusionPipeline(self._assemble(unet))
         rows = [
-            pipe(list(_SAMPLED), seed=seed, num_inference_steps=25, guidance_scale=scale).images
+            pipe(list(_PROMPTS), seed=seed, num_inference_steps=25, guidance_scale=scale).images
             for seed, scale in ((0, 3.0), (1, 3.0), (0, 7.5))
         ]
-        sample_grid(rows, path, ["seed 0", "seed 1", "guidance 7.5"], _SAMPLED)
+        sample_grid(rows, path, ["seed 0", "seed 1", "guidance 7.5"], _PROMPTS)
 
-    def _components(self, unet: UNet2DConditionModel) -> checkpoint.Components:
-        folder = self._finished("tokenizer")
+    def _assemble(self, unet: UNet2DConditionModel) -> checkpoint.Components:
+        folder = self._require("tokenizer")
         return checkpoint.Components(unet, self.vae, self.text, self.words, SCHEDULE, folder, image_encoder=self.vision)
 
-    def _pictures(self) -> np.ndarray:
-        return np.load(self._finished("pictures"), mmap_mode="r")
+    def _open_pictures(self) -> np.ndarray:
+        return np.load(self._require("pictures"), mmap_mode="r")
 
-    def _finished(self, stage: Stage) -> Path:
+    def _require(self, stage: Stage) -> Path:
+        """The result of a stage. Raises InputError where it is not finished."""
         path = self.result(stage)
         if not path.exists():
             raise InputError(f"{path} is missing: the stage {stage} is not finished; run it first")
         return path
 
-    def _filled(self, network: Any, file: Path) -> Any:
+    def _fill(self, network: Any, file: Path) -> Any:
         load_weights(network, FileTensors([file]), file.stem)
         return network

@@ -1,4 +1,4 @@
-"""The settings of the recipe; ``configs/tiny.yaml`` holds those of the model that is shipped."""
+"""The settings of the recipe; those of the shipped model are in ``configs/tiny.yaml``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STAGES: Tuple[Stage, ...] = ("pictures", "tokenizer", "clip", "vae", "latents", 
 
 @dataclass(frozen=True)
 class PictureSettings:
-    """What is drawn; held-out pairs of object and technique never are."""
+    """What is drawn for training, which never includes the held-out pairs of object and technique."""
 
     count: int = 1000
     """Drawings; 48 KiB of disk each at 128 pixels."""
@@ -35,7 +35,7 @@ class PictureSettings:
 
 @dataclass(frozen=True)
 class ClipSettings:
-    """The two towers, trained to tell which caption belongs to which picture (arXiv 2103.00020, figure 3)."""
+    """The two towers, trained to match captions with pictures (arXiv 2103.00020, figure 3)."""
 
     text: CLIPTextConfig = field(default_factory=CLIPTextConfig)
     """The text tower; the tokenizer's ids and size are filled in."""
@@ -44,7 +44,7 @@ class ClipSettings:
     """The vision tower; it projects to the text tower's width."""
 
     batch: int = 128
-    """Pairs that are told apart at once."""
+    """Pairs of caption and picture in a batch, among which each picture's caption must be found."""
 
     loop: LoopSettings = field(default_factory=LoopSettings)
     """How it is trained."""
@@ -52,7 +52,7 @@ class ClipSettings:
 
 @dataclass(frozen=True)
 class VaeSettings:
-    """The autoencoder and the weights of its loss, see ``autoencoder.py``."""
+    """The autoencoder and the weights of its loss; see ``autoencoder.py``."""
 
     network: VAEConfig = field(default_factory=lambda: VAEConfig(scaling_factor=1.0))
     """The network; its latents are given unit scale from within."""
@@ -61,16 +61,16 @@ class VaeSettings:
     """Crops a step."""
 
     crop: int = 64
-    """Pixels along a crop's side. Every fourth step sees whole pictures instead, as many as have the crops' pixels."""
+    """Pixels along a crop's side. Every fourth step sees whole pictures instead, with as many pixels as the crops."""
 
     chroma: float = 2.0
-    """The weight of errors of colour, where those of brightness count 1."""
+    """The weight of errors of colour, relative to those of brightness."""
 
     contrast: float = 0.5
     """The weight of differences in local contrast."""
 
     kl: float = 1e-4
-    """The weight of the posterior's distance from a standard normal, a mean over the latent's numbers."""
+    """The weight of the posterior's divergence from a standard normal, a mean over the latent's numbers."""
 
     loop: LoopSettings = field(default_factory=LoopSettings)
     """How it is trained."""
@@ -82,7 +82,7 @@ class VaeSettings:
 
 @dataclass(frozen=True)
 class UnetSettings:
-    """The denoiser, which reads captions with the text tower that is trained by then."""
+    """The denoiser, which reads captions with the text tower trained before."""
 
     network: UNetConfig = field(default_factory=UNetConfig)
     """The network."""
@@ -91,7 +91,7 @@ class UnetSettings:
     """Latents a step."""
 
     caption_dropout: float = 0.1
-    """The share of examples without a caption, for guidance (arXiv 2207.12598)."""
+    """The share of examples that lose their caption, for guidance (arXiv 2207.12598)."""
 
     loss: LossSettings = field(default_factory=LossSettings)
     """How noise levels are drawn and weighted."""
@@ -108,7 +108,7 @@ class TinySettings:
     """The whole recipe."""
 
     output: Path = Path("runs/tiny")
-    """Folder for all stages; a run goes on from what is there."""
+    """Folder for all stages; a run continues from what is there."""
 
     stages: Optional[Tuple[Stage, ...]] = None
     """Which stages to run; by default all that are not finished."""

@@ -17,10 +17,13 @@ _WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 
 
 def train(texts: Iterable[str], size: int, folder: Path) -> None:
-    """Write the files of a tokenizer with ``size`` tokens, or fewer where the texts have no more to merge."""
-    alphabet = _byte_letters()
+    """Write the files of a tokenizer with ``size`` tokens, or fewer where the texts have no more to merge.
+
+    Raises InputError when they cannot be written.
+    """
+    alphabet = _list_letters()
     letters = [*alphabet, *(letter + _END_OF_WORD for letter in alphabet)]
-    merges = _merges(texts, size - len(letters) - 2, alphabet)
+    merges = _learn_merges(texts, size - len(letters) - 2, alphabet)
     tokens = [*letters, *("".join(pair) for pair in merges), START, END]
     vocabulary = {token: i for i, token in enumerate(dict.fromkeys(tokens))}
     lines = ["#version: 0.2", *(" ".join(pair) for pair in merges)]
@@ -34,13 +37,13 @@ def train(texts: Iterable[str], size: int, folder: Path) -> None:
         (part / "tokenizer_config.json").write_text(json.dumps({**config, "add_prefix_space": False}, indent=2) + "\n")
 
 
-def _merges(texts: Iterable[str], count: int, alphabet: list) -> list:
+def _learn_merges(texts: Iterable[str], count: int, alphabet: list) -> list:
     tokenizer = Tokenizer(models.BPE(end_of_word_suffix=_END_OF_WORD))
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Split(Regex(_WORDS), "removed", invert=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
     )
-    # the trainer counts the letters that it meets at the end of a word too; those beyond are cut below
+    # the trainer also counts the letters that it meets at the end of a word; surplus merges are cut below
     most = count + 2 * len(alphabet)
     trainer = trainers.BpeTrainer(
         vocab_size=most, initial_alphabet=alphabet, end_of_word_suffix=_END_OF_WORD, show_progress=False
@@ -50,8 +53,8 @@ def _merges(texts: Iterable[str], count: int, alphabet: list) -> list:
     return [tuple(pair.split(" ")) if isinstance(pair, str) else tuple(pair) for pair in merges][:count]
 
 
-def _byte_letters() -> list:
-    """The visible character that stands for each byte, in CLIP's order: those that are visible themselves first."""
-    seen = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
-    others = [byte for byte in range(256) if byte not in seen]
-    return [chr(byte) for byte in seen] + [chr(256 + i) for i in range(len(others))]
+def _list_letters() -> list:
+    """The visible character that stands for each byte, in CLIP's order: first those that are visible themselves."""
+    visible = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    others = [byte for byte in range(256) if byte not in visible]
+    return [chr(byte) for byte in visible] + [chr(256 + i) for i in range(len(others))]

@@ -131,7 +131,7 @@ def test_kohyas_format(networks: Networks) -> None:
         wanted = theirs(networks).of(component)
         assert set(found.of(component)) == set(wanted)
         for path, change in found.of(component).items():
-            assert change.alpha == 6 and np.array_equal(change.delta(), wanted[path].delta())
+            assert change.alpha == 6 and np.array_equal(change.compute_delta(), wanted[path].compute_delta())
 
 
 def test_diffusers_older_formats(networks: Networks) -> None:
@@ -154,7 +154,8 @@ def test_diffusers_older_formats(networks: Networks) -> None:
         assert len(found.unet) == len(mine) // 2 and len(found.text_encoder) == 2
         for component in lora_files.COMPONENTS:
             for path, change in found.of(component).items():
-                assert change.scale == 1 and np.allclose(2 * change.delta(), wanted.of(component)[path].delta())
+                delta = wanted.of(component)[path].compute_delta()
+                assert change.scale == 1 and np.allclose(2 * change.compute_delta(), delta)
 
 
 def test_what_is_written_has_diffusers_names(networks: Networks, tmp_path: Path) -> None:
@@ -166,7 +167,7 @@ def test_what_is_written_has_diffusers_names(networks: Networks, tmp_path: Path)
     again = lora_files.read(tmp_path, *networks)
     for component in lora_files.COMPONENTS:
         for path, change in theirs(networks).of(component).items():
-            assert np.allclose(again.of(component)[path].delta(), change.delta(), rtol=1e-6)
+            assert np.allclose(again.of(component)[path].compute_delta(), change.compute_delta(), rtol=1e-6)
 
 
 def test_what_does_not_fit_is_said(networks: Networks, tmp_path: Path) -> None:

@@ -6,8 +6,9 @@ Run `python tests/golden/record_pipelines.py` from the repository's root, in the
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Dict, Iterator, List
+from typing import Any, Dict, List
 from unittest import mock
 
 import numpy as np

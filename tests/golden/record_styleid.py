@@ -7,7 +7,8 @@ Ten steps stand for the method's fifty: the UNet is fed t = 1, 101, ..., 901.
 from __future__ import annotations
 
 import contextlib
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from collections.abc import Iterator
+from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 import tiny

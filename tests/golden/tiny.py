@@ -9,7 +9,8 @@ that name has the prefix `text_model.`, as in the checkpoints on the Hugging Fac
 from __future__ import annotations
 
 import zlib
-from typing import Any, Dict, Sequence
+from collections.abc import Sequence
+from typing import Any, Dict
 
 import numpy as np
 

@@ -1,7 +1,7 @@
 """Samplers: plain functions of (denoiser, x, schedule) that yield one Step per call of the denoiser.
 
-x is in variance-preserving scale at every level and for every sampler: x = sqrt(alpha_bar) x0 +
-sqrt(1 - alpha_bar) eps, (batch, channels, height, width), float32.
+At every level and for every sampler, x (batch, channels, height, width) float32 is in variance-preserving
+scale: x = sqrt(alpha_bar) x0 + sqrt(1 - alpha_bar) eps.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Sampler:
-    """A sampling function with what a pipeline must know of it.
+    """A sampling function and what a pipeline must know of it.
 
-    `levels(schedule, steps, spacing)` are the levels fed, without repeats. `start` counts in them: for
-    image-to-image the image is noised to `levels[start]`. `noise` is "never", "always", or "eta" where eta
-    decides.
+    `levels(schedule, steps, spacing)` are the levels fed, without repeats. `start` is an index into them: in
+    image-to-image the image is noised to `levels[start]`. `noise` says when fresh noise is added: "never",
+    "always", or "eta" where eta decides.
     """
 
     name: str
@@ -63,28 +63,28 @@ class Sampler:
         noise: Noise | None = None,
         after_step: AfterStep | None = None,
     ) -> Iterator[Step]:
-        """Runs the sampler. InputError: eta for a sampler without it, or what the function refuses."""
-        extra: dict[str, Any] = {}
+        """Run the sampler. Raises InputError for an eta that it does not have, and where the function does."""
+        options: dict[str, Any] = {}
         if self.noise == "eta":
-            extra["eta"] = eta
+            options["eta"] = eta
         elif eta:
             raise InputError(f"eta is a setting of ddim alone; leave it at 0 for {self.name}")
         if self.noise != "never":
-            extra["noise"] = noise
-        return self.run(denoiser, x, schedule, steps, start=start, spacing=spacing, after_step=after_step, **extra)
+            options["noise"] = noise
+        return self.run(denoiser, x, schedule, steps, start=start, spacing=spacing, after_step=after_step, **options)
 
     def draws_noise(self, eta: float = 0.0) -> bool:
         """Whether a run asks for fresh noise."""
         return self.noise == "always" or (self.noise == "eta" and eta > 0)
 
     def calls(self, steps: int, start: int = 0) -> int:
-        """How many Steps a run yields: PNDM takes its first step twice."""
+        """How many Steps a run yields, one per call of the denoiser: PNDM takes its first step twice."""
         return steps - start + (self.run is pndm and steps - start > 1)
 
     def initial_scale(self, schedule: Schedule, steps: int, spacing: str | None = None) -> float:
-        """What unit normal noise is multiplied by to become the first x (diffusers' init_noise_sigma).
+        """The factor by which unit normal noise becomes the first x (diffusers' init_noise_sigma).
 
-        Under linspace and trailing, lms and euler start from sigma eps, without x0's share of the power.
+        With linspace and trailing spacing, lms and euler start from sigma eps, without x0's share of the power.
         """
         if self.levels is not sigma_levels or schedule.spacing(spacing, "linspace") == "leading":
             return 1.0
@@ -105,7 +105,7 @@ SAMPLERS: Mapping[str, Sampler] = {
 
 
 def sampler(name: str) -> Sampler:
-    """The sampler of that name. InputError lists the names there are."""
+    """The sampler of that name. Raises InputError, which lists all names, where there is none."""
     if name not in SAMPLERS:
         raise InputError(f"sampler {name!r} is not known; it must be one of {', '.join(SAMPLERS)}")
     return SAMPLERS[name]

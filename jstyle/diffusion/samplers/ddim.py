@@ -9,10 +9,10 @@ from jstyle.diffusion.samplers.step import (
     Denoiser,
     Noise,
     Step,
-    drawn,
-    finished,
-    remaining,
-    to_clean,
+    draw_noise,
+    finish_step,
+    pair_levels,
+    take_levels,
     transfer,
 )
 from jstyle.diffusion.schedule import CLEAN, Level, Schedule
@@ -23,12 +23,12 @@ INVERSIONS = ("current", "target")
 
 
 def training_levels(schedule: Schedule, steps: int, spacing: str | None = None) -> list[Level]:
-    """The levels that ddim, ddpm and pndm feed, noisiest first; leading where nobody says otherwise."""
+    """The levels that ddim, ddpm and pndm feed, noisiest first, by default in leading spacing."""
     return schedule.levels(steps, spacing)
 
 
 def _posterior_variance(alpha_bar: float, next_alpha_bar: float) -> float:
-    """The variance of x at the next level given x at this one and x0 (arXiv 2006.11239, eq. 7)."""
+    """The variance of x at the next level, given x0 and x at this level (arXiv 2006.11239, eq. 7)."""
     return (1 - next_alpha_bar) / (1 - alpha_bar) * (1 - alpha_bar / next_alpha_bar)
 
 
@@ -46,21 +46,22 @@ def ddim(
 ) -> Iterator[Step]:
     """DDIM (arXiv 2010.02502, eq. 12): deterministic at eta 0, as noisy as DDPM at eta 1.
 
-    Each step goes 1000 // steps training times down, whatever the spacing, as diffusers does; under linspace
-    the level reached is therefore not quite the one fed next. InputError: steps, start or eta out of range.
+    Each step goes down 1000 // steps training times, whatever the spacing, as diffusers does; with linspace
+    spacing the level reached is therefore not quite the one fed next. Raises InputError for steps, start or eta
+    out of range.
     """
     if not 0 <= eta <= 1:
         raise InputError(f"eta must be from 0 to 1, not {eta}")
     stride = schedule.stride(steps)
-    for index, level in enumerate(remaining(training_levels(schedule, steps, spacing), start), start):
+    for index, level in enumerate(take_levels(training_levels(schedule, steps, spacing), start), start):
         next_level = schedule.level(level.t - stride)
         prediction = denoiser(x, level, index)
         x0 = schedule.clip(prediction.x0)
         variance = eta**2 * _posterior_variance(level.alpha_bar, next_level.alpha_bar)
         x = next_level.alpha_bar**0.5 * x0 + (1 - next_level.alpha_bar - variance) ** 0.5 * prediction.eps
         if variance > 0:
-            x = x + variance**0.5 * drawn(noise, index)
-        step = finished(index, level, next_level, x, x0, after_step)
+            x = x + variance**0.5 * draw_noise(noise, index)
+        step = finish_step(index, level, next_level, x, x0, after_step)
         x = step.x
         yield step
 
@@ -78,18 +79,18 @@ def ddpm(
 ) -> Iterator[Step]:
     """Ancestral sampling (DDPM, arXiv 2006.11239, eq. 6 and 7) over the levels fed.
 
-    The last step adds no noise. InputError: steps or start out of range, or no noise given.
+    The last step adds no noise. Raises InputError for steps or start out of range, and without a source of noise.
     """
-    levels = remaining(training_levels(schedule, steps, spacing), start)
-    for index, (level, next_level) in enumerate(to_clean(levels), start):
+    levels = take_levels(training_levels(schedule, steps, spacing), start)
+    for index, (level, next_level) in enumerate(pair_levels(levels), start):
         x0 = schedule.clip(denoiser(x, level, index).x0)
         alpha = level.alpha_bar / next_level.alpha_bar
         x0_part = next_level.alpha_bar**0.5 * (1 - alpha) / (1 - level.alpha_bar)
         x_part = alpha**0.5 * (1 - next_level.alpha_bar) / (1 - level.alpha_bar)
         x = x0_part * x0 + x_part * x
         if next_level is not CLEAN:
-            x = x + _posterior_variance(level.alpha_bar, next_level.alpha_bar) ** 0.5 * drawn(noise, index)
-        step = finished(index, level, next_level, x, x0, after_step)
+            x = x + _posterior_variance(level.alpha_bar, next_level.alpha_bar) ** 0.5 * draw_noise(noise, index)
+        step = finish_step(index, level, next_level, x, x0, after_step)
         x = step.x
         yield step
 
@@ -97,7 +98,7 @@ def ddpm(
 def _inversion_path(
     schedule: Schedule, steps: int, spacing: str | None, convention: str
 ) -> list[tuple[Level, Level, Level]]:
-    """(the level x stands at, the level fed, the level reached) of every inversion step."""
+    """(the level at which x stands, the level fed, the level reached) of every inversion step."""
     fed = training_levels(schedule, steps, spacing)[::-1]
     if convention == "current":
         reached = [*fed[1:], schedule.level(schedule.config.num_train_timesteps - 1)]
@@ -120,14 +121,14 @@ def ddim_invert(
 ) -> Iterator[Step]:
     """DDIM run backwards, from a clean x to noise, through the times that `ddim` feeds.
 
-    `convention` says where eps is taken: "current" at the level x stands at, the last step reaching the last
-    training time (StyleID's code); "target" at the level the step reaches (Style Aligned's and diffusers').
-    The network is always read at the time it was fed; only the step itself knows where x stands.
-    InputError: steps out of range or an unknown convention.
+    `convention` says where eps is taken: "current" at the level where x stands, with a last step to the last
+    training time (StyleID's code); "target" at the level that the step reaches (Style Aligned's and diffusers').
+    The network's output is always read at the time that was fed; only the step itself uses the level of x.
+    Raises InputError for steps out of range and an unknown convention.
     """
     for index, (level, fed, next_level) in enumerate(_inversion_path(schedule, steps, spacing, convention)):
         eps = denoiser(x, fed, index).eps
         x, x0 = transfer(x, eps, level.alpha_bar, next_level.alpha_bar)
-        step = finished(index, fed, next_level, x, x0, after_step)
+        step = finish_step(index, fed, next_level, x, x0, after_step)
         x = step.x
         yield step

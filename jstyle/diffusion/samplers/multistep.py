@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from numpy.polynomial import polynomial
 
 from jstyle.diffusion.samplers.ddim import training_levels
-from jstyle.diffusion.samplers.step import AfterStep, Denoiser, Step, finished, remaining, to_clean, transfer
+from jstyle.diffusion.samplers.step import AfterStep, Denoiser, Step, finish_step, pair_levels, take_levels, transfer
 from jstyle.diffusion.schedule import CLEAN, Level, Schedule, from_prediction, to_prediction
 from jstyle.errors import InputError
 from jstyle.runtime import jt
@@ -28,12 +28,15 @@ def sigma(level: Level) -> float:
 
 
 def sigma_levels(schedule: Schedule, steps: int, spacing: str | None = None) -> list[Level]:
-    """The levels that lms and euler feed: linspace where nobody says otherwise, with fractional times."""
+    """The levels that lms and euler feed, by default in linspace spacing, with fractional times."""
     return schedule.levels(steps, schedule.spacing(spacing, "linspace"), whole=False)
 
 
 def dpmpp_levels(schedule: Schedule, steps: int, spacing: str | None = None) -> list[Level]:
-    """The levels that dpmpp_2m feeds: all but the last of steps + 1, or, trailing, `steps` levels."""
+    """The levels that dpmpp_2m feeds: all but the last of steps + 1, or, in trailing spacing, `steps` levels.
+
+    Raises InputError where steps + 1 levels are more than there are.
+    """
     spacing = schedule.spacing(spacing, "linspace")
     if spacing == "trailing":
         return schedule.levels(steps, spacing)
@@ -63,12 +66,12 @@ def pndm(
     """Pseudo linear multistep (PLMS, arXiv 2202.09778, eq. 9 and 12) without its Runge-Kutta start.
 
     The first step is taken twice, the second time along the mean of the outputs at its two ends, so the
-    denoiser is called, and a Step yielded, once more than there are steps. As in diffusers, what is averaged
-    is the network's own output (eps, v or x0), read at the level the step leaves.
-    InputError: steps or start out of range.
+    denoiser is called, and a Step yielded, once more than there are steps. As in diffusers, the averages are
+    over the network's own outputs (eps, v or x0), read at the level that the step leaves.
+    Raises InputError for steps or start out of range.
     """
     stride, kind = schedule.stride(steps), schedule.prediction_type
-    levels = remaining(training_levels(schedule, steps, spacing), start)
+    levels = take_levels(training_levels(schedule, steps, spacing), start)
     first_x, outputs = x, []
     for index, fed in enumerate([*levels[:2], *levels[1:]]):
         output = from_prediction(denoiser(x, fed, start + index), fed.alpha_bar, kind)
@@ -82,13 +85,13 @@ def pndm(
         eps = to_prediction(mean, x, level.alpha_bar, kind).eps
         x, x0 = transfer(x, eps, level.alpha_bar, next_level.alpha_bar)
         jt.sync([output])
-        step = finished(start + index, fed, next_level, x, x0, after_step)
+        step = finish_step(start + index, fed, next_level, x, x0, after_step)
         x = step.x
         yield step
 
 
-def _lms_weights(sigmas: Sequence[float], next_sigma: float) -> list[float]:
-    """The Lagrange polynomials through `sigmas` (newest first), integrated from the newest to the next."""
+def _integrate_lagrange(sigmas: Sequence[float], next_sigma: float) -> list[float]:
+    """The integral, from the newest sigma to the next, of each Lagrange polynomial through `sigmas` (newest first)."""
     weights = []
     for j, node in enumerate(sigmas):
         others = [other for k, other in enumerate(sigmas) if k != j]
@@ -109,19 +112,19 @@ def lms(
     after_step: AfterStep | None = None,
     order: int = 4,
 ) -> Iterator[Step]:
-    """Linear multistep over dx/dsigma = eps, with the unequal steps of sigma (as k-diffusion's `sample_lms`).
+    """Linear multistep over dx/dsigma = eps, in unequal steps of sigma (as k-diffusion's `sample_lms`).
 
-    InputError: steps or start out of range.
+    Raises InputError for steps or start out of range.
     """
-    levels = remaining(sigma_levels(schedule, steps, spacing), start)
+    levels = take_levels(sigma_levels(schedule, steps, spacing), start)
     sigmas, slopes = [], []
-    for index, (level, next_level) in enumerate(to_clean(levels), start):
+    for index, (level, next_level) in enumerate(pair_levels(levels), start):
         prediction = denoiser(x, level, index)
         sigmas, slopes = [sigma(level), *sigmas[: order - 1]], [prediction.eps, *slopes[: order - 1]]
-        change = _weighted_sum(_lms_weights(sigmas, sigma(next_level)), slopes)
+        change = _weighted_sum(_integrate_lagrange(sigmas, sigma(next_level)), slopes)
         x = next_level.alpha_bar**0.5 * (x / level.alpha_bar**0.5 + change)
         jt.sync([prediction.eps])
-        step = finished(index, level, next_level, x, prediction.x0, after_step)
+        step = finish_step(index, level, next_level, x, prediction.x0, after_step)
         x = step.x
         yield step
 
@@ -138,14 +141,14 @@ def euler(
 ) -> Iterator[Step]:
     """Euler's method over dx/dsigma = eps (arXiv 2206.00364, algorithm 2 without churn and correction).
 
-    InputError: steps or start out of range.
+    Raises InputError for steps or start out of range.
     """
-    levels = remaining(sigma_levels(schedule, steps, spacing), start)
-    for index, (level, next_level) in enumerate(to_clean(levels), start):
+    levels = take_levels(sigma_levels(schedule, steps, spacing), start)
+    for index, (level, next_level) in enumerate(pair_levels(levels), start):
         prediction = denoiser(x, level, index)
         change = (sigma(next_level) - sigma(level)) * prediction.eps
         x = next_level.alpha_bar**0.5 * (x / level.alpha_bar**0.5 + change)
-        step = finished(index, level, next_level, x, prediction.x0, after_step)
+        step = finish_step(index, level, next_level, x, prediction.x0, after_step)
         x = step.x
         yield step
 
@@ -160,13 +163,13 @@ def dpmpp_2m(
     spacing: str | None = None,
     after_step: AfterStep | None = None,
 ) -> Iterator[Step]:
-    """DPM-Solver++ 2M (arXiv 2211.01095, algorithm 2), the first and the last step of first order.
+    """DPM-Solver++ 2M (arXiv 2211.01095, algorithm 2); its first and its last step are of first order.
 
-    InputError: steps or start out of range.
+    Raises InputError for steps or start out of range.
     """
-    levels = remaining(dpmpp_levels(schedule, steps, spacing), start)
+    levels = take_levels(dpmpp_levels(schedule, steps, spacing), start)
     last_x0, last_h = None, math.nan
-    for index, (level, next_level) in enumerate(to_clean(levels), start):
+    for index, (level, next_level) in enumerate(pair_levels(levels), start):
         prediction = denoiser(x, level, index)
         # the step in lambda = -log sigma
         h = math.inf if next_level is CLEAN else math.log(sigma(level) / sigma(next_level))
@@ -175,6 +178,6 @@ def dpmpp_2m(
             target = target + h / (2 * last_h) * (target - last_x0)
         keep = ((1 - next_level.alpha_bar) / (1 - level.alpha_bar)) ** 0.5
         x = keep * x - next_level.alpha_bar**0.5 * math.expm1(-h) * target
-        step = finished(index, level, next_level, x, prediction.x0, after_step)
+        step = finish_step(index, level, next_level, x, prediction.x0, after_step)
         x, last_x0, last_h = step.x, step.x0, h
         yield step

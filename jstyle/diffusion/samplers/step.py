@@ -17,12 +17,14 @@ AfterStep = Callable[[jt.Var, int, Level], jt.Var]
 
 
 class Denoiser(Protocol):
-    """A network and its guidance: what it says of x (batch, channels, height, width) when fed `level.t`.
+    """A network and its guidance."""
 
-    `step` is the index of the call, announced by the sampler.
-    """
+    def __call__(self, x: jt.Var, level: Level, step: int) -> Prediction:
+        """The prediction for x (batch, channels, height, width) from the network that is fed `level.t`.
 
-    def __call__(self, x: jt.Var, level: Level, step: int) -> Prediction: ...
+        `step` is the index of the call, announced by the sampler.
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Step:
     """One call of the denoiser and the step taken on it.
 
     `level` was fed to the network, `x` is the sample after the step and stands at `next_level`, `x0` is the
-    clean sample the step aimed at (for previews).
+    clean sample at which the step aimed (for previews).
     """
 
     index: int
@@ -40,8 +42,10 @@ class Step:
     x0: jt.Var
 
 
-def finished(index: int, level: Level, next_level: Level, x: jt.Var, x0: jt.Var, after_step: AfterStep | None) -> Step:
-    """The step after the caller's change to x.
+def finish_step(
+    index: int, level: Level, next_level: Level, x: jt.Var, x0: jt.Var, after_step: AfterStep | None
+) -> Step:
+    """The step with the caller's change to x.
 
     x and x0 are computed here: Jittor is lazy, and its graph would otherwise grow from step to step.
     """
@@ -52,25 +56,25 @@ def finished(index: int, level: Level, next_level: Level, x: jt.Var, x0: jt.Var,
 
 
 def transfer(x: jt.Var, eps: jt.Var, alpha_bar: float, next_alpha_bar: float) -> tuple[jt.Var, jt.Var]:
-    """Carries x from one level to another along eps (arXiv 2010.02502, eq. 12 with sigma 0): (x, x0)."""
+    """Carry x from one level to another along eps (arXiv 2010.02502, eq. 12 with sigma 0). Returns x and x0."""
     x0 = (x - (1 - alpha_bar) ** 0.5 * eps) / alpha_bar**0.5
     return diffuse(x0, eps, next_alpha_bar), x0
 
 
-def remaining(levels: Sequence[Level], start: int) -> Sequence[Level]:
-    """The levels from index `start` on. InputError where none remains."""
+def take_levels(levels: Sequence[Level], start: int) -> Sequence[Level]:
+    """The levels from index `start` on. Raises InputError where there are none."""
     if not 0 <= start < len(levels):
         raise InputError(f"the first step must be from 0 to {len(levels) - 1}, not {start}")
     return levels[start:]
 
 
-def to_clean(levels: Sequence[Level]) -> list[tuple[Level, Level]]:
+def pair_levels(levels: Sequence[Level]) -> list[tuple[Level, Level]]:
     """(this level, the next one) of every step of a sampler that ends without noise."""
     return list(zip(levels, [*levels[1:], CLEAN]))
 
 
-def drawn(noise: Noise | None, index: int) -> jt.Var:
-    """The noise of step `index`. InputError where the caller gave no source of noise."""
+def draw_noise(noise: Noise | None, index: int) -> jt.Var:
+    """The noise of step `index`. Raises InputError where the caller gave no source of noise."""
     if noise is None:
         raise InputError("this sampler adds noise at every step: give it a source of noise")
     return noise(index)

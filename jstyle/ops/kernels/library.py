@@ -1,4 +1,4 @@
-"""The kernel library as Python sees it: NumPy arrays in, NumPy arrays out, no Jittor.
+"""The kernel library for Python: NumPy arrays in, NumPy arrays out, no Jittor.
 
 Tests and benchmarks of single kernels use it; the networks go through the Jittor operator.
 """
@@ -31,21 +31,21 @@ class Tensor(ctypes.Structure):
 
 @lru_cache(maxsize=None)
 def load() -> ctypes.CDLL:
-    """The library, its symbols visible to what is loaded later. Raises BuildError where it cannot be had."""
+    """The library, its symbols visible to all that is loaded later. Raises BuildError where it cannot be had."""
     return ctypes.CDLL(str(build.library()), mode=ctypes.RTLD_GLOBAL)
 
 
 def set_threads(threads: int) -> None:
-    """How many threads the kernels use from now on, in the whole process."""
+    """Set how many threads the kernels use from now on, in the whole process."""
     load().jstyle_set_threads(threads)
 
 
 def run(
     kernel: str, inputs: Sequence[Optional[np.ndarray]], outputs: Sequence[Optional[np.ndarray]], **attributes: float
 ) -> None:
-    """Run a kernel on contiguous arrays, writing ``outputs``; None stands for an absent input or unwanted output.
+    """Run a kernel on contiguous arrays, writing ``outputs``; None stands for an absent input or an unwanted output.
 
-    Raises ValueError with the kernel's own message.
+    Raises ValueError with the kernel's message where it refuses them.
     """
     message = ctypes.create_string_buffer(400)
     failed = load().jstyle_run(

@@ -21,9 +21,9 @@ def load(
     variant: Optional[str] = None,
     precision: str = "fp32",
 ) -> Components:
-    """The networks of a folder, a hub id or "tiny" as ``backend`` runs them.
+    """The networks of a folder, a hub id or "tiny", as ``backend`` runs them.
 
-    Raises InputError for an unknown backend and one that is not installed, and for anything wrong with the model.
+    Raises InputError for a backend that is unknown or not installed, and for anything wrong with the model.
     """
     if backend not in BACKENDS:
         raise InputError(f"backend {backend!r} is not known, only {' and '.join(BACKENDS)}")

@@ -1,4 +1,4 @@
-"""JDiffusion's Stable Diffusion pipeline as the provider of a pipeline's networks."""
+"""The networks of a pipeline as JDiffusion's Stable Diffusion pipeline provides them."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ def load(
 ) -> Components:
     """Read a folder, a hub id or "tiny" into JDiffusion's pipeline; the arguments are those of ``checkpoint.load``.
 
-    JDiffusion builds it. The weights are read once more by this project's loader, because JDiffusion's takes missing
-    and unknown keys without a word. Raises InputError as ``checkpoint.load`` does, and without a whole JDiffusion.
+    JDiffusion builds it. Then this project's loader reads the weights again, because JDiffusion's accepts missing
+    and unknown keys silently. Raises InputError as ``checkpoint.load`` does, and without a usable JDiffusion.
     """
     if precision != "fp32":
         raise InputError(f"backend jdiffusion runs in fp32, not in {precision}; leave precision at fp32")
     module = library.jdiffusion()
     folder = hub.locate(str(model), revision=revision, variant=variant)
     schedule = ScheduleConfig.from_dict(read_json(folder / "scheduler" / "scheduler_config.json"))
-    with library.own_mode(), library.quiet():
+    with library.jtorch_mode(), library.silence():
         pipe = module.StableDiffusionPipeline.from_pretrained(
             str(folder), variant=variant, safety_checker=None, requires_safety_checker=False, local_files_only=True
         )
-    own = components(pipe)
+    hosted = host_components(pipe)
     files = [
-        *checkpoint.fill(own.unet, checkpoint.UNET, folder, variant),
-        *checkpoint.fill(own.vae, checkpoint.VAE, folder, variant, rename_vae),
-        *checkpoint.fill(own.text_encoder, checkpoint.TEXT, folder, variant, rename_text),
+        *checkpoint.fill_network(hosted.unet, checkpoint.UNET, folder, variant),
+        *checkpoint.fill_network(hosted.vae, checkpoint.VAE, folder, variant, rename_vae),
+        *checkpoint.fill_network(hosted.text_encoder, checkpoint.TEXT, folder, variant, rename_text),
     ]
-    vision, vision_files = checkpoint.image_encoder(folder, variant)
+    vision, vision_files = checkpoint.load_image_encoder(folder, variant)
     return Components(
-        own.unet,
-        own.vae,
-        own.text_encoder,
-        own.tokenizer,
+        hosted.unet,
+        hosted.vae,
+        hosted.text_encoder,
+        hosted.tokenizer,
         schedule,
         folder / "tokenizer",
         (*files, *vision_files),
@@ -51,8 +51,8 @@ def load(
     )
 
 
-def components(pipe: Any) -> Components:
-    """The parts of a JDiffusion pipeline behind the engine's contract. Its weights are shared, not copied.
+def host_components(pipe: Any) -> Components:
+    """The parts of a JDiffusion pipeline behind hosted networks. The weights are shared, not copied.
 
     Raises InputError for a pipeline of another kind, and for one whose networks are not Stable Diffusion's.
     """
@@ -61,11 +61,11 @@ def components(pipe: Any) -> Components:
             raise InputError(
                 f"a {type(pipe).__name__} has no {name}: hand in a Stable Diffusion pipeline of JDiffusion"
             )
-    mode = library.own_mode
+    mode = library.jtorch_mode
     return Components(
         HostedUNet(pipe.unet, mode),
         HostedVAE(pipe.vae, mode),
-        HostedTextEncoder(pipe.text_encoder, library.own_quiet_mode),
+        HostedTextEncoder(pipe.text_encoder, library.silent_jtorch_mode),
         pipe.tokenizer,
         ScheduleConfig.from_dict(dict(pipe.scheduler.config)),
         Path(getattr(pipe.tokenizer, "name_or_path", "")),

@@ -1,7 +1,7 @@
-"""JDiffusion itself: whether it is whole, its import where there is no CUDA, and the mode that its code runs in.
+"""JDiffusion itself: whether it is usable, its import where there is no CUDA, and the mode in which its code runs.
 
-JDiffusion stands on forks of diffusers and transformers and on JTorch, a module named ``torch`` that is Jittor. JTorch
-leaves two of Jittor's flags changed for the whole process; they are put back, and set again for JDiffusion's own calls.
+JDiffusion builds on forks of diffusers and transformers and on JTorch, a module named ``torch`` that is Jittor. JTorch
+changes two of Jittor's flags for the whole process; they are put back, and set again for JDiffusion's own calls.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 import contextlib
 import io
 import sys
+from collections.abc import Iterator
 from importlib import import_module, metadata, util
 from pathlib import Path
-from typing import Any, Iterator, List, Optional
+from typing import Any, List, Optional
 
 from jstyle.errors import InputError
 from jstyle.runtime.flags import keep_flags
@@ -19,18 +20,18 @@ from jstyle.runtime.flags import keep_flags
 INSTALL = "`pip install -r requirements-jdiffusion.txt` in an environment of its own (docs/jdiffusion.md)"
 MODULES = ("JDiffusion", "jtorch", "torch", "diffusers", "transformers")
 VERSIONS = {"diffusers": "0.26.0", "transformers": "4.26.1"}
-"""What the forks call themselves; other versions are the originals, which want PyTorch."""
+"""The versions by which the forks are known; other versions are the originals, which need PyTorch."""
 
 
 class _NoCuDNN:
-    """JDiffusion limits cuDNN's workspace when it is imported; without CUDA Jittor has no cuDNN to ask that of."""
+    """JDiffusion limits cuDNN's workspace when it is imported; without CUDA, Jittor has no cuDNN that would do it."""
 
     def set_max_workspace_ratio(self, ratio: float) -> None:
         pass
 
 
-def lacking() -> Optional[str]:
-    """What keeps JDiffusion from being imported, as far as it can be seen without that; None if nothing does."""
+def find_obstacle() -> Optional[str]:
+    """What prevents the import of JDiffusion, as far as that can be seen without trying; None if nothing does."""
     missing = [name for name in MODULES if util.find_spec(name) is None]
     if missing:
         return f"{', '.join(missing)} not installed"
@@ -39,16 +40,16 @@ def lacking() -> Optional[str]:
         with contextlib.suppress(metadata.PackageNotFoundError):
             if not metadata.version(name).startswith(wanted):
                 wrong.append(f"{name} is {metadata.version(name)}, not JDiffusion's {wanted}")
-    if _home("torch") != _home("jtorch"):
+    if _find_folder("torch") != _find_folder("jtorch"):
         wrong.append("torch is PyTorch, not JTorch")
     return "; ".join(wrong) or None
 
 
 def described() -> str:
-    """What is installed, for a report."""
+    """What of JDiffusion is installed, for a report."""
     if util.find_spec("JDiffusion") is None:
         return "not installed (optional)"
-    reason = lacking()
+    reason = find_obstacle()
     if reason is not None:
         return f"not usable: {reason}; {INSTALL}"
     versions = [f"{name} {metadata.version(name)}" for name in ("JDiffusion", *VERSIONS)]
@@ -56,28 +57,28 @@ def described() -> str:
 
 
 def jdiffusion() -> Any:
-    """The module. Raises InputError, one line that says what to install, where it is absent or broken."""
+    """JDiffusion's module. Raises InputError, one line that says what to install, where it is absent or broken."""
     if "JDiffusion" in sys.modules:
         return sys.modules["JDiffusion"]
-    reason = lacking()
+    reason = find_obstacle()
     if reason is not None:
         raise InputError(f"backend jdiffusion: {reason}; {INSTALL}")
-    from jstyle.runtime import jt  # as this machine allows, before JTorch would import it by itself
+    from jstyle.runtime import jt  # set up for this machine, before JTorch imports it without that
 
     jittor: Any = jt
-    with keep_flags(), _cudnn_stand_in(jittor), contextlib.redirect_stdout(io.StringIO()):
+    with keep_flags(), _stand_in_for_cudnn(jittor), contextlib.redirect_stdout(io.StringIO()):
         try:
             return import_module("JDiffusion")
-        except Exception as error:  # whatever its packages raise where they do not fit each other
-            told = " ".join(str(error).split())[:200]
+        except Exception as error:  # packages that do not fit each other raise errors of any kind
+            detail = " ".join(str(error).split())[:200]
             raise InputError(
-                f"backend jdiffusion: JDiffusion cannot be imported ({type(error).__name__}: {told}); {INSTALL}"
+                f"backend jdiffusion: JDiffusion cannot be imported ({type(error).__name__}: {detail}); {INSTALL}"
             ) from error
 
 
 @contextlib.contextmanager
-def own_mode() -> Iterator[None]:
-    """For a call of JDiffusion's code: JTorch's mode, in which Vars have PyTorch's methods, where JTorch is loaded."""
+def jtorch_mode() -> Iterator[None]:
+    """For a call of JDiffusion's code: the mode in which Vars have PyTorch's methods, where JTorch is loaded."""
     from jstyle.runtime import jt
 
     if "jtorch" not in sys.modules:
@@ -88,8 +89,8 @@ def own_mode() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Without what JDiffusion's packages say of a model's files while they read them, and without their bars."""
+def silence() -> Iterator[None]:
+    """Suppress what JDiffusion's packages print while they read a model's files, and their progress bars."""
     with contextlib.ExitStack() as stack:
         stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
         for name in ("diffusers.utils.logging", "transformers.utils.logging"):
@@ -103,14 +104,14 @@ def quiet() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def own_quiet_mode() -> Iterator[None]:
-    """The same where JTorch prints ("to cpu") what nobody wants to read."""
-    with own_mode(), contextlib.redirect_stdout(io.StringIO()):
+def silent_jtorch_mode() -> Iterator[None]:
+    """``jtorch_mode`` for calls in which JTorch prints ("to cpu") what nobody wants to read."""
+    with jtorch_mode(), contextlib.redirect_stdout(io.StringIO()):
         yield
 
 
 @contextlib.contextmanager
-def _cudnn_stand_in(jt: Any) -> Iterator[None]:
+def _stand_in_for_cudnn(jt: Any) -> Iterator[None]:
     before = jt.cudnn
     if before is None:
         jt.cudnn = _NoCuDNN()
@@ -120,7 +121,7 @@ def _cudnn_stand_in(jt: Any) -> Iterator[None]:
         jt.cudnn = before
 
 
-def _home(name: str) -> Optional[Path]:
-    """The folder that a package lies in."""
+def _find_folder(name: str) -> Optional[Path]:
+    """The folder in which a package lies."""
     spec = util.find_spec(name)
     return Path(spec.origin).parents[1] if spec is not None and spec.origin else None

@@ -1,25 +1,26 @@
-"""The fused attention, with its editors, in diffusers' attention modules, through their processors.
+"""The fused attention and its editors in diffusers' attention modules, through their processors.
 
-A processor is what such a module hands its call to: ``processor(attn, hidden_states, encoder_hidden_states, ...)``.
+Such a module hands its call on to its processor: ``processor(attn, hidden_states, encoder_hidden_states, ...)``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Dict, Iterator, Mapping, Optional
+from typing import Any, Dict, Optional
 
 from jstyle import ops
 from jstyle.errors import InputError
-from jstyle.networks.attention import attended
+from jstyle.networks.attention import gather_attention
 from jstyle.networks.editing import QKV, Edit, Site
 from jstyle.runtime import jt
 
 PLAIN = ("AttnProcessor", "AttnProcessor2_0")
-"""The processors that do nothing but attention; others carry something that would be lost in their place."""
+"""The processors that do nothing but attention; others do more, which would be lost if they were replaced."""
 
 
 class FusedAttnProcessor:
-    """Projects q, k and v, lets ``edit`` change them, attends by this project's kernel, and projects back.
+    """Projects to q, k and v, lets ``edit`` change them, attends with this project's kernel, and projects back.
 
     ``site`` tells editors where they are; a layer that nothing edits needs none.
     """
@@ -37,13 +38,13 @@ class FusedAttnProcessor:
         *_: Any,
         **__: Any,
     ) -> jt.Var:
-        """hidden_states is (batch, tokens, channels), or a map (batch, channels, height, width) as in the VAE."""
+        """hidden_states (batch, tokens, channels), or (batch, channels, height, width) as in the VAE -> the same."""
         x, shape = hidden_states, hidden_states.shape
         if len(shape) == 4:
             x = ops.channels_last(x).reshape(shape[0], shape[2] * shape[3], shape[1])
         if getattr(attn, "group_norm", None) is not None:
             x = attn.group_norm(x.transpose(0, 2, 1)).transpose(0, 2, 1)
-        out = self._attended(attn, x, x if encoder_hidden_states is None else encoder_hidden_states, attention_mask)
+        out = self._attend(attn, x, x if encoder_hidden_states is None else encoder_hidden_states, attention_mask)
         out = attn.to_out[1](attn.to_out[0](out))
         if len(shape) == 4:
             out = ops.channels_first(out.reshape(shape[0], shape[2], shape[3], shape[1]))
@@ -52,24 +53,24 @@ class FusedAttnProcessor:
         factor = getattr(attn, "rescale_output_factor", 1.0)
         return out if factor == 1.0 else out / factor
 
-    def _attended(self, attn: Any, x: jt.Var, context: jt.Var, mask: Optional[jt.Var]) -> jt.Var:
-        q, k, v = (_split(one, attn.heads) for one in (attn.to_q(x), attn.to_k(context), attn.to_v(context)))
-        qkv = QKV(q, k, v, None if mask is None else _bias(attn, mask, k, x.shape[0]))
+    def _attend(self, attn: Any, x: jt.Var, context: jt.Var, mask: Optional[jt.Var]) -> jt.Var:
+        q, k, v = (_split(rows, attn.heads) for rows in (attn.to_q(x), attn.to_k(context), attn.to_v(context)))
+        qkv = QKV(q, k, v, None if mask is None else _make_bias(attn, mask, k, x.shape[0]))
         if self._edit is not None and self._site is not None:
             qkv = self._edit(self._site, qkv)
-        return attended(qkv, x, upcast=getattr(attn, "upcast_attention", False))
+        return gather_attention(qkv, x, upcast=getattr(attn, "upcast_attention", False))
 
 
-def attention_modules(network: Any) -> Dict[str, Any]:
-    """The modules of a network that take a processor, by their paths."""
+def list_attention(network: Any) -> Dict[str, Any]:
+    """The attention modules of a network, which are those that take a processor, by their paths."""
     return {path: module for path, module in network.named_modules() if hasattr(module, "set_processor")}
 
 
 @contextmanager
-def processing(modules: Mapping[str, Any], processors: Mapping[str, FusedAttnProcessor]) -> Iterator[None]:
-    """Put processors, by path, into attention modules; afterwards the very ones that were there are back.
+def use_processors(modules: Mapping[str, Any], processors: Mapping[str, FusedAttnProcessor]) -> Iterator[None]:
+    """Put processors, by path, into attention modules, and on exit put back the very ones that were there.
 
-    Raises InputError, and changes nothing, for a path that has no attention, or one that carries something of its own.
+    Raises InputError, before anything is changed, for a path without attention or with a processor that is not plain.
     """
     for path in processors:
         if path not in modules:
@@ -92,7 +93,7 @@ def _split(x: jt.Var, heads: int) -> jt.Var:
     return x.reshape(b, tokens, heads, channels // heads)
 
 
-def _bias(attn: Any, mask: jt.Var, k: jt.Var, batch: int) -> jt.Var:
-    """diffusers' masks, added to the logits: one a row and head, (batch * heads, 1 or queries, keys)."""
+def _make_bias(attn: Any, mask: jt.Var, k: jt.Var, batch: int) -> jt.Var:
+    """diffusers' mask, which is added to the logits, as (batch, heads, 1 or queries, keys)."""
     prepared = attn.prepare_attention_mask(mask, k.shape[1], batch)
     return prepared.reshape(batch, attn.heads, -1, k.shape[1])

@@ -1,10 +1,10 @@
-"""Pictures that the project draws itself, with captions: what the embedded model learns from.
+"""Pictures that the project draws itself, with captions, from which the embedded model learns.
 
 NumPy and Pillow alone: `python -m recipes.tiny.drawings` needs no Jittor.
 """
 
 from recipes.tiny.drawings.captions import PLACES, WORKS, caption
-from recipes.tiny.drawings.drawing import object_mask, render
+from recipes.tiny.drawings.drawing import draw_mask, render
 from recipes.tiny.drawings.scene import (
     COLOURS,
     MONOCHROME,
@@ -13,10 +13,10 @@ from recipes.tiny.drawings.scene import (
     TECHNIQUES,
     Layout,
     Scene,
-    held_out,
+    is_held_out,
     sample_scene,
 )
-from recipes.tiny.drawings.sheet import contact_sheet
+from recipes.tiny.drawings.sheet import draw_sheet
 
 __all__ = [
     "OBJECTS",
@@ -29,9 +29,9 @@ __all__ = [
     "Layout",
     "Scene",
     "caption",
-    "contact_sheet",
-    "held_out",
-    "object_mask",
+    "draw_sheet",
+    "is_held_out",
+    "draw_mask",
     "render",
     "sample_scene",
 ]

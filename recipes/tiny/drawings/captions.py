@@ -16,7 +16,7 @@ PLACES = {
     "table": "on a table",
     "plain": "on a plain background",
 }
-"""How captions say each setting."""
+"""The words for each setting."""
 
 WORKS = {
     "poster": ("a poster", "a flat poster"),
@@ -32,7 +32,7 @@ WORKS = {
     "chalk": ("a chalk drawing", "chalk on slate"),
     "stained glass": ("stained glass", "a stained glass window"),
 }
-"""What captions call a picture in each technique, besides the technique's own name."""
+"""The words for a picture in each technique, besides the technique's name."""
 
 _TEMPLATES = (
     "{thing}, {technique}",
@@ -44,17 +44,17 @@ _TEMPLATES = (
 
 
 def caption(scene: Scene, rng: np.random.Generator) -> str:
-    """One of the ways to say what the scene shows; now and then its colour or its setting goes unsaid."""
-    coloured = rng.random() < 0.9 and scene.technique not in MONOCHROME
-    placed = rng.random() < (0.4 if scene.setting == "plain" else 0.85)
-    thing = _with_article(f"{scene.colour} {scene.object}" if coloured else scene.object)
+    """A caption for the scene, in one of several forms; sometimes it leaves out the colour or the setting."""
+    with_colour = rng.random() < 0.9 and scene.technique not in MONOCHROME
+    with_setting = rng.random() < (0.4 if scene.setting == "plain" else 0.85)
+    thing = _add_article(f"{scene.colour} {scene.object}" if with_colour else scene.object)
     works = WORKS[scene.technique]
     return _TEMPLATES[rng.integers(len(_TEMPLATES))].format(
-        thing=f"{thing} {PLACES[scene.setting]}" if placed else thing,
+        thing=f"{thing} {PLACES[scene.setting]}" if with_setting else thing,
         technique=scene.technique,
         work=works[rng.integers(len(works))],
     )
 
 
-def _with_article(noun: str) -> str:
+def _add_article(noun: str) -> str:
     return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"

@@ -10,7 +10,10 @@ from recipes.tiny.drawings.scene import Scene
 
 
 def render(scene: Scene, size: int = 128) -> np.ndarray:
-    """The picture as (size, size, 3) uint8; `size` is a multiple of 32. The same scene is the same picture."""
+    """The picture as (size, size, 3) uint8, always the same for a scene.
+
+    Raises ValueError where `size` is not a multiple of 32.
+    """
     if size < 32 or size % 32:
         raise ValueError(f"pictures are a multiple of 32 pixels wide, not {size}")
     layers = draw_layers(scene, size)
@@ -18,6 +21,6 @@ def render(scene: Scene, size: int = 128) -> np.ndarray:
     return np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
 
 
-def object_mask(scene: Scene, size: int = 128) -> np.ndarray:
+def draw_mask(scene: Scene, size: int = 128) -> np.ndarray:
     """How much of each pixel is the object, (size, size) float32 in [0, 1]."""
     return draw_layers(scene, size).mask

@@ -1,5 +1,7 @@
-"""What textures are made of: smooth noise and cells. Both go on seamlessly past the picture's edges,
-are computed once for each size, and are moved to a random place for each picture.
+"""What textures are made of: smooth noise and cells.
+
+Both continue seamlessly past the picture's edges, are computed once for each size, and are shifted at random for each
+picture.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from PIL import Image
 
 @lru_cache(maxsize=64)
 def noise(size: int, cells: int, across: int = 0) -> np.ndarray:
-    """(size, size) in [0, 1], with so many bumps down the side, and `across` it where that differs."""
+    """Smooth noise, (size, size) in [0, 1], with `cells` bumps down the picture, and `across` it if given."""
     shape = (cells, across or cells)
     grid = np.random.default_rng([cells, across]).random(shape, np.float32)
     image = Image.fromarray(np.pad(grid, 3, mode="wrap"))
@@ -24,14 +26,14 @@ def noise(size: int, cells: int, across: int = 0) -> np.ndarray:
     return np.clip(big[top : top + size, left : left + size], 0, 1)
 
 
-def moved(field: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The field from another place on."""
+def shift(field: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The field, rolled by a random distance in both directions."""
     return np.roll(field, tuple(rng.integers(0, len(field), 2).tolist()), (0, 1))
 
 
 @lru_cache(maxsize=4)
 def places(size: int) -> np.ndarray:
-    """(2, size, size): x and y of each pixel in hundredths of the side."""
+    """x and y of each pixel in hundredths of the side, (2, size, size)."""
     y, x = np.mgrid[0:size, 0:size].astype(np.float32) * (100 / size) + 50 / size
     return np.stack([x, y])
 
@@ -41,18 +43,18 @@ class Cells:
     """The square cut into cells around scattered points."""
 
     number: np.ndarray
-    """(size, size) intp: which cell each pixel belongs to"""
+    """(size, size) intp: the cell to which each pixel belongs"""
     border: np.ndarray
     """(size, size): distance to the next cell, in hundredths of the side"""
     distance: np.ndarray
-    """(size, size): distance to the cell's own point, likewise"""
+    """(size, size): distance to the cell's point, likewise"""
     centres: np.ndarray
     """(cells, 2) intp: the pixel of each point, y and x"""
 
 
 @lru_cache(maxsize=64)
 def cells(size: int, rows: int, jitter: float, salt: int = 0, staggered: bool = True) -> Cells:
-    """Cells around the points of a grid that were moved by up to half a step times `jitter`."""
+    """Cells around the points of a grid, each moved by up to half a step times `jitter`."""
     rng = np.random.default_rng([rows, salt])
     y, x = np.mgrid[0:rows, 0:rows].astype(np.float32)
     x += 0.5 + (0.5 * (y % 2) - 0.25 if staggered else 0) + jitter * rng.uniform(-0.5, 0.5, x.shape)
@@ -75,7 +77,7 @@ def cells(size: int, rows: int, jitter: float, salt: int = 0, staggered: bool = 
     return Cells(number, (second - first) / 2, first, pixels.astype(np.intp) % size)
 
 
-def averaged(picture: np.ndarray, number: np.ndarray) -> np.ndarray:
+def average_cells(picture: np.ndarray, number: np.ndarray) -> np.ndarray:
     """Each cell in its mean colour; `number` is any (size, size) array of small integers."""
     flat = number.ravel()
     count = np.maximum(np.bincount(flat), 1)
@@ -84,5 +86,5 @@ def averaged(picture: np.ndarray, number: np.ndarray) -> np.ndarray:
 
 
 def threshold(field: np.ndarray | float, at: np.ndarray | float, softness: float) -> np.ndarray:
-    """0 below, 1 above, with a ramp between."""
+    """0 where the field is below `at`, 1 where it is above, with a ramp as wide as `softness` between."""
     return np.clip((field - at) / softness + 0.5, 0, 1)

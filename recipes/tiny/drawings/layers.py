@@ -1,4 +1,4 @@
-"""A scene as what techniques work on: which part each point belongs to, and each part's colour."""
+"""A scene in the form that techniques work on: the part to which each point belongs, and each part's colour."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from recipes.tiny.drawings import objects, settings
-from recipes.tiny.drawings.palette import role_colour
+from recipes.tiny.drawings.palette import find_colour
 from recipes.tiny.drawings.scene import Layout, Scene
 from recipes.tiny.drawings.shapes import Part, ellipse
 
@@ -20,12 +20,12 @@ FINE = 3
 
 @dataclass(frozen=True)
 class Layers:
-    """Arrays of one scene at one size. Parts are numbered from behind to before; a table has a row for each."""
+    """Arrays of one scene at one size. Parts are numbered from back to front; tables have a row for each."""
 
     scene: Scene
     size: int
     image: Image.Image
-    """FINE * size wide and high, of mode P: the number of the part that is seen at each point"""
+    """FINE * size wide and high, of mode P: the number of the part that is visible at each point"""
     colours: np.ndarray
     """(parts, 3) float32 in [0, 1]"""
     is_object: np.ndarray
@@ -34,87 +34,87 @@ class Layers:
     """(parts,) bool: drawn without a contour"""
 
     def paint(self, colours: np.ndarray) -> np.ndarray:
-        """Every part in its colour, (size, size, 3), with smooth edges."""
+        """Every part in its colour from a table, with smooth edges, (size, size, 3)."""
         fine = self.image.copy()
         fine.putpalette(np.rint(np.clip(colours, 0, 1) * 255).astype(np.uint8).tobytes())
         return np.asarray(fine.convert("RGB").reduce(FINE), np.float32) * (1 / 255)
 
-    def where(self, parts: np.ndarray) -> np.ndarray:
-        """(FINE * size, FINE * size) bool: the points of these parts, given as (parts,) bool."""
+    def find_points(self, parts: np.ndarray) -> np.ndarray:
+        """The points at which these parts, (parts,) bool, are visible, (FINE * size, FINE * size) bool."""
         table = np.zeros(256, int)
         table[: len(parts)] = parts
         return np.asarray(self.image.point(table.tolist())).view(bool)
 
-    def main(self, colours: np.ndarray) -> np.ndarray:
-        """(3,): the colour, in a table for all parts, of the part that the object shows most of."""
-        seen = np.bincount(self.pixels.ravel(), minlength=len(colours)) * self.is_object
-        return colours[int(seen.argmax())]
+    def pick_main(self, colours: np.ndarray) -> np.ndarray:
+        """The colour, from a table for all parts, of the object's largest visible part, (3,)."""
+        areas = np.bincount(self.pixels.ravel(), minlength=len(colours)) * self.is_object
+        return colours[int(areas.argmax())]
 
     @cached_property
     def labels(self) -> np.ndarray:
-        """The image as (FINE * size, FINE * size) uint8."""
+        """The image as an array, (FINE * size, FINE * size) uint8."""
         return np.asarray(self.image)
 
     @cached_property
     def flat(self) -> np.ndarray:
-        """(size, size, 3): the picture in plain colours."""
+        """The picture in plain colours, (size, size, 3)."""
         return self.paint(self.colours)
 
     @cached_property
     def pixels(self) -> np.ndarray:
-        """(size, size): the part in the middle of each pixel."""
+        """The part in the middle of each pixel, (size, size)."""
         return np.ascontiguousarray(self.labels[FINE // 2 :: FINE, FINE // 2 :: FINE])
 
     @cached_property
     def inside(self) -> np.ndarray:
-        """The points that the object is seen at."""
-        return self.where(self.is_object)
+        """The points at which the object is visible, (FINE * size, FINE * size) bool."""
+        return self.find_points(self.is_object)
 
     @cached_property
     def mask(self) -> np.ndarray:
-        """(size, size): how much of each pixel is the object."""
-        return shrunk(self.inside)
+        """How much of each pixel is the object, (size, size)."""
+        return shrink(self.inside)
 
     @cached_property
     def outline(self) -> np.ndarray:
-        """(FINE * size, FINE * size) bool: where the object ends."""
-        return edges(self.inside)
+        """Where the object ends, (FINE * size, FINE * size) bool."""
+        return find_edges(self.inside)
 
     @cached_property
     def contours(self) -> np.ndarray:
-        """(FINE * size, FINE * size) bool: where parts that have a contour meet."""
-        return edges(self.labels) & ~widened(self.where(self.quiet), 1)
+        """Where parts that have a contour meet, (FINE * size, FINE * size) bool."""
+        return find_edges(self.labels) & ~widen(self.find_points(self.quiet), 1)
 
-    def lines(self, where: np.ndarray, width: float) -> np.ndarray:
-        """(size, size): edges (`outline`, `contours`) as lines of this width in hundredths of the side."""
+    def draw_lines(self, edges: np.ndarray, width: float) -> np.ndarray:
+        """Edges (`outline`, `contours`) as lines of this width in hundredths of the side, (size, size)."""
         steps = max(0, round(width * FINE * self.size / 200 - 1))
-        return shrunk(widened(where, steps))
+        return shrink(widen(edges, steps))
 
     @cached_property
     def relief(self) -> np.ndarray:
-        """(size, size): the object as a rounded body lit from the upper left, about -1 to 1."""
-        high = blurred(self.mask, 0.05 * self.size)
+        """The light on the object as a rounded body lit from the upper left, (size, size), about -1 to 1."""
+        high = blur(self.mask, 0.05 * self.size)
         step = max(1, self.size // 64)
         lit = np.roll(high, (step, step), (0, 1)) - np.roll(high, (-step, -step), (0, 1))
         return np.clip(-lit * (8 / step * self.size / 128), -1, 1) * self.mask
 
 
-def shrunk(fine: np.ndarray) -> np.ndarray:
-    """A mask over fine points as one over pixels, float32 in [0, 1]."""
+def shrink(fine: np.ndarray) -> np.ndarray:
+    """A mask over fine points -> one over pixels, float32 in [0, 1]."""
     image = Image.fromarray(fine.astype(np.uint8) * np.uint8(255)).reduce(FINE)
     return np.asarray(image, np.float32) * (1 / 255)
 
 
-def edges(labels: np.ndarray) -> np.ndarray:
-    """Where a point differs from its right or lower neighbour."""
+def find_edges(labels: np.ndarray) -> np.ndarray:
+    """Where a point differs from its right or lower neighbour, bool of the same shape."""
     edge = np.zeros(labels.shape, bool)
     edge[:, :-1] = labels[:, :-1] != labels[:, 1:]
     edge[:-1] |= labels[:-1] != labels[1:]
     return edge
 
 
-def widened(mask: np.ndarray, steps: int) -> np.ndarray:
-    """Grown by this many points in each direction: diamonds and squares in turn, an octagon in all."""
+def widen(mask: np.ndarray, steps: int) -> np.ndarray:
+    """The mask grown by this many points in each direction: by diamonds and squares in turn, so by an octagon."""
     out = mask
     for i in range(steps):
         square = i % 2 == 1
@@ -128,8 +128,8 @@ def widened(mask: np.ndarray, steps: int) -> np.ndarray:
     return out
 
 
-def blurred(picture: np.ndarray, radius: float) -> np.ndarray:
-    """A mask or a colour picture in [0, 1], blurred in eight bits, where the radius is large at half the size."""
+def blur(picture: np.ndarray, radius: float) -> np.ndarray:
+    """A mask or a colour picture in [0, 1], blurred in eight bits, with a large radius at half the size."""
     image = Image.fromarray(np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8))
     if radius > 2:
         image = image.reduce(2).filter(ImageFilter.GaussianBlur(radius / 2)).resize(image.size, _BILINEAR)
@@ -142,50 +142,51 @@ _BILINEAR = Image.Resampling.BILINEAR
 
 
 def draw_layers(scene: Scene, size: int, thing: Optional[List[Part]] = None) -> Layers:
-    """The scene's layers; ``thing`` is drawn in the place of its object, another one than there are."""
+    """The scene's layers; if given, the parts of ``thing`` take the place of its object's."""
     layout = scene.layout
     rng = scene.rng("setting")
     behind, before = settings.DRAWN_BY[scene.setting](rng)
     light = rng.uniform(0.94, 1.05, 3).astype(np.float32) * np.float32(rng.uniform(0.94, 1.03))
-    own = _placed(thing or objects.parts_of(scene.object, layout.variant), layout)
+    object_parts = _place_parts(thing or objects.draw_object(scene.object, layout.variant), layout)
     if scene.object not in objects.AFLOAT:
-        behind = [*behind, _shadow(own, behind[-1])]
-    parts = [*behind, *own, *before]
-    count = np.arange(len(parts))
-    is_object = (count >= len(behind)) & (count < len(behind) + len(own))
-    colours = np.array([role_colour(part.role, scene.colour) for part in parts], np.float32)
+        behind = [*behind, _draw_shadow(object_parts, behind[-1])]
+    parts = [*behind, *object_parts, *before]
+    numbers = np.arange(len(parts))
+    is_object = (numbers >= len(behind)) & (numbers < len(behind) + len(object_parts))
+    colours = np.array([find_colour(part.role, scene.colour) for part in parts], np.float32)
     return Layers(
         scene=scene,
         size=size,
-        image=_numbered(parts, FINE * size),
+        image=_draw_numbers(parts, FINE * size),
         colours=np.where(is_object[:, None], colours, np.minimum(colours * light, 1)),
         is_object=is_object,
         quiet=np.array([part.quiet for part in parts]),
     )
 
 
-def _placed(parts: List[Part], layout: Layout) -> List[Part]:
-    """An object's parts where the layout has them: flipped, turned about the middle, sized and moved."""
+def _place_parts(parts: List[Part], layout: Layout) -> List[Part]:
+    """An object's parts, flipped, turned about the middle, scaled and moved as the layout says."""
     turn = np.radians(layout.degrees)
     c, s = np.cos(turn), np.sin(turn)
     wide = layout.size * (-layout.squeeze if layout.flipped else layout.squeeze)
     matrix = np.array([[c * wide, s * wide], [-s * layout.size, c * layout.size]], np.float32)
     stacked = np.concatenate([part.outline for part in parts]) - 50
-    moved = stacked @ matrix + np.array([100 * layout.x, 100 * layout.y], np.float32)
+    placed = stacked @ matrix + np.array([100 * layout.x, 100 * layout.y], np.float32)
     ends = np.cumsum([len(part.outline) for part in parts])[:-1]
-    return [part._replace(outline=outline) for part, outline in zip(parts, np.split(moved, ends))]
+    return [part._replace(outline=outline) for part, outline in zip(parts, np.split(placed, ends))]
 
 
-def _shadow(own: List[Part], ground: Part) -> Part:
-    """What the object casts on the ground it stands on."""
-    corners = np.concatenate([part.outline for part in own])
+def _draw_shadow(object_parts: List[Part], ground: Part) -> Part:
+    """The shadow that the object casts on the ground where it stands."""
+    corners = np.concatenate([part.outline for part in object_parts])
     (left, _), (right, bottom) = corners.min(0), corners.max(0)
-    red, green, blue = (int(72 * channel) for channel in role_colour(ground.role, "white") * 2.55)
+    red, green, blue = (int(72 * channel) for channel in find_colour(ground.role, "white") * 2.55)
     shade = ellipse((left + right) / 2 + 3, bottom - 1, (right - left) / 2, 3.2)
     return Part(shade, (red, green, blue), quiet=True)
 
 
-def _numbered(parts: List[Part], fine: int) -> Image.Image:
+def _draw_numbers(parts: List[Part], fine: int) -> Image.Image:
+    """The parts, each filled with its number, on ``fine`` by ``fine`` points."""
     image = Image.new("P", (fine, fine))
     draw = ImageDraw.Draw(image)
     for number, part in enumerate(parts):

@@ -1,6 +1,6 @@
-"""Things: each a list of parts in a square of its own, of which the longer side fills most.
+"""Things: each is a list of parts in a square, which its longer side almost fills.
 
-A variant is a small number that changes what does not change the silhouette much.
+A variant is a small number that decides details which hardly change the silhouette.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ Parts = List[Part]
 
 
 def house(variant: int) -> Parts:
+    """A house with a chimney; the variant places the door and the windows."""
     side = 22 if variant % 2 else 66
     parts = [
         Part(box(side, 22, 12, 28), "dark"),
@@ -46,6 +47,7 @@ def tree(variant: int) -> Parts:
 
 
 def boat(variant: int) -> Parts:
+    """A sailing boat."""
     parts = [
         Part(box(47.5, 2, 4, 72), "wood"),
         Part(smooth("54 4, 62 22, 84 50, 92 64, 54 66, 54 40"), "main"),
@@ -61,6 +63,7 @@ def boat(variant: int) -> Parts:
 
 
 def lighthouse(variant: int) -> Parts:
+    """A striped lighthouse on a rock."""
     parts = [
         Part(smooth("10 100, 18 91, 30 88, 50 87, 72 88, 84 92, 90 100"), "stone"),
         Part(polygon("35 28, 65 28, 78 95, 22 95"), "main"),
@@ -81,6 +84,7 @@ def lighthouse(variant: int) -> Parts:
 
 
 def car(variant: int) -> Parts:
+    """A car from the side, in some variants with luggage on its roof."""
     parts = [
         Part(smooth("1 76, 2 60, 22 54, 33 35, 50 31, 68 34, 82 54, 96 60, 99 76, 90 81, 10 81"), "main"),
         Part(polygon("28 54, 37 39, 48 37, 48 54"), "glass"),
@@ -114,6 +118,7 @@ def balloon(variant: int) -> Parts:
 
 
 def cup(variant: int) -> Parts:
+    """A steaming cup on a saucer."""
     parts = [
         Part(ellipse(46, 94, 46, 6), "light"),
         Part(curve("70 46, 86 42, 95 54, 88 68, 68 74", 8), "dark"),
@@ -129,6 +134,7 @@ def cup(variant: int) -> Parts:
 
 
 def fish(variant: int) -> Parts:
+    """A striped fish."""
     parts = [
         Part(smooth("70 50, 86 34, 99 20, 95 50, 99 80, 86 66"), "dark"),
         Part(smooth("34 30, 42 12, 60 8, 66 18, 64 34"), "dark"),
@@ -146,6 +152,7 @@ def fish(variant: int) -> Parts:
 
 
 def duck(variant: int) -> Parts:
+    """A duck."""
     body = "2 44, 12 54, 30 58, 50 58, 62 46, 86 50, 90 70, 78 90, 52 96, 26 92, 8 76"
     parts = [
         Part(smooth("80 24, 99 27, 98 33, 82 38, 76 32"), "beak"),
@@ -163,6 +170,7 @@ def duck(variant: int) -> Parts:
 
 
 def cat(variant: int) -> Parts:
+    """A sitting cat."""
     coat = "dark" if variant % 2 else "light"
     parts = [
         Part(curve("60 94, 78 95, 91 87, 93 73, 87 60, 91 47", 10, steps=10), "dark"),
@@ -184,6 +192,7 @@ def cat(variant: int) -> Parts:
 
 
 def butterfly(variant: int) -> Parts:
+    """A butterfly with open wings."""
     parts: Parts = []
     for mirrored in (False, True):
 
@@ -201,6 +210,7 @@ def butterfly(variant: int) -> Parts:
 
 
 def flower(variant: int) -> Parts:
+    """A flower of six to eight petals, with its stem and leaves."""
     parts = [
         Part(curve("50 40, 52 74, 49 100", 6), "leaf"),
         Part(smooth("51 90, 62 78, 86 76, 80 88, 62 94"), "leaf"),
@@ -216,6 +226,7 @@ def flower(variant: int) -> Parts:
 
 
 def mushroom(variant: int) -> Parts:
+    """A spotted mushroom."""
     parts = [
         Part(smooth("34 60, 66 60, 68 82, 77 95, 64 100, 36 100, 23 95, 32 82"), "cream"),
         Part(smooth("33 66, 67 66, 65 73, 35 73"), "stone", quiet=True),
@@ -227,7 +238,7 @@ def mushroom(variant: int) -> Parts:
 
 
 def five_pointed_star(variant: int) -> Parts:
-    """The five-pointed star, with facets."""
+    """A five-pointed star, with facets or with a smaller star in it."""
     outline = star(50, 53, 51, 22)
     parts = [Part(outline, "main")]
     if variant % 3:
@@ -258,11 +269,12 @@ DRAWN_BY: Dict[str, Callable[[int], Parts]] = {
 }
 VARIANTS = 6
 STRETCH = {"car": 1.15, "boat": 1.08, "lighthouse": 1.15, "flower": 1.08, "fish": 1.1, "balloon": 1.1, "house": 1.08}
-"""Of what would look small in its square."""
+"""Factors for things that would otherwise look small."""
 AFLOAT = ("balloon", "butterfly", "star", "fish")
-"""What hangs in the air (or the water) and does not stand on the ground."""
+"""Things that hang in the air (or the water) and do not stand on the ground."""
 
 
 @lru_cache(maxsize=None)
-def parts_of(name: str, variant: int) -> Parts:
+def draw_object(name: str, variant: int) -> Parts:
+    """The parts of a thing, in its square; they must not be changed."""
     return DRAWN_BY[name](variant)

@@ -1,11 +1,12 @@
-"""Colours: those that captions name, those that objects have besides, and what techniques do to them.
+"""Colours: those that captions name, others that objects also have, and what techniques do to them.
 
 A table of colours is float32 (colours, 3) in [0, 1].
 """
 
 from __future__ import annotations
 
-from typing import Dict, Iterable, Union
+from collections.abc import Iterable
+from typing import Dict, Union
 
 import numpy as np
 
@@ -42,8 +43,8 @@ _ON_WHITE: Dict[str, Colour] = {"dark": (184, 187, 197), "light": (220, 224, 234
 """What stands out from a white object."""
 
 
-def role_colour(role: Union[str, Colour], colour: str) -> np.ndarray:
-    """What "main", "dark" and "light" are for an object of this colour; most other roles are the same for all."""
+def find_colour(role: Union[str, Colour], colour: str) -> np.ndarray:
+    """The colour (3,) of a role in an object of this colour: "main", "dark" and "light" depend on it, few others do."""
     main = np.array(COLOUR_VALUES[colour], np.float32) / 255
     if role == "main":
         return main
@@ -57,32 +58,33 @@ def role_colour(role: Union[str, Colour], colour: str) -> np.ndarray:
 
 
 def luminance(colours: np.ndarray) -> np.ndarray:
+    """The brightness of colours or of a picture (..., 3), (...) (ITU-R BT.601)."""
     return colours @ np.array([0.299, 0.587, 0.114], np.float32)
 
 
-def saturated(colours: np.ndarray, amount: float | np.ndarray) -> np.ndarray:
+def saturate(colours: np.ndarray, amount: float | np.ndarray) -> np.ndarray:
     """Colours moved away from grey (amount above 1) or towards it."""
     grey = luminance(colours)[..., None]
     return np.clip(grey + amount * (colours - grey), 0, 1)
 
 
-def mixed(colours: np.ndarray, other: Colour, share: float) -> np.ndarray:
-    """`share` of another colour in each."""
+def mix(colours: np.ndarray, other: Colour, share: float) -> np.ndarray:
+    """The colours, each mixed with this share of another colour."""
     return colours * (1 - share) + share * np.array(other, np.float32) / 255
 
 
-def vivid(colours: np.ndarray, value: float = 1.0) -> np.ndarray:
-    """Each colour as bright as its hue allows, times `value`: what light or glass of that colour looks like."""
+def brighten(colours: np.ndarray, value: float = 1.0) -> np.ndarray:
+    """Each colour as bright as its hue allows, times `value`, like light or glass of that colour."""
     return colours / np.maximum(colours.max(-1, keepdims=True), 0.05) * value
 
 
-def over(picture: np.ndarray, alpha: np.ndarray, colour: np.ndarray | tuple[float, float, float]) -> np.ndarray:
-    """A picture under a colour, or under another picture, that is laid on where alpha, (size, size), is 1."""
+def cover(picture: np.ndarray, alpha: np.ndarray, colour: np.ndarray | tuple[float, float, float]) -> np.ndarray:
+    """A picture covered with a colour, or with another picture, as far as alpha (size, size) says; 1 hides it."""
     share = np.stack([alpha, alpha, alpha], -1)  # NumPy is slow at repeating along a short last axis
-    added = share * colour if isinstance(colour, np.ndarray) and colour.ndim == 3 else filled(alpha, colour)
+    added = share * colour if isinstance(colour, np.ndarray) and colour.ndim == 3 else spread_colour(alpha, colour)
     return picture - share * picture + added
 
 
-def filled(alpha: np.ndarray, colour: Iterable[float]) -> np.ndarray:
-    """(size, size, 3): one colour times alpha."""
+def spread_colour(alpha: np.ndarray, colour: Iterable[float]) -> np.ndarray:
+    """A colour times alpha (size, size), (size, size, 3)."""
     return np.stack([alpha * np.float32(channel) for channel in colour], -1)

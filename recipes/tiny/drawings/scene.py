@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Optional, Sequence
+from typing import Optional
 
 import numpy as np
 
@@ -39,7 +40,7 @@ class Layout:
     y: float
     size: float
     squeeze: float
-    """width : height, over what the object's own would be"""
+    """the factor by which width : height differs from the object's"""
     degrees: float
     flipped: bool
     variant: int
@@ -47,7 +48,10 @@ class Layout:
 
 @dataclass(frozen=True)
 class Scene:
-    """The same seed gives the same layout in every technique, so that one scene can be drawn in all of them."""
+    """What a picture shows. Raises ValueError for unknown words.
+
+    The same seed gives the same layout in every technique, so that one scene can be drawn in all of them.
+    """
 
     object: str
     colour: str
@@ -62,6 +66,7 @@ class Scene:
 
     @property
     def layout(self) -> Layout:
+        """Where the object is and how it is turned, drawn from the seed."""
         rng = self.rng("layout")
         afloat = self.object in objects.AFLOAT
         size = rng.uniform(0.57, 0.72) * objects.STRETCH.get(self.object, 1)
@@ -79,10 +84,10 @@ class Scene:
         )
 
     def rng(self, purpose: str) -> np.random.Generator:
-        """Random numbers of this scene, the same ones each time, others for each purpose."""
+        """A source of random numbers for one purpose ("layout", "setting", "technique"), each time the same ones."""
         return np.random.default_rng([self.seed, _PURPOSES.index(purpose)])
 
-    def redrawn(self, technique: str) -> Scene:
+    def redraw(self, technique: str) -> Scene:
         """The same scene in another technique."""
         return replace(self, technique=technique)
 
@@ -91,8 +96,8 @@ _PURPOSES = ("layout", "setting", "technique")
 _WORDS = {"object": OBJECTS, "colour": COLOURS, "setting": SETTINGS, "technique": TECHNIQUES}
 
 
-def held_out(object: str, technique: str) -> bool:
-    """Whether this pair is kept from training: one in ten, every object and every technique at least once."""
+def is_held_out(object: str, technique: str) -> bool:
+    """Whether this pair is kept out of training: one in ten is, with every object and every technique among them."""
     i, j = OBJECTS.index(object), TECHNIQUES.index(technique)
     extra = i in (2, 7, 12) and j == (5 * i + 9) % len(TECHNIQUES)
     return extra or j == (5 * i + 2) % len(TECHNIQUES)
@@ -107,15 +112,16 @@ def sample_scene(
     technique: Optional[str] = None,
     unseen: bool = False,
 ) -> Scene:
-    """A scene of training, or (`unseen`) of the pairs of object and technique that are kept from it.
+    """A scene for training, or (`unseen`) one of the pairs of object and technique that are kept out of it.
 
-    Words that are given are kept; the others are drawn evenly from those left.
+    The words given are used; the others are drawn, each with the same probability. Raises ValueError where no such
+    pair is left.
     """
     pairs = [
         (o, t)
         for o in (OBJECTS if object is None else (object,))
         for t in (TECHNIQUES if technique is None else (technique,))
-        if held_out(o, t) == unseen
+        if is_held_out(o, t) == unseen
     ]
     if not pairs:
         kind = "kept from training" if unseen else "in training"
@@ -123,12 +129,12 @@ def sample_scene(
     pair = pairs[rng.integers(len(pairs))]
     return Scene(
         object=pair[0],
-        colour=colour or _any(rng, COLOURS),
-        setting=setting or _any(rng, SETTINGS),
+        colour=colour or _pick(rng, COLOURS),
+        setting=setting or _pick(rng, SETTINGS),
         technique=pair[1],
         seed=int(rng.integers(2**32)),
     )
 
 
-def _any(rng: np.random.Generator, words: Sequence[str]) -> str:
+def _pick(rng: np.random.Generator, words: Sequence[str]) -> str:
     return words[rng.integers(len(words))]

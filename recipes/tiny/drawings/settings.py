@@ -1,4 +1,4 @@
-"""Where things stand: what is behind them, and what is in front. The square is the whole picture."""
+"""Where things stand: what is behind them and what is in front of them. The square is the whole picture."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from recipes.tiny.drawings.shapes import Colour, Part, below, box, curve, ellips
 
 Parts = List[Part]
 Setting = Tuple[Parts, Parts]
-"""Behind the object, and before it."""
+"""The parts behind the object, and those in front of it."""
 
 _X = np.linspace(-4, 104, 28)
 
@@ -38,11 +38,12 @@ def _clouds(rng: np.random.Generator, colour: Colour = (250, 250, 248)) -> Parts
 
 
 def _sides(rng: np.random.Generator) -> Tuple[float, float]:
-    """A place left and one right of the middle, where the object leaves room."""
+    """x of a place on the left and of one on the right, where the object leaves room."""
     return float(rng.uniform(4, 17)), float(rng.uniform(83, 96))
 
 
 def sea(rng: np.random.Generator) -> Setting:
+    """A beach by the sea, with waves and a starfish."""
     horizon = rng.uniform(44, 56)
     parts = [_sky((166, 214, 238)), Part(ellipse(rng.choice((14, 86)), 18, 9), (255, 226, 120)), *_clouds(rng)[:1]]
     parts.append(Part(box(-5, horizon, 110, 70), (70, 146, 190)))
@@ -57,6 +58,7 @@ def sea(rng: np.random.Generator) -> Setting:
 
 
 def field(rng: np.random.Generator) -> Setting:
+    """Fields with flowers in front."""
     parts = [_sky((150, 206, 242)), *_clouds(rng)]
     parts.append(_land(rng, rng.uniform(46, 52), 7, (126, 180, 110)))
     parts.append(_land(rng, rng.uniform(58, 64), 5, (158, 200, 84)))
@@ -80,6 +82,7 @@ def _fir(x: float, foot: float, high: float) -> Parts:
 
 
 def snow(rng: np.random.Generator) -> Setting:
+    """Falling snow over hills and firs."""
     parts = [_sky((156, 174, 200)), _land(rng, rng.uniform(48, 56), 6, (206, 218, 234))]
     for x in (*_sides(rng), *rng.uniform(22, 78, 2)):
         parts += _fir(x, rng.uniform(58, 66), rng.uniform(22, 38))
@@ -124,6 +127,7 @@ def _cactus(x: float, foot: float, high: float) -> Parts:
 
 
 def desert(rng: np.random.Generator) -> Setting:
+    """Dunes with cactuses under a low sun."""
     parts = [_sky((252, 206, 146)), Part(ellipse(rng.uniform(14, 86), 26, 15), (244, 120, 74))]
     parts.append(_land(rng, rng.uniform(50, 56), 6, (218, 140, 92), 1))
     parts.append(_land(rng, rng.uniform(62, 68), 4, (236, 172, 104), 1))
@@ -135,6 +139,7 @@ def desert(rng: np.random.Generator) -> Setting:
 
 
 def forest(rng: np.random.Generator) -> Setting:
+    """Trunks, leaves and ferns."""
     parts = [_sky((120, 160, 112)), Part(below(_X, np.full_like(_X, 70.0)), (74, 106, 62))]
     for i in range(6):
         x, wide = i * 18 + rng.uniform(0, 9), rng.uniform(5, 9)
@@ -166,6 +171,7 @@ def table(rng: np.random.Generator) -> Setting:
 
 
 def plain(rng: np.random.Generator) -> Setting:
+    """An even background in a pale tint."""
     tints = ((238, 226, 200), (206, 222, 226), (226, 214, 228), (214, 226, 204), (240, 218, 210))
     return [_sky(tints[rng.integers(len(tints))])], []
 

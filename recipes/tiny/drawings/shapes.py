@@ -16,14 +16,14 @@ class Part(NamedTuple):
     outline: np.ndarray
     """(corners, 2), x and y"""
     role: Union[str, Colour]
-    """A colour, or which of the object's own colours it is: see `palette.role_colour`."""
+    """A colour, or the name of one of the object's colours; see `palette.find_colour`."""
     quiet: bool = False
-    """True: it gets no contour where pictures are drawn with lines."""
+    """Whether it is without a contour in pictures that are drawn with lines."""
 
 
 @lru_cache(maxsize=None)
 def polygon(text: str) -> np.ndarray:
-    """Corners written as "x y, x y"."""
+    """The corners written as "x y, x y", (corners, 2)."""
     return np.array([pair.split() for pair in text.split(",")], np.float32)
 
 
@@ -43,7 +43,7 @@ def curve(text: str, width: float, steps: int = 6) -> np.ndarray:
 
 
 def spline(p: np.ndarray, steps: int) -> np.ndarray:
-    """Points between the second and the last but one of p, (n, 2)."""
+    """Points on the Catmull-Rom curve from the second to the last but one of the points p (corners, 2), (n, 2)."""
     t = (np.arange(steps, dtype=np.float32) / steps)[None, :, None]
     a, b, c, d = (p[i : len(p) - 3 + i, None] for i in range(4))
     between = b + 0.5 * t * (c - a) + t**2 * (a - 2.5 * b + 2 * c - 0.5 * d) + t**3 * (1.5 * (b - c) + 0.5 * (d - a))
@@ -63,7 +63,7 @@ _CIRCLE = np.stack([np.cos(_TURN), np.sin(_TURN)], 1).astype(np.float32)
 
 
 def ellipse(x: float, y: float, rx: float, ry: float | None = None, angle: float = 0) -> np.ndarray:
-    """`angle`: degrees from the x axis to the first radius, clockwise as y points down."""
+    """An ellipse about (x, y); `angle` is that of `rx` to the x axis in degrees, clockwise as y points down."""
     flat = _CIRCLE * (rx, rx if ry is None else ry)
     if angle:
         c, s = np.cos(np.radians(angle)), np.sin(np.radians(angle))
@@ -72,15 +72,17 @@ def ellipse(x: float, y: float, rx: float, ry: float | None = None, angle: float
 
 
 def box(x: float, y: float, width: float, height: float) -> np.ndarray:
+    """A rectangle with its upper left corner at (x, y)."""
     return np.array([(x, y), (x + width, y), (x + width, y + height), (x, y + height)], np.float32)
 
 
 def star(x: float, y: float, outer: float, inner: float, tips: int = 5) -> np.ndarray:
+    """A star about (x, y), one tip pointing up; `outer` and `inner` are the radii of its tips and its notches."""
     angle = np.arange(2 * tips) * np.pi / tips - np.pi / 2
     radius = np.where(np.arange(2 * tips) % 2, inner, outer)
     return np.stack([x + radius * np.cos(angle), y + radius * np.sin(angle)], 1)
 
 
 def below(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Everything below a line from left to right."""
+    """Everything below a line through the points (x, y) from left to right."""
     return np.concatenate([np.stack([x, y], 1), [(x[-1], 110), (x[0], 110)]])

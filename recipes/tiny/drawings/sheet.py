@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -10,8 +10,8 @@ from recipes.tiny.drawings.drawing import render
 from recipes.tiny.drawings.scene import COLOURS, OBJECTS, SETTINGS, TECHNIQUES, Scene
 
 
-def contact_sheet(seed: int = 0, size: int = 128, techniques: Sequence[str] = TECHNIQUES) -> np.ndarray:
-    """(rows * size, columns * size, 3) uint8: techniques down, objects across; colours and settings take turns."""
+def draw_sheet(seed: int = 0, size: int = 128, techniques: Sequence[str] = TECHNIQUES) -> np.ndarray:
+    """The sheet, (rows * size, columns * size, 3) uint8: techniques down, objects across; colours and settings vary."""
     rows = []
     for technique in techniques:
         i = TECHNIQUES.index(technique)

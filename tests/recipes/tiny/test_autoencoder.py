@@ -14,12 +14,12 @@ from jstyle.runtime import jt
 from jstyle.training.initial import initialise
 from recipes.tiny.autoencoder import (
     encode,
-    examples,
     kl_divergence,
+    measure_latents,
     normalise,
     reconstruct,
     reconstruction_loss,
-    statistics,
+    take_examples,
 )
 from recipes.tiny.pictures import as_input
 from recipes.tiny.start import start_linear
@@ -36,7 +36,7 @@ def test_normalising_changes_the_latent_and_no_picture(tmp_path) -> None:
     before = reconstruct(vae, pictures(6))
     posterior = vae.encode(jt.array(np.zeros((1, 3, 32, 32), np.float32)))
     shares = np.exp(posterior.logvar.numpy() / 2)
-    mean, deviation = statistics(vae, pictures(6))
+    mean, deviation = measure_latents(vae, pictures(6))
     normalise(vae, mean, deviation)
     latents = np.float64(encode(vae, pictures(6)))
     assert np.allclose(latents.mean(axis=(0, 2, 3)), 0, atol=1e-4)
@@ -97,10 +97,10 @@ def test_the_divergence() -> None:
 
 def test_crops_and_whole_pictures_take_turns(tmp_path) -> None:
     chosen = settings(tmp_path).vae
-    shapes = [examples(chosen, pictures(9), index).shape for index in range(5)]
+    shapes = [take_examples(chosen, pictures(9), index).shape for index in range(5)]
     assert shapes == [(1, 32, 32, 3), (4, 16, 16, 3), (4, 16, 16, 3), (4, 16, 16, 3), (1, 32, 32, 3)]
-    crop = examples(chosen, pictures(9), 1)[0]
+    crop = take_examples(chosen, pictures(9), 1)[0]
     places = np.lib.stride_tricks.sliding_window_view(pictures(9), (16, 16), axis=(1, 2)).transpose(0, 1, 2, 4, 5, 3)
     assert (places == crop).all(axis=(3, 4, 5)).sum() == 1
-    assert (examples(chosen, pictures(9), 1) == examples(chosen, pictures(9), 1)).all()
-    assert (examples(chosen, pictures(9), 1) != examples(chosen, pictures(9), 2)).any()
+    assert (take_examples(chosen, pictures(9), 1) == take_examples(chosen, pictures(9), 1)).all()
+    assert (take_examples(chosen, pictures(9), 1) != take_examples(chosen, pictures(9), 2)).any()

@@ -24,8 +24,8 @@ from recipes.tiny.drawings import (
     WORKS,
     Scene,
     caption,
-    held_out,
-    object_mask,
+    draw_mask,
+    is_held_out,
     render,
     sample_scene,
 )
@@ -37,7 +37,7 @@ def test_the_same_scene_is_the_same_picture_in_another_process(tmp_path: Path) -
     path = tmp_path / "sheet.png"
     command = [sys.executable, "-m", "recipes.tiny.drawings", "--size", "32", "--seed", "5", "--output", str(path)]
     subprocess.run(command, check=True, env={**os.environ, "PYTHONHASHSEED": "12"})
-    np.testing.assert_array_equal(np.asarray(Image.open(path)), drawings.contact_sheet(seed=5, size=32))
+    np.testing.assert_array_equal(np.asarray(Image.open(path)), drawings.draw_sheet(seed=5, size=32))
 
 
 def test_drawing_another_scene_first_changes_nothing() -> None:
@@ -85,14 +85,14 @@ def test_unknown_words_are_refused() -> None:
 def test_seeds_give_other_layouts_and_techniques_keep_them() -> None:
     scenes = [Scene("duck", "blue", "snow", "mosaic", seed) for seed in range(50)]
     assert len({scene.layout for scene in scenes}) == 50
-    assert all(scene.redrawn("neon").layout == scene.layout for scene in scenes)
-    np.testing.assert_array_equal(object_mask(scenes[0]), object_mask(scenes[0].redrawn("neon")))
+    assert all(scene.redraw("neon").layout == scene.layout for scene in scenes)
+    np.testing.assert_array_equal(draw_mask(scenes[0]), draw_mask(scenes[0].redraw("neon")))
 
 
 @pytest.mark.parametrize("name", OBJECTS)
 def test_objects_are_large_and_within_the_picture(name: str) -> None:
     for seed in range(20):
-        mask = object_mask(Scene(name, "red", "plain", "poster", seed)) > 0.5
+        mask = draw_mask(Scene(name, "red", "plain", "poster", seed)) > 0.5
         rows, columns = np.nonzero(mask.any(1))[0], np.nonzero(mask.any(0))[0]
         assert 0.45 < max(np.ptp(rows), np.ptp(columns)) / 128 < 0.92
         assert columns[0] > 0 and columns[-1] < 127 and rows[0] > 0 and rows[-1] < 127
@@ -107,7 +107,7 @@ def test_silhouettes_differ() -> None:
 
 def _centred(name: str, seed: int) -> np.ndarray:
     """The object's silhouette, its longer side 64 pixels, in the middle."""
-    mask = object_mask(Scene(name, "red", "plain", "poster", seed)) > 0.5
+    mask = draw_mask(Scene(name, "red", "plain", "poster", seed)) > 0.5
     box = Image.fromarray(mask).getbbox()
     assert box is not None
     scale = 64 / max(box[2] - box[0], box[3] - box[1])
@@ -142,7 +142,7 @@ def _features(scene: Scene) -> np.ndarray:
 
 
 def test_one_pair_in_ten_is_held_out_and_every_word_is_among_them() -> None:
-    kept = [pair for pair in PAIRS if held_out(*pair)]
+    kept = [pair for pair in PAIRS if is_held_out(*pair)]
     assert 0.08 < len(kept) / len(PAIRS) < 0.12
     assert {name for name, _ in kept} == set(OBJECTS)
     assert {technique for _, technique in kept} == set(TECHNIQUES)
@@ -152,8 +152,8 @@ def test_training_never_sees_held_out_pairs() -> None:
     rng = np.random.default_rng(1)
     seen = {(s.object, s.technique) for s in (sample_scene(rng) for _ in range(3000))}
     unseen = {(s.object, s.technique) for s in (sample_scene(rng, unseen=True) for _ in range(400))}
-    assert seen == {pair for pair in PAIRS if not held_out(*pair)}
-    assert unseen == {pair for pair in PAIRS if held_out(*pair)}
+    assert seen == {pair for pair in PAIRS if not is_held_out(*pair)}
+    assert unseen == {pair for pair in PAIRS if is_held_out(*pair)}
 
 
 def test_given_words_are_kept() -> None:
@@ -161,7 +161,7 @@ def test_given_words_are_kept() -> None:
     for _ in range(20):
         scene = sample_scene(rng, object="cat", colour="white", setting="snow")
         assert (scene.object, scene.colour, scene.setting) == ("cat", "white", "snow")
-    pair = next(pair for pair in PAIRS if held_out(*pair))
+    pair = next(pair for pair in PAIRS if is_held_out(*pair))
     with pytest.raises(ValueError, match="in training"):
         sample_scene(rng, object=pair[0], technique=pair[1])
 

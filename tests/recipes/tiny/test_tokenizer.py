@@ -15,7 +15,7 @@ from recipes.tiny.settings import PictureSettings
 def words(tmp_path_factory: pytest.TempPathFactory):
     scenes = pictures.scenes(PictureSettings(count=500))
     folder = tmp_path_factory.mktemp("words") / "tokenizer"
-    tokenizer.train(pictures.captions(scenes, 0, 0), 900, folder)
+    tokenizer.train(pictures.write_captions(scenes, 0, 0), 900, folder)
     assert sorted(file.name for file in folder.iterdir()) == [
         "merges.txt",
         "special_tokens_map.json",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Sequence, Union
+from typing import Any, Union
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from tests import golden
 from tests.weights.backends import diffusers_style
 
 FOLDER = Path(golden.__file__).parent / "diffusers_folder"
-NO_JDIFFUSION = library.lacking()
+NO_JDIFFUSION = library.find_obstacle()
 HOSTED = [
     "diffusers_style",
     pytest.param("jdiffusion", marks=pytest.mark.skipif(NO_JDIFFUSION is not None, reason=f"{NO_JDIFFUSION}")),

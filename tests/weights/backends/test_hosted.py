@@ -153,7 +153,7 @@ def test_weights_are_shared_not_copied() -> None:
     assert jstyle.wrap(given).model_hash != pipe.model_hash
 
 
-@pytest.mark.skipif(library.lacking() is None, reason="JDiffusion is installed")
+@pytest.mark.skipif(library.find_obstacle() is None, reason="JDiffusion is installed")
 def test_its_absence_is_one_line(tmp_path: Path) -> None:
     """To whoever runs a script."""
     words = ["--backend", "jdiffusion", "--prompt", "a house", "--output", str(tmp_path)]
@@ -168,7 +168,7 @@ def test_a_broken_one_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(name: str) -> Any:
         raise AttributeError("module 'torch' has no attribute 'Generator'\nmore")
 
-    monkeypatch.setattr(library, "lacking", lambda: None)
+    monkeypatch.setattr(library, "find_obstacle", lambda: None)
     monkeypatch.setattr(library, "import_module", broken)
     monkeypatch.delitem(library.sys.modules, "JDiffusion", raising=False)
     with pytest.raises(InputError) as caught:
@@ -184,7 +184,7 @@ def test_pytorch_in_its_place_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     versions = {"diffusers": "0.42.1", "transformers": "4.26.1"}
     monkeypatch.setattr(library.metadata, "version", lambda name: versions.get(name, "1.0"))
-    assert library.lacking() == "diffusers is 0.42.1, not JDiffusion's 0.26.0; torch is PyTorch, not JTorch"
+    assert library.find_obstacle() == "diffusers is 0.42.1, not JDiffusion's 0.26.0; torch is PyTorch, not JTorch"
     assert library.described().startswith("not usable: diffusers is 0.42.1")
 
 

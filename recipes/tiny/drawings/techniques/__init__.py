@@ -1,4 +1,4 @@
-"""Ways to draw a scene's layers. Each is a function of the layers and of random numbers for its texture."""
+"""Ways to draw a scene's layers. Each is a function of the layers and of a source of random numbers for its texture."""
 
 from __future__ import annotations
 
@@ -23,4 +23,4 @@ DRAWN_BY: Dict[str, Callable[[Layers, np.random.Generator], np.ndarray]] = {
     "chalk": light.chalk,
     "stained glass": tiles.stained_glass,
 }
-"""Each returns (size, size, 3) float in about [0, 1]."""
+"""Each returns a picture (size, size, 3) of floats from about 0 to about 1."""

@@ -8,28 +8,28 @@ from typing import List
 import numpy as np
 from PIL import Image
 
-from recipes.tiny.drawings.fields import averaged, cells, moved, noise, places, threshold
-from recipes.tiny.drawings.layers import Layers, blurred
-from recipes.tiny.drawings.palette import luminance, mixed, over, saturated
+from recipes.tiny.drawings.fields import average_cells, cells, noise, places, shift, threshold
+from recipes.tiny.drawings.layers import Layers, blur
+from recipes.tiny.drawings.palette import cover, luminance, mix, saturate
 
 
 def watercolour(layers: Layers, rng: np.random.Generator) -> np.ndarray:
     """Pale washes that run and gather at their edges, with bare paper between them and around."""
     size = layers.size
-    light = mixed(saturated(layers.colours, 1.25), (255, 255, 255), 0.4)
-    washes = np.where(layers.is_object[:, None], 0.35 * light + 0.65 * saturated(layers.colours, 1.15), light)
-    picture = over(layers.paint(washes), 0.9 * layers.lines(layers.outline, 2.2), (1, 1, 1))
-    picture = _unsteady(picture, rng)
-    pool = moved(noise(size, 6), rng) + 0.5 * moved(noise(size, 14), rng)
+    light = mix(saturate(layers.colours, 1.25), (255, 255, 255), 0.4)
+    washes = np.where(layers.is_object[:, None], 0.35 * light + 0.65 * saturate(layers.colours, 1.15), light)
+    picture = cover(layers.paint(washes), 0.9 * layers.draw_lines(layers.outline, 2.2), (1, 1, 1))
+    picture = _bend(picture, rng)
+    pool = shift(noise(size, 6), rng) + 0.5 * shift(noise(size, 14), rng)
     picture = 1 - (1 - picture) * (0.45 + 0.75 * pool)[..., None]
-    picture -= 1.3 * np.clip(blurred(picture, 0.022 * size) - picture, 0, 1)
+    picture -= 1.3 * np.clip(blur(picture, 0.022 * size) - picture, 0, 1)
     x, y = np.abs(places(size) - 50)
-    border = 50 - np.maximum(x, y) + 7 * (moved(noise(size, 14), rng) - 0.5)
-    return over(picture, threshold(-border, -5, 1.4), (0.99, 0.985, 0.965))
+    border = 50 - np.maximum(x, y) + 7 * (shift(noise(size, 14), rng) - 0.5)
+    return cover(picture, threshold(-border, -5, 1.4), (0.99, 0.985, 0.965))
 
 
-def _unsteady(picture: np.ndarray, rng: np.random.Generator, meshes: int = 11, by: float = 0.026) -> np.ndarray:
-    """Bent as by an unsteady hand: the corners of a mesh are moved by up to this share of the side."""
+def _bend(picture: np.ndarray, rng: np.random.Generator, meshes: int = 11, by: float = 0.026) -> np.ndarray:
+    """The picture as an unsteady hand would bend it: the corners of a mesh move by up to this share of the side."""
     size = len(picture)
     at = np.linspace(0, size, meshes + 1)
     corners = np.stack(np.meshgrid(at, at), -1) + rng.uniform(-by, by, (meshes + 1, meshes + 1, 2)) * size
@@ -46,8 +46,8 @@ def _unsteady(picture: np.ndarray, rng: np.random.Generator, meshes: int = 11, b
 
 
 @lru_cache(maxsize=8)
-def _brushes(length: int, width: int) -> List[Image.Image]:
-    """One stroke in 24 directions: bristles run along it, its ends are ragged."""
+def _make_brushes(length: int, width: int) -> List[Image.Image]:
+    """A brush stroke in 24 directions: bristles run along it, and its ends are ragged."""
     half = length // 2 + 1
     y, x = np.mgrid[-half : half + 1, -half : half + 1].astype(np.float32)
     rng = np.random.default_rng(length)
@@ -62,8 +62,8 @@ def _brushes(length: int, width: int) -> List[Image.Image]:
 
 
 @lru_cache(maxsize=16)
-def _places(size: int, spacing: int, salt: int) -> np.ndarray:
-    """(strokes, 2): x and y of each, in random order, about `spacing` apart and a little past the edges."""
+def _place_strokes(size: int, spacing: int, salt: int) -> np.ndarray:
+    """x and y of strokes, (strokes, 2), in random order, about `spacing` apart and up to the edges."""
     rng = np.random.default_rng([spacing, salt])
     line = np.arange(-spacing // 2, size + spacing, spacing)
     grid = np.stack(np.meshgrid(line, line), -1).reshape(-1, 2)
@@ -71,11 +71,11 @@ def _places(size: int, spacing: int, salt: int) -> np.ndarray:
     return np.clip(rng.permutation(grid), 0, size - 1).astype(int)
 
 
-def _stroked(base: np.ndarray, colours: np.ndarray, flow: np.ndarray, at: np.ndarray, scale: float) -> np.ndarray:
-    """(size, size, 4): strokes on a ground, and how high the paint stands. `flow`: directions in radians."""
+def _paint_strokes(base: np.ndarray, colours: np.ndarray, flow: np.ndarray, at: np.ndarray, scale: float) -> np.ndarray:
+    """Strokes on a ground, and the height of the paint, (size, size, 4). `flow` gives directions in radians."""
     ground = np.dstack([np.clip(base, 0, 1), np.full(base.shape[:2], 0.5, np.float32)])
     canvas = Image.fromarray((ground * 255).astype(np.uint8))  # the height is where RGBA has alpha
-    brushes = _brushes(round(20 * scale), round(7 * scale))
+    brushes = _make_brushes(round(20 * scale), round(7 * scale))
     half = brushes[0].width // 2
     x, y = at.T
     turns = np.rint(flow[y, x] * (24 / np.pi)).astype(int) % 24
@@ -87,39 +87,39 @@ def _stroked(base: np.ndarray, colours: np.ndarray, flow: np.ndarray, at: np.nda
 
 
 def oil(layers: Layers, rng: np.random.Generator) -> np.ndarray:
-    """Thick strokes: along the object's edges on it, in eddies behind it, lit from one side as ridges are."""
+    """Thick strokes, along the edges on the object and in eddies behind it, with ridges lit from one side."""
     size = layers.size
     scale = size / 128
-    warm = saturated(mixed(layers.colours, (255, 196, 64), 0.1), 1.3)
-    table = np.where(layers.is_object[:, None], saturated(layers.colours, 1.25), warm)
+    warm = saturate(mix(layers.colours, (255, 196, 64), 0.1), 1.3)
+    table = np.where(layers.is_object[:, None], saturate(layers.colours, 1.25), warm)
     picture = layers.paint(table) + 0.2 * layers.relief[..., None] * np.array([1, 0.9, 0.55], np.float32)
-    grain = moved(noise(size, 16), rng)[..., None] - 0.5
+    grain = shift(noise(size, 16), rng)[..., None] - 0.5
     colours = picture + grain * np.array([0.2, 0.18, 0.1], np.float32)
-    eddies = 5 * moved(noise(size, 3), rng)
-    body = blurred(layers.mask, 0.05 * size)
+    eddies = 5 * shift(noise(size, 3), rng)
+    body = blur(layers.mask, 0.05 * size)
     down, across = np.gradient(body)
     around = np.arctan2(across, -down)
     salt = int(rng.integers(8))
-    far = _stroked(picture, colours, eddies, _places(size, round(9 * scale), salt), scale)
-    at = _places(size, round(7 * scale), salt + 8)
+    far = _paint_strokes(picture, colours, eddies, _place_strokes(size, round(9 * scale), salt), scale)
+    at = _place_strokes(size, round(7 * scale), salt + 8)
     at = at[layers.mask[at[:, 1], at[:, 0]] > 0.5]
-    near = _stroked(picture, colours, around, at, 0.7 * scale)
+    near = _paint_strokes(picture, colours, around, at, 0.7 * scale)
     whole = far + layers.mask[..., None] * (near - far)
     ridge = np.roll(whole[..., 3], (1, 1), (0, 1)) - np.roll(whole[..., 3], (-1, -1), (0, 1))
-    return whole[..., :3] - 0.11 * ridge[..., None] - 0.3 * layers.lines(layers.outline, 1)[..., None]
+    return whole[..., :3] - 0.11 * ridge[..., None] - 0.3 * layers.draw_lines(layers.outline, 1)[..., None]
 
 
 def pointillism(layers: Layers, rng: np.random.Generator) -> np.ndarray:
     """Round dots of bright, unmixed colours on a pale ground."""
     size, rows = layers.size, 19
     grid = cells(size, rows, 0.4, int(rng.integers(6)))
-    table = np.where(layers.is_object[:, None], saturated(layers.colours, 1.3), saturated(layers.colours, 1.1))
+    table = np.where(layers.is_object[:, None], saturate(layers.colours, 1.3), saturate(layers.colours, 1.1))
     picture = np.clip(layers.paint(table) + 0.14 * layers.relief[..., None], 0, 1)
-    dots = averaged(picture, 2 * grid.number + (layers.mask > 0.5))
-    dots = saturated(np.clip(dots + rng.choice(_ACCENTS, rows * rows)[grid.number], 0, 1), 1.15)
-    ground = mixed(picture, (252, 246, 230), 0.5)
+    dots = average_cells(picture, 2 * grid.number + (layers.mask > 0.5))
+    dots = saturate(np.clip(dots + rng.choice(_ACCENTS, rows * rows)[grid.number], 0, 1), 1.15)
+    ground = mix(picture, (252, 246, 230), 0.5)
     dot = threshold(0.45 * 100 / rows - grid.distance, 0, 100 / size)
-    return over(ground, dot, dots * (0.85 + 0.15 * luminance(dots))[..., None])
+    return cover(ground, dot, dots * (0.85 + 0.15 * luminance(dots))[..., None])
 
 
 _ACCENTS = np.array(
