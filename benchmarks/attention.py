@@ -6,7 +6,6 @@ python -m benchmarks.attention [--tokens 4096,9216] [--precision bf16]
 from __future__ import annotations
 
 import sys
-from typing import Dict
 
 import numpy as np
 
@@ -34,7 +33,7 @@ def main() -> int:
     return benchmark.run()
 
 
-def _inputs(batch: int, tokens: int) -> Dict[str, np.ndarray]:
+def _inputs(batch: int, tokens: int) -> dict[str, np.ndarray]:
     """q, k, v and the weights of the sum that is differentiated, (batch, tokens, heads, head_dim)."""
     rng = np.random.default_rng(tokens)
     shape = (batch, tokens, HEADS, HEAD_DIM)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any
 
 import numpy as np
 
@@ -14,10 +14,10 @@ from benchmarks.processes import NotMeasured, Worker
 from benchmarks.recording import say
 
 Arrays = Mapping[str, np.ndarray]
-Case = Dict[str, Any]
+Case = dict[str, Any]
 
 
-def compute_in_fp32(options: argparse.Namespace, job: Dict[str, Any], cases: List[Case], scratch: Path) -> None:
+def compute_in_fp32(options: argparse.Namespace, job: dict[str, Any], cases: list[Case], scratch: Path) -> None:
     """Store PyTorch's fp32 outputs in each case's `exact_file`: the sides of a lower precision are held to them."""
     say(f"{table.EXACT} computes, to compare with")
     try:
@@ -43,7 +43,7 @@ def exact_file(case: Case) -> Path:
     return inputs.with_name(f"exact-{inputs.name}")
 
 
-def differences(workers: Mapping[str, Worker], exact: Path) -> Dict[str, Dict[str, float]]:
+def differences(workers: Mapping[str, Worker], exact: Path) -> dict[str, dict[str, float]]:
     """How far the last outputs of each side are from every other's and from the exact ones, see `difference`."""
     files = {}
     for side, worker in workers.items():

@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Optional
 
 import numpy as np
 
@@ -43,11 +43,11 @@ class Benchmark:
         self._scratch = Path()
         self._name = name if options.precision == "fp32" else f"{name}-{options.precision}"
         self._model = "mini" if model and options.model == "mini" else model
-        self._cases: List[Dict[str, Any]] = []
-        self._arrays: List[Arrays] = []
-        self._described: Dict[str, Dict[str, str]] = {}
-        self._refused: Dict[str, str] = {}
-        self._record: Dict[str, Any] = {
+        self._cases: list[dict[str, Any]] = []
+        self._arrays: list[Arrays] = []
+        self._described: dict[str, dict[str, str]] = {}
+        self._refused: dict[str, str] = {}
+        self._record: dict[str, Any] = {
             "benchmark": self._name,
             "title": title,
             "precision": options.precision,
@@ -98,11 +98,11 @@ class Benchmark:
     def _store_inputs(self) -> None:
         for index, (case, arrays) in enumerate(zip(self._cases, self._arrays)):
             file = self._scratch / f"case-{index}.npz"
-            stored: Dict[str, Any] = dict(arrays)
+            stored: dict[str, Any] = dict(arrays)
             np.savez(file, **stored)
             case["inputs"] = str(file)
 
-    def _timed(self, job: Dict[str, Any]) -> List[Dict[str, Any]]:
+    def _timed(self, job: dict[str, Any]) -> list[dict[str, Any]]:
         workers = self._open(self.options.sides, job)
         try:
             return [self._timed_case(case, workers) for case in self._cases]
@@ -110,7 +110,7 @@ class Benchmark:
             for worker in workers.values():
                 worker.close()
 
-    def _open(self, sides: Sequence[str], job: Dict[str, Any]) -> Dict[str, Worker]:
+    def _open(self, sides: Sequence[str], job: dict[str, Any]) -> dict[str, Worker]:
         workers = {}
         for side in sorted(sides, key=lambda one: one != "openvino"):  # converting takes much memory: before others do
             say(f"{side} loads")
@@ -128,8 +128,8 @@ class Benchmark:
             say(f"| {line}")
         say(f"{side} is not measured: {reason}")
 
-    def _timed_case(self, case: Dict[str, Any], workers: Dict[str, Worker]) -> Dict[str, Any]:
-        record: Dict[str, Any] = {"name": case["name"], "sides": {}}
+    def _timed_case(self, case: dict[str, Any], workers: dict[str, Worker]) -> dict[str, Any]:
+        record: dict[str, Any] = {"name": case["name"], "sides": {}}
         for side in list(workers):
             say(f"{case['name']}: {side} warms up")
             try:
@@ -153,10 +153,10 @@ class Benchmark:
         record["differences"] = compare.differences(workers, compare.exact_file(case))
         return record
 
-    def _warm(self, worker: Worker, case: Dict[str, Any]) -> Dict[str, Any]:
+    def _warm(self, worker: Worker, case: dict[str, Any]) -> dict[str, Any]:
         """Choose the fastest variant, prepare it and call it once."""
         variants = worker.ask("variants", case=case)["variants"]
-        probes: Dict[str, float] = {}
+        probes: dict[str, float] = {}
         probe = {**case, "work": "unet"} if case.get("probe") else case
         for variant in variants if len(variants) > 1 else []:
             worker.ask("prepare", case=probe, variant=variant)
@@ -167,10 +167,10 @@ class Benchmark:
         first = worker.ask("call")["seconds"]
         return {"variant": best, "probes": probes, "first_call": first, "samples": []}
 
-    def _for_side(self, case: Dict[str, Any], side: str) -> Dict[str, Any]:
+    def _for_side(self, case: dict[str, Any], side: str) -> dict[str, Any]:
         return {**case, "reuse": side.endswith("-reuse"), "accelerated": side.endswith("-accelerated")}
 
-    def _measure_memory(self, job: Dict[str, Any], records: List[Dict[str, Any]]) -> None:
+    def _measure_memory(self, job: dict[str, Any], records: list[dict[str, Any]]) -> None:
         for case, record in zip(self._cases, records):
             for side, measured in record["sides"].items():
                 say(f"{case['name']}: memory of {side}")
@@ -179,7 +179,7 @@ class Benchmark:
                 except NotMeasured as reason:
                     say(f"{case['name']}: memory of {side} is not measured: {reason}")
 
-    def _memory(self, side: str, case: Dict[str, Any], variant: str, job: Dict[str, Any]) -> Dict[str, Any]:
+    def _memory(self, side: str, case: dict[str, Any], variant: str, job: dict[str, Any]) -> dict[str, Any]:
         worker = Worker(side, self.options, job, self._scratch / f"{side}.log")
         try:
             worker.ask("prepare", case=case, variant=variant)
@@ -192,7 +192,7 @@ class Benchmark:
         finally:
             worker.close()
 
-    def _verdict(self, records: List[Dict[str, Any]]) -> int:
+    def _verdict(self, records: list[dict[str, Any]]) -> int:
         worst = [value for one in records for row in one["differences"].values() for value in row.values()]
         if not worst:
             say("fewer than two sides were measured: nothing was compared")

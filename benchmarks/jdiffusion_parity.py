@@ -14,15 +14,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Any
 
 import numpy as np
 from PIL import Image
-from style_align.request import TextReference
 
 import jstyle
 from benchmarks import machine
@@ -56,7 +55,7 @@ picture: {{prompt: "{{prompt}}", steps: {steps}, guidance: 5.0, seed: 3, start: 
   finish: {{method: styleid, reference: first, settings: {{steps: {steps}}}}}}}
 """
 
-Pictures = List[Image.Image]
+Pictures = list[Image.Image]
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,7 @@ class Pair:
                 found.append(np.array([record["loss"] for record in read_log(Path(folder))]))
         return Row(name, losses=float(np.max(np.abs(found[1] / found[0] - 1))))
 
-    def _training(self) -> Dict[str, Any]:
+    def _training(self) -> dict[str, Any]:
         loop = LoopSettings(steps=self.options.updates, rate=1e-3, checkpoint_every=self.options.updates)
         return {"data": (ROOT / "samples" / "style",), "model": self.options.model, "batch": 2, "loop": loop}
 
@@ -112,7 +111,7 @@ def main() -> int:
     made.add_argument("--updates", type=int, default=10, help="of each training")
     made.add_argument("--output", type=Path, help="JSON file for the result")
     options = made.parse_args()
-    rows: List[Row] = []
+    rows: list[Row] = []
     for row in compared(Pair(options)):
         print(row.text(), flush=True)
         rows.append(row)
@@ -142,7 +141,7 @@ def compared(pair: Pair) -> Iterator[Row]:
     yield submission(pair)
 
 
-def own_calls(pair: Pair) -> List[Row]:
+def own_calls(pair: Pair) -> list[Row]:
     """JDiffusion's pipeline, called by itself: beside ours, accelerated, and as it was, to the bit, after all that."""
     say("JDiffusion's own call")
     native = pair.pipes[0]
@@ -247,7 +246,7 @@ def worst_psnr(some: Sequence[Image.Image], others: Sequence[Image.Image]) -> An
     return float(10 * np.log10(255**2 / max(errors))) if max(errors) > 0 else None
 
 
-def version(name: str) -> Tuple[str, ...]:
+def version(name: str) -> tuple[str, ...]:
     """A package's version, and the commit that pip installed it from, where it knows one."""
     try:
         found = metadata.distribution(name)

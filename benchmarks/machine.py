@@ -7,12 +7,12 @@ import platform
 import re
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any, Optional
 
 FEATURES = ("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_bf16", "amx_int8", "asimd", "sve")
 
 
-def describe() -> Dict[str, Any]:
+def describe() -> dict[str, Any]:
     """Processor, memory, system and date, as far as the system tells."""
     text = _read("/proc/cpuinfo")
     flags = (_first(r"^(?:flags|Features)\s*:\s*(.*)$", text) or "").split()

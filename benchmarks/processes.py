@@ -9,7 +9,7 @@ import re
 import subprocess
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any, Optional
 
 from benchmarks.options import ROOT
 
@@ -31,7 +31,7 @@ class NotMeasured(Exception):
 class Worker:
     """One side in a process of its own. Raises NotMeasured where it cannot be started, fails or ends."""
 
-    def __init__(self, side: str, options: argparse.Namespace, job: Dict[str, Any], log: Path) -> None:
+    def __init__(self, side: str, options: argparse.Namespace, job: dict[str, Any], log: Path) -> None:
         self.side = side
         python = interpreter(side, options)
         count = str(options.threads)
@@ -43,12 +43,12 @@ class Worker:
                 command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stream
             )
         try:
-            self.describes: Dict[str, str] = self.ask("open", job=job)["describes"]
+            self.describes: dict[str, str] = self.ask("open", job=job)["describes"]
         except BaseException:
             self.close()
             raise
 
-    def ask(self, do: str, **more: Any) -> Dict[str, Any]:
+    def ask(self, do: str, **more: Any) -> dict[str, Any]:
         """The worker's reply to one request."""
         assert self._process.stdin is not None and self._process.stdout is not None
         try:
@@ -64,7 +64,7 @@ class Worker:
             raise NotMeasured(reply["error"])
         return reply
 
-    def timed_call(self, threads: int) -> Dict[str, Any]:
+    def timed_call(self, threads: int) -> dict[str, Any]:
         """One call's seconds, and which share of ``threads`` cores other processes took meanwhile."""
         before = self._cpu_seconds(), machine_cpu_seconds()
         seconds = self.ask("call")["seconds"]

@@ -16,9 +16,9 @@ import math
 import shutil
 import sys
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Callable, Dict, Tuple
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +32,7 @@ from jstyle.weights import checkpoint, streamed
 RECIPE = "2"  # part of the folder's name; to be raised when the numbers or the shapes change
 EMBEDDED = Path(__file__).resolve().parents[1] / "jstyle" / "embedded" / "tiny"
 
-UNETS: Dict[str, UNetConfig] = {
+UNETS: dict[str, UNetConfig] = {
     "sd21": UNetConfig(
         sample_size=96,
         cross_attention_dim=1024,
@@ -51,7 +51,7 @@ UNETS: Dict[str, UNetConfig] = {
 }
 
 
-def _vae(widths: Tuple[int, ...], layers: int, size: int) -> VAEConfig:
+def _vae(widths: tuple[int, ...], layers: int, size: int) -> VAEConfig:
     return VAEConfig(
         down_block_types=("DownEncoderBlock2D",) * len(widths),
         up_block_types=("UpDecoderBlock2D",) * len(widths),
@@ -61,24 +61,24 @@ def _vae(widths: Tuple[int, ...], layers: int, size: int) -> VAEConfig:
     )
 
 
-VAES: Dict[str, VAEConfig] = {"sd21": _vae((128, 256, 512, 512), 2, 768), "mini": _vae((32, 32, 64, 64), 1, 128)}
-TEXTS: Dict[str, CLIPTextConfig] = {
+VAES: dict[str, VAEConfig] = {"sd21": _vae((128, 256, 512, 512), 2, 768), "mini": _vae((32, 32, 64, 64), 1, 128)}
+TEXTS: dict[str, CLIPTextConfig] = {
     "sd21": CLIPTextConfig(49408, 1024, 4096, 512, 23, 16, 77, "gelu"),
     "wide": CLIPTextConfig(743, 1024, 64, 512, 1, 16, 77, "gelu", 1e-5, 741, 742, 0),
     "mini": CLIPTextConfig(743, 64, 128, 64, 2, 4, 77, "gelu", 1e-5, 741, 742, 0),
 }
-VISIONS: Dict[str, CLIPVisionConfig] = {"sd21": CLIPVisionConfig(1280, 5120, 1024, 32, 16, 3, 224, 14, "gelu")}
+VISIONS: dict[str, CLIPVisionConfig] = {"sd21": CLIPVisionConfig(1280, 5120, 1024, 32, 16, 3, 224, 14, "gelu")}
 SCHEDULE = ScheduleConfig(
     "ddim", 1000, 0.00085, 0.012, "scaled_linear", None, "v_prediction", "leading", 1, set_alpha_to_one=False
 )
-MODELS: Dict[str, Dict[str, str]] = {  # the size of each part
+MODELS: dict[str, dict[str, str]] = {  # the size of each part
     "sd21": {"unet": "sd21", "vae": "sd21", "text_encoder": "sd21"},
     "sd21-vision": {"unet": "sd21", "vae": "sd21", "text_encoder": "sd21", "image_encoder": "sd21"},
     "sd21-unet": {"unet": "sd21", "vae": "mini", "text_encoder": "wide"},
     "sd21-vae": {"unet": "mini", "vae": "sd21", "text_encoder": "mini"},
     "mini": {"unet": "mini", "vae": "mini", "text_encoder": "mini"},
 }
-_PARTS: Dict[str, Tuple[Callable[[Any], Any], Mapping[str, Any], Tuple[str, str, str, str]]] = {
+_PARTS: dict[str, tuple[Callable[[Any], Any], Mapping[str, Any], tuple[str, str, str, str]]] = {
     "unet": (UNet2DConditionModel, UNETS, checkpoint.UNET),
     "vae": (AutoencoderKL, VAES, checkpoint.VAE),
     "text_encoder": (CLIPTextModel, TEXTS, checkpoint.TEXT),
@@ -111,7 +111,7 @@ def ensure(weights: Path, model: str) -> Path:
     return folder
 
 
-def fill(name: str, shape: Tuple[int, ...]) -> np.ndarray:
+def fill(name: str, shape: tuple[int, ...]) -> np.ndarray:
     """A parameter's numbers, by its name alone: deviation 1 / sqrt(fan in); norms and biases are the identity."""
     if len(shape) == 1:
         return np.full(shape, name.endswith("weight"), np.float32)
@@ -140,7 +140,7 @@ def _network(root: Path, part: str, size: str) -> Path:
     return folder
 
 
-def _write_weights(shapes: Mapping[str, Tuple[int, ...]], file: Path) -> None:
+def _write_weights(shapes: Mapping[str, tuple[int, ...]], file: Path) -> None:
     """Write a safetensors file one tensor at a time; it gets its name when it is whole."""
     size = 4 * sum(math.prod(shape) for shape in shapes.values())
     free = shutil.disk_usage(file.parent).free

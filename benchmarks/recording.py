@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any
 
-PATHS: Dict[str, List[str]] = {  # options whose values are one machine's, and what a result shows in their place
+PATHS: dict[str, list[str]] = {  # options whose values are one machine's, and what a result shows in their place
     **{option: [] for option in ("--weights", "--peers", "--jstyle", "--output")},
     "--jdiffusion": ["--jdiffusion", "PYTHON"],
 }
 
 
-def write(record: Dict[str, Any], file: Path) -> None:
+def write(record: dict[str, Any], file: Path) -> None:
     """Store a run's record."""
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

@@ -12,7 +12,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Any, Optional
 
 from benchmarks import table
 from benchmarks.options import RESULTS, ROOT
@@ -44,12 +44,12 @@ def main() -> None:
     print(f"{len(records)} results in {options.document}{f', drawn in {options.plot}' if drawn else ''}")
 
 
-def _place(record: Dict[str, Any]) -> Tuple[int, str]:
+def _place(record: dict[str, Any]) -> tuple[int, str]:
     stem = record["benchmark"].split("-")[0]
     return (ORDER.index(stem) if stem in ORDER else len(ORDER)), record["benchmark"]
 
 
-def _around(document: Path) -> Tuple[str, str]:
+def _around(document: Path) -> tuple[str, str]:
     """The document's text before and after the results."""
     text = document.read_text(encoding="utf-8")
     before, begin, rest = text.partition(BEGIN)
@@ -59,11 +59,11 @@ def _around(document: Path) -> Tuple[str, str]:
     return before, after
 
 
-def _results(records: Sequence[Dict[str, Any]], plot: "Path | None") -> str:
+def _results(records: Sequence[dict[str, Any]], plot: Optional[Path]) -> str:
     if not records:
         return "Nothing has been measured yet."
     parts = [f"![How many times as fast as its peers jstyle is]({plot.as_posix()})"] if plot else []
-    machines: List[str] = []
+    machines: list[str] = []
     for record in records:
         line = _machine(record["machine"])
         if line not in machines:
@@ -74,7 +74,7 @@ def _results(records: Sequence[Dict[str, Any]], plot: "Path | None") -> str:
     return "\n\n".join([*parts, _versions(records)])
 
 
-def _machine(told: Dict[str, Any]) -> str:
+def _machine(told: dict[str, Any]) -> str:
     memory = f", {told['memory_bytes'] / 1e9:.0f} GB of memory" if told["memory_bytes"] else ""
     virtual = "a virtual machine with " if told["virtual"] else ""
     family = f" (family/model {told['cpu_family_model']})" if told["cpu_family_model"] else ""
@@ -85,9 +85,9 @@ def _machine(told: Dict[str, Any]) -> str:
     )
 
 
-def _versions(records: Sequence[Dict[str, Any]]) -> str:
+def _versions(records: Sequence[dict[str, Any]]) -> str:
     """What each side was, by the newest word on it, and the days of the runs."""
-    told: Dict[str, Dict[str, str]] = {}
+    told: dict[str, dict[str, str]] = {}
     for record in sorted(records, key=lambda one: one["machine"]["date"]):
         for side, one in record["sides"].items():
             told.setdefault(side, {}).update(one.get("is", {}))
@@ -97,7 +97,7 @@ def _versions(records: Sequence[Dict[str, Any]]) -> str:
     return "\n".join([f"Measured {span} (UTC) with", "", *(line for line in lines if not line.endswith(": "))])
 
 
-def _plot(records: Sequence[Dict[str, Any]], file: Path) -> bool:
+def _plot(records: Sequence[dict[str, Any]], file: Path) -> bool:
     """Bars of how many times as fast jstyle is. False without matplotlib or results."""
     bars = [
         (f"{record['title']}, {case['name']}, {record['precision']}", side, ratio)
@@ -119,7 +119,7 @@ def _plot(records: Sequence[Dict[str, Any]], file: Path) -> bool:
     return True
 
 
-def _draw(bars: Sequence[Tuple[str, str, float]], file: Path) -> None:
+def _draw(bars: Sequence[tuple[str, str, float]], file: Path) -> None:
     from matplotlib import pyplot  # pyright: ignore[reportMissingImports]
     from matplotlib.patches import Rectangle
 

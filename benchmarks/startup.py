@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any
 
 from benchmarks import machine, table
 from benchmarks.options import RESULTS, parser
@@ -49,7 +49,7 @@ def main() -> int:
     made = parser(__doc__, tuple(IMPORTS), precisions=("fp32",))
     made.add_argument("--cold", action="store_true", help="also with empty caches; compiles for minutes")
     options = made.parse_args()
-    record: Dict[str, Any] = {
+    record: dict[str, Any] = {
         "benchmark": "startup",
         "title": "Start",
         "precision": "fp32",
@@ -68,7 +68,7 @@ def main() -> int:
     return 0 if ready else 1
 
 
-def _described(side: str, options: argparse.Namespace) -> Dict[str, Any]:
+def _described(side: str, options: argparse.Namespace) -> dict[str, Any]:
     try:
         done = _run(side, options, VERSIONS % (PACKAGES[side],), {})
     except NotMeasured as reason:
@@ -76,7 +76,7 @@ def _described(side: str, options: argparse.Namespace) -> Dict[str, Any]:
     return {"is": dict(zip(done["said"].split()[::2], done["said"].split()[1::2]))}
 
 
-def _imports(sides: List[str], options: argparse.Namespace) -> Dict[str, Any]:
+def _imports(sides: list[str], options: argparse.Namespace) -> dict[str, Any]:
     measured = {side: {"variant": "", "samples": []} for side in sides}
     for index in range(-1, options.rounds):  # the round before the first fills the system's file cache
         for side in sides:
@@ -87,7 +87,7 @@ def _imports(sides: List[str], options: argparse.Namespace) -> Dict[str, Any]:
     return {"name": "import of the pipeline", "sides": measured, "differences": {}}
 
 
-def _answers(options: argparse.Namespace) -> List[Dict[str, Any]]:
+def _answers(options: argparse.Namespace) -> list[dict[str, Any]]:
     """The help of every command, and what is said of a wrong option."""
     commands = [command.words.split() for command in list_commands()]
     cases = []
@@ -99,7 +99,7 @@ def _answers(options: argparse.Namespace) -> List[Dict[str, Any]]:
     return cases
 
 
-def _pictures(options: argparse.Namespace) -> List[Dict[str, Any]]:
+def _pictures(options: argparse.Namespace) -> list[dict[str, Any]]:
     """The embedded model's first picture, 20 steps, with caches and without."""
     found = []
     for name, cold, rounds in (("first picture", False, options.rounds), ("first picture, cold", True, 1)):
@@ -116,7 +116,7 @@ def _pictures(options: argparse.Namespace) -> List[Dict[str, Any]]:
     return found
 
 
-def _run(side: str, options: argparse.Namespace, code: str, more: Dict[str, str]) -> Dict[str, Any]:
+def _run(side: str, options: argparse.Namespace, code: str, more: dict[str, str]) -> dict[str, Any]:
     """Run Python code in a side's interpreter. Raises NotMeasured where it fails."""
     environment = {**os.environ, "OMP_NUM_THREADS": str(options.threads), "HF_HUB_OFFLINE": "1", **more}
     with tempfile.TemporaryDirectory(prefix="jstyle-startup-") as folder:
@@ -133,7 +133,7 @@ def _run(side: str, options: argparse.Namespace, code: str, more: Dict[str, str]
     return {"seconds": seconds, "others": others if others is None else round(others, 3), "said": done.stdout}
 
 
-def _kept(sample: Dict[str, Any]) -> Dict[str, Any]:
+def _kept(sample: dict[str, Any]) -> dict[str, Any]:
     return {key: sample[key] for key in ("seconds", "others")}
 
 

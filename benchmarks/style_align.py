@@ -14,9 +14,9 @@ import argparse
 import resource
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import median
-from typing import Any, Callable, Dict, List
+from typing import Any
 
 import numpy as np
 
@@ -48,7 +48,7 @@ def main() -> int:
     folder = random_models.ensure(options.weights, options.model)
     pipe = StableDiffusionPipeline.from_pretrained(str(folder), precision=options.precision)
     pipe.decode_latents = grey  # type: ignore[method-assign]
-    record: Dict[str, Any] = {
+    record: dict[str, Any] = {
         "benchmark": "style_align",
         "title": f"Style Aligned ({options.preset}), {options.size} px, {options.steps} steps",
         "precision": options.precision,
@@ -80,7 +80,7 @@ def settings(options: argparse.Namespace, **changes: Any) -> StyleAlignSettings:
     return build(StyleAlignSettings, {**common, "width": options.size, "height": options.size, **changes})
 
 
-def targets(count: int) -> List[Target]:
+def targets(count: int) -> list[Target]:
     return [Target(f"a toy car number {i}, macro photo", i + 1) for i in range(count)]
 
 
@@ -102,7 +102,7 @@ def plain(pipe: StableDiffusionPipeline, options: argparse.Namespace, wanted: Se
     return np.concatenate(made)
 
 
-def measured(pipe: StableDiffusionPipeline, options: argparse.Namespace, count: int) -> Dict[str, Any]:
+def measured(pipe: StableDiffusionPipeline, options: argparse.Namespace, count: int) -> dict[str, Any]:
     """Seconds of each measure, round after round, for so many targets."""
     wanted = targets(count)
     known = AlignedSet(pipe, settings(options, features="memory"), [REFERENCE])
@@ -110,12 +110,12 @@ def measured(pipe: StableDiffusionPipeline, options: argparse.Namespace, count: 
     def whole_set() -> None:
         AlignedSet(pipe, settings(options, features="recompute"), [REFERENCE]).make_all(wanted)
 
-    calls: Dict[str, Callable[[], Any]] = {
+    calls: dict[str, Callable[[], Any]] = {
         "plain": lambda: plain(pipe, options, wanted),
         "set": whole_set,
         "more targets": lambda: known.make_all(wanted),
     }
-    samples: Dict[str, List[float]] = {name: [] for name in MEASURES}
+    samples: dict[str, list[float]] = {name: [] for name in MEASURES}
     for index in range(-1, options.rounds):  # the round before the first compiles, and makes the reference known
         start = index % len(MEASURES)
         for name in MEASURES[start:] + MEASURES[:start]:
@@ -132,7 +132,7 @@ def measured(pipe: StableDiffusionPipeline, options: argparse.Namespace, count: 
 def off_by(pipe: StableDiffusionPipeline, options: argparse.Namespace) -> float:
     """How far a set of style_strength 0 is from plain generation."""
     wanted = targets(1)
-    found: List[np.ndarray] = []
+    found: list[np.ndarray] = []
     not_decoding = pipe.decode_latents
 
     def noting(latents: jt.Var) -> np.ndarray:
@@ -146,7 +146,7 @@ def off_by(pipe: StableDiffusionPipeline, options: argparse.Namespace) -> float:
     return float(np.linalg.norm(found[0] - expected) / np.linalg.norm(expected))
 
 
-def text(record: Dict[str, Any]) -> str:
+def text(record: dict[str, Any]) -> str:
     """The run's table."""
     lines = [
         f"{record['title']}, {record['precision']}, {record['threads']} threads",

@@ -14,11 +14,10 @@ import argparse
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Optional
 
 import numpy as np
 from PIL import Image
-from style_align.request import Target, TextReference
 
 from benchmarks import machine
 from benchmarks.options import ROOT
@@ -38,7 +37,7 @@ from style_align.settings import StyleAlignSettings
 SEED = 2312
 EACH = 4
 SHOWN = 3  # sets in the figure
-WAYS: Mapping[str, Optional[Dict[str, Any]]] = {
+WAYS: Mapping[str, Optional[dict[str, Any]]] = {
     "plain": None,
     "style phrase": None,
     "Style Aligned": {},
@@ -47,7 +46,7 @@ WAYS: Mapping[str, Optional[Dict[str, Any]]] = {
 }
 """How a set is drawn; settings of Style Aligned where it is at work."""
 
-Thing = Tuple[str, str, int]  # object, technique, seed
+Thing = tuple[str, str, int]  # object, technique, seed
 
 
 def main() -> None:
@@ -56,8 +55,8 @@ def main() -> None:
     pipe = StableDiffusionPipeline.from_pretrained(options.model)
     reader = judge.train(options.work)
     sets = _sets(options.sets)
-    found: Dict[str, Any] = {}
-    drawn: Dict[str, List[List[Image.Image]]] = {}
+    found: dict[str, Any] = {}
+    drawn: dict[str, list[list[Image.Image]]] = {}
     for way, changes in WAYS.items():
         drawn[way] = [_draw(pipe, one, way, changes, options) for one in sets]
         found[way] = _measured(pipe, reader, drawn[way], sets)
@@ -69,7 +68,7 @@ def main() -> None:
     images.save_png(draw_grid(rows, labels, cell=rows[0][0].size), options.figure)
 
 
-def _sets(count: int) -> List[List[Thing]]:
+def _sets(count: int) -> list[list[Thing]]:
     """Different things in one technique, each with a seed of its own."""
     rng = generator(SEED, 0, "sets")
     found = []
@@ -86,7 +85,7 @@ def _draw(
     way: str,
     changes: Optional[Mapping[str, Any]],
     options: argparse.Namespace,
-) -> List[Image.Image]:
+) -> list[Image.Image]:
     prompts = [f"a {thing}" if way == "plain" else f"a {thing}, {technique}" for thing, technique, _ in things]
     seeds = [seed for *_, seed in things]
     if changes is None:
@@ -102,7 +101,7 @@ def _measured(
     reader: judge.Judge,
     drawn: Sequence[Sequence[Image.Image]],
     sets: Sequence[Sequence[Thing]],
-) -> Dict[str, float]:
+) -> dict[str, float]:
     """Means over the sets; the reference counts as one of its set. Adherence in per cent."""
     alike = [likeness.among(pipe, one) for one in drawn]
     scenes = [Scene(thing, "red", "plain", technique, 0) for one in sets for thing, technique, _ in one]

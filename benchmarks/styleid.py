@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import List
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -56,7 +55,7 @@ def main() -> int:
 
 def _pictures(role: str, count: int, size: int) -> np.ndarray:
     """The first sample pictures, (count, size, size, 3) uint8, cut to squares already."""
-    files: List[Path] = sorted((SAMPLES / role).glob("*.png"))
+    files: list[Path] = sorted((SAMPLES / role).glob("*.png"))
     if count > len(files):
         sys.exit(f"error: there are only {len(files)} sample pictures for {role}, not {count}")
     fitted = [ImageOps.fit(Image.open(file).convert("RGB"), (size, size)) for file in files[:count]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from statistics import median
-from typing import Any, Dict, List, Optional
+from typing import Any, Optional
 
 OURS = "jstyle"
 REFERENCE = "torch"
@@ -12,7 +12,7 @@ EXACT = "torch fp32"  # what lower precisions are compared with
 HEADER = ("case", "side", "median", "min to max", "jstyle is", "peak memory", "of a call", "off by")
 NOISY = 0.05  # share of the cores that other processes took, above which a table says so
 
-Record = Dict[str, Any]
+Record = dict[str, Any]
 
 
 def text(record: Record) -> str:
@@ -35,7 +35,7 @@ def heading(record: Record) -> str:
     return f"{record['title']}, {record['precision']}, {threads}"
 
 
-def rows(record: Record) -> List[Sequence[str]]:
+def rows(record: Record) -> list[Sequence[str]]:
     """One row a case and side."""
     found = []
     for case in record["cases"]:
@@ -47,7 +47,7 @@ def rows(record: Record) -> List[Sequence[str]]:
     return found
 
 
-def seconds(measured: Record) -> List[float]:
+def seconds(measured: Record) -> list[float]:
     return [sample["seconds"] for sample in measured["samples"]]
 
 
@@ -58,7 +58,7 @@ def speed_of_ours(case: Record, side: str) -> Optional[float]:
     return median(seconds(case["sides"][side])) / median(seconds(case["sides"][OURS]))
 
 
-def notes(record: Record) -> List[str]:
+def notes(record: Record) -> list[str]:
     """What was left out, chosen, disturbed, and the command."""
     found = [
         f"{side}: not measured: {told['not_measured']}"
@@ -87,7 +87,7 @@ def others(record: Record) -> Optional[float]:
     return median(shares) if shares else None
 
 
-def _filled(cells: Sequence[Sequence[str]]) -> List[Sequence[str]]:
+def _filled(cells: Sequence[Sequence[str]]) -> list[Sequence[str]]:
     """Without the columns that have nothing under their heading."""
     kept = [i for i in range(len(HEADER)) if any(row[i] for row in cells[1:])]
     return [[row[i] for i in kept] for row in cells]

@@ -12,10 +12,10 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -51,16 +51,16 @@ class Study:
         folder = self.options.photographs
         return reconstruction.photographs(folder, self.pipe.size) if folder else {}
 
-    def vae(self) -> Dict[str, Any]:
+    def vae(self) -> dict[str, Any]:
         return reconstruction.measure(self.pipe.vae, self.drawings, self.scenes, self.photographs(), self.reader)
 
-    def text(self) -> Dict[str, Any]:
+    def text(self) -> dict[str, Any]:
         prompts = [adherence.prompt(scene) for scene in self.scenes]
         made = adherence.generate(self.pipe, prompts, self.options.guidance, self.options.steps)
         np.save(self.options.work / "generated.npy", made)
         return adherence.measure(self.reader, made, self.scenes, self.unseen)
 
-    def variety(self) -> Dict[str, Any]:
+    def variety(self) -> dict[str, Any]:
         chosen = self.scenes[:PROMPTS]
         prompts = [adherence.prompt(scene) for scene in chosen for _ in range(SEEDS)]
         made = adherence.generate(self.pipe, prompts, self.options.guidance, self.options.steps)
@@ -69,7 +69,7 @@ class Study:
         known = np.stack([render(scene, self.pipe.size) for scene in scenes(TRAINED_ON)])
         return {**adherence.variety(*grouped), **adherence.copies(made, self.drawings, known)}
 
-    def styleid(self) -> Dict[str, Any]:
+    def styleid(self) -> dict[str, Any]:
         posters = self._six_contents()
         drawn = [[render(replace(scene, technique=one), self.pipe.size) for one in STYLES] for scene in posters]
         contents = [render(scene, self.pipe.size) for scene in posters]
@@ -79,7 +79,7 @@ class Study:
         pictures = [[Image.fromarray(one) for one in several] for several in (contents, styles)]
         return stylisation.measure(self.pipe, pictures[0], pictures[1], STYLES, drawn, self.reader)
 
-    def speed(self) -> Dict[str, Any]:
+    def speed(self) -> dict[str, Any]:
         self.pipe("a red house", num_inference_steps=2, seed=0)
         seconds = []
         for seed in range(3):
@@ -88,12 +88,12 @@ class Study:
             seconds.append(time.perf_counter() - start)
         return {"seconds of a picture, 50 guided DDIM steps": float(np.median(seconds))}
 
-    def _six_contents(self) -> List[Scene]:
+    def _six_contents(self) -> list[Scene]:
         rng = generator(SEED, 0, "contents")
         return [sample_scene(rng, technique="poster") for _ in range(6)]
 
 
-PARTS: Tuple[Tuple[str, Callable[[Study], Dict[str, Any]]], ...] = (
+PARTS: tuple[tuple[str, Callable[[Study], dict[str, Any]]], ...] = (
     ("vae", Study.vae),
     ("text", Study.text),
     ("variety", Study.variety),
@@ -120,7 +120,7 @@ def main() -> None:
             record(options.output, name, {"guidance": options.guidance, "steps": options.steps, **part(study)})
 
 
-def record(file: Path, part: str, found: Dict[str, Any]) -> None:
+def record(file: Path, part: str, found: dict[str, Any]) -> None:
     """Put one part's results into the file, beside the others'."""
     known = json.loads(file.read_text()) if file.exists() else {}
     known[part] = {**found, "machine": describe()}

@@ -9,7 +9,6 @@ project's own networks. Every call gets its inputs anew, so nothing that depends
 from __future__ import annotations
 
 import sys
-from typing import Dict
 
 import numpy as np
 
@@ -35,7 +34,7 @@ def main() -> int:
     return benchmark.run()
 
 
-def inputs(batch: int, latent: int, width: int) -> Dict[str, np.ndarray]:
+def inputs(batch: int, latent: int, width: int) -> dict[str, np.ndarray]:
     """Unit noise in place of latents and texts."""
     rng = np.random.default_rng(batch)
     return {

@@ -19,7 +19,8 @@ import os
 import sys
 import time
 import traceback
-from typing import Any, Callable, Dict, Optional, TextIO
+from collections.abc import Callable
+from typing import Any, Optional, TextIO
 
 import numpy as np
 
@@ -35,7 +36,7 @@ class Worker:
         self._call: Optional[Callable[[], Any]] = None
         self._result: Any = None
 
-    def answer(self, request: Dict[str, Any]) -> Dict[str, Any]:
+    def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         if request["do"] == "open":
             side: Side = importlib.import_module(f"benchmarks.sides.with_{self._name}").open_side(request["job"])
             self._side = side
@@ -49,7 +50,7 @@ class Worker:
             return {}
         if request["do"] == "call":
             return {"seconds": self._timed()}
-        arrays: Dict[str, Any] = self._side.arrays(self._result)
+        arrays: dict[str, Any] = self._side.arrays(self._result)
         np.savez(request["file"], **arrays)
         return {}
 

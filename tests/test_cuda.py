@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from typing import Optional
 
 import pytest
 
@@ -75,7 +76,7 @@ def test_toolkits_are_found_in_jittors_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("driver", [None, Driver((12, 4), devices=0)])
-def test_without_a_gpu_the_cpu_serves_without_a_word(driver: Driver | None, tmp_path: Path) -> None:
+def test_without_a_gpu_the_cpu_serves_without_a_word(driver: Optional[Driver], tmp_path: Path) -> None:
     whole = cuda.inspect(toolkit(tmp_path))
     assert cuda.choose(driver, [whole], tmp_path) == cuda.Choice({"nvcc_path": ""}, "")
 

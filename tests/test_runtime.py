@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Optional
 
 import pytest
 
@@ -67,7 +68,7 @@ def test_other_machines_are_named(version: tuple[int, int], system: str, says: s
         ("1.3.11.0", "10.1", "NumPy 1, but 10.1"),
     ],
 )
-def test_missing_and_wrong_packages_are_named(jittor: str | None, numpy: str | None, says: str) -> None:
+def test_missing_and_wrong_packages_are_named(jittor: Optional[str], numpy: Optional[str], says: str) -> None:
     toolchain.check_packages("1.3.11.0", "1.26.4")
     with pytest.raises(StartError, match=says) as caught:
         toolchain.check_packages(jittor, numpy)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Dict, List
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -27,7 +27,7 @@ def generate(
     pipe: StableDiffusionPipeline, prompts: Sequence[str], guidance: float, steps: int, batch: int = 8
 ) -> np.ndarray:
     """Picture i has seed i: (n, size, size, 3) uint8."""
-    made: List[np.ndarray] = []
+    made: list[np.ndarray] = []
     for start in tqdm(range(0, len(prompts), batch), "pictures", mininterval=5):
         several = list(prompts[start : start + batch])
         seeds = list(range(start, start + len(several)))
@@ -36,12 +36,12 @@ def generate(
     return np.stack(made)
 
 
-def measure(reader: Any, pictures: np.ndarray, scenes: Sequence[Scene], unseen: Sequence[bool]) -> Dict[str, Any]:
+def measure(reader: Any, pictures: np.ndarray, scenes: Sequence[Scene], unseen: Sequence[bool]) -> dict[str, Any]:
     """What the judge reads in generated pictures, in per cent; overall, in parts, and of pairs never trained on."""
     right = judge.hits(reader, pictures, scenes)
     clean = np.array([scene.technique not in CUT_UP for scene in scenes])
     held_out = np.array(unseen)
-    found: Dict[str, Any] = {kind: _share(values) for kind, values in right.items()}
+    found: dict[str, Any] = {kind: _share(values) for kind, values in right.items()}
     found["object in clean techniques"] = _share(right["object"][clean])
     for kind in ("technique", "object"):
         by = {one: _share(right[kind][[scene.technique == one for scene in scenes]]) for one in TECHNIQUES}
@@ -51,12 +51,12 @@ def measure(reader: Any, pictures: np.ndarray, scenes: Sequence[Scene], unseen: 
     return found
 
 
-def variety(several: np.ndarray, drawn: np.ndarray) -> Dict[str, float]:
+def variety(several: np.ndarray, drawn: np.ndarray) -> dict[str, float]:
     """Mean distances between pictures of one prompt, (prompts, seeds, h, w, 3) uint8, and between such drawings."""
     return {"generated": _spread(several), "drawn": _spread(drawn)}
 
 
-def copies(made: np.ndarray, held_out: np.ndarray, training: np.ndarray) -> Dict[str, float]:
+def copies(made: np.ndarray, held_out: np.ndarray, training: np.ndarray) -> dict[str, float]:
     """How near the nearest training picture is: to generated pictures and to drawings that were never trained on."""
     known = small(training)
     found = {}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Dict, List, Tuple
 
 import numpy as np
 
@@ -42,7 +41,7 @@ LOOP = LoopSettings(steps=3000, rate=1e-3, schedule="cosine", warmup=50, weight_
 SEED = 77  # its drawings are not those that the model learnt from
 _UNSEEN = 1 / 10  # pairs that the model never saw are a tenth of all; the judge sees them as often as others
 
-Answers = Dict[str, np.ndarray]
+Answers = dict[str, np.ndarray]
 
 
 class Judge(jt.Module):
@@ -55,7 +54,7 @@ class Judge(jt.Module):
         self.norms = jt.nn.ModuleList([GroupNorm(8, b, 1e-5) for b in WIDTHS])
         self.heads = jt.nn.ModuleList([Linear(2 * WIDTHS[-1], len(words)) for words in WORDS.values()])
 
-    def execute(self, pictures: jt.Var) -> List[jt.Var]:
+    def execute(self, pictures: jt.Var) -> list[jt.Var]:
         x = ops.channels_last(pictures)
         for conv, mix, norm in zip(self.convs, self.mixes, self.norms):
             x = conv(x)
@@ -80,11 +79,11 @@ def train(folder: Path, drawings: int = DRAWINGS, loop: LoopSettings = LOOP) -> 
     if not file.exists():
         pictures, answers = _examples(folder, drawings)
 
-        def batch(index: int) -> Tuple[np.ndarray, np.ndarray]:
+        def batch(index: int) -> tuple[np.ndarray, np.ndarray]:
             chosen = generator(SEED, index, "batch").integers(len(pictures), size=BATCH)
             return as_input(pictures[chosen]), answers[chosen]
 
-        def loss(example: Tuple[np.ndarray, np.ndarray], index: int) -> jt.Var:
+        def loss(example: tuple[np.ndarray, np.ndarray], index: int) -> jt.Var:
             outputs = judge(jt.array(example[0]))
             return sum((_cross_entropy(one, known) for one, known in zip(outputs, example[1].T)), jt.array([0.0]))
 
@@ -111,7 +110,7 @@ def hits(judge: Judge, pictures: np.ndarray, scenes: Sequence[Scene]) -> Answers
     return {kind: right[:, i] for i, kind in enumerate(WORDS)}
 
 
-def _examples(folder: Path, count: int) -> Tuple[np.ndarray, np.ndarray]:
+def _examples(folder: Path, count: int) -> tuple[np.ndarray, np.ndarray]:
     rng = generator(SEED, 0, "scenes")
     scenes = [sample_scene(rng, unseen=bool(rng.random() < _UNSEEN)) for _ in range(count)]
     return np.stack([render(scene) for scene in scenes]), labels(scenes)

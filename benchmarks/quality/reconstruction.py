@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any
 
 import numpy as np
 
@@ -29,12 +29,12 @@ def photographs(folder: Path, size: int) -> Mapping[str, np.ndarray]:
 
 def measure(
     vae: AutoencoderKL, drawings: np.ndarray, scenes: Sequence[Scene], photos: Mapping[str, np.ndarray], reader: Any
-) -> Dict[str, Any]:
+) -> dict[str, Any]:
     """PSNR of drawings by technique, and of photographs; what the judge reads before and after, in per cent."""
     after = reconstruct(vae, drawings)
     each = psnr(after, drawings)
     by = {one: float(each[[scene.technique == one for scene in scenes]].mean()) for one in TECHNIQUES}
-    found: Dict[str, Any] = {"drawings": float(each.mean()), "worst technique": min(by.values()), "techniques": by}
+    found: dict[str, Any] = {"drawings": float(each.mean()), "worst technique": min(by.values()), "techniques": by}
     if photos:
         several = np.stack(list(photos.values()))
         found["photographs"] = dict(zip(photos, psnr(reconstruct(vae, several), several).tolist()))

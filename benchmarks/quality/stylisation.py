@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Dict, List
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -18,7 +18,7 @@ from styleid.settings import StyleIDSettings
 GAMMAS = (0.0, 0.3, 0.75, 1.0)
 CELLS = (2, 4, 8)
 """Pixels a side over which brightness is averaged before edges are taken: strokes count, count less, hardly count."""
-Made = List[List[np.ndarray]]  # [content][style]
+Made = list[list[np.ndarray]]  # [content][style]
 _BINS = 16  # a side of the colour cube
 _BLUR = 1.5  # bins: a hatched picture's few colours need not fall into a style's very bins
 
@@ -54,7 +54,7 @@ def measure(
     techniques: Sequence[str],
     drawn: Made,
     reader: Any,
-) -> Dict[str, Any]:
+) -> dict[str, Any]:
     """Every content in every style, with the defaults, without injection, and for each gamma.
 
     ``drawn`` has the first contents as they would be drawn in the styles' techniques, [content][style]: how much of a
@@ -90,7 +90,7 @@ def _stylised(
     styles: Sequence[Image.Image],
     settings: StyleIDSettings,
 ) -> Made:
-    found: Dict[Any, np.ndarray] = {}
+    found: dict[Any, np.ndarray] = {}
     for event in StyleID(pipe, settings).stylise_pairs(contents, styles):
         if isinstance(event, Stylised):
             assert event.image is not None, event.error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import List, Optional, Tuple
+from typing import Optional
 
 import numpy as np
 from PIL import Image
@@ -70,7 +70,7 @@ def halftone(layers: Layers) -> np.ndarray:
 STYLES: Mapping[str, Callable[[Layers], np.ndarray]] = {"blueprint": blueprint, "halftone": halftone}
 
 
-def umbrella() -> List[Part]:
+def umbrella() -> list[Part]:
     """An open umbrella in two colours, with its stick."""
     return [
         Part(curve("50 8, 50 60, 50 88, 42 96, 34 88", 4.5), "wood"),
@@ -118,7 +118,7 @@ def thing(size: int) -> Subject:
     )
 
 
-def real(folder: Path) -> List[Subject]:
+def real(folder: Path) -> list[Subject]:
     """The styles of a competition's dataset; the last picture of each is kept to measure on."""
     found = []
     for one in read_dataset(folder).styles:
@@ -127,7 +127,7 @@ def real(folder: Path) -> List[Subject]:
     return found
 
 
-def write(subject: Subject, folder: Path) -> Tuple[Path, ...]:
+def write(subject: Subject, folder: Path) -> tuple[Path, ...]:
     """The pictures to learn from as files that are named by what they show."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = tuple(folder / f"{example.name.replace(' ', '_')}.png" for example in subject.taught)

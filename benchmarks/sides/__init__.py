@@ -8,8 +8,8 @@ Each ``with_NAME.py`` has ``open_side(job)``, which loads what the job names:
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
-from typing import Any, Callable, Dict, Protocol, Tuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -24,7 +24,7 @@ WORD_SCALE = np.float32(0.03)  # of a learnt word's first vector, about as long 
 class Side(Protocol):
     """One engine with its networks loaded."""
 
-    def describe(self) -> Dict[str, str]:
+    def describe(self) -> dict[str, str]:
         """Versions, and the settings that decide about speed."""
         ...
 
@@ -36,18 +36,18 @@ class Side(Protocol):
         """What will be timed. It returns when its result is computed."""
         ...
 
-    def arrays(self, result: Any) -> Dict[str, np.ndarray]:
+    def arrays(self, result: Any) -> dict[str, np.ndarray]:
         """A call's result, to compare the sides by."""
         ...
 
 
-def inputs(case: Case) -> Dict[str, np.ndarray]:
+def inputs(case: Case) -> dict[str, np.ndarray]:
     """The arrays that the lead made for a case."""
     with np.load(case["inputs"]) as stored:
         return {name: stored[name] for name in stored.files}
 
 
-def drawn(name: str, shape: Tuple[int, ...]) -> np.ndarray:
+def drawn(name: str, shape: tuple[int, ...]) -> np.ndarray:
     """A parameter's first values, by its name alone."""
     rng = np.random.default_rng(zlib.crc32(name.encode()))
     return rng.standard_normal(shape, np.float32) / np.float32(shape[0])

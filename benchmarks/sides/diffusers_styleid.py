@@ -8,7 +8,7 @@ an image that occurs in several pairs is inverted once, which the authors' code 
 # pyright: reportMissingImports=false
 from __future__ import annotations
 
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Optional
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +16,7 @@ import torch.nn.functional as F
 GAMMA, TEMPERATURE = 0.75, 1.5
 LAYERS = tuple(f"up_blocks.{block}.attentions.{layer}." for block in (2, 3) for layer in range(3))
 
-Features = Dict[Tuple[int, str], Tuple[Any, ...]]
+Features = dict[tuple[int, str], tuple[Any, ...]]
 
 
 class State:
@@ -71,12 +71,12 @@ class StyleID:
         self._text_encoder = CLIPTextModel.from_pretrained(folder, subfolder="text_encoder", torch_dtype=torch.float32)
         self._text: Any = None
 
-    def run(self, contents: Any, styles: Any) -> Dict[str, Any]:
+    def run(self, contents: Any, styles: Any) -> dict[str, Any]:
         """(n, height, width, 3) uint8 pictures to latents and pictures of all pairs, style by style."""
         self._text = self._encode_prompt("")
         plain = dict(self._unet.attn_processors)
         self._unet.set_attn_processor(self._processors(plain))
-        known: Dict[Tuple[str, int], Tuple[Any, Features]] = {}
+        known: dict[tuple[str, int], tuple[Any, Features]] = {}
         try:
             latents, pictures = [], []  # the pictures are the work's result, the latents what is compared
             for s in range(len(styles)):
@@ -92,13 +92,13 @@ class StyleID:
             self._unet.set_attn_processor(plain)
         return {"latents": torch.cat(latents), "pictures": torch.cat(pictures)}
 
-    def _processors(self, plain: Dict[str, Any]) -> Dict[str, Any]:
+    def _processors(self, plain: dict[str, Any]) -> dict[str, Any]:
         return {
             path: Processor(path, self._state) if path.startswith(LAYERS) and ".attn1." in path else processor
             for path, processor in plain.items()
         }
 
-    def _invert(self, x: Any, role: str) -> Tuple[Any, Features]:
+    def _invert(self, x: Any, role: str) -> tuple[Any, Features]:
         """The latent at the last training time, and the features under the sampling steps' numbers."""
         bank: Features = {}
         self._state.record, self._state.role = bank, role
@@ -109,7 +109,7 @@ class StyleID:
         self._state.record = None
         return x, bank
 
-    def _stylise(self, content: Tuple[Any, Features], style: Tuple[Any, Features]) -> Any:
+    def _stylise(self, content: tuple[Any, Features], style: tuple[Any, Features]) -> Any:
         x = adain(content[0], style[0])
         self._state.content, self._state.style = content[1], style[1]
         for index, t in list(enumerate(reversed(self._times)))[1:]:  # the authors' code leaves out the first

@@ -3,7 +3,8 @@
 # pyright: reportMissingImports=false
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Tuple
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ import torch.nn.functional as F
 from benchmarks.sides import LORA_RANK, RATE, WORD_SCALE, Call, Case, drawn, inputs
 
 TARGETS = ["to_k", "to_q", "to_v", "to_out.0"]
-Update = Tuple[List[Any], Callable[[], Any], Callable[[], None], Callable[[], Dict[str, Any]]]
+Update = tuple[list[Any], Callable[[], Any], Callable[[], None], Callable[[], dict[str, Any]]]
 
 
 def prepared(unet: Any, vae: Any, text_encoder: Any, case: Case) -> Call:
@@ -29,7 +30,7 @@ def prepared(unet: Any, vae: Any, text_encoder: Any, case: Case) -> Call:
 
     kept = encoded() if case["reuse"] else None
 
-    def call() -> Dict[str, Any]:
+    def call() -> dict[str, Any]:
         clean = encoded() if kept is None else kept
         x, target = signal * clean + noise * given["noise"], signal * given["noise"] - noise * clean
         loss = F.mse_loss(unet(x, case["time"], text(), return_dict=False)[0], target)
@@ -44,7 +45,7 @@ def prepared(unet: Any, vae: Any, text_encoder: Any, case: Case) -> Call:
     return call
 
 
-def _word(unet: Any, text_encoder: Any, given: Dict[str, Any], case: Case) -> Update:
+def _word(unet: Any, text_encoder: Any, given: dict[str, Any], case: Case) -> Update:
     table = text_encoder.get_input_embeddings().weight
     with torch.no_grad():
         table[case["word"]] = torch.from_numpy(drawn("word", (1, table.shape[1]))[0] * WORD_SCALE)
@@ -64,7 +65,7 @@ def _word(unet: Any, text_encoder: Any, given: Dict[str, Any], case: Case) -> Up
     )
 
 
-def _lora(unet: Any, text_encoder: Any, given: Dict[str, Any], case: Case) -> Update:
+def _lora(unet: Any, text_encoder: Any, given: dict[str, Any], case: Case) -> Update:
     from peft import LoraConfig
 
     if getattr(unet, "peft_config", None):

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any
 
 import numpy as np
 
@@ -63,7 +63,7 @@ class JDiffusionSide:
         self._unet.eval()
         self._accelerated = ExitStack()
 
-    def describe(self) -> Dict[str, str]:
+    def describe(self) -> dict[str, str]:
         names = ("JDiffusion", "jittor", "diffusers", "transformers", "numpy")
         return {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}
 
@@ -78,7 +78,7 @@ class JDiffusionSide:
 
             self._accelerated.enter_context(accelerate_networks(HostedUNet(self._unet)))
 
-        def call() -> Dict[str, Any]:
+        def call() -> dict[str, Any]:
             with jt.no_grad():
                 time = jt.array(np.array([case["time"]], np.float32))
                 out = self._unet(jt.array(given["sample"]), time, jt.array(given["text"]), return_dict=False)[0]
@@ -87,7 +87,7 @@ class JDiffusionSide:
 
         return call
 
-    def arrays(self, result: Dict[str, Any]) -> Dict[str, np.ndarray]:
+    def arrays(self, result: dict[str, Any]) -> dict[str, np.ndarray]:
         return {name: np.array(one.numpy()) for name, one in result.items()}
 
 

@@ -6,7 +6,7 @@ import platform
 from collections.abc import Sequence
 from contextlib import ExitStack
 from importlib import metadata
-from typing import Any, Dict, List
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -37,7 +37,7 @@ class JstyleSide:
             "update": self._update,
         }
 
-    def describe(self) -> Dict[str, str]:
+    def describe(self) -> dict[str, str]:
         versions = {name: metadata.version(name) for name in ("jstyle", "jittor", "numpy")}
         return {"python": platform.python_version(), **versions}
 
@@ -47,7 +47,7 @@ class JstyleSide:
     def prepare(self, case: Case, variant: str) -> Call:
         return self._works[case["work"]](case)
 
-    def arrays(self, result: Dict[str, Any]) -> Dict[str, np.ndarray]:
+    def arrays(self, result: dict[str, Any]) -> dict[str, np.ndarray]:
         return {
             name: one if isinstance(one, np.ndarray) else np.array(one.float32().numpy())
             for name, one in result.items()
@@ -56,7 +56,7 @@ class JstyleSide:
     def _unet(self, case: Case) -> Call:
         given = inputs(case)
 
-        def call() -> Dict[str, Any]:
+        def call() -> dict[str, Any]:
             with jt.no_grad():
                 out = self._pipe.unet(jt.array(given["sample"]), case["time"], jt.array(given["text"]))
                 out.sync()
@@ -67,7 +67,7 @@ class JstyleSide:
     def _encode(self, case: Case) -> Call:
         given = inputs(case)
 
-        def call() -> Dict[str, Any]:
+        def call() -> dict[str, Any]:
             with jt.no_grad():
                 out = self._pipe.vae.encode(jt.array(given["image"])).mode()
                 out.sync()
@@ -78,7 +78,7 @@ class JstyleSide:
     def _decode(self, case: Case) -> Call:
         given = inputs(case)
 
-        def call() -> Dict[str, Any]:
+        def call() -> dict[str, Any]:
             with jt.no_grad():
                 out = self._pipe.vae.decode(jt.array(given["latent"]))
                 out.sync()
@@ -91,7 +91,7 @@ class JstyleSide:
         for parameter in self._pipe.unet.parameters():
             parameter.stop_grad()
 
-        def call() -> Dict[str, Any]:
+        def call() -> dict[str, Any]:
             text = jt.array(given["text"])
             text.start_grad()
             out = self._pipe.unet(jt.array(given["sample"]), case["time"], text)
@@ -109,13 +109,13 @@ class JstyleSide:
         weight = jt.array(given["weight"])
         jt.sync([q, k, v, weight])
 
-        def forward() -> Dict[str, Any]:
+        def forward() -> dict[str, Any]:
             with jt.no_grad():
                 out = ops.attention(q, k, v)
                 out.sync()
             return {"output": out}
 
-        def both() -> Dict[str, Any]:
+        def both() -> dict[str, Any]:
             for one in (q, k, v):
                 one.start_grad()
             out = ops.attention(q, k, v)
@@ -133,8 +133,8 @@ class JstyleSide:
             steps=case["steps"], width=size, height=size, features="memory", feature_dtype=case["feature_dtype"]
         )
 
-        def call() -> Dict[str, Any]:
-            latents: List[np.ndarray] = []
+        def call() -> dict[str, Any]:
+            latents: list[np.ndarray] = []
             decode = self._pipe.decode_latents
 
             def decoding(x: Any) -> np.ndarray:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any
 
 import numpy as np
 import openvino as ov
@@ -37,7 +37,7 @@ class OpenVINOSide:
             subprocess.run(command, check=True, stdout=sys.stderr)
         self._network: Any = None
 
-    def describe(self) -> Dict[str, str]:
+    def describe(self) -> dict[str, str]:
         names = ("openvino", "torch", "diffusers", "numpy")
         return {
             "python": platform.python_version(),
@@ -58,12 +58,12 @@ class OpenVINOSide:
         self._network = core.compile_model(model, "CPU", self._settings)
         request = self._network.create_infer_request()
 
-        def call() -> Dict[str, Any]:
+        def call() -> dict[str, Any]:
             return {"output": request.infer([sample, time, text])[0]}
 
         return call
 
-    def arrays(self, result: Dict[str, Any]) -> Dict[str, np.ndarray]:
+    def arrays(self, result: dict[str, Any]) -> dict[str, np.ndarray]:
         return {name: np.array(one, np.float32) for name, one in result.items()}
 
 

@@ -8,7 +8,7 @@ import platform
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ class TorchSide:
         torch.set_num_threads(job["threads"])
         self._folder = Path(job["model"]) if job["model"] else None
         self._dtype = DTYPES[job["precision"]]
-        self._networks: Dict[str, Any] = {}
+        self._networks: dict[str, Any] = {}
         self._works = {
             "unet": self._unet,
             "encode": self._encode,
@@ -42,7 +42,7 @@ class TorchSide:
         if self._folder is not None:
             import diffusers  # noqa: F401  (a missing package is to be known now)
 
-    def describe(self) -> Dict[str, str]:
+    def describe(self) -> dict[str, str]:
         names = ("torch", "diffusers", "transformers", "numpy")
         return {
             "python": platform.python_version(),
@@ -57,7 +57,7 @@ class TorchSide:
     def prepare(self, case: Case, variant: str) -> Call:
         return self._works[case["work"]](case, variant)
 
-    def arrays(self, result: Dict[str, Any]) -> Dict[str, np.ndarray]:
+    def arrays(self, result: dict[str, Any]) -> dict[str, np.ndarray]:
         return {name: one.detach().float().contiguous().numpy() for name, one in result.items()}
 
     def _network(self, name: str, class_name: str, variant: str) -> Any:
@@ -78,7 +78,7 @@ class TorchSide:
         unet = self._network("unet", "UNet2DConditionModel", variant)
         sample, text = (self._given(case, name, variant, self._dtype) for name in ("sample", "text"))
 
-        def call() -> Dict[str, Any]:
+        def call() -> dict[str, Any]:
             with torch.inference_mode():
                 return {"output": unet(sample, case["time"], text, return_dict=False)[0]}
 
@@ -88,7 +88,7 @@ class TorchSide:
         vae = self._network("vae", "AutoencoderKL", variant)
         image = self._given(case, "image", variant, torch.float32)
 
-        def call() -> Dict[str, Any]:
+        def call() -> dict[str, Any]:
             with torch.inference_mode():
                 return {"latent": vae.encode(image).latent_dist.mode()}
 
@@ -98,7 +98,7 @@ class TorchSide:
         vae = self._network("vae", "AutoencoderKL", variant)
         latent = self._given(case, "latent", variant, torch.float32)
 
-        def call() -> Dict[str, Any]:
+        def call() -> dict[str, Any]:
             with torch.inference_mode():
                 return {"image": vae.decode(latent, return_dict=False)[0]}
 
@@ -109,7 +109,7 @@ class TorchSide:
         sample, given = (self._given(case, name, variant, self._dtype) for name in ("sample", "text"))
         target = torch.from_numpy(inputs(case)["target"])
 
-        def call() -> Dict[str, Any]:
+        def call() -> dict[str, Any]:
             text = given.clone().requires_grad_(True)
             out = unet(sample, case["time"], text, return_dict=False)[0]
             loss = F.mse_loss(out.float(), target)
@@ -126,11 +126,11 @@ class TorchSide:
             q, k, v = (one.contiguous() for one in (q, k, v))
         weight = torch.from_numpy(given["weight"]).transpose(1, 2)
 
-        def forward() -> Dict[str, Any]:
+        def forward() -> dict[str, Any]:
             with torch.inference_mode():
                 return {"output": F.scaled_dot_product_attention(q, k, v).transpose(1, 2)}
 
-        def both() -> Dict[str, Any]:
+        def both() -> dict[str, Any]:
             leaves = [one.detach().requires_grad_(True) for one in (q, k, v)]
             out = F.scaled_dot_product_attention(*leaves)
             gradients = torch.autograd.grad((out.float() * weight).sum(), leaves)
@@ -146,7 +146,7 @@ class TorchSide:
         vae = self._network("vae", "AutoencoderKL", variant)
         method = StyleID(unet, vae, str(self._folder), case["steps"], reuse=case["reuse"])
 
-        def call() -> Dict[str, Any]:
+        def call() -> dict[str, Any]:
             with torch.inference_mode():
                 return {"latents": method.run(contents, styles)["latents"]}
 

@@ -7,10 +7,10 @@ never formed, except where adapters are fused.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Callable, Optional
+from typing import Any, Optional
 
 import numpy as np
 
@@ -123,7 +123,7 @@ class LoraConv2d(Conv2d):
         return out
 
 
-def layers(network: jt.Module, endings: Optional[Sequence[str]] = None) -> Dict[str, Any]:
+def layers(network: jt.Module, endings: Optional[Sequence[str]] = None) -> dict[str, Any]:
     """The linear layers and convolutions of a network by path: all, or those whose path ends in one of ``endings``."""
     return {
         path: module

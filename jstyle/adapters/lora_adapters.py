@@ -116,7 +116,7 @@ class LoraAdapters:
         self.loaded, self.weights, self.enabled = {}, {}, True
         self._attach()
 
-    def by_component(self) -> Dict[str, List[str]]:
+    def by_component(self) -> dict[str, list[str]]:
         """The names of the adapters that change each network."""
         return {
             component: [name for name, lora in self.loaded.items() if lora.of(component)]
@@ -150,7 +150,7 @@ class LoraAdapters:
             ]
             self._changes.enter_context(changed(network, adapters, fuse=fusion is not None))
 
-    def _check_names(self, names: Names) -> List[str]:
+    def _check_names(self, names: Names) -> list[str]:
         """The names as a list. Raises InputError for one that is not loaded."""
         in_order = [names] if isinstance(names, str) else list(names)
         for name in in_order:

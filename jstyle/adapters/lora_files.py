@@ -30,7 +30,7 @@ _KOHYA = {"lora_unet_": "unet", "lora_te_": "text_encoder", "lora_te1_": "text_e
 _TEXT_NAMES = {"to_q": "q_proj", "to_k": "k_proj", "to_v": "v_proj", "to_out": "out_proj"}
 _ROLES = {"A": "down", "down": "down", "B": "up", "up": "up"}
 
-LayerPath = Tuple[str, str]
+LayerPath = tuple[str, str]
 """A component and the path of a layer in it."""
 
 
@@ -60,7 +60,7 @@ def parse(
     Raises InputError, naming the key, for what does not belong to these networks or is no plain LoRA.
     """
     known = {"unet": layers(unet), "text_encoder": layers(text_encoder)}
-    changes: Dict[str, Dict[str, LowRank]] = {component: {} for component in COMPONENTS}
+    changes: dict[str, dict[str, LowRank]] = {component: {} for component in COMPONENTS}
     for (component, path), keys in _sort_keys(tensors, known, what).items():
         if not {"down", "up"} <= set(keys):
             raise InputError(f"{what}: {path} has only one of its two matrices; fetch the file again")
@@ -91,15 +91,15 @@ def write(lora: Lora, folder: Path) -> Path:
     return folder / FILE
 
 
-def _sort_keys(tensors: Tensors, known: Mapping[str, Mapping[str, Any]], what: str) -> Dict[LayerPath, Dict[str, str]]:
+def _sort_keys(tensors: Tensors, known: Mapping[str, Mapping[str, Any]], what: str) -> dict[LayerPath, dict[str, str]]:
     """The file's keys, by layer and by their role in it: "down", "up", "alpha"."""
     flat = {
         prefix + path.replace(".", "_"): (component, path)
         for prefix, component in _KOHYA.items()
         for path in known[component]
     }
-    by_layer: Dict[LayerPath, Dict[str, str]] = {}
-    unknown: List[str] = []
+    by_layer: dict[LayerPath, dict[str, str]] = {}
+    unknown: list[str] = []
     for key in tensors.shapes():
         match = _PART.fullmatch(key)
         layer = None if match is None else flat.get(match["layer"]) or _find_layer(match["layer"], known)
@@ -131,7 +131,7 @@ def _find_layer(name: str, known: Mapping[str, Mapping[str, Any]]) -> Optional[L
     return (component, path) if path in known[component] else None
 
 
-def _fit_matrices(down: np.ndarray, up: np.ndarray, base: Any, key: str, what: str) -> Tuple[np.ndarray, np.ndarray]:
+def _fit_matrices(down: np.ndarray, up: np.ndarray, base: Any, key: str, what: str) -> tuple[np.ndarray, np.ndarray]:
     """The matrices in the shapes that the layer needs; 1x1 convolutions and linear maps are the same numbers."""
     shape = tuple(base.weight.shape)
     rank = down.shape[0]

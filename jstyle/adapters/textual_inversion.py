@@ -69,7 +69,7 @@ class Vocabulary:
 
     def __init__(self, tokenizer: Any, text_encoder: CLIPTextModel) -> None:
         self.tokenizer = tokenizer
-        self.vectors: Dict[str, jt.Var] = {}
+        self.vectors: dict[str, jt.Var] = {}
         self._original = tokenizer
         self._text_encoder = text_encoder
         self._words = ExitStack()
@@ -131,7 +131,7 @@ def check_width(token: str, shape: Sequence[int], text_encoder: CLIPTextModel) -
         )
 
 
-def spell_word(token: str, vectors: int) -> List[str]:
+def spell_word(token: str, vectors: int) -> list[str]:
     """The tokens of a word of so many vectors, as diffusers names them: "<a>", "<a>_1", "<a>_2"."""
     return [token] + [f"{token}_{i}" for i in range(1, vectors)]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Tuple
-
 from jstyle.runtime import jt
 
 
@@ -18,7 +16,7 @@ def adain(content: jt.Var, style: jt.Var, eps: float = 0.0) -> jt.Var:
     return (content - mean) / (deviation + eps) * style_deviation + style_mean
 
 
-def _measure_channels(x: jt.Var) -> Tuple[jt.Var, jt.Var]:
+def _measure_channels(x: jt.Var) -> tuple[jt.Var, jt.Var]:
     """The mean and the deviation of each channel, (batch, channels, 1, 1)."""
     mean = x.mean(dims=(2, 3), keepdims=True)
     count = x.shape[2] * x.shape[3]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import zlib
 from collections.abc import Sequence
-from typing import Optional, Tuple, Union
+from typing import Optional, Union
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from jstyle.runtime import jt
 Seeds = Union[int, Sequence[int]]
 
 
-def image_seeds(seed: Optional[Seeds], count: int) -> Tuple[int, ...]:
+def image_seeds(seed: Optional[Seeds], count: int) -> tuple[int, ...]:
     """A seed for each image: the list ``seed``, or seed, seed + 1, ..., or fresh ones where ``seed`` is None.
 
     Raises InputError for a list of another length or a negative seed.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 
@@ -128,9 +128,9 @@ class ScheduleConfig:
     beta_start: float = 0.0001
     beta_end: float = 0.02
     beta_schedule: str = "linear"
-    trained_betas: tuple[float, ...] | None = None
+    trained_betas: Optional[tuple[float, ...]] = None
     prediction_type: str = "epsilon"
-    timestep_spacing: str | None = None
+    timestep_spacing: Optional[str] = None
     steps_offset: int = 0
     set_alpha_to_one: bool = True
     clip_sample: bool = False
@@ -218,14 +218,14 @@ class Schedule:
             raise InputError(f"the number of steps must be a whole number from 1 to {total}, not {steps!r}")
         return total // steps
 
-    def spacing(self, spacing: str | None = None, default: str = "leading") -> str:
+    def spacing(self, spacing: Optional[str] = None, default: str = "leading") -> str:
         """The spacing to use: the one asked for, else the checkpoint's, else `default`. InputError if it is unknown."""
         name = spacing or self.config.timestep_spacing or default
         if name not in SPACINGS:
             raise _make_choice_error("timestep_spacing", name, SPACINGS)
         return name
 
-    def levels(self, steps: int, spacing: str | None = None, *, whole: bool = True) -> list[Level]:
+    def levels(self, steps: int, spacing: Optional[str] = None, *, whole: bool = True) -> list[Level]:
         """The `steps` levels fed to the network, noisiest first (arXiv 2305.08891, table 2).
 
         `whole` rounds linspace's times to training times. Raises InputError for steps out of range.

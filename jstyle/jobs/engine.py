@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Optional, Tuple
+from typing import Literal, Optional
 
 from jstyle.jobs.local import here, in_processes, places
 from jstyle.jobs.on_ray import on_ray
@@ -21,7 +21,7 @@ class Engine:
 
     name: Literal["local", "ray"] = "local"
     workers: int = 0
-    devices: Tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
     ray_address: Optional[str] = None
     ray_cores: float = 1
     ray_gpus: float = 0

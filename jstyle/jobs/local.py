@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from queue import Queue
-from typing import Dict, List, Optional, Tuple, Union
+from typing import Optional, Union
 
 from jstyle.errors import InputError
 from jstyle.jobs.server import Reply, Server, outcome
@@ -26,11 +26,11 @@ _USELESS = 3  # a worker that never answered is not started again after so many 
 class Place:
     """Where a worker runs: on these processor cores (empty: on all), with this GPU (None: as it comes)."""
 
-    cores: Tuple[int, ...] = ()
+    cores: tuple[int, ...] = ()
     device: Optional[str] = None
 
 
-def places(workers: int, devices: Sequence[str] = ()) -> List[Place]:
+def places(workers: int, devices: Sequence[str] = ()) -> list[Place]:
     """A place for each worker: a GPU each where there are devices, else an even share of this process's cores.
 
     Raises InputError for more workers than cores.
@@ -72,11 +72,11 @@ class _Pool:
 
     def __init__(self, spec: WorkerSpec, tasks: Sequence[Task], where: Sequence[Place]) -> None:
         self.outcomes: Queue[Union[Outcome, Exception]] = Queue()
-        self._todo: Queue[Optional[Tuple[Task, int]]] = Queue()
+        self._todo: Queue[Optional[tuple[Task, int]]] = Queue()
         self._spec = spec
         self._closed = False
         self._lock = threading.Lock()
-        self._processes: Dict[int, _Process] = {}
+        self._processes: dict[int, _Process] = {}
         for task in tasks:
             self._todo.put((task, 1))
         self._threads = [threading.Thread(target=self._serve, args=(place,), daemon=True) for place in where]

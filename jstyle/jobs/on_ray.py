@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Deque, Dict, List, Optional, Tuple
+from typing import Any, Optional
 
 import jstyle
 from jstyle.errors import InputError
@@ -54,7 +54,7 @@ def on_ray(
             ray.shutdown()
 
 
-def _connected(address: Optional[str], workers: int, cores: float, gpus: float) -> Tuple[Any, bool]:
+def _connected(address: Optional[str], workers: int, cores: float, gpus: float) -> tuple[Any, bool]:
     """Ray, and whether it is ours to shut down."""
     try:
         import ray  # pyright: ignore[reportMissingImports]
@@ -62,7 +62,7 @@ def _connected(address: Optional[str], workers: int, cores: float, gpus: float) 
         raise InputError("Ray is not installed: pip install -r requirements-ray.txt") from error
     if ray.is_initialized():
         return ray, False
-    options: Dict[str, Any] = {"address": address}
+    options: dict[str, Any] = {"address": address}
     if address is None:
         options = {"address": "local", "num_cpus": max(1, round(workers * cores)), "include_dashboard": False}
         if gpus:
@@ -83,11 +83,11 @@ class _Pool:
         self._spec = spec
         environment = {"env_vars": {"PYTHONPATH": _python_path()}}
         self._remote = ray.remote(num_cpus=cores, num_gpus=gpus, max_restarts=0, runtime_env=environment)(Actor)
-        self._actors: List[Any] = []
+        self._actors: list[Any] = []
 
     def run(self, tasks: Sequence[Task], workers: int) -> Iterator[Outcome]:
-        todo: Deque[Tuple[Task, int]] = deque((task, 1) for task in tasks)
-        given: Dict[Any, Tuple[Any, Task, int]] = {}
+        todo: deque[tuple[Task, int]] = deque((task, 1) for task in tasks)
+        given: dict[Any, tuple[Any, Task, int]] = {}
         idle = [self._started() for _ in range(min(workers, len(tasks)))]
         deaths, answered = 0, False
         while todo or given:

@@ -14,12 +14,12 @@ import time
 import traceback
 from collections.abc import Mapping
 from contextlib import nullcontext
-from typing import Any, Dict, Optional
+from typing import Any, Optional
 
 from jstyle.errors import InputError
 from jstyle.jobs.task import Done, Failed, Outcome, Task, Worker, WorkerSpec
 
-Reply = Dict[str, Any]
+Reply = dict[str, Any]
 
 
 class Server:

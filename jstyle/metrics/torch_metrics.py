@@ -13,7 +13,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import Any, Callable, Dict, List
+from collections.abc import Callable
+from typing import Any
 
 if __name__ == "__main__":
     sys.path.pop(0)  # this folder's modules have names that others may want
@@ -22,7 +23,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-Styles = Dict[str, Dict[str, Any]]
+Styles = dict[str, dict[str, Any]]
 LPIPS_SIDE = 256  # pixels
 FID_FEATURES = 64  # of Inception's first pooling
 TOP = 5
@@ -36,7 +37,7 @@ def main() -> int:
     request = json.load(sys.stdin)
     if request["device"] == "auto":
         request["device"] = "cuda" if torch.cuda.is_available() else "cpu"
-    answer: Dict[str, Any] = {"metrics": {}, "failures": {}, "versions": versions()}
+    answer: dict[str, Any] = {"metrics": {}, "failures": {}, "versions": versions()}
     for name in request["metrics"]:
         print(f"{name} ...", file=sys.stderr, flush=True)
         try:
@@ -49,7 +50,7 @@ def main() -> int:
     return 0
 
 
-def versions() -> Dict[str, str]:
+def versions() -> dict[str, str]:
     """Of the packages that are there."""
     from importlib.metadata import PackageNotFoundError, version
 
@@ -73,7 +74,7 @@ def tensor(image: Image.Image) -> torch.Tensor:
     return torch.from_numpy(np.array(image)).permute(2, 0, 1)
 
 
-def per_picture(styles: Styles, of_style: Callable[[List[str], List[str]], List[float]]) -> Dict[str, Any]:
+def per_picture(styles: Styles, of_style: Callable[[list[str], list[str]], list[float]]) -> dict[str, Any]:
     """One number a picture: ``of_style(generated, references)`` gives those of a style in order."""
     pictures = {}
     for number, style in styles.items():
@@ -82,14 +83,14 @@ def per_picture(styles: Styles, of_style: Callable[[List[str], List[str]], List[
     return {"pictures": pictures}
 
 
-def dino(request: Dict[str, Any]) -> Dict[str, Any]:
+def dino(request: dict[str, Any]) -> dict[str, Any]:
     """The cosine of DINOv2's pooled outputs, averaged over the style's references."""
     from transformers import AutoImageProcessor, AutoModel
 
     processor = AutoImageProcessor.from_pretrained(request["models"]["dino"])
     model = AutoModel.from_pretrained(request["models"]["dino"]).to(request["device"]).eval()
 
-    def features(paths: List[str]) -> torch.Tensor:
+    def features(paths: list[str]) -> torch.Tensor:
         rows = []
         for start in range(0, len(paths), BATCH):
             pictures = [open_rgb(path) for path in paths[start : start + BATCH]]
@@ -97,13 +98,13 @@ def dino(request: Dict[str, Any]) -> Dict[str, Any]:
             rows.append(model(**inputs).pooler_output)
         return torch.nn.functional.normalize(torch.cat(rows), dim=-1)
 
-    def of_style(generated: List[str], references: List[str]) -> List[float]:
+    def of_style(generated: list[str], references: list[str]) -> list[float]:
         return (features(generated) @ features(references).T).mean(dim=1).tolist()
 
     return {"dino": per_picture(request["styles"], of_style)}
 
 
-def lpips(request: Dict[str, Any]) -> Dict[str, Any]:
+def lpips(request: dict[str, Any]) -> dict[str, Any]:
     """SqueezeNet's LPIPS at 256 pixels, averaged over the style's references."""
     from torchmetrics.functional.image.lpips import learned_perceptual_image_patch_similarity as distance
 
@@ -112,7 +113,7 @@ def lpips(request: Dict[str, Any]) -> Dict[str, Any]:
         image = open_rgb(path).resize(side, Image.Resampling.BILINEAR)
         return tensor(image).to(request["device"]).float() / 127.5 - 1.0
 
-    def of_style(generated: List[str], references: List[str]) -> List[float]:
+    def of_style(generated: list[str], references: list[str]) -> list[float]:
         others = torch.stack([small(path) for path in references])
         return [
             float(distance(small(path).expand_as(others), others, net_type="squeeze", reduction="mean"))
@@ -122,7 +123,7 @@ def lpips(request: Dict[str, Any]) -> Dict[str, Any]:
     return {"lpips": per_picture(request["styles"], of_style)}
 
 
-def fid(request: Dict[str, Any]) -> Dict[str, Any]:
+def fid(request: dict[str, Any]) -> dict[str, Any]:
     """The Fréchet distance between all generated pictures and all references, styles pooled."""
     from torchmetrics.image.fid import FrechetInceptionDistance
 
@@ -134,14 +135,14 @@ def fid(request: Dict[str, Any]) -> Dict[str, Any]:
     return {"fid": {"value": float(metric.compute())}}
 
 
-def clip_iqa(request: Dict[str, Any]) -> Dict[str, Any]:
+def clip_iqa(request: dict[str, Any]) -> dict[str, Any]:
     """CLIP-IQA's "quality". The organisers feed 0 to 255 to a metric that was told 0 to 1; both are computed."""
     from torchmetrics.multimodal import CLIPImageQualityAssessment
 
-    def rated(data_range: float) -> Dict[str, Any]:
+    def rated(data_range: float) -> dict[str, Any]:
         metric = CLIPImageQualityAssessment(prompts=("quality",), data_range=data_range).to(request["device"])
 
-        def of_style(generated: List[str], references: List[str]) -> List[float]:
+        def of_style(generated: list[str], references: list[str]) -> list[float]:
             pictures = (tensor(open_rgb(path))[None].to(request["device"]).float() for path in generated)
             return [float(metric(picture)) for picture in pictures]
 
@@ -150,14 +151,14 @@ def clip_iqa(request: Dict[str, Any]) -> Dict[str, Any]:
     return {"clip_iqa": rated(1.0), "clip_iqa_corrected": rated(255.0)}
 
 
-def clip_r(request: Dict[str, Any]) -> Dict[str, Any]:
+def clip_r(request: dict[str, Any]) -> dict[str, Any]:
     """1 where CLIP finds the picture's own word among the five likeliest, else 0."""
     from transformers import CLIPModel, CLIPProcessor
 
     processor = CLIPProcessor.from_pretrained(request["models"]["clip"])
     model = CLIPModel.from_pretrained(request["models"]["clip"]).to(request["device"]).eval()
-    pictures: Dict[str, Dict[str, float]] = {}
-    likeliest: Dict[str, Dict[str, List[str]]] = {}
+    pictures: dict[str, dict[str, float]] = {}
+    likeliest: dict[str, dict[str, list[str]]] = {}
     for number, style in request["styles"].items():
         pictures[number], likeliest[number] = {}, {}
         for prompt, path in style["generated"].items():

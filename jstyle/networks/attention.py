@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Optional
 
 from jstyle import ops
 from jstyle.networks.editing import QKV, Edit, Site
@@ -32,9 +32,9 @@ class TextContext:
 
     def __init__(self, text: jt.Var) -> None:
         self.text = text
-        self._projected: Dict[Tuple[int, ...], Tuple[Tuple[Any, ...], jt.Var, jt.Var]] = {}
+        self._projected: dict[tuple[int, ...], tuple[tuple[Any, ...], jt.Var, jt.Var]] = {}
 
-    def project(self, to_k: jt.Module, to_v: jt.Module) -> Tuple[jt.Var, jt.Var]:
+    def project(self, to_k: jt.Module, to_v: jt.Module) -> tuple[jt.Var, jt.Var]:
         """The text's keys and values, each (batch, tokens, channels of the attention)."""
         source = (to_k, to_v, getattr(to_k, "weight", None), getattr(to_v, "weight", None))
         key = tuple(map(id, source))

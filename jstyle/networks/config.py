@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Optional, Tuple, Type, TypeVar, Union
+from typing import Any, Optional, TypeVar, Union
 
 from jstyle.errors import InputError
 
@@ -56,14 +56,14 @@ class UNetConfig:
     out_channels: int = 4
     flip_sin_to_cos: bool = True
     freq_shift: int = 0
-    down_block_types: Tuple[str, ...] = ("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",)
-    up_block_types: Tuple[str, ...] = ("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3
-    block_out_channels: Tuple[int, ...] = (320, 640, 1280, 1280)
+    down_block_types: tuple[str, ...] = ("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",)
+    up_block_types: tuple[str, ...] = ("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3
+    block_out_channels: tuple[int, ...] = (320, 640, 1280, 1280)
     layers_per_block: int = 2
     norm_num_groups: int = 32
     norm_eps: float = 1e-5
     cross_attention_dim: int = 1280
-    attention_head_dim: Union[int, Tuple[int, ...]] = 8
+    attention_head_dim: Union[int, tuple[int, ...]] = 8
     use_linear_projection: bool = False
     upcast_attention: bool = False
 
@@ -81,7 +81,7 @@ class UNetConfig:
             )
 
     @property
-    def heads(self) -> Tuple[int, ...]:
+    def heads(self) -> tuple[int, ...]:
         """Attention heads per level. diffusers calls their number ``attention_head_dim``."""
         value = self.attention_head_dim
         return (value,) * len(self.block_out_channels) if isinstance(value, int) else value
@@ -98,9 +98,9 @@ class VAEConfig:
 
     in_channels: int = 3
     out_channels: int = 3
-    down_block_types: Tuple[str, ...] = ("DownEncoderBlock2D",)
-    up_block_types: Tuple[str, ...] = ("UpDecoderBlock2D",)
-    block_out_channels: Tuple[int, ...] = (64,)
+    down_block_types: tuple[str, ...] = ("DownEncoderBlock2D",)
+    up_block_types: tuple[str, ...] = ("UpDecoderBlock2D",)
+    block_out_channels: tuple[int, ...] = (64,)
     layers_per_block: int = 1
     latent_channels: int = 4
     norm_num_groups: int = 32
@@ -195,7 +195,7 @@ def to_dict(config: Any, class_name: str) -> dict:
     return {"_class_name": class_name, "_diffusers_version": "0.26.0", **asdict(config)}
 
 
-def _read_diffusers(cls: Type[Config], raw: Mapping[str, Any], fixed: Mapping[str, Any], what: str) -> Config:
+def _read_diffusers(cls: type[Config], raw: Mapping[str, Any], fixed: Mapping[str, Any], what: str) -> Config:
     """A configuration from JSON that has no other keys than its fields and switches in their fixed positions."""
     names = {field.name for field in fields(cls)}  # type: ignore[arg-type]
     for key, value in raw.items():
@@ -207,7 +207,7 @@ def _read_diffusers(cls: Type[Config], raw: Mapping[str, Any], fixed: Mapping[st
     return _build(cls, raw, what)
 
 
-def _build(cls: Type[Config], raw: Mapping[str, Any], what: str) -> Config:
+def _build(cls: type[Config], raw: Mapping[str, Any], what: str) -> Config:
     """A configuration from those keys of ``raw`` that are its fields."""
     names = {field.name for field in fields(cls)}  # type: ignore[arg-type]
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items() if key in names}

@@ -7,10 +7,10 @@ it records.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Callable, FrozenSet, List, Optional, Protocol, Tuple, Union
+from typing import Any, Optional, Protocol, Union
 
 from jstyle.errors import InputError
 from jstyle.ops import KeyValue
@@ -63,8 +63,8 @@ class AttentionEditor(Protocol):
 class Editable(Protocol):
     """A network whose attention can be edited. ``attachments`` is read at every call of the network."""
 
-    sites: Tuple[Site, ...]
-    attachments: Tuple[Attachment, ...]
+    sites: tuple[Site, ...]
+    attachments: tuple[Attachment, ...]
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Attachment:
     """An editor and the paths of the attention layers that it edits."""
 
     editor: AttentionEditor
-    paths: FrozenSet[str]
+    paths: frozenset[str]
 
 
 Edit = Callable[[Site, QKV], QKV]
@@ -114,7 +114,7 @@ def attached(
         unet.attachments = before
 
 
-def bind(attachments: Tuple[Attachment, ...], step: int) -> Optional[Edit]:
+def bind(attachments: tuple[Attachment, ...], step: int) -> Optional[Edit]:
     """The one function that a network's attention layers call at this step, or None if nothing is attached."""
     if not attachments:
         return None
@@ -136,7 +136,7 @@ def swapped(module: jt.Module, replacements: Mapping[str, Any]) -> Iterator[None
     Raises InputError, before anything is changed, for a path that does not exist.
     """
     places = [find_holder(module, path) for path in replacements]
-    originals: List[Any] = [holder[name] for holder, name in places]
+    originals: list[Any] = [holder[name] for holder, name in places]
     try:
         for (holder, name), replacement in zip(places, replacements.values()):
             holder[name] = replacement
@@ -146,7 +146,7 @@ def swapped(module: jt.Module, replacements: Mapping[str, Any]) -> Iterator[None
             holder[name] = original
 
 
-def find_holder(module: jt.Module, path: str) -> Tuple[Any, str]:
+def find_holder(module: jt.Module, path: str) -> tuple[Any, str]:
     """The dictionary that holds what is at ``path``, and its key there. Raises InputError if nothing is there."""
     *parents, name = path.split(".")
     for parent in parents:

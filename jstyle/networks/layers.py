@@ -5,13 +5,13 @@ Weights start as zeros that Jittor never has to materialise; every network here 
 
 from __future__ import annotations
 
-from typing import Any, Optional, Tuple
+from typing import Any, Optional
 
 from jstyle import ops
 from jstyle.runtime import jt
 
 
-def cast_like(x: jt.Var, weight: jt.Var, bias: Optional[jt.Var]) -> Tuple[jt.Var, Any]:
+def cast_like(x: jt.Var, weight: jt.Var, bias: Optional[jt.Var]) -> tuple[jt.Var, Any]:
     """A layer's weight and bias in the dtype of ``x``: training in fp16 keeps them in fp32."""
     dtype = str(x.dtype)
     return ops.cast(weight, dtype), None if bias is None else ops.cast(bias, dtype)
@@ -45,7 +45,7 @@ class Conv2d(jt.Module):
         out_channels: int,
         kernel: int,
         stride: int = 1,
-        padding: Tuple[int, int] = (0, 0),
+        padding: tuple[int, int] = (0, 0),
         bias: bool = True,
     ) -> None:
         self.weight = jt.zeros([out_channels, in_channels, kernel, kernel])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import List, Optional, Tuple, Union
+from typing import Optional, Union
 
 import numpy as np
 
@@ -54,8 +54,8 @@ class UNet2DConditionModel(jt.Module):
         self.conv_norm_out = GroupNorm(config.norm_num_groups, widths[0], config.norm_eps)
         self.conv_out = Conv2d(widths[0], config.out_channels, 3, padding=(1, 1))
         self.compute_dtype: Optional[str] = None
-        self.attachments: Tuple[Attachment, ...] = ()
-        self.sites: Tuple[Site, ...] = self._number_sites()
+        self.attachments: tuple[Attachment, ...] = ()
+        self.sites: tuple[Site, ...] = self._number_sites()
 
     @property
     def dtype(self) -> str:
@@ -76,7 +76,7 @@ class UNet2DConditionModel(jt.Module):
         text = (text if isinstance(text, TextContext) else TextContext(text)).cast(self.dtype)
         temb = ops.silu(self.time_embedding(ops.cast(self._embed_time(timestep, sample.shape[0]), self.dtype)))
         x = self.conv_in(ops.channels_last(sample, self.dtype))
-        skips: List[jt.Var] = [x]
+        skips: list[jt.Var] = [x]
         for block in self.down_blocks:
             x, block_skips = block(x, temb, text, edit)
             skips.extend(block_skips)
@@ -94,7 +94,7 @@ class UNet2DConditionModel(jt.Module):
         halves = [np.sin(angles), np.cos(angles)]
         return jt.array(np.concatenate(halves[::-1] if self.config.flip_sin_to_cos else halves, axis=1))
 
-    def _number_sites(self) -> Tuple[Site, ...]:
+    def _number_sites(self) -> tuple[Site, ...]:
         """Number the attention layers in the order of execution and give each its site."""
         top = len(self.config.block_out_channels) - 1
         counts = {False: 0, True: 0}

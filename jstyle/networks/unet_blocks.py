@@ -6,7 +6,7 @@ its silu, ``text`` is what the cross-attentions read, ``edit`` applies the attac
 
 from __future__ import annotations
 
-from typing import List, Optional, Tuple
+from typing import Optional
 
 from jstyle import ops
 from jstyle.networks.attention import TextContext, Transformer2DModel
@@ -15,7 +15,7 @@ from jstyle.networks.editing import Edit
 from jstyle.networks.resnet import Downsample2D, ResnetBlock2D, Upsample2D
 from jstyle.runtime import jt
 
-Map = Tuple[jt.Var, ...]
+Map = tuple[jt.Var, ...]
 
 
 class DownBlock2D(jt.Module):
@@ -30,7 +30,7 @@ class DownBlock2D(jt.Module):
         last = level == len(config.block_out_channels) - 1
         self.downsamplers = None if last else jt.nn.ModuleList([Downsample2D(channels)])
 
-    def execute(self, x: jt.Var, temb: jt.Var, text: TextContext, edit: Optional[Edit]) -> Tuple[jt.Var, List[jt.Var]]:
+    def execute(self, x: jt.Var, temb: jt.Var, text: TextContext, edit: Optional[Edit]) -> tuple[jt.Var, list[jt.Var]]:
         """x (batch, h, w, in) -> (batch, h / 2, w / 2, out), in the last block (batch, h, w, out); and the skips."""
         skips = []
         for i, block in enumerate(self.resnets):
@@ -80,7 +80,7 @@ class UpBlock2D(jt.Module):
         self.attentions = make_transformers(config, level, layers) if cross else None
         self.upsamplers = jt.nn.ModuleList([Upsample2D(channels)]) if level > 0 else None
 
-    def execute(self, x: jt.Var, skips: List[jt.Var], temb: jt.Var, text: TextContext, edit: Optional[Edit]) -> jt.Var:
+    def execute(self, x: jt.Var, skips: list[jt.Var], temb: jt.Var, text: TextContext, edit: Optional[Edit]) -> jt.Var:
         """x (batch, h, w, in) -> the size of the next skip connection; its own are taken off the end of ``skips``."""
         for i, block in enumerate(self.resnets):
             x = block(ops.concat_channels(x, skips.pop()), temb)

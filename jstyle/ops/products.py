@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Optional, Tuple
+from typing import Optional
 
 from jstyle.ops import reference
 from jstyle.ops.kernels.operator import call, usable
@@ -35,7 +35,7 @@ def conv2d(
     weight: jt.Var,
     bias: Optional[jt.Var],
     stride: int = 1,
-    padding: Tuple[int, int] = (0, 0),
+    padding: tuple[int, int] = (0, 0),
     *,
     residual: Optional[jt.Var] = None,
 ) -> jt.Var:

@@ -5,7 +5,7 @@ Each function is named after the one in ``jstyle.ops`` that it computes, where l
 
 from __future__ import annotations
 
-from typing import Optional, Tuple
+from typing import Optional
 
 from jstyle.runtime import jt
 
@@ -75,7 +75,7 @@ def conv2d(
     residual: Optional[jt.Var],
     stride: int,
     before: int,
-    size: Tuple[int, int],
+    size: tuple[int, int],
 ) -> jt.Var:
     """x (batch, h, w, in), weight (out, in, kernel_h, kernel_w) -> (batch, *size, out), the shape of the residual.
 
@@ -111,7 +111,7 @@ def attention(
     k: jt.Var,
     v: jt.Var,
     bias: Optional[jt.Var],
-    shared: Optional[Tuple[jt.Var, jt.Var]],
+    shared: Optional[tuple[jt.Var, jt.Var]],
     shift: float,
     scale: float,
     upcast: bool,
@@ -154,7 +154,7 @@ def _attend(
     k: jt.Var,
     v: jt.Var,
     bias: Optional[jt.Var],
-    shared: Optional[Tuple[jt.Var, ...]],
+    shared: Optional[tuple[jt.Var, ...]],
     shift: float,
     scale: float,
     upcast: bool,

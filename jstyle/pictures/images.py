@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePath
+from typing import Optional
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -179,7 +180,7 @@ def to_images(array: np.ndarray) -> list[Image.Image]:
     return [Image.fromarray(np.ascontiguousarray(one.transpose(1, 2, 0))) for one in pixels]
 
 
-def save_png(image: Image.Image, path: Path, metadata: Mapping[str, object] | None = None) -> None:
+def save_png(image: Image.Image, path: Path, metadata: Optional[Mapping[str, object]] = None) -> None:
     """Write a PNG whole or not at all, with `metadata` as JSON in its text chunk "jstyle".
 
     The same picture and metadata always give the same bytes. Values may be anything JSON knows, and paths.
@@ -208,7 +209,7 @@ def _plain(value: object) -> str:
     raise TypeError(f"{type(value).__name__} cannot be stored in a PNG's metadata")
 
 
-def read_metadata(path: Path) -> dict[str, object] | None:
+def read_metadata(path: Path) -> Optional[dict[str, object]]:
     """The settings `save_png` stored, or None where there is no file, no such text, or a damaged PNG."""
     try:
         with Image.open(path, formats=("PNG",)) as image:

@@ -5,8 +5,7 @@ Normalisations see one tile at a time, so tones may shift slightly against the w
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Callable, List, Tuple
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -35,12 +34,12 @@ def in_tiles(run: Callable[[jt.Var], jt.Var], x: jt.Var, tile: int, scale: float
     return jt.array(total / weights)
 
 
-def _spans(length: int, tile: int) -> Iterator[Tuple[int, int]]:
+def _spans(length: int, tile: int) -> Iterator[tuple[int, int]]:
     """Overlapping [start, stop) intervals of at most ``tile`` that cover the length."""
     if length <= tile:
         return iter([(0, length)])
     stride = max(1, round(tile * (1 - OVERLAP)))
-    starts: List[int] = [*range(0, length - tile, stride), length - tile]
+    starts: list[int] = [*range(0, length - tile, stride), length - tile]
     return iter([(start, start + tile) for start in starts])
 
 

@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Optional
 
 from jstyle.files import locked
 from jstyle.runtime.start_error import StartError
@@ -64,7 +65,7 @@ def is_writable(folder: Path) -> bool:
     return all(os.access(path, os.R_OK | os.W_OK | os.X_OK) for path in kept)
 
 
-def temporary_folder() -> Path | None:
+def temporary_folder() -> Optional[Path]:
     """The user's own folder among the temporary files; None where somebody else has taken its name."""
     try:
         folder = Path(tempfile.gettempdir(), f"jstyle-{os.getuid()}").absolute()

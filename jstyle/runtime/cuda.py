@@ -15,6 +15,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Optional
 
 from jstyle.runtime.cache import replace_link
 
@@ -39,7 +40,7 @@ class Toolkit:
     """One nvcc and what Jittor would miss beside it."""
 
     nvcc: Path
-    version: tuple[int, int] | None
+    version: Optional[tuple[int, int]]
     missing: tuple[str, ...]
 
     @property
@@ -55,7 +56,7 @@ class Choice:
     warning: str = ""
 
 
-def find_driver(library: str = "libcuda.so.1") -> Driver | None:
+def find_driver(library: str = "libcuda.so.1") -> Optional[Driver]:
     """Ask the driver, if there is one; creates no context on any GPU."""
     try:
         driver = ctypes.CDLL(library)
@@ -121,7 +122,7 @@ def _library_in(places: Sequence[Path], name: str, suffixes: Sequence[str]) -> b
     return any((folder / f"lib{name}{suffix}").is_file() for folder in places for suffix in suffixes)
 
 
-def nvcc_version(nvcc: Path) -> tuple[int, int] | None:
+def nvcc_version(nvcc: Path) -> Optional[tuple[int, int]]:
     """None where nvcc does not run."""
     try:
         said = subprocess.run([str(nvcc), "--version"], capture_output=True, text=True, timeout=60).stdout
@@ -131,7 +132,7 @@ def nvcc_version(nvcc: Path) -> tuple[int, int] | None:
     return (int(release[1]), int(release[2])) if release else None
 
 
-def choose(driver: Driver | None, toolkits: Sequence[Toolkit], home: Path) -> Choice:
+def choose(driver: Optional[Driver], toolkits: Sequence[Toolkit], home: Path) -> Choice:
     """CPU or CUDA. ``nvcc_path=""`` keeps Jittor from CUDA, and from downloading one."""
     cpu = {"nvcc_path": ""}
     if driver is None or driver.devices == 0:

@@ -13,6 +13,7 @@ import shutil
 import tempfile
 from importlib import metadata
 from pathlib import Path, PurePath
+from typing import Optional
 
 from jstyle.runtime.cache import replace_link
 
@@ -29,7 +30,9 @@ BUILDS = {
 }
 
 
-def find_onednn(home: Path, machine: tuple[str, str] | None = None, plain_jittor: Path | None = None) -> Path | None:
+def find_onednn(
+    home: Path, machine: Optional[tuple[str, str]] = None, plain_jittor: Optional[Path] = None
+) -> Optional[Path]:
     """The oneDNN folder that Jittor will use under `home`, linked from the wheels if it was not whole.
 
     Without the wheels it becomes a link to what the folder of a plain Jittor holds; None without that, too.
@@ -77,7 +80,7 @@ def wheel_files(packages: tuple[str, ...] = WHEELS) -> dict[PurePath, Path]:
     return found if found and all(path.is_file() for path in found.values()) else {}
 
 
-def place(recorded: PurePath) -> PurePath | None:
+def place(recorded: PurePath) -> Optional[PurePath]:
     """Where a wheel's file belongs in Jittor's folder; None for what it does not need."""
     if "include" in recorded.parts:
         return PurePath(*recorded.parts[recorded.parts.index("include") :])

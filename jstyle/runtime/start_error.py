@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from types import TracebackType
+from typing import Optional
 
 
 class StartError(ImportError):
@@ -23,7 +24,7 @@ def show_start_errors_in_one_line() -> None:
     if getattr(previous, "shows_start_errors", False):
         return
 
-    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    def hook(kind: type[BaseException], error: BaseException, trace: Optional[TracebackType]) -> None:
         if isinstance(error, StartError):
             print(f"jstyle: {error}", file=sys.stderr)
         else:

@@ -10,6 +10,7 @@ import sysconfig
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
+from typing import Optional
 
 from jstyle.runtime.start_error import StartError
 
@@ -18,7 +19,7 @@ NEWEST_PYTHON = (3, 12)
 INSTALL = "pip install -r requirements.txt"
 
 
-def installed_version(package: str) -> str | None:
+def installed_version(package: str) -> Optional[str]:
     """The version of an installed package, found without importing it."""
     try:
         return metadata.version(package)
@@ -39,7 +40,7 @@ def dotted(version: tuple[int, int]) -> str:
     return f"{version[0]}.{version[1]}"
 
 
-def check_packages(jittor: str | None, numpy: str | None) -> None:
+def check_packages(jittor: Optional[str], numpy: Optional[str]) -> None:
     """Takes the installed versions. Raises: `StartError` without Jittor, or with a NumPy it cannot use."""
     if jittor is None:
         raise StartError(f"Jittor is not installed: run `{INSTALL}`.")
@@ -64,7 +65,9 @@ def find_compiler(environ: Mapping[str, str], system: str = sys.platform) -> str
     raise StartError(f"No C++ compiler ({name}) was found, and Jittor compiles its kernels: `{mend}`.")
 
 
-def find_python_config(executable: str = sys.executable, system: Sequence[str] = ("/usr", "/usr/local")) -> str | None:
+def find_python_config(
+    executable: str = sys.executable, system: Sequence[str] = ("/usr", "/usr/local")
+) -> Optional[str]:
     """The ``python3.x-config`` to tell Jittor of, or None where it finds one by itself.
 
     Jittor looks beside the interpreter, which in a virtual environment is the wrong place, and in
@@ -97,7 +100,7 @@ def plain_jittor_folder(environ: Mapping[str, str]) -> Path:
     return Path(home).absolute() / ".cache" / "jittor"
 
 
-def _remembered_home() -> str | None:
+def _remembered_home() -> Optional[str]:
     """What a Jittor that was started with JITTOR_HOME wrote down for all later ones."""
     try:
         return json.loads((Path.home() / ".cache/jittor/config.json").read_text()).get("JITTOR_HOME")

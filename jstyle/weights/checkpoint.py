@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, List, Optional, Tuple
+from typing import Any, Optional
 
 import numpy as np
 
@@ -45,7 +45,7 @@ class Components:
     tokenizer: Any
     schedule: ScheduleConfig
     tokenizer_folder: Path
-    files: Tuple[Path, ...] = ()
+    files: tuple[Path, ...] = ()
     image_encoder: Optional[CLIPVisionModelWithProjection] = None
 
 
@@ -78,7 +78,7 @@ def fill_network(
     variant: Optional[str],
     rename: Rename = str,
     dtype: str = "float32",
-) -> List[Path]:
+) -> list[Path]:
     """Read a network's weights from its folder within ``folder``, and return the files that hold them.
 
     Raises InputError where they are missing, damaged or do not fit the network.
@@ -90,7 +90,7 @@ def fill_network(
 
 def load_image_encoder(
     folder: Path, variant: Optional[str]
-) -> Tuple[Optional[CLIPVisionModelWithProjection], List[Path]]:
+) -> tuple[Optional[CLIPVisionModelWithProjection], list[Path]]:
     """The image encoder of a model, and its files; None where it has none. Raises InputError as ``fill_network``."""
     config = folder / VISION[0] / "config.json"
     if not config.is_file():

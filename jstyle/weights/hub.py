@@ -6,6 +6,7 @@ import json
 import os
 import re
 from pathlib import Path
+from typing import Optional
 
 from jstyle.errors import InputError
 
@@ -24,7 +25,7 @@ _MOVED = {
 }
 
 
-def locate(model: str, *, revision: str | None = None, variant: str | None = None) -> Path:
+def locate(model: str, *, revision: Optional[str] = None, variant: Optional[str] = None) -> Path:
     """The folder of a model: "tiny" (embedded), a local folder, or an id `owner/name` on Hugging Face's hub.
 
     From the hub only the configurations, the tokenizer and the safetensors weights of the one variant
@@ -48,7 +49,7 @@ def locate(model: str, *, revision: str | None = None, variant: str | None = Non
     return _check_folder(folder, model, variant)
 
 
-def locate_part(model: str, part: str, *, variant: str | None = None) -> Path:
+def locate_part(model: str, part: str, *, variant: Optional[str] = None) -> Path:
     """The model folder that holds the component ``part`` ("image_encoder").
 
     ``model`` is a model's folder, the component's own folder, or a hub id, of which nothing but this component is
@@ -65,7 +66,7 @@ def locate_part(model: str, part: str, *, variant: str | None = None) -> Path:
     raise InputError(f"{model!r} has no {part}: name a model that has one, or its folder {part}/ with a config.json")
 
 
-def weight_files(folder: Path, variant: str | None = None) -> list[Path]:
+def weight_files(folder: Path, variant: Optional[str] = None) -> list[Path]:
     """The safetensors files that hold one component's weights: a single file, or the shards of its index.
 
     Raises InputError where there are none of this variant, the index is damaged, or a shard is missing.
@@ -99,7 +100,7 @@ def _list_shards(index: Path) -> list[Path]:
     return [index.parent / name for name in names]
 
 
-def _check_folder(folder: Path, model: str, variant: str | None) -> Path:
+def _check_folder(folder: Path, model: str, variant: Optional[str]) -> Path:
     """The folder itself, if it has a `model_index.json` and weights for each component that this lists."""
     index = folder / "model_index.json"
     try:
@@ -117,7 +118,7 @@ def _check_folder(folder: Path, model: str, variant: str | None) -> Path:
     return folder
 
 
-def _list_patterns(variant: str | None, components: tuple[str, ...] = _COMPONENTS) -> list[str]:
+def _list_patterns(variant: Optional[str], components: tuple[str, ...] = _COMPONENTS) -> list[str]:
     """What to fetch. Shard numbers are spelt out, so that one variant's pattern never matches another's files."""
     mark = f".{variant}" if variant else ""
     number = "-?????-of-?????"
@@ -130,7 +131,7 @@ def _list_patterns(variant: str | None, components: tuple[str, ...] = _COMPONENT
     return texts + ["feature_extractor/*.json"] + configs + weights
 
 
-def _fetch(model: str, revision: str | None, patterns: list[str]) -> Path:
+def _fetch(model: str, revision: Optional[str], patterns: list[str]) -> Path:
     # Imported here, because it takes a second, and reads its environment variables when it is imported.
     from huggingface_hub import snapshot_download
 
@@ -140,7 +141,7 @@ def _fetch(model: str, revision: str | None, patterns: list[str]) -> Path:
         raise InputError(_explain_failure(model, revision, error)) from error
 
 
-def _explain_failure(model: str, revision: str | None, error: Exception) -> str:
+def _explain_failure(model: str, revision: Optional[str], error: Exception) -> str:
     """Why a fetch failed, in one line. "Gated" goes before "not found", from which huggingface_hub derives it."""
     from huggingface_hub import constants, errors
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Tuple
 
 import numpy as np
 
@@ -53,7 +52,7 @@ def load_weights(
 
 
 def _check_keys(
-    parameters: Mapping[str, jt.Var], stored: Mapping[str, Tuple[str, Tuple[int, ...]]], what: str, described_by: str
+    parameters: Mapping[str, jt.Var], stored: Mapping[str, tuple[str, tuple[int, ...]]], what: str, described_by: str
 ) -> None:
     missing = sorted(set(parameters) - set(stored))
     unexpected = sorted(stored[key][0] for key in set(stored) - set(parameters))
@@ -71,7 +70,7 @@ def _check_keys(
         raise InputError(f"the {what} weights do not fit {described_by}: keys {'; '.join(problems)}")
 
 
-def _same_shape(stored: Tuple[int, ...], wanted: Tuple[int, ...]) -> bool:
+def _same_shape(stored: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
     """A linear map stored as a 1x1 convolution, as in old VAE files, has the same numbers in the same order."""
     return stored == wanted or (len(stored) == 4 and len(wanted) == 2 and stored == (*wanted, 1, 1))
 

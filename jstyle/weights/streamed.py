@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, BinaryIO, Callable, Dict, Optional
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, BinaryIO, Optional
 
 import ml_dtypes  # noqa: F401  (teaches NumPy bfloat16)
 import numpy as np
@@ -25,7 +25,7 @@ def write(
     The format: https://github.com/huggingface/safetensors#format. Raises OSError where writing fails.
     """
     kind = np.dtype(dtype).newbyteorder("<")
-    header: Dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
+    header: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
     end = 0
     for name, shape in shapes.items():
         start, end = end, end + kind.itemsize * math.prod(shape)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Callable, Dict, Optional, Protocol, Tuple
+from typing import Optional, Protocol
 
 import ml_dtypes  # noqa: F401  (teaches NumPy bfloat16, which safetensors then reads)
 import numpy as np
@@ -25,7 +25,7 @@ _OLD_VAE_KEY = re.compile(r"(mid_block\.attentions\.0)\.(query|key|value|proj_at
 class Tensors(Protocol):
     """Named arrays whose shapes are known before they are read."""
 
-    def shapes(self) -> Mapping[str, Tuple[int, ...]]:
+    def shapes(self) -> Mapping[str, tuple[int, ...]]:
         """The shape of each array, by name."""
         ...
 
@@ -40,7 +40,7 @@ class ArrayTensors:
     def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:
         self._arrays = arrays
 
-    def shapes(self) -> Mapping[str, Tuple[int, ...]]:
+    def shapes(self) -> Mapping[str, tuple[int, ...]]:
         """The shape of each array, by name."""
         return {name: tuple(array.shape) for name, array in self._arrays.items()}
 
@@ -56,8 +56,8 @@ class FileTensors:
     """
 
     def __init__(self, files: Sequence[Path]) -> None:
-        self._files: Dict[str, Path] = {}
-        self._shapes: Dict[str, Tuple[int, ...]] = {}
+        self._files: dict[str, Path] = {}
+        self._shapes: dict[str, tuple[int, ...]] = {}
         for file in files:
             try:
                 with safe_open(file, framework="np") as tensors:
@@ -70,7 +70,7 @@ class FileTensors:
                 self._files[name] = file
             self._shapes.update(shapes)
 
-    def shapes(self) -> Mapping[str, Tuple[int, ...]]:
+    def shapes(self) -> Mapping[str, tuple[int, ...]]:
         """The shape of each tensor, by name."""
         return self._shapes
 

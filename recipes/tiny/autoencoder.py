@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Tuple
+from typing import Any
 
 import numpy as np
 
@@ -118,7 +118,7 @@ def reconstruct(vae: AutoencoderKL, pictures: np.ndarray, batch: int = 16) -> np
     return np.stack([np.asarray(picture) for picture in images.to_images(np.concatenate(decoded))])
 
 
-def measure_latents(vae: AutoencoderKL, pictures: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+def measure_latents(vae: AutoencoderKL, pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The mean and the deviation of each channel of the latent, (latent_channels,) float64."""
     latents = np.float64(encode(vae, pictures))
     return latents.mean(axis=(0, 2, 3)), latents.std(axis=(0, 2, 3))
@@ -169,6 +169,6 @@ def _measure_contrast(luma: jt.Var) -> jt.Var:
     return jt.sqrt(jt.maximum(_pool(luma.sqr(), _WINDOW) - mean.sqr(), 0.0) + 1e-3)
 
 
-def _read_values(layer: Any) -> Tuple[np.ndarray, np.ndarray]:
+def _read_values(layer: Any) -> tuple[np.ndarray, np.ndarray]:
     """Weight and bias in float64."""
     return layer.weight.numpy().astype(np.float64), layer.bias.numpy().astype(np.float64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Tuple
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +28,7 @@ FILES = ("text.safetensors", "vision.safetensors")
 _SCALE = 1 / 0.07  # by which the logits are multiplied at the start (section 2.5); then it is learnt
 _MAX_SCALE = 100.0
 
-Pair = Tuple[np.ndarray, np.ndarray]
+Pair = tuple[np.ndarray, np.ndarray]
 
 
 class Towers(jt.Module):

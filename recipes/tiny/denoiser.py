@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, List, Tuple
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -31,7 +31,7 @@ LATENTS = "latents.npy"
 ZERO = ("conv2", "proj_out", "conv_out")
 _CHUNK = 64
 
-Batch = Tuple[np.ndarray, np.ndarray]
+Batch = tuple[np.ndarray, np.ndarray]
 DrawSheet = Callable[[UNet2DConditionModel, Path], None]
 
 
@@ -95,7 +95,7 @@ def train_unet(
         save_weights(unet, folder / FILE)
 
 
-def drop_captions(captions: Sequence[str], share: float, seed: int, index: int) -> List[str]:
+def drop_captions(captions: Sequence[str], share: float, seed: int, index: int) -> list[str]:
     """The captions, with this share of them emptied: guidance needs predictions without a text."""
     emptied = generator(seed, index, "dropout").random(len(captions)) < share
     return ["" if is_empty else caption for caption, is_empty in zip(captions, emptied)]

@@ -8,7 +8,6 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
-from typing import List, Tuple
 
 import numpy as np
 from tqdm import tqdm
@@ -21,13 +20,13 @@ FILE = "pictures.npy"
 
 
 @lru_cache(maxsize=2)
-def scenes(settings: PictureSettings) -> Tuple[Scene, ...]:
+def scenes(settings: PictureSettings) -> tuple[Scene, ...]:
     """The scenes that are drawn, in the order of the pictures."""
     rng = generator(settings.seed, 0, "scenes")
     return tuple(sample_scene(rng) for _ in range(settings.count))
 
 
-def write_captions(scenes: Sequence[Scene], seed: int, index: int) -> List[str]:
+def write_captions(scenes: Sequence[Scene], seed: int, index: int) -> list[str]:
     """A caption for each scene, in other words for each index."""
     rng = generator(seed, index, "captions")
     return [caption(scene, rng) for scene in scenes]
@@ -54,5 +53,5 @@ def as_input(pictures: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(pictures.transpose(0, 3, 1, 2), np.float32) / np.float32(127.5) - 1
 
 
-def _draw_one(job: Tuple[Scene, int]) -> np.ndarray:
+def _draw_one(job: tuple[Scene, int]) -> np.ndarray:
     return render(*job)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Callable, Dict
+from typing import Any
 
 import numpy as np
 
@@ -48,7 +49,7 @@ class Recipe:
     def __init__(self, settings: TinySettings) -> None:
         self.settings = settings
         self.folder = settings.output
-        self._run: Dict[Stage, Callable[[], None]] = {
+        self._run: dict[Stage, Callable[[], None]] = {
             "pictures": self._draw,
             "tokenizer": self._learn_words,
             "clip": self._train_clip,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Optional, Tuple
+from typing import Literal, Optional
 
 from jstyle.networks.config import CLIPTextConfig, CLIPVisionConfig, UNetConfig, VAEConfig
 from jstyle.training.settings import LoopSettings, LossSettings
 
 Stage = Literal["pictures", "tokenizer", "clip", "vae", "latents", "unet", "package"]
-STAGES: Tuple[Stage, ...] = ("pictures", "tokenizer", "clip", "vae", "latents", "unet", "package")
+STAGES: tuple[Stage, ...] = ("pictures", "tokenizer", "clip", "vae", "latents", "unet", "package")
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class TinySettings:
     output: Path = Path("runs/tiny")
     """Folder for all stages; a run continues from what is there."""
 
-    stages: Optional[Tuple[Stage, ...]] = None
+    stages: Optional[tuple[Stage, ...]] = None
     """Which stages to run; by default all that are not finished."""
 
     pictures: PictureSettings = field(default_factory=PictureSettings)

@@ -9,7 +9,7 @@ components, and the colours that follow from them, up to full resolution. All el
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Tuple
+from typing import Any
 
 import numpy as np
 
@@ -35,7 +35,7 @@ def start_linear(vae: AutoencoderKL, seed: int, pictures: np.ndarray) -> None:
     _start_decoder(vae, colours)
 
 
-def _find_components(pictures: np.ndarray, block: int, count: int) -> Tuple[np.ndarray, np.ndarray]:
+def _find_components(pictures: np.ndarray, block: int, count: int) -> tuple[np.ndarray, np.ndarray]:
     """The principal components of blocks: (count, block, block, 3), whose products with blocks have variance one.
 
     The mean is not subtracted. Also (3, count + 1), which gives a block's mean colour from its components and 1.

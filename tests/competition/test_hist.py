@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
-from typing import List
 
 import numpy as np
 import pytest
@@ -21,7 +20,7 @@ DATA = Path(os.environ.get("JSTYLE_COMPETITION_DATA", Path(__file__).parents[3] 
 STYLES = sorted(name[-2:] for name in RECORDED if name.startswith("style_"))
 
 
-def scores(pictures: List[np.ndarray], *, corrected: bool = False) -> np.ndarray:
+def scores(pictures: list[np.ndarray], *, corrected: bool = False) -> np.ndarray:
     all_histograms = [hist.histograms(picture, corrected=corrected) for picture in pictures]
     return np.array([[hist.similarity(one, other) for other in all_histograms] for one in all_histograms])
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import List
 
 import numpy as np
 import torch
@@ -24,7 +23,7 @@ LEAST_PSNR = 80.0
 NETWORKS = {"unet": UNet2DConditionModel, "vae": AutoencoderKL, "text_encoder": CLIPTextModel}
 
 
-def weight_faults(folder: Path) -> List[str]:
+def weight_faults(folder: Path) -> list[str]:
     """One line for each missing, unexpected or mis-shaped weight."""
     faults = []
     for name, network in NETWORKS.items():

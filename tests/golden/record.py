@@ -10,7 +10,7 @@ import zlib
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Any
 
 import diffusers
 import numpy as np
@@ -58,7 +58,7 @@ def versions() -> str:
     )
 
 
-def save(name: str, arrays: Dict[str, Any]) -> None:
+def save(name: str, arrays: dict[str, Any]) -> None:
     """Writes `name`.npz beside this file, with the versions."""
     np.savez_compressed(HERE / f"{name}.npz", versions=np.array(versions()), **arrays)
     print(name, (HERE / f"{name}.npz").stat().st_size, sorted(arrays))
@@ -109,7 +109,7 @@ def record_unet(flavour: str, config: tiny.Config) -> None:
         ((1, 4, 24, 8), [1]),
         ((2, 4, 9, 14), [37, 700]),
     ]
-    arrays: Dict[str, Any] = {"seeded_probe": tiny.seeded_tensor("conv_in.weight", (2, 4, 3, 3))}
+    arrays: dict[str, Any] = {"seeded_probe": tiny.seeded_tensor("conv_in.weight", (2, 4, 3, 3))}
     for index, (shape, timesteps) in enumerate(cases):
         key = f"case{index}"
         sample = noise(f"unet_{flavour}/{key}/sample", shape)
@@ -130,7 +130,7 @@ def record_unet(flavour: str, config: tiny.Config) -> None:
 def record_vae(flavour: str, config: tiny.Config) -> None:
     """The posterior of images in [-1, 1], and decoded latents (unscaled, as `decode` takes them)."""
     vae = build_vae(config)
-    arrays: Dict[str, Any] = {}
+    arrays: dict[str, Any] = {}
     for index, (batch, height, width) in enumerate([(1, 32, 32), (2, 16, 40), (1, 48, 24)]):
         key = f"case{index}"
         image = rng(f"vae_{flavour}/{key}/image").uniform(-1, 1, (batch, 3, height, width)).astype(np.float32)
@@ -152,7 +152,7 @@ def record_vae(flavour: str, config: tiny.Config) -> None:
 def record_text(flavour: str, config: tiny.Config, tokenizer: CLIPTokenizer) -> None:
     """Hidden states and the pooled state of a prompt beside the empty one, and of a prompt cut at 77 tokens."""
     model = build_text(config)
-    arrays: Dict[str, Any] = {}
+    arrays: dict[str, Any] = {}
     for index, names in enumerate([["plain", "empty"], ["long"]]):
         ids = tokenize(tokenizer, [PROMPTS[name] for name in names])
         out = model(torch.from_numpy(ids))
@@ -194,18 +194,18 @@ def tokenize(tokenizer: CLIPTokenizer, texts: Sequence[str]) -> np.ndarray:
     return np.array(rows, dtype=np.int64)
 
 
-def byte_symbols() -> List[str]:
+def byte_symbols() -> list[str]:
     """The printable symbol of each byte in the vocabulary's order: first the bytes that print, then the others."""
     printable = [*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = 256 - len(printable)
     return [chr(byte) for byte in printable] + [chr(256 + index) for index in range(others)]
 
 
-def learn_merges(text: str, count: int) -> List[Tuple[str, str]]:
+def learn_merges(text: str, count: int) -> list[tuple[str, str]]:
     """Byte pair encoding: `count` times the most frequent pair, the first in alphabetical order where several are."""
     words = Counter(word.strip(",") for word in text.split())
     split = {word: [*word[:-1], word[-1] + "</w>"] for word in words}
-    merges: List[Tuple[str, str]] = []
+    merges: list[tuple[str, str]] = []
     while len(merges) < count:
         pairs: Counter = Counter()
         for word, parts in split.items():
@@ -217,9 +217,9 @@ def learn_merges(text: str, count: int) -> List[Tuple[str, str]]:
     return merges
 
 
-def merge(parts: List[str], pair: Tuple[str, str]) -> List[str]:
+def merge(parts: list[str], pair: tuple[str, str]) -> list[str]:
     """`parts` with each occurrence of `pair` joined."""
-    joined: List[str] = []
+    joined: list[str] = []
     for part in parts:
         if joined and (joined[-1], part) == pair:
             joined[-1] += part

@@ -19,7 +19,7 @@ import json
 import re
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any
 
 import numpy as np
 import record
@@ -43,7 +43,7 @@ WHOLE = ("conv_in.weight", "down_blocks.1.attentions.0.transformer_blocks.0.attn
 PROMPTS = ["a painting in the style of <ink>", "<pond>", "the <pond> at night, <ink>, and <pond>", "a<ink>cat"]
 
 
-def seed_adapter(state: Dict[str, torch.Tensor], prefix: str) -> Dict[str, torch.Tensor]:
+def seed_adapter(state: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
     return {k: torch.from_numpy(adapter_tensor(f"{prefix}.{k}", v.shape)) for k, v in state.items()}
 
 
@@ -66,7 +66,7 @@ def with_adapters() -> Any:
     return unet, text
 
 
-def inputs() -> Dict[str, np.ndarray]:
+def inputs() -> dict[str, np.ndarray]:
     ids = record.rng("adapters ids").integers(0, tiny.VOCAB_SIZE, size=(2, 9))
     return {
         "sample": record.noise("adapters sample", (2, 4, 16, 16)),
@@ -77,7 +77,7 @@ def inputs() -> Dict[str, np.ndarray]:
     }
 
 
-def record_files(arrays: Dict[str, Any]) -> None:
+def record_files(arrays: dict[str, Any]) -> None:
     unet, text = with_adapters()
     with tempfile.TemporaryDirectory() as folder:
         StableDiffusionPipeline.save_lora_weights(
@@ -105,13 +105,13 @@ def _older(match: Any) -> str:
     return f".processor.{match[1]}_lora.{'down' if match[2] == 'A' else 'up'}"
 
 
-def _config(network: Any) -> Dict[str, Any]:
+def _config(network: Any) -> dict[str, Any]:
     config = network.peft_config["default"].to_dict()
     config["target_modules"] = sorted(config["target_modules"])
     return {k: v for k, v in config.items() if isinstance(v, (int, float, str, bool, list, dict))}
 
 
-def record_outputs(arrays: Dict[str, Any], given: Dict[str, np.ndarray]) -> None:
+def record_outputs(arrays: dict[str, Any], given: dict[str, np.ndarray]) -> None:
     unet, text = with_adapters()
     x, t, c = (torch.from_numpy(given[name]) for name in ("sample", "timestep", "context"))
     for scale in (1.0, 0.3):
@@ -125,7 +125,7 @@ def record_outputs(arrays: Dict[str, Any], given: Dict[str, np.ndarray]) -> None
             arrays[f"lora_text_{scale}"] = text(torch.from_numpy(given["input_ids"])).last_hidden_state.numpy()
 
 
-def loss_of(prediction: str, unet: Any, context: torch.Tensor, given: Dict[str, np.ndarray]) -> torch.Tensor:
+def loss_of(prediction: str, unet: Any, context: torch.Tensor, given: dict[str, np.ndarray]) -> torch.Tensor:
     schedule = DDPMScheduler(1000, 0.00085, 0.012, "scaled_linear", prediction_type=prediction)
     x0, eps, t = (torch.from_numpy(given[name]) for name in ("sample", "noise", "timestep"))
     x = schedule.add_noise(x0.double(), eps.double(), t)
@@ -133,7 +133,7 @@ def loss_of(prediction: str, unet: Any, context: torch.Tensor, given: Dict[str, 
     return torch.nn.functional.mse_loss(unet(x, t, context).sample, target)
 
 
-def step(parameters: List[torch.nn.Parameter], loss: torch.Tensor) -> Dict[str, np.ndarray]:
+def step(parameters: list[torch.nn.Parameter], loss: torch.Tensor) -> dict[str, np.ndarray]:
     optimizer = torch.optim.AdamW(parameters, **STEP)
     loss.backward()
     norm = torch.nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -141,7 +141,7 @@ def step(parameters: List[torch.nn.Parameter], loss: torch.Tensor) -> Dict[str, 
     return {"loss": loss.detach().numpy(), "norm": norm.numpy()}
 
 
-def record_steps(arrays: Dict[str, Any], given: Dict[str, np.ndarray]) -> None:
+def record_steps(arrays: dict[str, Any], given: dict[str, np.ndarray]) -> None:
     ids = torch.from_numpy(given["input_ids"])
     for prediction in ("epsilon", "v_prediction"):
         unet, text = with_adapters()
@@ -177,7 +177,7 @@ def record_steps(arrays: Dict[str, Any], given: Dict[str, np.ndarray]) -> None:
         arrays["words_input_ids"] = ids_with_words.numpy()
 
 
-def record_words(arrays: Dict[str, Any]) -> None:
+def record_words(arrays: dict[str, Any]) -> None:
     pipe = StableDiffusionPipeline.from_pretrained(HERE / "diffusers_folder", safety_checker=None)
     assert isinstance(pipe.text_encoder, CLIPTextModel)
     with tempfile.TemporaryDirectory() as folder:
@@ -198,7 +198,7 @@ def record_words(arrays: Dict[str, Any]) -> None:
 def main() -> None:
     torch.set_num_threads(1)
     given = inputs()
-    arrays: Dict[str, Any] = {f"lora_{name}": value for name, value in given.items()}
+    arrays: dict[str, Any] = {f"lora_{name}": value for name, value in given.items()}
     record_files(arrays)
     record_outputs(arrays, given)
     record_steps(arrays, given)

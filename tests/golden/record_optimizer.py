@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ CASES = (
 )
 
 
-def record(case: Dict[str, Any], rng: np.random.Generator) -> Dict[str, np.ndarray]:
+def record(case: dict[str, Any], rng: np.random.Generator) -> dict[str, np.ndarray]:
     arrays = {}
     parameters = {}
     for name, shape in SHAPES.items():

@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Dict, List
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -31,7 +31,7 @@ from record import HERE, build_text, build_unet, build_vae, noise, rng, save, wr
 FOLDER = HERE / "diffusers_folder"
 HEIGHT, WIDTH, FACTOR = 64, 32, 4
 LATENT = (1, 4, HEIGHT // FACTOR, WIDTH // FACTOR)
-SETTINGS: Dict[str, Any] = {
+SETTINGS: dict[str, Any] = {
     "prompt": "a painting of the river at night",
     "negative_prompt": "a photo of the bridge",
     "guidance_scale": 7.5,
@@ -69,7 +69,7 @@ def write_folder() -> None:
 
 
 @contextmanager
-def drawn(module: Any, draws: List[np.ndarray]) -> Iterator[None]:
+def drawn(module: Any, draws: list[np.ndarray]) -> Iterator[None]:
     """Makes `module` and the autoencoder draw these arrays, in this order, and no more."""
     queue = [torch.from_numpy(draw) for draw in draws]
 
@@ -84,11 +84,11 @@ def drawn(module: Any, draws: List[np.ndarray]) -> Iterator[None]:
     assert not queue, f"{len(queue)} draws were not used"
 
 
-def generate(pipe: DiffusionPipeline, prefix: str = "", **inputs: Any) -> Dict[str, np.ndarray]:
+def generate(pipe: DiffusionPipeline, prefix: str = "", **inputs: Any) -> dict[str, np.ndarray]:
     """The last latents (1, 4, h, w), the image (1, H, W, 3) in [0, 1] and the timesteps, under `prefix`."""
-    seen: Dict[str, List[Any]] = {"latents": [], "timesteps": []}
+    seen: dict[str, list[Any]] = {"latents": [], "timesteps": []}
 
-    def remember(_: Any, __: int, timestep: Any, state: Dict[str, torch.Tensor]) -> Dict[str, torch.Tensor]:
+    def remember(_: Any, __: int, timestep: Any, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         seen["latents"].append(state["latents"].numpy())
         seen["timesteps"].append(int(timestep))
         return state
@@ -146,7 +146,7 @@ def record_image_to_image() -> None:
     save("img2img", arrays)
 
 
-def record_inpaint(name: str, pipe: DiffusionPipeline, strengths: Dict[str, float]) -> None:
+def record_inpaint(name: str, pipe: DiffusionPipeline, strengths: dict[str, float]) -> None:
     """Inpainting for each prefix and strength, from sampled posteriors and (`mode_`) from their modes.
 
     The UNet of 4 channels draws for the image, the noise and the masked image, whose latents it does not use; that of

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Optional
 
 import numpy as np
 import tiny
@@ -97,7 +97,7 @@ class Network:
     def __init__(self, config: tiny.Config, prediction: str) -> None:
         self.unet = build_unet(config).double()
         self.prediction = prediction
-        self.layers: List[Shared] = []
+        self.layers: list[Shared] = []
         processors = {}
         for name, processor in self.unet.attn_processors.items():
             if "attn1" in name:
@@ -153,7 +153,7 @@ def sample(network: Network, x: Tensor, texts: Tensor, rules: Rules) -> Tensor:
     return x
 
 
-def invert(network: Network, clean: Tensor, texts: Tensor, guidance: float) -> List[Tensor]:
+def invert(network: Network, clean: Tensor, texts: Tensor, guidance: float) -> list[Tensor]:
     """The latents from noise to the clean one; eps is taken at the level that is reached."""
     path = [clean]
     for t in TIMESTEPS[::-1]:
@@ -161,7 +161,7 @@ def invert(network: Network, clean: Tensor, texts: Tensor, guidance: float) -> L
     return path[::-1]
 
 
-def transfer(network: Network, path: List[Tensor], x: Tensor, texts: Tensor, rules: Rules, offset: int) -> Tensor:
+def transfer(network: Network, path: list[Tensor], x: Tensor, texts: Tensor, rules: Rules, offset: int) -> Tensor:
     """Targets from noise beside an inverted reference, whose row is set after each step."""
     x = torch.cat([path[offset], x])
     with network.sharing(rules):
@@ -171,7 +171,7 @@ def transfer(network: Network, path: List[Tensor], x: Tensor, texts: Tensor, rul
     return x[1:]
 
 
-def panorama(network: Network, first: Tensor, x: Tensor, texts: Tensor, rules: Rules) -> Tuple[Tensor, Tensor]:
+def panorama(network: Network, first: Tensor, x: Tensor, texts: Tensor, rules: Rules) -> tuple[Tensor, Tensor]:
     """A reference and a wide target, (1, 4, SIDE, WIDE): a DDIM step in each window, then their average."""
     lefts = range(0, WIDE - SIDE + 1, STRIDE)
     with network.sharing(rules):
@@ -186,7 +186,7 @@ def panorama(network: Network, first: Tensor, x: Tensor, texts: Tensor, rules: R
     return first, x
 
 
-def record_flavour(flavour: str, config: tiny.Config, prediction: str) -> Dict[str, np.ndarray]:
+def record_flavour(flavour: str, config: tiny.Config, prediction: str) -> dict[str, np.ndarray]:
     """Every preset on one network."""
     network = Network(config, prediction)
     inputs = {
@@ -214,7 +214,7 @@ def main() -> None:
     """Stable Diffusion 1's tiny UNet predicts eps, Stable Diffusion 2's v."""
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)
-    arrays: Dict[str, Any] = record_flavour("sd1", tiny.SD1["unet"], "eps")
+    arrays: dict[str, Any] = record_flavour("sd1", tiny.SD1["unet"], "eps")
     arrays.update(record_flavour("sd2", tiny.SD2["unet"], "v"))
     save("style_align", arrays)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Optional
 
 import numpy as np
 import tiny
@@ -18,7 +18,7 @@ from torch import Tensor
 
 TIMESTEPS = list(range(1, 1000, 100))
 LDM_BLOCKS = range(6, 12)
-HEAD_FEATURES = Dict[Tuple[int, int], Tuple[Tensor, Tensor, Tensor]]
+HEAD_FEATURES = dict[tuple[int, int], tuple[Tensor, Tensor, Tensor]]
 """(LDM output block, t fed to the UNet) -> q, k, v, each (batch * heads, tokens, head_dim)."""
 
 ALPHA_BAR = torch.cumprod(1 - torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2, dim=0)
@@ -34,7 +34,7 @@ class SelfAttention:
         self.block = block
         self.t = 0
         self.record: Optional[HEAD_FEATURES] = None
-        self.inject: Optional[Tuple[HEAD_FEATURES, HEAD_FEATURES, float, float]] = None
+        self.inject: Optional[tuple[HEAD_FEATURES, HEAD_FEATURES, float, float]] = None
 
     def __call__(self, attn: Any, hidden_states: Tensor, *_: Any, **__: Any) -> Tensor:
         """Attention of `hidden_states` (batch, tokens, channels) to themselves."""
@@ -57,7 +57,7 @@ class Network:
         self.unet = build_unet(config).double()
         self.context = torch.from_numpy(context).double()
         self.prediction = prediction
-        self.layers: List[SelfAttention] = []
+        self.layers: list[SelfAttention] = []
         for block in LDM_BLOCKS:
             # Three LDM output blocks make one up block; the seventh is the first of up_blocks.2.
             transformer = self.unet.up_blocks[block // 3].attentions[block % 3]
@@ -87,7 +87,7 @@ def move(x: Tensor, eps: Tensor, start: Tensor, end: Tensor) -> Tensor:
     return end.sqrt() * x_0 + (1 - end).sqrt() * eps
 
 
-def invert(network: Network, x: Tensor, convention: str) -> Tuple[Tensor, HEAD_FEATURES]:
+def invert(network: Network, x: Tensor, convention: str) -> tuple[Tensor, HEAD_FEATURES]:
     """DDIM inversion with the features of every step.
 
     `current`, the original's: eps at the current t, then alpha_bar[t] -> alpha_bar[next t], at last 999. `target`: x is
@@ -117,12 +117,12 @@ def denoise(network: Network, x: Tensor, inject: Any, skip: bool) -> Tensor:
     return x
 
 
-def latent(name: str, shape: Tuple[int, int], scale: float) -> np.ndarray:
+def latent(name: str, shape: tuple[int, int], scale: float) -> np.ndarray:
     """A random latent (1, 4, h, w) whose channels have means of their own."""
     return noise(name, (1, 4, *shape)) * np.float32(scale) + noise(f"{name}/mean", (1, 4, 1, 1)) * np.float32(0.5)
 
 
-def transfer(network: Network, inputs: Dict[str, np.ndarray], convention: str, runs: Any) -> Dict[str, Tensor]:
+def transfer(network: Network, inputs: dict[str, np.ndarray], convention: str, runs: Any) -> dict[str, Tensor]:
     """The inverted latents, their AdaIN and, for each run (gamma, T, skip) by name, the stylised latents."""
     z_content, content = invert(network, torch.from_numpy(inputs["content"]).double(), convention)
     z_style, style = invert(network, torch.from_numpy(inputs["style"]).double(), convention)
@@ -134,7 +134,7 @@ def transfer(network: Network, inputs: Dict[str, np.ndarray], convention: str, r
     return outputs
 
 
-def record_flavour(flavour: str, config: tiny.Config, prediction: str) -> Dict[str, np.ndarray]:
+def record_flavour(flavour: str, config: tiny.Config, prediction: str) -> dict[str, np.ndarray]:
     """All the runs of one network: both conventions, and a content whose size is not the style's."""
     context = noise(f"styleid/{flavour}/context", (1, 77, config["cross_attention_dim"]))
     network = Network(config, context, prediction)
@@ -162,7 +162,7 @@ def main() -> None:
     """Stable Diffusion 1's tiny UNet predicts eps, Stable Diffusion 2's v."""
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)
-    arrays: Dict[str, Any] = {"timesteps": np.array(TIMESTEPS), "alpha_bar": ALPHA_BAR.numpy()}
+    arrays: dict[str, Any] = {"timesteps": np.array(TIMESTEPS), "alpha_bar": ALPHA_BAR.numpy()}
     arrays.update(record_flavour("sd1", tiny.SD1["unet"], "eps"))
     arrays.update(record_flavour("sd2", tiny.SD2["unet"], "v"))
     save("styleid", arrays)

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from typing import Any, Dict
+from typing import Any
 
 import numpy as np
 
-Config = Dict[str, Any]
+Config = dict[str, Any]
 
 VOCAB_SIZE = 576
 """256 bytes, 256 bytes that end a word, 62 merges, <|startoftext|> and <|endoftext|>."""
@@ -110,21 +110,21 @@ def vision_config(hidden: int, heads: int, act: str) -> Config:
     }
 
 
-SD1: Dict[str, Config] = {
+SD1: dict[str, Config] = {
     "unet": unet_config([32, 32, 64, 64], heads=4, context_dim=32, groups=8, linear=False),
     "vae": vae_config([16, 32, 32], groups=8),
     "text": text_config(32, heads=4, act="quick_gelu"),
     "vision": vision_config(32, heads=4, act="quick_gelu"),
 }
 
-SD2: Dict[str, Config] = {
+SD2: dict[str, Config] = {
     "unet": unet_config([32, 32, 64, 64], heads=[2, 2, 4, 4], context_dim=48, groups=8, linear=True),
     "vae": vae_config([16, 24, 32], groups=8),
     "text": text_config(48, heads=3, act="gelu"),
     "vision": vision_config(40, heads=5, act="gelu"),
 }
 
-FOLDER: Dict[str, Config] = {
+FOLDER: dict[str, Config] = {
     "unet": unet_config([8, 8, 16, 16], heads=[1, 1, 2, 2], context_dim=16, groups=4, linear=True),
     "vae": vae_config([8, 8, 16], groups=4, layers=1),
     "text": text_config(16, heads=2, act="gelu"),

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any
 
 import pytest
 
@@ -55,7 +55,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "shared"
 
 
-def squares(count: int, **data: Any) -> List[Task]:
+def squares(count: int, **data: Any) -> list[Task]:
     return [Task(f"square {number}", {"number": number, **data}) for number in range(count)]
 
 
@@ -63,7 +63,7 @@ def squarer(folder: Path) -> WorkerSpec:
     return WorkerSpec("tests.jobs.workers:Squarer", {"folder": str(folder), "plus": 1})
 
 
-def results(outcomes: Iterator[Outcome]) -> Dict[str, Any]:
+def results(outcomes: Iterator[Outcome]) -> dict[str, Any]:
     """Task name -> square, or the error."""
     found = {}
     for one in outcomes:
@@ -72,7 +72,7 @@ def results(outcomes: Iterator[Outcome]) -> Dict[str, Any]:
     return found
 
 
-def names(folder: Path, start: str) -> List[str]:
+def names(folder: Path, start: str) -> list[str]:
     return sorted(path.name for path in folder.glob(f"{start}_*"))
 
 

@@ -8,7 +8,7 @@ import signal
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any
 
 from jstyle.errors import InputError
 
@@ -21,7 +21,7 @@ class Squarer:
         self._plus = plus
         (self._folder / f"built_{os.getpid()}").touch()
 
-    def run(self, data: Mapping[str, Any]) -> Dict[str, Any]:
+    def run(self, data: Mapping[str, Any]) -> dict[str, Any]:
         number = data["number"]
         begun = self._folder / f"begun_{number}_{os.getpid()}_{time.time_ns()}"
         begun.touch()
@@ -60,7 +60,7 @@ class Overlap:
     def __init__(self, folder: str) -> None:
         self._busy = Path(folder) / "busy"
 
-    def run(self, data: Mapping[str, Any]) -> Dict[str, Any]:
+    def run(self, data: Mapping[str, Any]) -> dict[str, Any]:
         overlap = self._busy.exists()
         self._busy.touch()
         time.sleep(0.4)
@@ -80,12 +80,12 @@ class Rehearsing:
         if data.get("wrong"):
             raise InputError("the rehearsal went wrong")
 
-    def run(self, data: Mapping[str, Any]) -> Dict[str, Any]:
+    def run(self, data: Mapping[str, Any]) -> dict[str, Any]:
         with self._busy("task", 1.0) as others:
             return {"others": others}
 
     @contextlib.contextmanager
-    def _busy(self, what: str, seconds: float) -> Iterator[List[str]]:
+    def _busy(self, what: str, seconds: float) -> Iterator[list[str]]:
         own = self._folder / f"busy_{what}_{os.getpid()}"
         own.touch()
         time.sleep(seconds)
@@ -99,7 +99,7 @@ class Patient:
     def __init__(self, folder: str) -> None:
         self._folder = Path(folder)
 
-    def run(self, data: Mapping[str, Any]) -> Dict[str, Any]:
+    def run(self, data: Mapping[str, Any]) -> dict[str, Any]:
         def interrupt(number: int, frame: object) -> None:
             raise KeyboardInterrupt
 

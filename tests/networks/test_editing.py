@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, List, Tuple
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def output(unet: jt.Module, step: int = 0) -> np.ndarray:
         return np.array(unet(jt.array(SAMPLE), 500, jt.array(TEXT), step).numpy())
 
 
-def state(unet: jt.Module) -> Tuple[str, List[Tuple[str, int]], np.ndarray]:
+def state(unet: jt.Module) -> tuple[str, list[tuple[str, int]], np.ndarray]:
     return repr(unet), [(name, id(var)) for name, var in unet.state_dict().items()], output(unet)
 
 
@@ -81,7 +81,7 @@ def test_editors_compose_in_order_and_see_the_step(unet: jt.Module) -> None:
 
 
 def test_sites_are_named_and_numbered_in_the_order_of_execution(unet: jt.Module) -> None:
-    order: List[Site] = []
+    order: list[Site] = []
     with attached(unet, lambda site, step, qkv: order.append(site) or qkv):
         output(unet)
     assert tuple(order) == unet.sites

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Optional, Tuple
+from typing import Optional
 
 import ml_dtypes
 import numpy as np
@@ -20,7 +20,7 @@ def normal(rng: np.random.Generator, *shape: int, dtype: np.dtype = F32, mean: f
 
 
 def run_one(
-    kernel: str, inputs: Sequence[Optional[np.ndarray]], shape: Tuple[int, ...], dtype: np.dtype = F32, **numbers: float
+    kernel: str, inputs: Sequence[Optional[np.ndarray]], shape: tuple[int, ...], dtype: np.dtype = F32, **numbers: float
 ) -> np.ndarray:
     """The single output of a kernel; its memory held NaN before, so that every element must be written."""
     out = np.full(shape, np.nan, dtype)
@@ -35,7 +35,7 @@ def run_backward(
     gradient: Optional[np.ndarray],
     wanted: Optional[Sequence[bool]] = None,
     **numbers: float,
-) -> Tuple[Optional[np.ndarray], ...]:
+) -> tuple[Optional[np.ndarray], ...]:
     """The gradients of the present, wanted inputs."""
     wanted = wanted or [True] * len(inputs)
     gradients = [np.full(x.shape, np.nan, x.dtype) if w and x is not None else None for x, w in zip(inputs, wanted)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Callable, Tuple
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def gelu_derivative(x: np.ndarray) -> np.ndarray:
     return normal_cdf(x) + x * np.exp(-x * x / 2) / math.sqrt(2 * math.pi)
 
 
-def swish(slope: float) -> Tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], np.ndarray]]:
+def swish(slope: float) -> tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], np.ndarray]]:
     """x * sigmoid(slope x) and its derivative."""
 
     def derivative(x: np.ndarray) -> np.ndarray:
@@ -45,7 +45,7 @@ def swish(slope: float) -> Tuple[Callable[[np.ndarray], np.ndarray], Callable[[n
 FUNCTIONS = {"silu": swish(1.0), "gelu": (gelu, gelu_derivative), "quick_gelu": swish(1.702)}
 
 
-def wide(shape: Tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+def wide(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     """Numbers from a few hundredths to tens, of both signs."""
     rng = np.random.default_rng(len(shape))
     return (rng.standard_normal(shape) * np.exp(rng.uniform(-3, 2, shape))).astype(np.float32).astype(dtype)
@@ -54,7 +54,7 @@ def wide(shape: Tuple[int, ...], dtype: np.dtype) -> np.ndarray:
 @pytest.mark.parametrize("dtype", [F32, BF16], ids=str)
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_pointwise(name: str, shape: Tuple[int, ...], dtype: np.dtype) -> None:
+def test_pointwise(name: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
     function, derivative = FUNCTIONS[name]
     x, dy = wide(shape, dtype), normal(np.random.default_rng(1), *shape, dtype=dtype)
     out = run_one(name, [x], shape, dtype)
@@ -89,7 +89,7 @@ def test_extremes(name: str) -> None:
 
 @pytest.mark.parametrize("dtype", [F32, BF16], ids=str)
 @pytest.mark.parametrize("shape", [(2, 3, 14), (5, 2), (1, 64), (70, 1030), (3, 0)])
-def test_geglu(shape: Tuple[int, ...], dtype: np.dtype) -> None:
+def test_geglu(shape: tuple[int, ...], dtype: np.dtype) -> None:
     half = shape[-1] // 2
     x, dy = wide(shape, dtype), normal(np.random.default_rng(1), *shape[:-1], half, dtype=dtype)
     value, gate = np.float64(x[..., :half]), np.float64(x[..., half:])
@@ -104,7 +104,7 @@ def test_geglu(shape: Tuple[int, ...], dtype: np.dtype) -> None:
 
 @pytest.mark.parametrize("dtype", [F32, BF16], ids=str)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_add(shape: Tuple[int, ...], dtype: np.dtype) -> None:
+def test_add(shape: tuple[int, ...], dtype: np.dtype) -> None:
     rng = np.random.default_rng(2)
     a, b, dy = (normal(rng, *shape, dtype=dtype) for _ in range(3))
     out = run_one("add", [a, b], shape, dtype)

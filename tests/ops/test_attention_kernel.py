@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, List, Optional, Tuple
+from typing import Any, Optional
 
 import ml_dtypes
 import numpy as np
@@ -42,19 +42,19 @@ class Case:
     shift: float = 0.0
     scale: Optional[float] = None
 
-    def inputs(self) -> List[Optional[np.ndarray]]:
+    def inputs(self) -> list[Optional[np.ndarray]]:
         return [getattr(self, name) for name in NAMES]
 
     def attributes(self) -> dict[str, float]:
         return {"scale": self.q.shape[-1] ** -0.5 if self.scale is None else self.scale, "shift": self.shift}
 
-    def forward(self) -> Tuple[np.ndarray, np.ndarray]:
+    def forward(self) -> tuple[np.ndarray, np.ndarray]:
         batch, queries, heads, _ = self.q.shape
         out, lse = np.full_like(self.q, np.nan), np.full((batch, heads, queries), np.nan, np.float32)
         library.run("attention", self.inputs(), [out, lse], **self.attributes())
         return out, lse
 
-    def backward(self, dout: Optional[np.ndarray], wanted: Tuple[str, ...] = NAMES) -> dict[str, np.ndarray]:
+    def backward(self, dout: Optional[np.ndarray], wanted: tuple[str, ...] = NAMES) -> dict[str, np.ndarray]:
         arrays = {name: getattr(self, name) for name in wanted if name != "bias"}
         gradients = {name: np.full_like(x, np.nan) for name, x in arrays.items() if x is not None}
         outputs = [gradients.get(name) for name in NAMES]
@@ -67,7 +67,7 @@ def normal(*shape: int, seed: int = 0, dtype: Any = np.float32) -> np.ndarray:
 
 
 def case(
-    shape: Tuple[int, int, int, int, int], dtype: Any = np.float32, key_batch: Optional[int] = None, shared: int = 0
+    shape: tuple[int, int, int, int, int], dtype: Any = np.float32, key_batch: Optional[int] = None, shared: int = 0
 ) -> Case:
     """Random inputs; ``shared`` is the length of the second set, of batch 1."""
     batch, queries, keys, heads, dim = shape
@@ -85,7 +85,7 @@ def merged(x: np.ndarray, shared: Optional[np.ndarray], batch: int) -> np.ndarra
     return np.concatenate(sets, axis=1)
 
 
-def exact_weights(c: Case) -> Tuple[np.ndarray, np.ndarray]:
+def exact_weights(c: Case) -> tuple[np.ndarray, np.ndarray]:
     """The softmax and its log-sum-exp, in float64."""
     attributes, keys = c.attributes(), c.k.shape[1]
     logits = np.einsum("bqhd,bkhd->bhqk", np.float64(c.q), merged(c.k, c.shared_k, len(c.q))) * attributes["scale"]
@@ -138,14 +138,14 @@ def check_backward(c: Case, tolerance: float = BACKWARD) -> None:
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("shared", [0, 7])
-def test_sizes(shape: Tuple[int, int, int, int, int], shared: int) -> None:
+def test_sizes(shape: tuple[int, int, int, int, int], shared: int) -> None:
     check_forward(case(shape, shared=shared))
     check_backward(case(shape, shared=shared))
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("shared", [0, 7])
-def test_bfloat16(shape: Tuple[int, int, int, int, int], shared: int) -> None:
+def test_bfloat16(shape: tuple[int, int, int, int, int], shared: int) -> None:
     check_forward(case(shape, ml_dtypes.bfloat16, shared=shared), BF16)
     check_backward(case(shape, ml_dtypes.bfloat16, shared=shared), BF16)
 
@@ -241,7 +241,7 @@ def test_large_logits_that_grow() -> None:
 
 @pytest.mark.parametrize("dtype", [np.float32, ml_dtypes.bfloat16])
 @pytest.mark.parametrize("shape", [(2, 13, 77, 3, 5), (2, 99, 261, 3, 17), (2, 99, 261, 3, 40)])
-def test_heads_and_rows_do_not_touch(shape: Tuple[int, int, int, int, int], dtype: Any) -> None:
+def test_heads_and_rows_do_not_touch(shape: tuple[int, int, int, int, int], dtype: Any) -> None:
     c, spoiled = case(shape, dtype), case(shape, dtype)
     dout, spoiled_dout = normal(*c.q.shape, dtype=dtype), normal(*c.q.shape, dtype=dtype)
     for x in (spoiled.q, spoiled.k, spoiled.v, spoiled_dout):
@@ -274,7 +274,7 @@ def test_threads_do_not_change_a_bit(dtype: Any) -> None:
     "wanted",
     [("q",), ("k",), ("v",), ("shared_k",), ("shared_v",), ("q", "v"), ("k", "shared_v"), ("q", "shared_k"), ()],
 )
-def test_gradients_that_are_wanted(wanted: Tuple[str, ...], dtype: Any) -> None:
+def test_gradients_that_are_wanted(wanted: tuple[str, ...], dtype: Any) -> None:
     c = case((2, 130, 90, 2, 24), dtype, shared=30)
     dout = normal(*c.q.shape, seed=6, dtype=dtype)
     gradients, exact = c.backward(dout, wanted), exact_backward(c, dout)
@@ -295,7 +295,7 @@ def test_the_log_sum_exp_may_be_unwanted() -> None:
 
 
 @pytest.mark.parametrize("shape", [(0, 4, 5, 2, 8), (1, 0, 5, 2, 8), (1, 4, 0, 2, 8)])
-def test_nothing(shape: Tuple[int, int, int, int, int]) -> None:
+def test_nothing(shape: tuple[int, int, int, int, int]) -> None:
     c = case(shape)
     out, _ = c.forward()
     assert not out.any()

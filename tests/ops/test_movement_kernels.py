@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import List, Tuple
-
 import numpy as np
 import pytest
 
@@ -20,7 +18,7 @@ def draw(*shape: int, dtype: np.dtype = F32, seed: int = 0) -> np.ndarray:
 @pytest.mark.parametrize("source", DTYPES, ids=str)
 @pytest.mark.parametrize("target", DTYPES, ids=str)
 @pytest.mark.parametrize("shape", [(7,), (3, 5, 1001), (40_000,), (0,)])
-def test_cast(shape: Tuple[int, ...], source: np.dtype, target: np.dtype) -> None:
+def test_cast(shape: tuple[int, ...], source: np.dtype, target: np.dtype) -> None:
     x, dy = draw(*shape, dtype=source), draw(*shape, dtype=target, seed=1)
     out = run_one("cast", [x], shape, target)
     assert np.array_equal(out, x.astype(target))
@@ -39,7 +37,7 @@ def test_cast_rounds_ties_to_even_and_keeps_what_is_not_finite() -> None:
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize(("leading", "c1", "c2"), [((2, 5, 3), 12, 7), ((1,), 1, 1), ((3, 300), 320, 64), ((2,), 3, 0)])
-def test_concat_channels(leading: Tuple[int, ...], c1: int, c2: int, dtype: np.dtype) -> None:
+def test_concat_channels(leading: tuple[int, ...], c1: int, c2: int, dtype: np.dtype) -> None:
     a, b = draw(*leading, c1, dtype=dtype), draw(*leading, c2, dtype=dtype, seed=1)
     dy = draw(*leading, c1 + c2, dtype=dtype, seed=2)
     out = run_one("concat_channels", [a, b], dy.shape, dtype)
@@ -54,7 +52,7 @@ def test_concat_channels(leading: Tuple[int, ...], c1: int, c2: int, dtype: np.d
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("shape", [(2, 3, 5, 7), (1, 1, 1, 1), (1, 9, 4, 320), (2, 4, 4, 3)])
 @pytest.mark.parametrize("cropped", [(0, 0), (1, 0), (0, 1), (1, 1)])
-def test_upsample_nearest(shape: Tuple[int, ...], cropped: Tuple[int, int], dtype: np.dtype) -> None:
+def test_upsample_nearest(shape: tuple[int, ...], cropped: tuple[int, int], dtype: np.dtype) -> None:
     batch, h, w, c = shape
     size = (batch, 2 * h - cropped[0], 2 * w - cropped[1], c)
     x, dy = draw(*shape, dtype=dtype), draw(*size, dtype=dtype, seed=1)
@@ -72,7 +70,7 @@ def test_upsample_nearest(shape: Tuple[int, ...], cropped: Tuple[int, int], dtyp
 @pytest.mark.parametrize(
     "shape", [(2, 3, 5, 7), (1, 4, 64, 64), (2, 320, 9, 15), (1, 1, 1, 1), (1, 80, 3, 33), (2, 0, 3, 3)]
 )
-def test_channels_last_and_first(shape: Tuple[int, ...], source: np.dtype, target: np.dtype) -> None:
+def test_channels_last_and_first(shape: tuple[int, ...], source: np.dtype, target: np.dtype) -> None:
     x = draw(*shape, dtype=source)
     last = np.ascontiguousarray(x.transpose(0, 2, 3, 1))
     for kernel, a, b in (("channels_last", x, last), ("channels_first", last, x)):
@@ -86,7 +84,7 @@ def test_channels_last_and_first(shape: Tuple[int, ...], source: np.dtype, targe
 
 def test_any_number_of_threads_gives_the_same_bits() -> None:
     x = draw(2, 33, 35, 40)
-    outs: List[Tuple[np.ndarray, ...]] = []
+    outs: list[tuple[np.ndarray, ...]] = []
     for threads in (1, 2, 4):
         library.set_threads(threads)
         up = run_one("upsample_nearest", [x], (2, 66, 70, 40))

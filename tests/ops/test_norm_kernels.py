@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Dict, List, Optional, Tuple
+from typing import Optional
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ SHAPES = [  # (batch, positions..., channels), groups
     ((1, 3, 4, 5, 20), 2),
 ]
 
-Truth = Tuple[np.ndarray, ...]
+Truth = tuple[np.ndarray, ...]
 
 
 @pytest.fixture(autouse=True)
@@ -33,14 +33,14 @@ def two_threads() -> Iterator[None]:
     library.set_threads(2)
 
 
-def inputs_of(shape: Tuple[int, ...], dtype: np.dtype, shifted: bool, mean: float = 0.0) -> List[Optional[np.ndarray]]:
+def inputs_of(shape: tuple[int, ...], dtype: np.dtype, shifted: bool, mean: float = 0.0) -> list[Optional[np.ndarray]]:
     rng = np.random.default_rng(sum(shape))
     shift = normal(rng, shape[0], shape[-1], dtype=dtype) if shifted else None
     weight = normal(rng, shape[-1], dtype=dtype, mean=1.0)
     return [normal(rng, *shape, dtype=dtype, mean=mean), weight, normal(rng, shape[-1], dtype=dtype), shift]
 
 
-def normed(x: np.ndarray, axes: Tuple[int, ...], eps: float = EPS) -> Tuple[np.ndarray, np.ndarray]:
+def normed(x: np.ndarray, axes: tuple[int, ...], eps: float = EPS) -> tuple[np.ndarray, np.ndarray]:
     """x with mean 0 and variance 1 over the axes, and what it was divided by."""
     centred = x - x.mean(axis=axes, keepdims=True)
     deviation = np.sqrt((centred * centred).mean(axis=axes, keepdims=True) + eps)
@@ -52,8 +52,8 @@ def double(array: Optional[np.ndarray]) -> np.ndarray:
 
 
 def group_norm_truth(
-    inputs: List[Optional[np.ndarray]], groups: int, silu: bool, dy: np.ndarray, eps: float = EPS
-) -> Tuple[np.ndarray, Truth]:
+    inputs: list[Optional[np.ndarray]], groups: int, silu: bool, dy: np.ndarray, eps: float = EPS
+) -> tuple[np.ndarray, Truth]:
     """The output and the gradients by x, weight, bias and shift."""
     x, weight, bias, shift = map(double, inputs)
     shape, (batch, channels) = x.shape, (x.shape[0], x.shape[-1])
@@ -81,11 +81,11 @@ def gradient_error(got: Optional[np.ndarray], want: np.ndarray, dx: np.ndarray) 
 @pytest.mark.parametrize("silu", [0, 1])
 @pytest.mark.parametrize("shifted", [False, True])
 @pytest.mark.parametrize(("shape", "groups"), SHAPES)
-def test_group_norm(shape: Tuple[int, ...], groups: int, shifted: bool, silu: int, dtype: np.dtype) -> None:
+def test_group_norm(shape: tuple[int, ...], groups: int, shifted: bool, silu: int, dtype: np.dtype) -> None:
     inputs = inputs_of(shape, dtype, shifted)
     dy = normal(np.random.default_rng(1), *shape, dtype=dtype)
     truth, gradients = group_norm_truth(inputs, groups, bool(silu), dy)
-    numbers: Dict[str, float] = {"groups": groups, "eps": EPS, "silu": silu}
+    numbers: dict[str, float] = {"groups": groups, "eps": EPS, "silu": silu}
     out = run_one("group_norm", inputs, shape, dtype, **numbers)
     assert relative_error(out, truth) < 2e-6
     found = run_backward("group_norm", inputs, out, dy, **numbers)
@@ -94,7 +94,7 @@ def test_group_norm(shape: Tuple[int, ...], groups: int, shifted: bool, silu: in
         assert got is None or gradient_error(got, want, gradients[0]) < 1e-5
 
 
-def layer_norm_truth(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, dy: np.ndarray) -> Tuple[np.ndarray, Truth]:
+def layer_norm_truth(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, dy: np.ndarray) -> tuple[np.ndarray, Truth]:
     """The output and the gradients by x, weight and bias."""
     x, weight, bias, dy = map(double, (x, weight, bias, dy))
     n, deviation = normed(x, (-1,))
@@ -106,7 +106,7 @@ def layer_norm_truth(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, dy: np
 
 @pytest.mark.parametrize("dtype", [F32, BF16], ids=str)
 @pytest.mark.parametrize("shape", [(2, 77, 320), (5, 1, 12), (1, 3), (700, 3), (1, 9, 1031), (3, 1280), (2, 64)])
-def test_layer_norm(shape: Tuple[int, ...], dtype: np.dtype) -> None:
+def test_layer_norm(shape: tuple[int, ...], dtype: np.dtype) -> None:
     inputs = inputs_of(shape, dtype, shifted=False)[:3]
     dy = normal(np.random.default_rng(1), *shape, dtype=dtype)
     truth, gradients = layer_norm_truth(*inputs, dy)
@@ -118,7 +118,7 @@ def test_layer_norm(shape: Tuple[int, ...], dtype: np.dtype) -> None:
 
 @pytest.mark.parametrize(("mean", "deviation"), [(1000.0, 1.0), (-50.0, 0.01), (1000.0, 0.01)])
 @pytest.mark.parametrize("shape", [(2, 301, 320), (1, 700, 12), (2, 50, 3)])
-def test_a_large_mean_costs_no_digits(shape: Tuple[int, ...], mean: float, deviation: float) -> None:
+def test_a_large_mean_costs_no_digits(shape: tuple[int, ...], mean: float, deviation: float) -> None:
     x, weight, bias, _ = inputs_of(shape, F32, shifted=False)
     x = np.float32(x * deviation + mean)
     dy = np.zeros(shape)

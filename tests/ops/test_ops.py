@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Callable, List, Optional, Tuple
+from collections.abc import Callable
+from typing import Optional
 
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ def softmax_attention(q: np.ndarray, sets: list, bias: Optional[np.ndarray] = No
 
 @pytest.mark.parametrize("most", [1 << 26, 100])  # 100 logits at a time: many slices
 @pytest.mark.parametrize("shape", [(2, 9, 3, 8), (1, 1, 1, 4), (1, 17, 2, 5)])
-def test_attention(shape: Tuple[int, ...], most: int, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_attention(shape: tuple[int, ...], most: int, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reference, "MAX_LOGITS", most)
     batch, tokens, heads, dim = shape
     q, k, v = normal(*shape), normal(batch, 7, heads, dim), normal(batch, 7, heads, dim)
@@ -78,7 +79,7 @@ def test_norms_keep_their_digits_under_a_large_mean(mean: float, path: str) -> N
 @pytest.mark.parametrize(
     ("kernel", "stride", "padding"), [(3, 1, (1, 1)), (3, 2, (1, 1)), (3, 2, (0, 0)), (3, 2, (0, 1)), (1, 1, (0, 0))]
 )
-def test_conv2d(kernel: int, stride: int, padding: Tuple[int, int], path: str) -> None:
+def test_conv2d(kernel: int, stride: int, padding: tuple[int, int], path: str) -> None:
     x, weight, bias = normal(2, 9, 6, 4), normal(5, 4, kernel, kernel), normal(5)
     padded = np.pad(np.float64(x), ((0, 0), padding, padding, (0, 0)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, (kernel, kernel), axis=(1, 2))[:, ::stride, ::stride]
@@ -122,7 +123,7 @@ def test_casting_to_bf16_rounds_to_nearest() -> None:
     assert np.abs(np.mean((back - x) / np.abs(x))) < 3e-4  # truncation is off by 2e-3 on average
 
 
-GRADIENTS: List[Tuple[str, Callable[..., jt.Var], List[Tuple[int, ...]]]] = [
+GRADIENTS: list[tuple[str, Callable[..., jt.Var], list[tuple[int, ...]]]] = [
     ("silu", ops.silu, [(3, 5)]),
     ("gelu", ops.gelu, [(3, 5)]),
     ("quick_gelu", ops.quick_gelu, [(3, 5)]),
@@ -152,13 +153,13 @@ GRADIENTS: List[Tuple[str, Callable[..., jt.Var], List[Tuple[int, ...]]]] = [
 
 @pytest.mark.parametrize(("function", "shapes"), [case[1:] for case in GRADIENTS], ids=[case[0] for case in GRADIENTS])
 def test_fused_gradients_are_those_of_automatic_differentiation(
-    function: Callable[..., jt.Var], shapes: List[Tuple[int, ...]], monkeypatch: pytest.MonkeyPatch
+    function: Callable[..., jt.Var], shapes: list[tuple[int, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if operator.unavailable() is not None:
         pytest.skip(str(operator.unavailable()))
     inputs = [jt.array(normal(*shape)) for shape in shapes]
 
-    def gradients() -> List[np.ndarray]:
+    def gradients() -> list[np.ndarray]:
         out = function(*inputs)
         weights = np.cos(np.arange(out.numel(), dtype=np.float32)).reshape(out.shape)
         return [np.array(g.numpy()) for g in jt.grad((out * jt.array(weights)).sum(), inputs)]

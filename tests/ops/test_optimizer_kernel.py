@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Dict, List, Tuple
-
 import numpy as np
 import pytest
 
@@ -14,7 +12,7 @@ NUMBERS = dict(lr=3e-3, beta1=0.9, beta2=0.99, eps=1e-6, weight_decay=0.1, corre
 SIZES = [0, 1, 15, 16, 17, 1000, 16384, 40_003]
 
 
-def inputs_of(size: int) -> List[np.ndarray]:
+def inputs_of(size: int) -> list[np.ndarray]:
     """param, grad, m, v; gradients over many magnitudes."""
     rng = np.random.default_rng(size)
     spread = np.exp(rng.uniform(-12, 2, size)).astype(np.float32)
@@ -22,13 +20,13 @@ def inputs_of(size: int) -> List[np.ndarray]:
     return [normal(rng, size), grad, m, normal(rng, size) ** 2 * spread]
 
 
-def adamw(inputs: List[np.ndarray]) -> List[np.ndarray]:
+def adamw(inputs: list[np.ndarray]) -> list[np.ndarray]:
     outputs = [np.full(inputs[0].shape, np.nan, np.float32) for _ in range(3)]
     library.run("adamw", inputs, outputs, **NUMBERS)
     return outputs
 
 
-def exact_adamw(inputs: List[np.ndarray], n: Dict[str, float]) -> Tuple[np.ndarray, ...]:
+def exact_adamw(inputs: list[np.ndarray], n: dict[str, float]) -> tuple[np.ndarray, ...]:
     """arXiv 1711.05101, algorithm 2, with the learning rate alone as the schedule multiplier."""
     p, g, m, v = map(np.float64, inputs)
     g = g * n["scale"]

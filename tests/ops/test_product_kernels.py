@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import List, Optional, Tuple
+from typing import Optional
 
 import numpy as np
 import pytest
@@ -63,7 +63,7 @@ def test_linear_gradients(rows: int, depth: int, columns: int) -> None:
         assert relative_error(gradient, exact) < 2e-6
 
 
-def convolution(x: np.ndarray, weight: np.ndarray, stride: int, padding: int, size: Tuple[int, int]) -> np.ndarray:
+def convolution(x: np.ndarray, weight: np.ndarray, stride: int, padding: int, size: tuple[int, int]) -> np.ndarray:
     """The definition, in float64; zeros as far as ``size`` needs them."""
     batch, height, width, channels = x.shape
     kernel = weight.shape[2]
@@ -132,7 +132,7 @@ def test_conv2d_gradients(case: tuple) -> None:
             assert abs((np.float64(gradient) * direction).sum() - exact) < 4e-6 * scale
 
 
-def directions(shape: Tuple[int, ...]) -> List[np.ndarray]:
+def directions(shape: tuple[int, ...]) -> list[np.ndarray]:
     """Random directions, and single coordinates at both ends."""
     single = [np.zeros(shape, np.float32), np.zeros(shape, np.float32)]
     single[0].flat[0] = single[1].flat[-1] = 1.0
@@ -146,9 +146,9 @@ def test_gradients_in_bf16_are_refused() -> None:
 
 
 @pytest.mark.parametrize("wanted", [(True, False, False), (False, True, False), (False, False, True)])
-def test_each_gradient_alone_is_the_same(wanted: Tuple[bool, ...]) -> None:
+def test_each_gradient_alone_is_the_same(wanted: tuple[bool, ...]) -> None:
     x, weight, bias, dy = normal(RNG, 1, 6, 6, 20), normal(RNG, 17, 20, 3, 3), normal(RNG, 17), normal(RNG, 1, 6, 6, 17)
-    inputs: List[Optional[np.ndarray]] = [x, weight, bias, None]
+    inputs: list[Optional[np.ndarray]] = [x, weight, bias, None]
     together = run_backward("conv2d", inputs, dy, dy, stride=1, padding=1)
     alone = run_backward("conv2d", inputs, dy, dy, [*wanted, False], stride=1, padding=1)
     for want, a, b in zip(wanted, alone, together):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, Type
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from jstyle.weights.tensors import ArrayTensors
 from tests.golden import tiny
 
 GOLDEN = Path(tiny.__file__).parent
-KINDS: Dict[str, Any] = {
+KINDS: dict[str, Any] = {
     "unet": (UNet2DConditionModel, UNetConfig),
     "vae": (AutoencoderKL, VAEConfig),
     "text": (CLIPTextModel, CLIPTextConfig),
@@ -29,7 +29,7 @@ def build(flavour: str, kind: str) -> jt.Module:
     return seeded(model_class, config_class.from_dict(getattr(tiny, flavour.upper())[kind]))
 
 
-def seeded(model_class: Type[jt.Module], config: Any) -> jt.Module:
+def seeded(model_class: type[jt.Module], config: Any) -> jt.Module:
     """A network whose weights are the goldens' seeded ones."""
     model = model_class(config)
     arrays = {name: tiny.seeded_tensor(name, tuple(p.shape)) for name, p in model.named_parameters()}
@@ -37,7 +37,7 @@ def seeded(model_class: Type[jt.Module], config: Any) -> jt.Module:
     return model
 
 
-def golden(name: str) -> Dict[str, np.ndarray]:
+def golden(name: str) -> dict[str, np.ndarray]:
     """A recorded file's arrays."""
     with np.load(GOLDEN / f"{name}.npz") as recorded:
         return {key: recorded[key] for key in recorded.files}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Dict
 
 import numpy as np
 import pytest
@@ -29,7 +28,7 @@ def psnr(image: np.ndarray, reference: np.ndarray) -> float:
     return float(-10 * np.log10(np.mean((image.astype(np.float64) - reference) ** 2) + 1e-20))
 
 
-def common(recorded: Dict[str, np.ndarray]) -> Dict:
+def common(recorded: dict[str, np.ndarray]) -> dict:
     return {
         "prompt": str(recorded["prompt"]),
         "negative_prompt": str(recorded["negative_prompt"]),

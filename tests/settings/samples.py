@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, Literal, Optional, Tuple, Union
+from typing import Any, Literal, Optional, Union
 
 from jstyle.settings.fields import flat, free
 from jstyle.settings.model import ModelSettings
@@ -50,12 +50,12 @@ class Inner:
 class Everything:
     """Settings of every kind of value."""
 
-    content: Tuple[Path, ...]
+    content: tuple[Path, ...]
     """Pictures, 100% of them,
     from files or folders."""
-    layers: Tuple[int, ...] = (6, 7)
+    layers: tuple[int, ...] = (6, 7)
     """Which layers."""
-    size: Tuple[int, int] = (512, 512)
+    size: tuple[int, int] = (512, 512)
     """Width and height in pixels."""
     gamma: float = 0.75
     """How much of the content is kept."""
@@ -92,20 +92,20 @@ class Adapter:
     """Something that has a required setting."""
 
     kind: str
-    train: Optional[Dict[str, Any]] = None
+    train: Optional[dict[str, Any]] = None
 
 
 @dataclass(frozen=True)
 class Picture:
     """Lists of settings, settings that may be left out, and one of two types."""
 
-    seed: Union[int, Tuple[int, ...]] = 0
+    seed: Union[int, tuple[int, ...]] = 0
     start: Optional[Inner] = None
-    adapters: Tuple[Adapter, ...] = ()
-    weights: Dict[str, float] = field(default_factory=dict)
+    adapters: tuple[Adapter, ...] = ()
+    weights: dict[str, float] = field(default_factory=dict)
     sampler: Optional[Literal["ddim", "euler"]] = None
-    shift: Tuple[int, Optional[int]] = (0, None)
-    layers: Optional[Tuple[int, ...]] = None
+    shift: tuple[int, Optional[int]] = (0, None)
+    layers: Optional[tuple[int, ...]] = None
     factor: Literal[1, 2] = 1
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Dict
-
 import numpy as np
 import pytest
 
@@ -18,5 +16,5 @@ def pipe() -> StableDiffusionPipeline:
 
 
 @pytest.fixture(scope="package")
-def plain_set(pipe: StableDiffusionPipeline) -> Dict[int, np.ndarray]:
+def plain_set(pipe: StableDiffusionPipeline) -> dict[int, np.ndarray]:
     return latents(pipe)

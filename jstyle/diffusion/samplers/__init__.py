@@ -6,9 +6,9 @@ scale: x = sqrt(alpha_bar) x0 + sqrt(1 - alpha_bar) eps.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Callable
+from typing import Any, Optional
 
 from jstyle.diffusion.samplers.ddim import INVERSIONS, ddim, ddim_invert, ddpm, training_levels
 from jstyle.diffusion.samplers.multistep import dpmpp_2m, dpmpp_levels, euler, lms, pndm, sigma_levels
@@ -58,10 +58,10 @@ class Sampler:
         steps: int,
         *,
         start: int = 0,
-        spacing: str | None = None,
+        spacing: Optional[str] = None,
         eta: float = 0.0,
-        noise: Noise | None = None,
-        after_step: AfterStep | None = None,
+        noise: Optional[Noise] = None,
+        after_step: Optional[AfterStep] = None,
     ) -> Iterator[Step]:
         """Run the sampler. Raises InputError for an eta that it does not have, and where the function does."""
         options: dict[str, Any] = {}
@@ -81,7 +81,7 @@ class Sampler:
         """How many Steps a run yields, one per call of the denoiser: PNDM takes its first step twice."""
         return steps - start + (self.run is pndm and steps - start > 1)
 
-    def initial_scale(self, schedule: Schedule, steps: int, spacing: str | None = None) -> float:
+    def initial_scale(self, schedule: Schedule, steps: int, spacing: Optional[str] = None) -> float:
         """The factor by which unit normal noise becomes the first x (diffusers' init_noise_sigma).
 
         With linspace and trailing spacing, lms and euler start from sigma eps, without x0's share of the power.

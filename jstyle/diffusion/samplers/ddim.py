@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Optional
 
 from jstyle.diffusion.samplers.step import (
     AfterStep,
@@ -22,7 +23,7 @@ from jstyle.runtime import jt
 INVERSIONS = ("current", "target")
 
 
-def training_levels(schedule: Schedule, steps: int, spacing: str | None = None) -> list[Level]:
+def training_levels(schedule: Schedule, steps: int, spacing: Optional[str] = None) -> list[Level]:
     """The levels that ddim, ddpm and pndm feed, noisiest first, by default in leading spacing."""
     return schedule.levels(steps, spacing)
 
@@ -39,10 +40,10 @@ def ddim(
     steps: int,
     *,
     start: int = 0,
-    spacing: str | None = None,
+    spacing: Optional[str] = None,
     eta: float = 0.0,
-    noise: Noise | None = None,
-    after_step: AfterStep | None = None,
+    noise: Optional[Noise] = None,
+    after_step: Optional[AfterStep] = None,
 ) -> Iterator[Step]:
     """DDIM (arXiv 2010.02502, eq. 12): deterministic at eta 0, as noisy as DDPM at eta 1.
 
@@ -73,9 +74,9 @@ def ddpm(
     steps: int,
     *,
     start: int = 0,
-    spacing: str | None = None,
-    noise: Noise | None = None,
-    after_step: AfterStep | None = None,
+    spacing: Optional[str] = None,
+    noise: Optional[Noise] = None,
+    after_step: Optional[AfterStep] = None,
 ) -> Iterator[Step]:
     """Ancestral sampling (DDPM, arXiv 2006.11239, eq. 6 and 7) over the levels fed.
 
@@ -96,7 +97,7 @@ def ddpm(
 
 
 def _inversion_path(
-    schedule: Schedule, steps: int, spacing: str | None, convention: str
+    schedule: Schedule, steps: int, spacing: Optional[str], convention: str
 ) -> list[tuple[Level, Level, Level]]:
     """(the level at which x stands, the level fed, the level reached) of every inversion step."""
     fed = training_levels(schedule, steps, spacing)[::-1]
@@ -116,8 +117,8 @@ def ddim_invert(
     steps: int,
     convention: str = "current",
     *,
-    spacing: str | None = None,
-    after_step: AfterStep | None = None,
+    spacing: Optional[str] = None,
+    after_step: Optional[AfterStep] = None,
 ) -> Iterator[Step]:
     """DDIM run backwards, from a clean x to noise, through the times that `ddim` feeds.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import Optional
 
 from numpy.polynomial import polynomial
 
@@ -27,12 +28,12 @@ def sigma(level: Level) -> float:
     return (1 / level.alpha_bar - 1) ** 0.5
 
 
-def sigma_levels(schedule: Schedule, steps: int, spacing: str | None = None) -> list[Level]:
+def sigma_levels(schedule: Schedule, steps: int, spacing: Optional[str] = None) -> list[Level]:
     """The levels that lms and euler feed, by default in linspace spacing, with fractional times."""
     return schedule.levels(steps, schedule.spacing(spacing, "linspace"), whole=False)
 
 
-def dpmpp_levels(schedule: Schedule, steps: int, spacing: str | None = None) -> list[Level]:
+def dpmpp_levels(schedule: Schedule, steps: int, spacing: Optional[str] = None) -> list[Level]:
     """The levels that dpmpp_2m feeds: all but the last of steps + 1, or, in trailing spacing, `steps` levels.
 
     Raises InputError where steps + 1 levels are more than there are.
@@ -60,8 +61,8 @@ def pndm(
     steps: int,
     *,
     start: int = 0,
-    spacing: str | None = None,
-    after_step: AfterStep | None = None,
+    spacing: Optional[str] = None,
+    after_step: Optional[AfterStep] = None,
 ) -> Iterator[Step]:
     """Pseudo linear multistep (PLMS, arXiv 2202.09778, eq. 9 and 12) without its Runge-Kutta start.
 
@@ -108,8 +109,8 @@ def lms(
     steps: int,
     *,
     start: int = 0,
-    spacing: str | None = None,
-    after_step: AfterStep | None = None,
+    spacing: Optional[str] = None,
+    after_step: Optional[AfterStep] = None,
     order: int = 4,
 ) -> Iterator[Step]:
     """Linear multistep over dx/dsigma = eps, in unequal steps of sigma (as k-diffusion's `sample_lms`).
@@ -136,8 +137,8 @@ def euler(
     steps: int,
     *,
     start: int = 0,
-    spacing: str | None = None,
-    after_step: AfterStep | None = None,
+    spacing: Optional[str] = None,
+    after_step: Optional[AfterStep] = None,
 ) -> Iterator[Step]:
     """Euler's method over dx/dsigma = eps (arXiv 2206.00364, algorithm 2 without churn and correction).
 
@@ -160,8 +161,8 @@ def dpmpp_2m(
     steps: int,
     *,
     start: int = 0,
-    spacing: str | None = None,
-    after_step: AfterStep | None = None,
+    spacing: Optional[str] = None,
+    after_step: Optional[AfterStep] = None,
 ) -> Iterator[Step]:
     """DPM-Solver++ 2M (arXiv 2211.01095, algorithm 2); its first and its last step are of first order.
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Callable, Protocol
+from typing import Optional, Protocol
 
 from jstyle.diffusion.schedule import CLEAN, Level, Prediction, diffuse
 from jstyle.errors import InputError
@@ -43,7 +43,7 @@ class Step:
 
 
 def finish_step(
-    index: int, level: Level, next_level: Level, x: jt.Var, x0: jt.Var, after_step: AfterStep | None
+    index: int, level: Level, next_level: Level, x: jt.Var, x0: jt.Var, after_step: Optional[AfterStep]
 ) -> Step:
     """The step with the caller's change to x.
 
@@ -73,7 +73,7 @@ def pair_levels(levels: Sequence[Level]) -> list[tuple[Level, Level]]:
     return list(zip(levels, [*levels[1:], CLEAN]))
 
 
-def draw_noise(noise: Noise | None, index: int) -> jt.Var:
+def draw_noise(noise: Optional[Noise], index: int) -> jt.Var:
     """The noise of step `index`. Raises InputError where the caller gave no source of noise."""
     if noise is None:
         raise InputError("this sampler adds noise at every step: give it a source of noise")

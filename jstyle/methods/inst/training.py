@@ -151,7 +151,7 @@ def show_to_clip(
     encoder, digest = pipe.components.image_encoder, None
     if settings.image_encoder is not None:
         folder = hub.locate_part(settings.image_encoder, checkpoint.VISION[0], variant=settings.model.variant)
-        encoder, files = checkpoint.image_encoder(folder, settings.model.variant)
+        encoder, files = checkpoint.load_image_encoder(folder, settings.model.variant)
         digest = hash_files(files)
     if encoder is None:
         raise InputError(

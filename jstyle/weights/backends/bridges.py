@@ -6,7 +6,7 @@ with a scale. A bridge asks its `Place` for the layer at every call, so that it 
 
 from __future__ import annotations
 
-from typing import Any, Dict, Tuple
+from typing import Any
 
 from jstyle import ops
 from jstyle.networks.layers import Conv2d, Embedding, GroupNorm, LayerNorm, Linear
@@ -34,7 +34,7 @@ class Place:
         return now is not self.original or any(getattr(now, key) is not var for key, var in self._parameters.items())
 
 
-def list_parameters(module: Any) -> Dict[str, jt.Var]:
+def list_parameters(module: Any) -> dict[str, jt.Var]:
     """The parameters directly in a module, by name."""
     return {key: var for key, var in vars(module).items() if isinstance(var, jt.Var) and not key.startswith("_")}
 
@@ -94,7 +94,7 @@ class TimeSilu(jt.Module):
         return ops.silu(x) if len(x.shape) == 2 else x
 
 
-BRIDGES: Tuple[Tuple[type, Any], ...] = (
+BRIDGES: tuple[tuple[type, Any], ...] = (
     (Linear, Bridge),
     (LayerNorm, Bridge),
     (Embedding, Bridge),

@@ -7,9 +7,9 @@ processors and bridges, what they changed takes effect in the other network, whi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, nullcontext
-from typing import Any, Callable, ContextManager, Dict, Union
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from typing import Any, Union
 
 import numpy as np
 
@@ -28,7 +28,7 @@ from jstyle.weights.backends.bridges import BRIDGES, Bridge, GEGLUBridge, GroupN
 from jstyle.weights.backends.processors import FusedAttnProcessor, list_attention, use_processors
 from jstyle.weights.loading import IGNORED_KEYS
 
-Mode = Callable[[], ContextManager[Any]]
+Mode = Callable[[], AbstractContextManager[Any]]
 
 
 class Host:
@@ -44,7 +44,7 @@ class Host:
         self._attention = list_attention(network)
         self._modules = {path: module for path, module in native.named_modules() if path}
         self._places = {path: Place(*find_holder(native, path)) for path in self._modules}
-        self._bridged: Dict[str, Any] = {}
+        self._bridged: dict[str, Any] = {}
 
     @contextmanager
     def call(self, processors: Mapping[str, FusedAttnProcessor]) -> Iterator[Any]:
@@ -75,9 +75,9 @@ class Host:
             finally:
                 self._bridged = {}
 
-    def _make_fused_layers(self) -> Dict[str, Any]:
+    def _make_fused_layers(self) -> dict[str, Any]:
         """What takes the place of norms, of the activations that these then include, and of gates, by path."""
-        layers: Dict[str, Any] = {}
+        layers: dict[str, Any] = {}
         for path, module in self._modules.items():
             parent, _, name = path.rpartition(".")
             if isinstance(module, GroupNorm):

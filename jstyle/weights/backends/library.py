@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from importlib import import_module, metadata, util
 from pathlib import Path
-from typing import Any, List, Optional
+from typing import Any, Optional
 
 from jstyle.errors import InputError
 from jstyle.runtime.flags import keep_flags
@@ -35,7 +35,7 @@ def find_obstacle() -> Optional[str]:
     missing = [name for name in MODULES if util.find_spec(name) is None]
     if missing:
         return f"{', '.join(missing)} not installed"
-    wrong: List[str] = []
+    wrong: list[str] = []
     for name, wanted in VERSIONS.items():
         with contextlib.suppress(metadata.PackageNotFoundError):
             if not metadata.version(name).startswith(wanted):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Dict, Optional
+from typing import Any, Optional
 
 from jstyle import ops
 from jstyle.errors import InputError
@@ -61,7 +61,7 @@ class FusedAttnProcessor:
         return gather_attention(qkv, x, upcast=getattr(attn, "upcast_attention", False))
 
 
-def list_attention(network: Any) -> Dict[str, Any]:
+def list_attention(network: Any) -> dict[str, Any]:
     """The attention modules of a network, which are those that take a processor, by their paths."""
     return {path: module for path, module in network.named_modules() if hasattr(module, "set_processor")}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import List, Optional
+from typing import Optional
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
@@ -141,7 +141,7 @@ def blur(picture: np.ndarray, radius: float) -> np.ndarray:
 _BILINEAR = Image.Resampling.BILINEAR
 
 
-def draw_layers(scene: Scene, size: int, thing: Optional[List[Part]] = None) -> Layers:
+def draw_layers(scene: Scene, size: int, thing: Optional[list[Part]] = None) -> Layers:
     """The scene's layers; if given, the parts of ``thing`` take the place of its object's."""
     layout = scene.layout
     rng = scene.rng("setting")
@@ -164,7 +164,7 @@ def draw_layers(scene: Scene, size: int, thing: Optional[List[Part]] = None) -> 
     )
 
 
-def _place_parts(parts: List[Part], layout: Layout) -> List[Part]:
+def _place_parts(parts: list[Part], layout: Layout) -> list[Part]:
     """An object's parts, flipped, turned about the middle, scaled and moved as the layout says."""
     turn = np.radians(layout.degrees)
     c, s = np.cos(turn), np.sin(turn)
@@ -176,7 +176,7 @@ def _place_parts(parts: List[Part], layout: Layout) -> List[Part]:
     return [part._replace(outline=outline) for part, outline in zip(parts, np.split(placed, ends))]
 
 
-def _draw_shadow(object_parts: List[Part], ground: Part) -> Part:
+def _draw_shadow(object_parts: list[Part], ground: Part) -> Part:
     """The shadow that the object casts on the ground where it stands."""
     corners = np.concatenate([part.outline for part in object_parts])
     (left, _), (right, bottom) = corners.min(0), corners.max(0)
@@ -185,7 +185,7 @@ def _draw_shadow(object_parts: List[Part], ground: Part) -> Part:
     return Part(shade, (red, green, blue), quiet=True)
 
 
-def _draw_numbers(parts: List[Part], fine: int) -> Image.Image:
+def _draw_numbers(parts: list[Part], fine: int) -> Image.Image:
     """The parts, each filled with its number, on ``fine`` by ``fine`` points."""
     image = Image.new("P", (fine, fine))
     draw = ImageDraw.Draw(image)

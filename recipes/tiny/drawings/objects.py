@@ -5,14 +5,14 @@ A variant is a small number that decides details which hardly change the silhoue
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Callable, Dict, List
 
 import numpy as np
 
 from recipes.tiny.drawings.shapes import Part, box, curve, ellipse, polygon, smooth, star
 
-Parts = List[Part]
+Parts = list[Part]
 
 
 def house(variant: int) -> Parts:
@@ -251,7 +251,7 @@ def five_pointed_star(variant: int) -> Parts:
     return parts
 
 
-DRAWN_BY: Dict[str, Callable[[int], Parts]] = {
+DRAWN_BY: dict[str, Callable[[int], Parts]] = {
     "house": house,
     "tree": tree,
     "boat": boat,

@@ -6,13 +6,13 @@ A table of colours is float32 (colours, 3) in [0, 1].
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Dict, Union
+from typing import Union
 
 import numpy as np
 
 from recipes.tiny.drawings.shapes import Colour
 
-COLOUR_VALUES: Dict[str, Colour] = {
+COLOUR_VALUES: dict[str, Colour] = {
     "red": (212, 38, 42),
     "orange": (246, 130, 28),
     "yellow": (250, 212, 48),
@@ -26,7 +26,7 @@ COLOUR_VALUES: Dict[str, Colour] = {
 }
 """The colours that an object can have, by the words for them."""
 
-_FIXED: Dict[str, Colour] = {
+_FIXED: dict[str, Colour] = {
     "ink": (44, 40, 52),
     "cream": (252, 244, 222),
     "gold": (252, 200, 72),
@@ -39,7 +39,7 @@ _FIXED: Dict[str, Colour] = {
 }
 
 
-_ON_WHITE: Dict[str, Colour] = {"dark": (184, 187, 197), "light": (220, 224, 234), "cream": (228, 208, 172)}
+_ON_WHITE: dict[str, Colour] = {"dark": (184, 187, 197), "light": (220, 224, 234), "cream": (228, 208, 172)}
 """What stands out from a white object."""
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Callable, Dict, List, Tuple
+from collections.abc import Callable
 
 import numpy as np
 
 from recipes.tiny.drawings.shapes import Colour, Part, below, box, curve, ellipse, polygon, smooth, star
 
-Parts = List[Part]
-Setting = Tuple[Parts, Parts]
+Parts = list[Part]
+Setting = tuple[Parts, Parts]
 """The parts behind the object, and those in front of it."""
 
 _X = np.linspace(-4, 104, 28)
@@ -37,7 +37,7 @@ def _clouds(rng: np.random.Generator, colour: Colour = (250, 250, 248)) -> Parts
     return [_cloud(x, rng.uniform(10, 26), rng.uniform(0.5, 0.85), colour) for x in (left, right)]
 
 
-def _sides(rng: np.random.Generator) -> Tuple[float, float]:
+def _sides(rng: np.random.Generator) -> tuple[float, float]:
     """x of a place on the left and of one on the right, where the object leaves room."""
     return float(rng.uniform(4, 17)), float(rng.uniform(83, 96))
 
@@ -176,7 +176,7 @@ def plain(rng: np.random.Generator) -> Setting:
     return [_sky(tints[rng.integers(len(tints))])], []
 
 
-DRAWN_BY: Dict[str, Callable[[np.random.Generator], Setting]] = {
+DRAWN_BY: dict[str, Callable[[np.random.Generator], Setting]] = {
     "sea": sea,
     "field": field,
     "snow": snow,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple, Tuple, Union
+from typing import NamedTuple, Optional, Union
 
 import numpy as np
 
-Colour = Tuple[int, int, int]
+Colour = tuple[int, int, int]
 
 
 class Part(NamedTuple):
@@ -62,7 +62,7 @@ _TURN = np.linspace(0, 2 * np.pi, 28, endpoint=False)
 _CIRCLE = np.stack([np.cos(_TURN), np.sin(_TURN)], 1).astype(np.float32)
 
 
-def ellipse(x: float, y: float, rx: float, ry: float | None = None, angle: float = 0) -> np.ndarray:
+def ellipse(x: float, y: float, rx: float, ry: Optional[float] = None, angle: float = 0) -> np.ndarray:
     """An ellipse about (x, y); `angle` is that of `rx` to the x axis in degrees, clockwise as y points down."""
     flat = _CIRCLE * (rx, rx if ry is None else ry)
     if angle:

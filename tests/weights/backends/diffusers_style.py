@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, List
+from typing import Any
 
 from jstyle.diffusion.prompts import load_tokenizer
 from jstyle.networks.config import CLIPTextConfig, UNetConfig, VAEConfig, read_json
@@ -163,7 +163,7 @@ class Upsample(jt.Module):
 class Block(jt.Module):
     """Resnets, each with a transformer or not, then a change of resolution or none."""
 
-    def __init__(self, resnets: List[Any], transformers: List[Any], after: Any = None, name: str = "") -> None:
+    def __init__(self, resnets: list[Any], transformers: list[Any], after: Any = None, name: str = "") -> None:
         self.resnets = nn.ModuleList(resnets)
         if transformers:
             self.attentions = nn.ModuleList(transformers)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, List, Tuple
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ class Sharper:
     """Doubles the temperature, and notes what it saw."""
 
     def __init__(self) -> None:
-        self.seen: List[Tuple[Any, ...]] = []
+        self.seen: list[tuple[Any, ...]] = []
 
     def __call__(self, site: Site, step: int, qkv: QKV) -> QKV:
         self.seen.append((site, step, tuple(qkv.q.shape), tuple(qkv.k.shape), tuple(qkv.v.shape)))
@@ -121,7 +121,7 @@ def test_group_norms_can_be_shared(provider: str) -> None:
     assert apart(found[0][2], found[1][2]) < TOLERANCE < apart(found[1][2], found[1][1])
 
 
-def _recorded_and_shared(pipe: Any) -> Tuple[dict, np.ndarray, np.ndarray]:
+def _recorded_and_shared(pipe: Any) -> tuple[dict, np.ndarray, np.ndarray]:
     """The means that norms saw, and the UNet's answer while they note and while they share them."""
     sink: dict = {}
     with swapped(pipe.unet, group_norms(pipe.unet, lambda path, one: RecordingGroupNorm(one, path, sink))):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Callable, Dict
+from collections.abc import Callable
 
 import numpy as np
 
 from recipes.tiny.drawings.layers import Layers
 from recipes.tiny.drawings.techniques import light, lines, paint, prints, tiles
 
-DRAWN_BY: Dict[str, Callable[[Layers, np.random.Generator], np.ndarray]] = {
+DRAWN_BY: dict[str, Callable[[Layers, np.random.Generator], np.ndarray]] = {
     "poster": prints.poster,
     "hatching": lines.hatching,
     "watercolour": paint.watercolour,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import List
 
 import numpy as np
 from PIL import Image
@@ -46,7 +45,7 @@ def _bend(picture: np.ndarray, rng: np.random.Generator, meshes: int = 11, by: f
 
 
 @lru_cache(maxsize=8)
-def _make_brushes(length: int, width: int) -> List[Image.Image]:
+def _make_brushes(length: int, width: int) -> list[Image.Image]:
     """A brush stroke in 24 directions: bristles run along it, and its ends are ragged."""
     half = length // 2 + 1
     y, x = np.mgrid[-half : half + 1, -half : half + 1].astype(np.float32)
