@@ -1,4 +1,4 @@
-"""What this machine has for Jittor, and what it lacks: ``python -m jstyle doctor``.
+"""What this machine has for Jittor, and what it lacks: ``jstyle doctor``.
 
 Looks first, and starts Jittor last: where the start fails, everything found until then has been printed.
 """

@@ -258,8 +258,8 @@ class StyleAlignSettings:
 
     def choose_guidance(self, of_picture: bool) -> float:
         """The guidance of the set."""
-        own = self.sampling.guidance
-        return float(PRESETS[self.choose_preset(of_picture)][0] if own is None else own)
+        guidance = self.sampling.guidance
+        return float(PRESETS[self.choose_preset(of_picture)][0] if guidance is None else guidance)
 
     def choose_sharing(self, of_picture: bool) -> Sharing:
         """The preset's sharing with what is set beside it."""

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from jstyle import __main__, doctor
+from jstyle import doctor
+from jstyle.cli.main import main
 from jstyle.doctor import Finding
 from jstyle.runtime import StartError
 
@@ -26,7 +27,7 @@ def test_a_machine_without_a_compiler_is_told_the_mend(tmp_path: Path) -> None:
 
 
 def test_this_machine_is_well(capsys: pytest.CaptureFixture[str]) -> None:
-    assert __main__.main(["doctor"]) == 0
+    assert main(["doctor"]) == 0
     printed = capsys.readouterr().out
     for label in (
         "python:",
@@ -83,9 +84,3 @@ def test_memory_tells_a_containers_limit(monkeypatch: pytest.MonkeyPatch) -> Non
     assert doctor.memory() == "1.0 GB, 0.5 GB available, this container may use 5.0 GB"
     files["/sys/fs/cgroup/memory.max"] = "max\n"
     assert doctor.memory() == "1.0 GB, 0.5 GB available"
-
-
-def test_other_commands_print_the_usage(capsys: pytest.CaptureFixture[str]) -> None:
-    assert __main__.main(["--help"]) == 0
-    assert __main__.main(["nurse"]) == 2
-    assert "python -m jstyle doctor" in capsys.readouterr().err

@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NoReturn, Protocol
+from typing import Protocol
 
-from jstyle.errors import InputError
 from jstyle.settings.configs import find_config
 from jstyle.settings.words import make_parser, parse_words
 
@@ -58,40 +57,5 @@ class SettingsCommand:
         return self.run(*parse_words(self.settings, argv, prog, self._description(), find_config))
 
     def _description(self) -> str:
-        return f"{_sentence(self.summary)} ({self.source})." if self.source else f"{_sentence(self.summary)}."
-
-
-@dataclass(frozen=True)
-class WordCommand:
-    """A command that takes at most a word; ``run`` takes what was given."""
-
-    words: str
-    summary: str
-    run: Callable[..., int]
-    metavar: str = ""
-    choices: tuple[str, ...] = ()
-    source: str = ""
-
-    def make_parser(self, prog: str) -> argparse.ArgumentParser:
-        """The word, where there is one to choose."""
-        parser = _Parser(prog=prog, description=f"{_sentence(self.summary)}.", exit_on_error=False)
-        if self.choices:
-            parser.add_argument("word", metavar=self.metavar, choices=self.choices, help=", ".join(self.choices))
-        return parser
-
-    def main(self, argv: Sequence[str], prog: str) -> int:
-        """Read the word and run."""
-        try:
-            words = vars(self.make_parser(prog).parse_args(argv))
-        except argparse.ArgumentError as error:
-            raise InputError(str(error)) from None
-        return self.run(*words.values())
-
-
-def _sentence(summary: str) -> str:
-    return summary[:1].upper() + summary[1:]
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise InputError(message)
+        sentence = self.summary[:1].upper() + self.summary[1:]
+        return f"{sentence} ({self.source})." if self.source else f"{sentence}."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from jstyle.cli import installation
 from jstyle.cli.command import Command, SettingsCommand
 from jstyle.cli.report import show_events
 from jstyle.errors import InputError
@@ -16,7 +17,6 @@ from jstyle.training.teaching.table import TEACHINGS, Teaching
 
 _TEACHING = ("jstyle.cli.train_styles:COMMAND",)
 _COMPETITION = ("jstyle.cli.submit:COMMAND", "jstyle.cli.score:COMMAND")
-_INSTALLATION = ("jstyle.cli.installation:DOCTOR", "jstyle.cli.installation:COMPLETION")
 
 
 def group_commands() -> Mapping[str, Sequence[Command]]:
@@ -25,7 +25,7 @@ def group_commands() -> Mapping[str, Sequence[Command]]:
         "Make pictures": [make_method_command(method) for method in METHODS.values()],
         "Teach a model": [*map(make_teaching_command, TEACHINGS.values()), *map(load_attribute, _TEACHING)],
         "The competition": [load_attribute(path) for path in _COMPETITION],
-        "This installation": [load_attribute(path) for path in _INSTALLATION],
+        "This installation": installation.COMMANDS,
     }
 
 

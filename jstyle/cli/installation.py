@@ -1,16 +1,54 @@
-"""``jstyle doctor`` and ``jstyle completion``: what has to do with this installation alone."""
+"""``jstyle doctor`` and ``jstyle completion``: what has to do with this installation alone.
+
+Of other packages nothing is imported here: the doctor comes also where some are missing.
+"""
 
 from __future__ import annotations
 
-from jstyle.cli.command import WordCommand
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
 from jstyle.errors import InputError
+from jstyle.table import load_attribute
+
+
+@dataclass(frozen=True)
+class WordCommand:
+    """A command that takes at most a word; ``run`` takes what was given."""
+
+    words: str
+    summary: str
+    run: Callable[..., int]
+    metavar: str = ""
+    choices: tuple[str, ...] = ()
+    source: str = ""
+
+    def make_parser(self, prog: str) -> argparse.ArgumentParser:
+        """The word, where there is one to choose."""
+        parser = _Parser(prog=prog, description=f"{self.summary[:1].upper()}{self.summary[1:]}.", exit_on_error=False)
+        if self.choices:
+            parser.add_argument("word", metavar=self.metavar, choices=self.choices, help=", ".join(self.choices))
+        return parser
+
+    def main(self, argv: Sequence[str], prog: str) -> int:
+        """Read the word and run."""
+        try:
+            words = vars(self.make_parser(prog).parse_args(argv))
+        except argparse.ArgumentError as error:
+            raise InputError(str(error)) from None
+        return self.run(*words.values())
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise InputError(message)
 
 
 def examine() -> int:
     """Say what this machine has for Jittor. Returns 1 where something essential is missing."""
-    from jstyle.doctor import report
-
-    return report()
+    return load_attribute("jstyle.doctor:report")()
 
 
 def print_completion(shell: str) -> int:
@@ -34,3 +72,4 @@ COMPLETION = WordCommand(
     metavar="SHELL",
     choices=("bash", "zsh", "tcsh"),
 )
+COMMANDS = (DOCTOR, COMPLETION)

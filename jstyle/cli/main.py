@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NoReturn, Optional
 
 from jstyle import __version__
+from jstyle.cli import installation
 from jstyle.cli.exit_codes import exit_with
 
 _USAGE = """usage: jstyle COMMAND [options]
@@ -20,8 +21,6 @@ def main(argv: Sequence[str], prog: Optional[str] = None) -> int:
 
     Raises InputError where words are wrong.
     """
-    from jstyle.cli.commands import find_command
-
     argv = list(argv)
     if argv in (["--version"], ["-V"]):
         print(f"jstyle {__version__}")
@@ -32,6 +31,11 @@ def main(argv: Sequence[str], prog: Optional[str] = None) -> int:
     if len(argv) == 2 and argv[1] in ("--help", "-h") and (overview := write_overview(f"{argv[0]} ")):
         print(overview)
         return 0
+    for command in installation.COMMANDS:  # not by the tables, which need packages that the doctor may miss
+        if argv[0] == command.words:
+            return command.main(argv[1:], prog or f"jstyle {command.words}")
+    from jstyle.cli.commands import find_command
+
     command, words = find_command(argv)
     return command.main(words, prog or f"jstyle {command.words}")
 

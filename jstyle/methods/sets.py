@@ -46,10 +46,7 @@ class SetSampling:
 
 
 class PictureSet(Protocol):
-    """A set of one reference, on a loaded pipeline; ``settings`` are the recipe's, as they were written.
-
-    `check` raises ValueError for settings that a set of a recipe cannot have.
-    """
+    """A set of one reference, on a loaded pipeline; ``settings`` are the recipe's, as they were written."""
 
     def __init__(
         self,
@@ -60,7 +57,9 @@ class PictureSet(Protocol):
     ) -> None: ...
 
     @staticmethod
-    def check(settings: Mapping[str, Any], sampling: SetSampling, *, of_picture: bool) -> None: ...
+    def check(settings: Mapping[str, Any], sampling: SetSampling, *, of_picture: bool) -> None:
+        """Raise ValueError, one line, for settings that a set of a recipe cannot have."""
+        ...
 
     def make_reference(self) -> Iterator[Union[Evaluated, Image.Image]]:
         """The reference's own picture, last."""

@@ -159,6 +159,19 @@ def test_without_shtab_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) 
         main(["completion", "bash"])
 
 
+def test_the_doctor_comes_where_packages_are_missing() -> None:
+    code = """
+import sys
+sys.modules.update(dict.fromkeys(("numpy", "PIL", "pydantic", "shtab", "tqdm", "transformers", "yaml")))
+import jstyle.doctor
+from jstyle.cli.main import main
+jstyle.doctor.report = lambda: print("looked") or 1
+sys.exit(main(["doctor"]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == ("looked\n", 1), done.stderr
+
+
 def test_the_module_is_the_command(tmp_path: Path) -> None:
     wrong = [sys.executable, "-m", "jstyle", "stylid"]
     done = subprocess.run(wrong, capture_output=True, text=True, check=False)
