@@ -85,11 +85,13 @@ def essential(label: str, look: Callable[[], str]) -> Finding:
 
 
 def python() -> str:
+    """The Python that runs. Raises: `StartError` for one that Jittor does not run on."""
     toolchain.check_python(sys.version_info[:2])
     return f"{platform.python_version()} at {sys.executable}"
 
 
 def packages() -> str:
+    """The installed packages with their versions. Raises: `StartError` where one is missing, or NumPy is too new."""
     versions = {name: toolchain.installed_version(name) for name in PACKAGES}
     toolchain.check_packages(versions["jittor"], versions["numpy"])
     missing = [name for name, version in versions.items() if version is None]
@@ -99,6 +101,7 @@ def packages() -> str:
 
 
 def processor() -> str:
+    """The processor's kind, its cores, and the vector features that it has of `VECTOR_FEATURES`."""
     features = cpu_features(read("/proc/cpuinfo"))
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return f"{platform.machine()}, {cores} cores, {' '.join(features) or 'no vector features known'}"
@@ -112,6 +115,7 @@ def cpu_features(cpuinfo: str) -> list[str]:
 
 
 def memory() -> str:
+    """How much memory there is and how much of it is free, in GB; in a container also what it may use."""
     sizes = {}
     for line in read("/proc/meminfo").splitlines():
         name, _, size = line.partition(":")
@@ -188,6 +192,7 @@ def kernels() -> str:
 
 
 def read(path: str) -> str:
+    """A file's text; nothing where it cannot be read."""
     try:
         return Path(path).read_text()
     except OSError:

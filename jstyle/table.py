@@ -11,7 +11,9 @@ class Named(Protocol):
     """What a table holds."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What it is found by."""
+        ...
 
 
 Entry = TypeVar("Entry", bound=Named)

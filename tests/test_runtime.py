@@ -173,7 +173,7 @@ def test_what_a_plain_jittor_has_downloaded_is_used(tmp_path: Path, monkeypatch:
         (downloaded / name).touch()
     folder = onednn.find_onednn(tmp_path / "ours", LINUX, tmp_path / "plain")
     assert folder == tmp_path / "ours/.cache/jittor/mkl/dnnl_lnx_2.2.0_cpu_gomp"
-    assert folder.samefile(downloaded)
+    assert folder is not None and folder.samefile(downloaded)
 
     (tmp_path / "plain/jtcuda").mkdir()
     cuda.share_installed(tmp_path / "ours", tmp_path / "plain")

@@ -15,6 +15,7 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Optional
 
@@ -56,13 +57,13 @@ def candidates(environ: Mapping[str, str]) -> list[Path]:
 
 
 def is_writable(folder: Path) -> bool:
-    """Whether files can be made in it and in what lies in it already; makes it."""
+    """Whether files can be made in it, and in Jittor's part of it where there is one; makes the folder."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        kept = [folder, *(path for path in folder.iterdir() if path.name == "jittor")]
     except OSError:
         return False
-    return all(os.access(path, os.R_OK | os.W_OK | os.X_OK) for path in kept)
+    places = (folder, folder / "jittor")
+    return all(os.access(place, os.R_OK | os.W_OK | os.X_OK) for place in places if place.exists())
 
 
 def temporary_folder() -> Optional[Path]:
@@ -105,13 +106,18 @@ def name_for(folder: Path) -> Path:
                 continue  # this folder is a copy, and the name is the original's
             if not link.exists():
                 replace_link(link, folder)
-            # those who clean NAMES of what is old leave a locked folder alone; locked until this process ends
-            fcntl.flock(os.open(place, os.O_RDONLY), fcntl.LOCK_SH)
+            keep_from_cleaners(place)
             (folder / "name").write_text(name, encoding="utf-8")
         except OSError:
             return folder
         return link
     return folder
+
+
+@lru_cache(maxsize=None)
+def keep_from_cleaners(place: Path) -> None:
+    """Lock a folder until this process ends: those who clean `NAMES` of what is old leave it alone then."""
+    fcntl.flock(os.open(place, os.O_RDONLY), fcntl.LOCK_SH | fcntl.LOCK_NB)
 
 
 def _remembered_name(folder: Path) -> str:

@@ -45,6 +45,7 @@ class Toolkit:
 
     @property
     def whole(self) -> bool:
+        """Whether nothing is missing."""
         return not self.missing
 
 

@@ -92,6 +92,7 @@ def digest_of_files(packages: Mapping[str, Path]) -> str:
 
 
 def digest(*parts: str) -> str:
+    """16 hexadecimal digits that tell these texts from others."""
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 

@@ -127,6 +127,7 @@ def import_persistently() -> Any:
 
 
 def forget_modules(package: str) -> None:
+    """Let a package be imported anew."""
     for name in [name for name in sys.modules if name == package or name.startswith(f"{package}.")]:
         del sys.modules[name]
 
@@ -251,4 +252,5 @@ def process_kept_as_it_is() -> Iterator[None]:
 
 
 def say(line: str) -> None:
+    """Say a line of ours on stderr."""
     print(f"jstyle: {line}", file=sys.stderr, flush=True)

@@ -37,6 +37,7 @@ def check_python(version: tuple[int, int], system: str = sys.platform) -> None:
 
 
 def dotted(version: tuple[int, int]) -> str:
+    """(3, 9) as people write it: 3.9."""
     return f"{version[0]}.{version[1]}"
 
 

@@ -47,6 +47,7 @@ class Log:
         return Events(self.folder, step)
 
     def close(self) -> None:
+        """Close the event file."""
         if self._events is not None:
             self._events.close()
 

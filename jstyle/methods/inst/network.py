@@ -42,6 +42,7 @@ class TokenAttention(jt.Module):
         self.split: tuple[int, int] = (sizes.heads, sizes.head_width)
 
     def execute(self, x: jt.Var, context: jt.Var) -> jt.Var:
+        """x (batch, queries, width) over context (batch, tokens, width) to (batch, queries, width)."""
         q, k, v = (
             projection(one).reshape([*one.shape[:2], *self.split])
             for projection, one in ((self.to_q, x), (self.to_k, context), (self.to_v, context))
@@ -60,6 +61,7 @@ class StyleAttention(jt.Module):
         self.net = jt.nn.ModuleList([Nothing(), Linear(sizes.width, sizes.hidden_size)])
 
     def execute(self, tokens: jt.Var) -> jt.Var:
+        """CLIP's tokens of pictures, (pictures, 1 + patches, width), to the word's embeddings, (pictures, hidden_size)."""
         query = self.attn1(tokens[:, :1], tokens)
         return self.net[1](self.net[0](self.attn2(query, tokens)))[:, 0]
 
@@ -72,4 +74,5 @@ class ComputedEmbedding(ExtendedEmbedding):
         self._compute = compute
 
     def own_rows(self) -> jt.Var:
+        """The embeddings of the words that the table does not know, computed now: (words, channels)."""
         return self._compute()

@@ -51,6 +51,7 @@ class Recompute(jt.Function):
         return self(*inputs, *parameters)
 
     def execute(self, *given: jt.Var) -> list[jt.Var]:
+        """The block's outputs, of which the inputs alone are kept."""
         with jt.no_grad():
             found = list(self._compute(*given[: self._count]))
         for one in found:
@@ -58,6 +59,7 @@ class Recompute(jt.Function):
         return found
 
     def grad(self, *incoming: Optional[jt.Var]) -> list[Optional[jt.Var]]:
+        """Compute the block again, and give the gradients of its inputs from those of its outputs."""
         jt.sync([one for one in incoming if one is not None])  # nothing of the blocks behind is needed any more
         trained = [not one.is_stop_grad() for one in self._inputs]
         inputs = [one.detach() for one in self._inputs]
