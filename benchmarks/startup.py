@@ -21,7 +21,7 @@ from benchmarks import machine, table
 from benchmarks.options import RESULTS, parser
 from benchmarks.processes import NotMeasured, interpreter, machine_cpu_seconds
 from benchmarks.recording import command_line, say, write
-from jstyle.cli.commands import list_commands
+from jstyle.cli.commands import iterate_commands
 
 IMPORTS = {
     "jstyle": "from jstyle import StableDiffusionPipeline",
@@ -89,7 +89,7 @@ def _imports(sides: list[str], options: argparse.Namespace) -> dict[str, Any]:
 
 def _answers(options: argparse.Namespace) -> list[dict[str, Any]]:
     """The help of every command, and what is said of a wrong option."""
-    commands = [command.words.split() for command in list_commands()]
+    commands = [command.words.split() for command in iterate_commands()]
     cases = []
     for words in (["--help"], *([*words, last] for words in commands for last in ("--help", WRONG))):
         samples = [_kept(_run("jstyle", options, ANSWER % (words,), {})) for _ in range(options.rounds + 1)][1:]

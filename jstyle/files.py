@@ -1,4 +1,4 @@
-"""Files and folders that appear under their names only when they are whole, and files that are locks."""
+"""Files and folders that appear under their names only when they are whole, files that are locks, and hashes."""
 
 from __future__ import annotations
 
@@ -9,9 +9,15 @@ import secrets
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 
+import jstyle
 from jstyle.errors import InputError
+
+SOURCES = ("jstyle", "styleid", "style_align")
+"""The packages whose code decides what a result is."""
 
 _PART = re.compile(r"\.[0-9a-f]{16}\.part")
 
@@ -56,6 +62,20 @@ def hash_files(files: Iterable[Path]) -> str:
             for block in iter(lambda: stream.read(1 << 24), b""):
                 digest.update(block)
     return digest.hexdigest()
+
+
+@lru_cache(maxsize=None)
+def read_code_version() -> str:
+    """The project's version and a digest of its sources, such as "0.1.0+1f2e3d4c5b6a"."""
+    digest = hashlib.sha256()
+    for package in SOURCES:
+        spec = find_spec(package)
+        assert spec is not None and spec.submodule_search_locations is not None, f"{package} is no package"
+        root = Path(spec.submodule_search_locations[0])
+        for file in sorted(path for path in root.rglob("*") if path.suffix in (".py", ".cpp", ".h", ".cc")):
+            digest.update(f"{package}/{file.relative_to(root).as_posix()}\0".encode())
+            digest.update(file.read_bytes())
+    return f"{jstyle.__version__}+{digest.hexdigest()[:12]}"
 
 
 @contextmanager

@@ -12,14 +12,12 @@ from PIL import Image
 
 from jstyle.errors import InputError
 from jstyle.files import hash_files
-from jstyle.methods.cost import count_evaluations
+from jstyle.methods.cost import CountingPipeline, count_evaluations
 from jstyle.methods.events import Evaluated, Event, Planned, Remark, exhaust
 from jstyle.methods.pairs import NOT_FINITE, identify_model
 from jstyle.methods.sets import ImageReference, TextReference
 from jstyle.methods.table import Method
 from jstyle.pictures import images
-from jstyle.pipelines.counting import CountingPipeline
-from jstyle.pipelines.loading import load_pipeline
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
 from jstyle.settings.model import ModelSettings
@@ -172,7 +170,7 @@ def run_set(method: Method, inputs: SetInputs, settings: StyleAlignSettings, mod
     references, reference_subjects = open_references(inputs, settings)
     starts = [images.open_image(path) for path in inputs.image]
     targets = make_targets(inputs.target_prompts, settings.sampling.seed, starts)
-    pipe = load_pipeline(model)
+    pipe = StableDiffusionPipeline.from_settings(model)
     on_latents = AlignedSet(CountingPipeline.like(pipe), settings, references, inputs.reference_weights).on_latents
     files = SetFiles(
         inputs.output,

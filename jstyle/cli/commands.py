@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 from jstyle.cli import installation
@@ -19,19 +20,17 @@ _TEACHING = ("jstyle.cli.train_styles:COMMAND",)
 _COMPETITION = ("jstyle.cli.submit:COMMAND", "jstyle.cli.score:COMMAND")
 
 
-def group_commands() -> Mapping[str, Sequence[Command]]:
-    """Every command, below the title of its group."""
-    return {
-        "Make pictures": [make_method_command(method) for method in METHODS.values()],
-        "Teach a model": [*map(make_teaching_command, TEACHINGS.values()), *map(load_attribute, _TEACHING)],
-        "The competition": [load_attribute(path) for path in _COMPETITION],
-        "This installation": installation.COMMANDS,
-    }
+def group_commands() -> Iterator[tuple[str, Iterable[Command]]]:
+    """The commands of each group under its title; what the later ones need is imported when they are looked at."""
+    yield "Make pictures", map(make_method_command, METHODS.values())
+    yield "Teach a model", chain(map(make_teaching_command, TEACHINGS.values()), map(load_attribute, _TEACHING))
+    yield "The competition", map(load_attribute, _COMPETITION)
+    yield "This installation", installation.COMMANDS
 
 
-def list_commands() -> list[Command]:
+def iterate_commands() -> Iterator[Command]:
     """Every command."""
-    return [command for commands in group_commands().values() for command in commands]
+    return (command for _, commands in group_commands() for command in commands)
 
 
 def make_method_command(method: Method) -> Command:
@@ -63,12 +62,13 @@ def find_command(argv: Sequence[str]) -> tuple[Command, Sequence[str]]:
 
     Raises InputError, with the name that was meant, where there is none.
     """
-    commands = {command.words: command for command in list_commands()}
-    for count in (2, 1):
-        name = " ".join(argv[:count])
-        if name in commands:
-            return commands[name], argv[count:]
-    raise InputError(_explain_unknown(argv, list(commands)))
+    names = []
+    for command in iterate_commands():
+        count = len(command.words.split())
+        if " ".join(argv[:count]) == command.words:
+            return command, argv[count:]
+        names.append(command.words)
+    raise InputError(_explain_unknown(argv, names))
 
 
 def _explain_unknown(argv: Sequence[str], names: Sequence[str]) -> str:

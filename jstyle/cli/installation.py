@@ -53,14 +53,14 @@ def examine() -> int:
 
 def print_completion(shell: str) -> int:
     """Print what a shell is to read. Raises InputError where shtab is not installed."""
-    from jstyle.cli.commands import list_commands
+    from jstyle.cli.commands import iterate_commands
     from jstyle.cli.completion import join_parsers
 
     try:
         import shtab
     except ImportError as error:
         raise InputError("shtab, which writes completions, is not installed: pip install shtab") from error
-    print(shtab.complete(join_parsers(list_commands()), shell))
+    print(shtab.complete(join_parsers(iterate_commands()), shell))
     return 0
 
 

@@ -50,7 +50,7 @@ def write_overview(start: str = "") -> str:
     from jstyle.cli.commands import group_commands
 
     lines = []
-    for title, commands in group_commands().items():
+    for title, commands in group_commands():
         rows = [(one.words, one.summary, one.source) for one in commands if one.words.startswith(start)]
         lines += ["", f"{title}:"] if rows else []
         lines += [f"  {words:<25} {text}{f' ({source})' if source else ''}" for words, text, source in rows]

@@ -9,8 +9,7 @@ from pathlib import Path
 from jstyle.competition.making import PictureMaker, set_of, take_picture
 from jstyle.competition.spec import SubmissionPicture
 from jstyle.competition.tasks import PictureTask
-from jstyle.methods.cost import count_evaluations
-from jstyle.pipelines.counting import CountingPipeline
+from jstyle.methods.cost import CountingPipeline, count_evaluations
 from jstyle.settings.identity import digest
 
 

@@ -20,7 +20,8 @@ from jstyle.methods.sets import ImageReference, PictureSet, TextReference
 from jstyle.methods.table import METHODS
 from jstyle.pictures import images
 from jstyle.pipelines.image_to_image import FromPictures
-from jstyle.pipelines.stable_diffusion import FromNoise, PipelineOutput, PipelineStep, StableDiffusionPipeline, Start
+from jstyle.pipelines.sampling import FromNoise, PipelineOutput, PipelineStep, Start
+from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.table import load_attribute
 
 Files = Mapping[str, Path]

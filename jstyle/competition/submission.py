@@ -12,13 +12,12 @@ from typing import Any, Optional
 
 import numpy as np
 
-from jstyle.code_version import read_code_version
 from jstyle.competition.archive import check_pictures, pack_pictures
 from jstyle.competition.plan import PICTURES, SubmissionPlan
 from jstyle.competition.sheets import StyleSheets
 from jstyle.competition.tasks import PictureTask
 from jstyle.errors import InputError
-from jstyle.files import hash_files, sweep, write_text
+from jstyle.files import hash_files, read_code_version, sweep, write_text
 from jstyle.jobs.engine import Engine
 from jstyle.jobs.task import Done, Outcome, WorkerSpec
 from jstyle.pictures import images

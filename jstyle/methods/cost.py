@@ -1,13 +1,23 @@
-"""What a run costs: told while it runs, and found beforehand by running it where nothing is computed."""
+"""What a run costs: told while it runs, and found beforehand by running it on networks that answer zeros.
+
+So the cost is never written down beside the code that runs: it is that code.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, Optional, Protocol
 
+import numpy as np
+
+from jstyle.diffusion.schedule import Schedule, ScheduleConfig
 from jstyle.methods.events import Evaluated
-from jstyle.pipelines.counting import CountingPipeline
+from jstyle.networks import UNet2DConditionModel
+from jstyle.networks.config import UNetConfig, VAEConfig, read_json
+from jstyle.pipelines.sampling import Prompt
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
+from jstyle.runtime import jt
 
 
 class CountingDenoiser(Protocol):
@@ -37,3 +47,82 @@ def count_evaluations(run: Callable[[StableDiffusionPipeline], Iterable[Any]], p
     """The latents that ``run(pipe)`` will send through the UNet; what it yields besides `Evaluated` does not matter."""
     counting = pipe if isinstance(pipe, CountingPipeline) else CountingPipeline.like(pipe)
     return sum(event.count for event in run(counting) if isinstance(event, Evaluated))
+
+
+class CountingUNet(UNet2DConditionModel):
+    """A UNet of that configuration whose every answer is zero. Its weights are never made."""
+
+    def __init__(self, config: UNetConfig, dtype: Optional[str] = None) -> None:
+        super().__init__(config)
+        self.compute_dtype = dtype
+
+    def execute(self, sample: jt.Var, *_: Any, **__: Any) -> jt.Var:
+        """(batch, in_channels, height, width) to zeros (batch, out_channels, height, width)."""
+        return jt.zeros((sample.shape[0], self.config.out_channels, *sample.shape[2:]))
+
+
+class _Autoencoder:
+    """What methods ask of an autoencoder beside its work."""
+
+    def __init__(self, config: VAEConfig) -> None:
+        self.config = config
+
+
+class _Vocabulary:
+    """Words that no text encoder looks up."""
+
+    def learn(self, token: str, array: np.ndarray) -> None:
+        """Any word is as good as another."""
+
+    def remove(self, tokens: Optional[Iterable[str]] = None) -> None:
+        """There is nothing to forget."""
+
+
+class CountingPipeline(StableDiffusionPipeline):
+    """Sizes, samplers and attention layers as a model has them; nothing is encoded, predicted or decoded."""
+
+    def __init__(
+        self,
+        unet: UNetConfig,
+        vae: VAEConfig,
+        schedule: ScheduleConfig,
+        model: Optional[StableDiffusionPipeline] = None,
+    ) -> None:
+        """``model`` is the one that this stands for, where it is loaded."""
+        self._model = model
+        self.unet = CountingUNet(unet, None if model is None else model.unet.dtype)
+        self.vae: Any = _Autoencoder(vae)
+        self.schedule = Schedule(schedule)
+        self.vocabulary: Any = _Vocabulary()
+        self.vae_tiling = False
+
+    @classmethod
+    def like(cls, pipe: StableDiffusionPipeline) -> CountingPipeline:
+        """For a model that is loaded."""
+        return cls(pipe.unet.config, pipe.vae.config, pipe.schedule.config, pipe)
+
+    @classmethod
+    def of_folder(cls, folder: Path) -> CountingPipeline:
+        """For a model's folder in diffusers' layout, of which the configurations alone are read."""
+        return cls(
+            UNetConfig.from_dict(read_json(folder / "unet" / "config.json")),
+            VAEConfig.from_dict(read_json(folder / "vae" / "config.json")),
+            ScheduleConfig.from_dict(read_json(folder / "scheduler" / "scheduler_config.json")),
+        )
+
+    @property
+    def model_hash(self) -> str:
+        """The loaded model's, so that what a method has kept of it is found; of a folder's configurations none."""
+        return "" if self._model is None else self._model.model_hash
+
+    def encode_prompt(self, prompt: Prompt, copies: int = 1) -> jt.Var:
+        """A row a text, of no meaning."""
+        return jt.zeros((copies * (1 if isinstance(prompt, str) else len(prompt)), 1, 1))
+
+    def encode_images(self, pictures: jt.Var, noise: Optional[jt.Var] = None) -> jt.Var:
+        """Zeros of the latents' shape."""
+        return jt.zeros((pictures.shape[0], *self.latent_shape(*pictures.shape[2:])))
+
+    def decode_latents(self, latents: jt.Var) -> np.ndarray:
+        """A grey pixel a latent: nobody looks at it."""
+        return np.zeros((latents.shape[0], 3, 1, 1), np.float32)

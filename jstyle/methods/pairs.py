@@ -97,12 +97,12 @@ def run_pairs(method: Method, inputs: PairInputs, settings: Any, model: ModelSet
 
     Raises InputError where nothing can be made, or where a pair's file is something else.
     """
-    from jstyle.pipelines.loading import load_pipeline
+    from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 
     contents = yield from open_pictures(inputs.content)
     styles = yield from open_pictures(inputs.style)
     check_output(inputs.output)
-    pipe, make = load_pipeline(model), load_attribute(method.stylise or "")
+    pipe, make = StableDiffusionPipeline.from_settings(model), load_attribute(method.stylise or "")
     files = PairFiles(inputs.output, method.name, settings, identify_model(model, pipe), list(contents), list(styles))
     pictures = list(contents.values()), list(styles.values())
 

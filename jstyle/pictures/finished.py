@@ -14,8 +14,8 @@ from typing import Any, Literal, Optional
 
 from PIL import Image
 
-from jstyle.code_version import read_code_version
 from jstyle.errors import InputError
+from jstyle.files import read_code_version
 from jstyle.pictures import images
 from jstyle.settings.identity import digest, find_difference, identity
 from jstyle.settings.reader import plain

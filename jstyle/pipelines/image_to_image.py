@@ -14,16 +14,8 @@ from jstyle.diffusion.samplers import AfterStep, Sampler
 from jstyle.diffusion.schedule import Level, diffuse
 from jstyle.errors import InputError
 from jstyle.pictures import images
-from jstyle.pipelines.stable_diffusion import (
-    Beginning,
-    OnStep,
-    PipelineOutput,
-    Prompt,
-    StableDiffusionPipeline,
-    choose_seeds,
-    draw_unit,
-    exhaust_steps,
-)
+from jstyle.pipelines.sampling import Beginning, OnStep, PipelineOutput, Prompt, choose_seeds, draw_unit, exhaust_steps
+from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
 
 Pictures = Union[Image.Image, Sequence[Image.Image]]

@@ -10,7 +10,7 @@ from jstyle.competition.making import PictureMaker, take_picture
 from jstyle.competition.spec import read_spec
 from jstyle.errors import InputError
 from jstyle.pictures.finished import write_picture
-from jstyle.pipelines.loading import load_pipeline
+from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.settings.model import ModelSettings
 from jstyle.settings.reader import build
 from jstyle.training.teaching.attaching import attach_all
@@ -22,7 +22,7 @@ class PictureWorker:
     """
 
     def __init__(self, **model: Any) -> None:
-        self.pipe = load_pipeline(build(ModelSettings, model, "model"))
+        self.pipe = StableDiffusionPipeline.from_settings(build(ModelSettings, model, "model"))
         self._maker = PictureMaker(self.pipe)
 
     def run(self, data: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from typing import Any
 
 from jstyle.errors import InputError
 from jstyle.pictures.finished import write_picture
-from jstyle.pipelines.loading import load_pipeline
 from jstyle.pipelines.prompted import PromptedPicture, draw_prompted
+from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.settings.model import ModelSettings
 from jstyle.settings.reader import build
 from jstyle.training.teaching.attaching import attach_all
@@ -23,7 +23,7 @@ class PromptedPictureWorker:
     """
 
     def __init__(self, **model: Any) -> None:
-        self._pipe = load_pipeline(build(ModelSettings, model, "model"))
+        self._pipe = StableDiffusionPipeline.from_settings(build(ModelSettings, model, "model"))
 
     def run(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """Write the picture. Returns the hash of its pixels."""

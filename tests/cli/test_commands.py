@@ -11,19 +11,19 @@ from typing import Any
 import pytest
 
 from jstyle import __version__
-from jstyle.cli.commands import find_command, list_commands
+from jstyle.cli.commands import find_command, iterate_commands
 from jstyle.cli.installation import COMPLETION
 from jstyle.cli.main import main
 from jstyle.errors import InputError
 from jstyle.methods.table import METHODS
 from jstyle.training.teaching.table import TEACHINGS
 
-COMMANDS = [command.words for command in list_commands()]
+COMMANDS = [command.words for command in iterate_commands()]
 WITH_SETTINGS = [words for words in COMMANDS if words not in ("doctor", "completion")]
 
 QUESTIONS = """
 import contextlib, io, json, sys
-from jstyle.cli.commands import list_commands
+from jstyle.cli.commands import iterate_commands
 from jstyle.cli.main import main
 from jstyle.errors import InputError
 
@@ -39,7 +39,7 @@ def ask(*words):
     return {"words": words, "end": end, "shown": shown.getvalue(), "started": "jittor" in sys.modules}
 
 answers = [ask("--version"), ask("--help"), ask("completion", "bash"), ask("stylid"), ask("train", "lroa")]
-for command in list_commands():
+for command in iterate_commands():
     for rest in (["--help"], ["--no-such-option"], ["--config", sys.argv[1]], ["--config", "no-such-config"]):
         answers.append(ask(*command.words.split(), *rest))
 json.dump(answers, sys.stdout)
@@ -68,7 +68,7 @@ def test_nothing_starts_jittor_before_there_is_something_to_compute(answers: lis
 def test_every_help_says_what_the_command_does_and_lists_its_settings(answers: list[dict[str, Any]]) -> None:
     helps = ends_with(answers, "--help")
     assert len(helps) == len(COMMANDS) + 1 and all(answer["end"] == 0 for answer in helps)
-    for command, answer in zip(list_commands(), helps[1:]):
+    for command, answer in zip(iterate_commands(), helps[1:]):
         shown = " ".join(answer["shown"].split())
         assert f"usage: jstyle {command.words}" in shown and command.summary[1:] in shown and command.source in shown
         assert ("--config FILE" in shown) == (command.words in WITH_SETTINGS)
@@ -88,7 +88,7 @@ def test_wrong_options_and_configs_are_one_line(answers: list[dict[str, Any]]) -
 
 def test_the_overview_names_every_command_with_its_line(answers: list[dict[str, Any]]) -> None:
     overview = ends_with(answers, "--help")[0]["shown"]
-    for command in list_commands():
+    for command in iterate_commands():
         assert f"  {command.words} " in overview and command.summary in overview and command.source in overview
     assert {method.command for method in METHODS.values()} < set(COMMANDS)
     assert {f"train {teaching.command}" for teaching in TEACHINGS.values()} < set(COMMANDS)

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from jstyle.diffusion.samplers import sampler
-from jstyle.methods.cost import Meter, count_evaluations
+from jstyle.methods.cost import CountingPipeline, Meter, count_evaluations
 from jstyle.methods.events import Evaluated, Remark
-from jstyle.pipelines.counting import CountingPipeline
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
 from tests.parity.networks import GOLDEN

@@ -14,6 +14,7 @@ from jstyle.methods.text_to_image import METHOD
 from jstyle.methods.text_to_image.settings import TextToImageInputs, TextToImageSettings
 from jstyle.networks import UNet2DConditionModel
 from jstyle.pictures import images
+from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.settings.model import ModelSettings
 from jstyle.settings.words import parse_words
 from tests.parity.networks import GOLDEN
@@ -80,7 +81,7 @@ def test_a_finished_run_and_a_refused_one_load_no_model(tmp_path: Path, monkeypa
     def refuse(model: ModelSettings) -> None:
         raise AssertionError("the model is loaded")
 
-    monkeypatch.setattr("jstyle.methods.text_to_image.run.load_pipeline", refuse)
+    monkeypatch.setattr(StableDiffusionPipeline, "from_settings", refuse)
     assert plan(run(*words)) == Planned(1, 1, 0)
     with pytest.raises(InputError, match="--overwrite"):
         run(*words, "--steps", 4)

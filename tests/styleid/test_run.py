@@ -12,11 +12,10 @@ from safetensors import SafetensorError
 
 import jstyle
 from jstyle.errors import InputError
-from jstyle.methods.cost import count_evaluations
+from jstyle.methods.cost import CountingPipeline, count_evaluations
 from jstyle.methods.events import Evaluated, Event, Failure, PictureWritten, Planned, Remark
 from jstyle.networks import UNet2DConditionModel
 from jstyle.pictures import images
-from jstyle.pipelines.counting import CountingPipeline
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.settings.model import ModelSettings
 from jstyle.settings.reader import build

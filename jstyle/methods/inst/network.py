@@ -44,8 +44,8 @@ class TokenAttention(jt.Module):
     def execute(self, x: jt.Var, context: jt.Var) -> jt.Var:
         """x (batch, queries, width) over context (batch, tokens, width) to (batch, queries, width)."""
         q, k, v = (
-            projection(one).reshape([*one.shape[:2], *self.split])
-            for projection, one in ((self.to_q, x), (self.to_k, context), (self.to_v, context))
+            projection(tokens).reshape([*tokens.shape[:2], *self.split])  # (batch, tokens, heads, head_width)
+            for projection, tokens in ((self.to_q, x), (self.to_k, context), (self.to_v, context))
         )
         attended = ops.attention(q, k, v).reshape([*x.shape[:2], self.split[0] * self.split[1]])
         return self.to_out[1](self.to_out[0](attended))
@@ -61,7 +61,7 @@ class StyleAttention(jt.Module):
         self.net = jt.nn.ModuleList([Nothing(), Linear(sizes.width, sizes.hidden_size)])
 
     def execute(self, tokens: jt.Var) -> jt.Var:
-        """CLIP's tokens of pictures, (pictures, 1 + patches, width), to the word's embeddings, (pictures, hidden_size)."""
+        """CLIP's tokens (pictures, 1 + patches, width) to the word's embeddings (pictures, hidden_size)."""
         query = self.attn1(tokens[:, :1], tokens)
         return self.net[1](self.net[0](self.attn2(query, tokens)))[:, 0]
 

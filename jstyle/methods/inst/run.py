@@ -31,7 +31,6 @@ from jstyle.methods.pairs import (
 )
 from jstyle.methods.table import Method
 from jstyle.pictures import images
-from jstyle.pipelines.loading import load_pipeline
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
 from jstyle.settings.model import ModelSettings
@@ -115,7 +114,7 @@ def run_inst(method: Method, inputs: InstInputs, settings: InstSettings, model: 
     check_output(inputs.output)
     folder = inputs.styles or inputs.output / "styles"
     trainings = plan_trainings(inputs.style, folder, training_settings(inputs, settings, model))
-    pipe = load_pipeline(model)
+    pipe = StableDiffusionPipeline.from_settings(model)
     InST(pipe, settings)  # refuses a size before anything is learnt
     styles = []
     for path, training in trainings.items():

@@ -10,17 +10,16 @@ from PIL import Image
 
 from jstyle.errors import InputError
 from jstyle.files import hash_files
-from jstyle.methods.cost import count_evaluations
+from jstyle.methods.cost import CountingPipeline, count_evaluations
 from jstyle.methods.events import Evaluated, Event, PictureWritten, Planned, Remark
 from jstyle.methods.table import Method
 from jstyle.methods.text_to_image.settings import TextSubject, TextToImageInputs, TextToImageSettings
 from jstyle.pictures import images
 from jstyle.pictures.finished import is_finished, write_picture
 from jstyle.pictures.spec import ModelIdentity, PictureSpec
-from jstyle.pipelines.counting import CountingPipeline
 from jstyle.pipelines.image_to_image import FromMaskedPictures, FromPictures
-from jstyle.pipelines.loading import load_pipeline
-from jstyle.pipelines.stable_diffusion import FromNoise, StableDiffusionPipeline, Start
+from jstyle.pipelines.sampling import FromNoise, Start
+from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.settings.model import ModelSettings
 from jstyle.weights.description import describe_checkpoint
 
@@ -52,7 +51,7 @@ def run_text_to_image(
 
     evaluations = count_evaluations(make, CountingPipeline.of_folder(checkpoint.folder))
     yield Planned(len(specs), len(specs) - len(unfinished), evaluations)
-    for event in make(load_pipeline(model)) if unfinished else ():
+    for event in make(StableDiffusionPipeline.from_settings(model)) if unfinished else ():
         if isinstance(event, Evaluated):
             yield event
         else:

@@ -7,8 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any, Literal, Optional
 
-from jstyle.code_version import read_code_version
-from jstyle.files import hash_files, write_text
+from jstyle.files import hash_files, read_code_version, write_text
 from jstyle.pictures.finished import keep_names
 from jstyle.settings.identity import digest, find_difference, identity
 from jstyle.settings.reader import plain

@@ -20,6 +20,7 @@ class Dropout:
         self.share, self.seed, self.name, self.clock = share, seed, name, clock
 
     def __call__(self, x: jt.Var) -> jt.Var:
+        """The same shape; x itself while nothing is trained."""
         if self.clock.index is None:
             return x
         draws = generator(self.seed, self.clock.index, f"dropout {self.name}").random(tuple(x.shape), np.float32)

@@ -14,7 +14,6 @@ from jstyle.diffusion import prompts
 from jstyle.errors import InputError
 from jstyle.ops.precision import unet_dtype
 from jstyle.pictures import images
-from jstyle.pipelines.loading import load_pipeline
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
 from jstyle.settings.identity import identity
@@ -65,7 +64,7 @@ def open_model(settings: TeachSettings, pipe: Optional[StableDiffusionPipeline] 
     Raises InputError for a model that cannot be taught by pictures and captions alone.
     """
     if pipe is None or pipe.unet.dtype != unet_dtype(settings.model.precision):
-        pipe = load_pipeline(settings.model)
+        pipe = StableDiffusionPipeline.from_settings(settings.model)
     return require_teachable(pipe, settings)
 
 

@@ -8,7 +8,6 @@ from typing import Optional
 
 from jstyle.errors import InputError
 from jstyle.ops.precision import unet_dtype
-from jstyle.pipelines.loading import load_pipeline
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.training.teaching import captioned, tuning
 from jstyle.training.teaching.settings import CaptionedSettings
@@ -47,7 +46,7 @@ def train(settings: CaptionedSettings, pipe: Optional[StableDiffusionPipeline] =
 def open_whole_model(settings: CaptionedSettings) -> StableDiffusionPipeline:
     """The model with its weights in fp32, while the UNet computes in the settings' precision."""
     dtype = unet_dtype(settings.model.precision)
-    pipe = load_pipeline(replace(settings.model, precision="fp32"))
+    pipe = StableDiffusionPipeline.from_settings(replace(settings.model, precision="fp32"))
     if dtype != pipe.unet.dtype:
         pipe.unet.compute_dtype = dtype
     return tuning.require_teachable(pipe, settings)
