@@ -46,16 +46,18 @@ def evaluations(made: Made) -> int:
         (False, "recompute", (8 + 8, 8 + 8, 0)),
         (True, "memory", (8 + 4 + 4, 4, 0)),
         (True, "recompute", (8 + 4 + 4, 4 + 4, 0)),
+        (True, None, (8 + 4 + 4, 4, 0)),
     ],
 )
 def test_a_picture_is_the_same_whatever_was_made_before(
-    pipe: StableDiffusionPipeline, of_picture: bool, features: str, expected: tuple[int, ...]
+    pipe: StableDiffusionPipeline, of_picture: bool, features: Optional[str], expected: tuple[int, ...]
 ) -> None:
     reference: Any = ImageReference("a train", picture(3)) if of_picture else TRAIN
     start = picture(4) if of_picture else None
+    settings = {} if features is None else {"features": features}
 
     def make_three(pipe: StableDiffusionPipeline) -> list[list[Union[Evaluated, Image.Image]]]:
-        pictures = open_set(pipe, reference, features=features)
+        pictures = open_set(pipe, reference, **settings)
         car, boat = (
             list(pictures.make(f"a toy {thing}", seed, start)) for seed, thing in enumerate(["car", "boat"], 1)
         )
@@ -64,10 +66,17 @@ def test_a_picture_is_the_same_whatever_was_made_before(
     made = make_three(pipe)
     assert tuple(map(evaluations, made)) == expected
     assert tuple(map(evaluations, make_three(CountingPipeline.like(pipe)))) == expected
-    pictures = open_set(pipe, reference, features=features)
+    pictures = open_set(pipe, reference, **settings)
     assert last(pictures.make_reference()) == made[2][-1]
     assert last(pictures.make("a toy boat", 2, start)) == made[1][-1]
     assert last(pictures.make("a toy car", 1, start)) == made[0][-1] != made[1][-1]
+
+
+def test_what_the_reference_has_left_serves_the_pictures(pipe: StableDiffusionPipeline) -> None:
+    for features, of_car in (("memory", 8), ("recompute", 8 + 8)):
+        pictures = open_set(pipe, features=features)
+        assert evaluations(pictures.make_reference()) == 8
+        assert evaluations(pictures.make("a toy car", 1, None)) == of_car
 
 
 def test_a_picture_that_is_not_finite(pipe: StableDiffusionPipeline, monkeypatch: pytest.MonkeyPatch) -> None:
