@@ -185,9 +185,11 @@ def test_paths_below_the_cache_are_not_resolved(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "name").symlink_to(tmp_path / "real")
     (tmp_path / "other").symlink_to(tmp_path / "real")
+    (tmp_path / "real/nvcc").symlink_to("/bin/sh")
     with own_jittor.paths_kept(tmp_path / "name"):
         assert os.path.realpath(f"{tmp_path}/name/x.cc") == f"{tmp_path}/name/x.cc"
         assert os.path.realpath(f"{tmp_path}/other/x.cc") == f"{tmp_path}/real/x.cc"
+        assert not os.path.islink(os.path.realpath(f"{tmp_path}/name/nvcc"))
 
 
 # ---- the real thing, from the Jittor that these tests have compiled

@@ -156,7 +156,9 @@ def paths_kept(folder: Path) -> Iterator[None]:
 
     def keep(path: Any, *arguments: Any, **keywords: Any) -> Any:
         below = isinstance(path, str) and Path(os.path.abspath(path)).is_relative_to(folder)
-        return os.path.abspath(path) if below else realpath(path, *arguments, **keywords)
+        if below and not os.path.islink(path):  # Jittor follows a compiler that is a link until it is none
+            return os.path.abspath(path)
+        return realpath(path, *arguments, **keywords)
 
     os.path.realpath = keep
     try:
