@@ -17,9 +17,8 @@ from jstyle.diffusion.schedule import diffuse
 from jstyle.errors import InputError
 from jstyle.methods.cost import Meter
 from jstyle.methods.events import Evaluated
-from jstyle.pipelines.image_to_image import first_step
-from jstyle.pipelines.sampling import step_noise, without_gradients
-from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
+from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline, step_noise, without_gradients
+from jstyle.pipelines.starts import first_step
 from jstyle.runtime import jt
 from style_align.features import Recorder, feature_bytes, shared_sites
 from style_align.panorama import Panorama, WindowDenoiser, windows

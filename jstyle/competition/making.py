@@ -19,9 +19,8 @@ from jstyle.methods.pairs import Stylised
 from jstyle.methods.sets import ImageReference, PictureSet, TextReference
 from jstyle.methods.table import METHODS
 from jstyle.pictures import images
-from jstyle.pipelines.image_to_image import FromPictures
-from jstyle.pipelines.sampling import FromNoise, PipelineOutput, PipelineStep, Start
-from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
+from jstyle.pipelines.stable_diffusion import PipelineOutput, PipelineStep, StableDiffusionPipeline
+from jstyle.pipelines.starts import FromNoise, FromPictures, Start
 from jstyle.table import load_attribute
 
 Files = Mapping[str, Path]

@@ -15,8 +15,7 @@ from jstyle.diffusion.schedule import Schedule, ScheduleConfig
 from jstyle.methods.events import Evaluated
 from jstyle.networks import UNet2DConditionModel
 from jstyle.networks.config import UNetConfig, VAEConfig, read_json
-from jstyle.pipelines.sampling import Prompt
-from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
+from jstyle.pipelines.stable_diffusion import Prompt, StableDiffusionPipeline
 from jstyle.runtime import jt
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Optional, Union
@@ -14,30 +15,36 @@ from jstyle.adapters import AdapterLoading, LoraAdapters, Vocabulary
 from jstyle.diffusion import prompts
 from jstyle.diffusion.guidance import GuidedDenoiser
 from jstyle.diffusion.noise import NoiseSource, Seeds, image_seeds
-from jstyle.diffusion.samplers import Sampler, sampler
+from jstyle.diffusion.samplers import Sampler, Step, sampler
 from jstyle.diffusion.schedule import Schedule
 from jstyle.errors import InputError
 from jstyle.networks.vae import DiagonalGaussian
 from jstyle.pictures import images
-from jstyle.pipelines.sampling import (
-    FromNoise,
-    OnStep,
-    PipelineOutput,
-    PipelineStep,
-    Prompt,
-    Start,
-    choose_seeds,
-    count_images,
-    exhaust_steps,
-    step_noise,
-    without_gradients,
-)
+from jstyle.pipelines.starts import FromNoise, Start
 from jstyle.pipelines.tiling import in_tiles
 from jstyle.runtime import jt
 from jstyle.settings.model import ModelSettings
 from jstyle.weights import backends, checkpoint
 
+Prompt = Union[str, Sequence[str]]
+OnStep = Callable[["PipelineStep"], None]
+
 MAX_TILE = 512  # pixels; what decoding one tile takes grows with its area, its attention with the square of that
+
+
+@dataclass(frozen=True)
+class PipelineOutput:
+    """``images``: PIL pictures, or an array as ``output_type`` asks; ``seeds``: the seed of each."""
+
+    images: Any
+    seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class PipelineStep(Step):
+    """A sampler's step, and how many latents it sent through the UNet, each half of a guided batch counted."""
+
+    evaluations: int
 
 
 class StableDiffusionPipeline(AdapterLoading):
@@ -299,3 +306,48 @@ class StableDiffusionPipeline(AdapterLoading):
         if self.vae_tiling and max(x.shape[2:]) > tile:
             return in_tiles(run, x, tile, scale)
         return run(x)
+
+
+def step_noise(noise: NoiseSource, shape: Sequence[int]) -> Callable[[int], jt.Var]:
+    """The fresh noise of each sampling step."""
+    return lambda index: noise.normal(f"step {index}", shape)
+
+
+def count_images(prompt: Prompt, copies: int) -> int:
+    """How many images are asked for. Raises InputError for none."""
+    count = copies * (1 if isinstance(prompt, str) else len(prompt))
+    if count < 1:
+        raise InputError("no image was asked for; give a prompt, and at least one image a prompt")
+    return count
+
+
+def choose_seeds(
+    seed: Optional[Seeds], generator: Optional[np.random.Generator], prompt: Prompt, copies: int
+) -> Optional[Seeds]:
+    """``seed``, or where it is None and there is a ``generator``, one drawn from it for each image."""
+    if seed is not None or generator is None:
+        return seed
+    return [int(number) for number in generator.integers(2**32, size=count_images(prompt, copies))]
+
+
+def without_gradients(steps: Iterator[Step]) -> Iterator[Step]:
+    """The steps of a sampler, each taken without a graph for gradients; who asks for them keeps the flag it had."""
+    while True:
+        with jt.no_grad():
+            step = next(steps, None)
+        if step is None:
+            return
+        yield step
+
+
+def exhaust_steps(
+    steps: Generator[PipelineStep, None, PipelineOutput], on_step: Optional[OnStep] = None
+) -> PipelineOutput:
+    """Run a sampling to its end; ``on_step`` sees every step."""
+    while True:
+        try:
+            step = next(steps)
+        except StopIteration as end:
+            return end.value
+        if on_step is not None:
+            on_step(step)

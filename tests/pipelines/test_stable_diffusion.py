@@ -14,7 +14,7 @@ from jstyle.diffusion.noise import NoiseSource
 from jstyle.diffusion.samplers import SAMPLERS
 from jstyle.errors import InputError
 from jstyle.pictures import images
-from jstyle.pipelines.sampling import FromNoise
+from jstyle.pipelines.starts import FromNoise
 from jstyle.pipelines.tiling import in_tiles
 from jstyle.runtime import jt
 from tests.parity.networks import GOLDEN, relative_error

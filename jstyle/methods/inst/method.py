@@ -12,8 +12,8 @@ from jstyle.diffusion.schedule import Level, Schedule, diffuse
 from jstyle.methods.cost import Meter
 from jstyle.methods.events import Evaluated
 from jstyle.methods.inst.settings import InstSettings
-from jstyle.pipelines.image_to_image import first_step
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
+from jstyle.pipelines.starts import first_step
 from jstyle.runtime import jt
 
 ADAIN_EPS = 1e-5  # as the paper's code, so that a channel of one value divides

@@ -17,9 +17,8 @@ from jstyle.methods.text_to_image.settings import TextSubject, TextToImageInputs
 from jstyle.pictures import images
 from jstyle.pictures.finished import is_finished, write_picture
 from jstyle.pictures.spec import ModelIdentity, PictureSpec
-from jstyle.pipelines.image_to_image import FromMaskedPictures, FromPictures
-from jstyle.pipelines.sampling import FromNoise, Start
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
+from jstyle.pipelines.starts import FromMaskedPictures, FromNoise, FromPictures, Start
 from jstyle.settings.model import ModelSettings
 from jstyle.weights.description import describe_checkpoint
 

@@ -18,7 +18,7 @@ import pytest
 
 from jstyle.runtime import StartError, cuda, onednn, start, toolchain
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 LINUX = ("Linux", "x86_64")
 # what a start leaves in the environment for child processes
 DECISIONS = (*start.PLAIN_JITTOR, "nvcc_path", "use_mkl", "log_silent", "cc_path", "python_config_path")

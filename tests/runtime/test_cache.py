@@ -14,7 +14,7 @@ import pytest
 
 from jstyle.runtime import StartError, cache, jt, own_jittor
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,177 @@
+"""What images start from: noise, pictures that are noised part of the way, or the part of them that a mask leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Optional, Protocol, Union
+
+import numpy as np
+from PIL import Image
+
+from jstyle.diffusion.noise import NoiseSource
+from jstyle.diffusion.samplers import AfterStep, Sampler
+from jstyle.diffusion.schedule import Level, diffuse
+from jstyle.errors import InputError
+from jstyle.pictures import images
+from jstyle.runtime import jt
+
+if TYPE_CHECKING:
+    from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
+
+Pictures = Union[Image.Image, Sequence[Image.Image]]
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """Where sampling begins: x (images, channels, height, width) at the level that step ``index`` is fed.
+
+    ``extra`` is what an inpainting checkpoint sees beside x, ``after_step`` what is done to x after each step.
+    """
+
+    x: jt.Var
+    index: int = 0
+    extra: Optional[jt.Var] = None
+    after_step: Optional[AfterStep] = None
+
+
+class Start(Protocol):
+    """What images start from: noise, or pictures."""
+
+    def begin(
+        self, pipe: StableDiffusionPipeline, method: Sampler, steps: int, noise: NoiseSource, unit: Optional[np.ndarray]
+    ) -> Beginning:
+        """Begin an image for each seed of ``noise``; ``unit`` replaces the initial unit noise.
+
+        Raises InputError for sizes, counts and strengths that cannot be.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class FromNoise:
+    """Text-to-image: pure noise of a size in pixels, the model's own by default."""
+
+    height: Optional[int] = None
+    width: Optional[int] = None
+
+    def begin(
+        self, pipe: StableDiffusionPipeline, method: Sampler, steps: int, noise: NoiseSource, unit: Optional[np.ndarray]
+    ) -> Beginning:
+        """As every `Start` does."""
+        shape = pipe.latent_shape(self.height, self.width)
+        return Beginning(draw_unit(noise, shape, unit) * method.initial_scale(pipe.schedule, steps))
+
+
+@dataclass(frozen=True)
+class FromPictures:
+    """Image-to-image: one picture for all images or one a prompt, noised part of the way (SDEdit, arXiv 2108.01073).
+
+    Of the steps the last ``strength`` share runs. A picture's latent is the posterior's mode.
+    """
+
+    pictures: Pictures
+    strength: float = 0.8
+
+    def begin(
+        self, pipe: StableDiffusionPipeline, method: Sampler, steps: int, noise: NoiseSource, unit: Optional[np.ndarray]
+    ) -> Beginning:
+        """As every `Start` does."""
+        start = first_step(steps, self.strength)
+        clean = encode_each(pipe, images.to_array(list_pictures(self.pictures)), len(noise.seeds))
+        return noise_part_of_the_way(pipe, method, steps, start, clean, draw_unit(noise, clean.shape[1:], unit))
+
+
+@dataclass(frozen=True)
+class FromMaskedPictures:
+    """Inpainting: the part of the pictures under a white mask is painted anew; strength 1 starts from pure noise.
+
+    With a 4-channel UNet the known part is put back, noised, after every step (RePaint's blending,
+    arXiv 2201.09865, equation 8); a 9-channel inpainting checkpoint sees the mask and the masked picture.
+    """
+
+    pictures: Pictures
+    masks: Pictures
+    strength: float = 1.0
+
+    def begin(
+        self, pipe: StableDiffusionPipeline, method: Sampler, steps: int, noise: NoiseSource, unit: Optional[np.ndarray]
+    ) -> Beginning:
+        """As every `Start` does."""
+        start = first_step(steps, self.strength)
+        count = len(noise.seeds)
+        pixels = images.to_array(list_pictures(self.pictures))
+        clean = encode_each(pipe, pixels, count)
+        drawn = draw_unit(noise, clean.shape[1:], unit)
+        if self.strength == 1.0:
+            begun = Beginning(drawn * method.initial_scale(pipe.schedule, steps), start)
+        else:
+            begun = noise_part_of_the_way(pipe, method, steps, start, clean, drawn)
+        mask, masked = self._encode_masks(pipe, pixels, count)
+        if pipe.unet.config.in_channels == clean.shape[1]:
+            return Beginning(begun.x, start, after_step=keep_known(clean, drawn, mask))
+        return Beginning(begun.x, start, extra=jt.concat([mask, masked], dim=1))
+
+    def _encode_masks(self, pipe: StableDiffusionPipeline, pixels: np.ndarray, count: int) -> tuple[jt.Var, jt.Var]:
+        """The mask at the latent's size and the latents of the pictures with the masked part grey."""
+        masks = images.to_mask(list_pictures(self.masks))  # (masks, 1, height, width)
+        if len(masks) not in (1, len(pixels)) or masks.shape[2:] != pixels.shape[2:]:
+            raise InputError("a mask of the picture's size is needed, one for all pictures or one each")
+        factor = pipe.vae.config.factor
+        rows = [i * len(masks) // count for i in range(count)]
+        small = jt.array(masks[rows][:, :, ::factor, ::factor])
+        return small, encode_each(pipe, np.where(masks > 0.5, np.float32(0), pixels), count)
+
+
+def draw_unit(noise: NoiseSource, shape: tuple[int, int, int], unit: Optional[np.ndarray] = None) -> jt.Var:
+    """The initial unit noise (images, *shape), or what the caller brings in its place.
+
+    Raises InputError for a ``unit`` of another shape.
+    """
+    if unit is None:
+        return noise.normal("latents", shape)
+    if tuple(unit.shape) != (len(noise.seeds), *shape):
+        raise InputError(f"latents of shape {(len(noise.seeds), *shape)} are needed, not {tuple(unit.shape)}")
+    return jt.array(np.asarray(unit, np.float32))
+
+
+def noise_part_of_the_way(
+    pipe: StableDiffusionPipeline, method: Sampler, steps: int, start: int, clean: jt.Var, unit: jt.Var
+) -> Beginning:
+    """Clean latents noised to the level that step ``start`` of ``steps`` is fed."""
+    level = method.levels(pipe.schedule, steps, None)[start]
+    return Beginning(diffuse(clean, unit, level.alpha_bar), start)
+
+
+def encode_each(pipe: StableDiffusionPipeline, pixels: np.ndarray, count: int) -> jt.Var:
+    """Latents of pictures (n, 3, height, width) in [-1, 1], repeated to one an image. Raises InputError if uneven."""
+    if count % len(pixels):
+        raise InputError(f"{len(pixels)} pictures do not spread over {count} images; give one, or one a prompt")
+    pipe.latent_shape(*pixels.shape[2:])
+    latents = pipe.encode_images(jt.array(pixels))
+    return jt.concat([latents[i * len(pixels) // count].unsqueeze(0) for i in range(count)], dim=0)
+
+
+def list_pictures(pictures: Pictures) -> list[Image.Image]:
+    """One picture or several, as a list."""
+    return [pictures] if isinstance(pictures, Image.Image) else list(pictures)
+
+
+def first_step(steps: int, strength: float) -> int:
+    """The index of the first step that runs. Raises InputError when none would."""
+    if not 0.0 <= strength <= 1.0:
+        raise InputError(f"strength must lie between 0 and 1, not {strength}")
+    run = min(int(steps * strength), steps)
+    if run == 0:
+        raise InputError(f"strength {strength} of {steps} steps leaves none to run; raise one of them")
+    return steps - run
+
+
+def keep_known(clean: jt.Var, unit: jt.Var, mask: jt.Var) -> AfterStep:
+    """Puts the known part of the picture, at the noise level reached, back into x. ``mask`` is 1 where x is free."""
+
+    def after_step(x: jt.Var, index: int, level: Level) -> jt.Var:
+        known = clean if level.t < 0 else diffuse(clean, unit, level.alpha_bar)
+        return (1 - mask) * known + mask * x
+
+    return after_step
