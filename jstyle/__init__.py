@@ -35,7 +35,7 @@ __all__ = [
     "train",
     "wrap",
 ]
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "InST": "jstyle.methods.inst.run",

@@ -9,6 +9,7 @@ import signal
 import ssl
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -57,11 +58,11 @@ def import_own(compiler: str) -> Any:
     """Decide, set the environment and import Jittor from this project's cache. Raises: `StartError`."""
     folder = jittor_folder()
     verbose = os.environ.get("JSTYLE_VERBOSE", "0") not in ("", "0")
-    settings, warnings = decide(folder, verbose)
+    settings, remarks = decide(folder, verbose)
     users_own = {name for name in settings if name in os.environ}
     os.environ.update({name: value for name, value in settings.items() if name not in users_own})
-    for warning in warnings:
-        say(warning)
+    for remark in remarks:
+        say(remark)
     with process_kept_as_it_is():
         return import_jittor(folder, compiler, verbose)
 
@@ -69,7 +70,7 @@ def import_own(compiler: str) -> Any:
 def decide(home: Path, verbose: bool) -> tuple[dict[str, str], list[str]]:
     """Jittor's environment for this machine, and a line for each thing that will be needlessly slow."""
     settings = dict(PLAIN_JITTOR)
-    warnings = []
+    remarks = []
     if not verbose and "log_v" not in os.environ:
         settings["log_silent"] = "1"
     python_config = toolchain.find_python_config()
@@ -81,13 +82,13 @@ def decide(home: Path, verbose: bool) -> tuple[dict[str, str], list[str]]:
         toolkits = cuda.find_toolkits(home, os.environ.get("PATH", ""))
         choice = cuda.choose(cuda.find_driver(), toolkits, home)
         settings.update(choice.environ)
-        warnings += [choice.warning] if choice.warning else []
+        remarks += [choice.warning] if choice.warning else []
     if os.environ.get("use_mkl") != "0":
         folder = onednn.find_onednn(home, plain_jittor=plain_jittor)
         if folder is None and "use_mkl" not in os.environ:
             settings["use_mkl"] = "0"
-            warnings.append(f"oneDNN was not found: {onednn.SLOW}.")
-    return settings, warnings
+            remarks.append(f"oneDNN was not found: {onednn.SLOW}.")
+    return settings, remarks
 
 
 def import_jittor(folder: Path, compiler: str, verbose: bool) -> Any:
@@ -95,7 +96,8 @@ def import_jittor(folder: Path, compiler: str, verbose: bool) -> Any:
     try:
         own = prepare(folder, compiler)
         forget_modules("jittor_utils")  # the program may have imported the environment's
-        with imported_from(own):
+        with imported_from(own), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Python's on Jittor's sources, which a user may have made errors
             utils = importlib.import_module("jittor_utils")
             use_headers(utils, own)
             leave_without_waiting(utils)

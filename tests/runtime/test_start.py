@@ -312,7 +312,7 @@ def test_half_a_cuda_starts_quietly_on_the_cpu_and_leaves_the_process_alone(tmp_
 
 
 def test_no_compiler_is_one_line(tmp_path: Path) -> None:
-    ran = python("-c", "import jstyle", PATH=str(tmp_path))
+    ran = python("-c", "from jstyle.runtime import jt", PATH=str(tmp_path))
     assert ran.returncode == 1
     assert ran.stderr.startswith("jstyle: No C++ compiler") and ran.stderr.count("\n") == 1
 
@@ -321,7 +321,7 @@ def test_numpy_2_is_one_line(tmp_path: Path) -> None:
     info = tmp_path / "numpy-2.1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: numpy\nVersion: 2.1.0\n")
-    ran = python("-c", "import jstyle", PYTHONPATH=str(tmp_path))
+    ran = python("-c", "from jstyle.runtime import jt", PYTHONPATH=str(tmp_path))
     assert ran.returncode == 1
     assert ran.stderr.startswith("jstyle: Jittor needs NumPy 1, but 2.1.0") and ran.stderr.count("\n") == 1
 
