@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from jstyle.cli.command import Command
 
 
-def join_parsers(commands: Sequence[Command]) -> argparse.ArgumentParser:
+def join_parsers(commands: Iterable[Command]) -> argparse.ArgumentParser:
     """A parser with every command as its sub-command; words are not parsed by it."""
     root = argparse.ArgumentParser(prog="jstyle")
     root.add_argument("--version", "-V", action="store_true", help="show the version")

@@ -47,7 +47,7 @@ def test_bounds_and_null_are_allowed() -> None:
         require_steps(steps)
     require_seed(0)
     require_at_least(1, batch=1, window=None)
-    require_positive(rate=5e-324, clip=None)
+    require_positive(rate=1e-300, clip=None)  # no subnormal number: Jittor has the processor flush them
     require_share(low=0.0, high=1.0)
 
 

@@ -58,22 +58,21 @@ def test_two_workers_that_are_ended_and_a_second_run_give_the_same_bits(
     one = training(data, tmp_path)
     outcomes = one.train(Engine(workers=2), one.read_progress(overwrite=False).todo)
     first = next(outcomes)
-    assert isinstance(first, Done) and first.task.name == "00"
-    while not steps(tmp_path / "02"):
+    assert isinstance(first, Done)
+    (other,) = {"00", "02"} - {first.task.name}  # the short one is first, unless its worker starts very late
+    while not steps(tmp_path / other):
         time.sleep(0.01)
     outcomes.close()  # type: ignore[attr-defined]
-    saved = [path.name for path in (tmp_path / "02" / "checkpoint").iterdir()]
-    assert len(saved) == 1 and 1 <= int(saved[0].split("-")[1]) < 60  # though the recipe asks for one at the end alone
-    found = one.read_progress(overwrite=False)
-    assert ([run.style for run in found.finished], [run.style for run in found.todo], found.begun) == (
-        ["00"],
-        ["02"],
-        1,
-    )
-    assert [type(outcome) for outcome in one.train(Engine(), found.todo)] == [Done]
+    progress = one.read_progress(overwrite=False)
+    assert first.task.name in [training.style for training in progress.finished]
+    for interrupted in progress.todo:
+        saved = [path.name for path in (tmp_path / interrupted.style / "checkpoint").iterdir()]
+        assert len(saved) == 1 and int(saved[0].split("-")[1]) >= 1  # though the recipe asks for one at the end alone
+        assert "interrupted; run the same command to go on" in one.find_log(interrupted.style).read_text()
+    assert progress.begun == len(progress.todo)
+    assert all(isinstance(outcome, Done) for outcome in one.train(Engine(), progress.todo))
     assert results(one) == results(here)
     assert not one.read_progress(overwrite=False).todo
-    assert "interrupted; run the same command to go on" in one.find_log("02").read_text()
 
 
 def test_a_damaged_result_is_made_again_from_its_checkpoint(data: Path, here: TrainingJob, tmp_path: Path) -> None:
