@@ -12,22 +12,41 @@ if TYPE_CHECKING:
     from jstyle.diffusion import samplers
     from jstyle.errors import InputError
     from jstyle.methods.inst.run import InST
+    from jstyle.methods.inst.settings import InstSettings, InstTrainSettings
     from jstyle.networks.editing import attached, swapped
     from jstyle.pipelines.image_to_image import StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline
     from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
     from jstyle.pipelines.wrapping import accelerate, wrap
+    from jstyle.settings.model import ModelSettings
+    from jstyle.training.settings import LoopSettings
+    from jstyle.training.teaching.dreambooth.settings import DreamBoothSettings
+    from jstyle.training.teaching.fine_tuning.settings import FineTuningSettings
+    from jstyle.training.teaching.lora.settings import LoraSettings
     from jstyle.training.teaching.table import train
+    from jstyle.training.teaching.textual_inversion.settings import TextualInversionSettings
     from style_align.run import StyleAligned
+    from style_align.settings import StyleAlignSettings
     from styleid.run import StyleID
+    from styleid.settings import StyleIDSettings
 
 __all__ = [
+    "DreamBoothSettings",
+    "FineTuningSettings",
     "InST",
     "InputError",
+    "InstSettings",
+    "InstTrainSettings",
+    "LoopSettings",
+    "LoraSettings",
+    "ModelSettings",
     "StableDiffusionImg2ImgPipeline",
     "StableDiffusionInpaintPipeline",
     "StableDiffusionPipeline",
-    "StyleID",
+    "StyleAlignSettings",
     "StyleAligned",
+    "StyleID",
+    "StyleIDSettings",
+    "TextualInversionSettings",
     "accelerate",
     "attached",
     "samplers",
@@ -38,13 +57,23 @@ __all__ = [
 __version__ = "0.2.0"
 
 _HOMES = {
+    "DreamBoothSettings": "jstyle.training.teaching.dreambooth.settings",
+    "FineTuningSettings": "jstyle.training.teaching.fine_tuning.settings",
     "InST": "jstyle.methods.inst.run",
     "InputError": "jstyle.errors",
+    "InstSettings": "jstyle.methods.inst.settings",
+    "InstTrainSettings": "jstyle.methods.inst.settings",
+    "LoopSettings": "jstyle.training.settings",
+    "LoraSettings": "jstyle.training.teaching.lora.settings",
+    "ModelSettings": "jstyle.settings.model",
     "StableDiffusionImg2ImgPipeline": "jstyle.pipelines.image_to_image",
     "StableDiffusionInpaintPipeline": "jstyle.pipelines.image_to_image",
     "StableDiffusionPipeline": "jstyle.pipelines.stable_diffusion",
-    "StyleID": "styleid.run",
+    "StyleAlignSettings": "style_align.settings",
     "StyleAligned": "style_align.run",
+    "StyleID": "styleid.run",
+    "StyleIDSettings": "styleid.settings",
+    "TextualInversionSettings": "jstyle.training.teaching.textual_inversion.settings",
     "accelerate": "jstyle.pipelines.wrapping",
     "attached": "jstyle.networks.editing",
     "samplers": "jstyle.diffusion.samplers",
@@ -58,4 +87,8 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     home = import_module(_HOMES[name])
-    return home if home.__name__.endswith(f".{name}") else getattr(home, name)
+    return home if _HOMES[name].endswith(f".{name}") else getattr(home, name)  # a module, or something in one
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -50,6 +50,11 @@ class PipelineStep(Step):
 class StableDiffusionPipeline(AdapterLoading):
     """Text-to-image, and the parts that every method is built from.
 
+    >>> import jstyle
+    >>> pipe = jstyle.StableDiffusionPipeline.from_pretrained("tiny")
+    >>> pipe("a house by the sea", num_inference_steps=4, seed=7).images[0].size
+    (128, 128)
+
     Latents are Stable Diffusion's: the VAE's times its scaling factor, (batch, 4, height / 8, width / 8).
     """
 

@@ -2,6 +2,16 @@
 
 At every level and for every sampler, x (batch, channels, height, width) float32 is in variance-preserving
 scale: x = sqrt(alpha_bar) x0 + sqrt(1 - alpha_bar) eps.
+
+>>> import jstyle
+>>> from jstyle.runtime import jt
+>>> pipe = jstyle.StableDiffusionPipeline.from_pretrained("tiny")
+>>> denoiser = pipe.denoiser("a house by the sea", guidance_scale=3.0)
+>>> x = jt.randn((1, *pipe.latent_shape(128, 128)))
+>>> for step in jstyle.samplers.ddim(denoiser, x, pipe.schedule, 4):
+...     x = step.x
+>>> pipe.decode_latents(x).shape
+(1, 3, 128, 128)
 """
 
 from __future__ import annotations
