@@ -22,4 +22,8 @@ def leave_with(main: Callable[[Sequence[str], str], int]) -> NoReturn:
     """Call ``main`` with the process's arguments and the script's name, and leave with its exit code."""
     from jstyle.cli.exit_codes import exit_with
 
-    exit_with(lambda: main(sys.argv[1:], Path(sys.argv[0]).name))
+    try:
+        exit_with(lambda: main(sys.argv[1:], Path(sys.argv[0]).name))
+    except ModuleNotFoundError as error:
+        mend = "`bash scripts/quickstart.sh` makes .venv, whose Python has it: .venv/bin/python"
+        sys.exit(f"error: {error.name} is not installed for {sys.executable}; {mend} {sys.argv[0]}")
