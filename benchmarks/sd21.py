@@ -23,7 +23,7 @@ from benchmarks import random_models
 from benchmarks.options import ROOT
 from jstyle.diffusion.noise import NoiseSource
 from jstyle.diffusion.prompts import load_tokenizer
-from jstyle.methods.events import Evaluated
+from jstyle.events import Evaluated
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
 from jstyle.weights.checkpoint import Components

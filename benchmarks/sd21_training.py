@@ -64,8 +64,8 @@ def held_at_most(process: subprocess.Popen) -> int:
 
 def train(options: argparse.Namespace) -> dict[str, Any]:
     """One method in this process."""
+    from jstyle.events import exhaust
     from jstyle.settings.reader import merged
-    from jstyle.table import load_attribute
     from jstyle.training.many_styles.recipe import read_recipe
     from jstyle.training.many_styles.spec import build_settings
     from jstyle.training.report import read_log
@@ -85,7 +85,7 @@ def train(options: argparse.Namespace) -> dict[str, Any]:
         provided = {"model": str(folder), "data": (PICTURE,), "output": Path(place)}
         provided.update(width=options.size, height=options.size)
         values = merged(recipe.teachings[name], changes)
-        load_attribute(teaching.train)(build_settings(teaching, values, provided, name, "sample"))
+        exhaust(teaching.start(build_settings(teaching, values, provided, name, "sample")))
         updates = read_log(Path(place))
     return {
         "method": name,

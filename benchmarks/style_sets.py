@@ -22,14 +22,14 @@ from PIL import Image
 from benchmarks import machine
 from benchmarks.options import ROOT
 from benchmarks.quality import judge, likeness
+from jstyle.events import exhaust
 from jstyle.files import write_text
-from jstyle.methods.events import exhaust
 from jstyle.methods.sets import TextReference
 from jstyle.pictures import images
 from jstyle.pictures.sheets import draw_grid
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.settings.reader import build
-from jstyle.training.draws import generator
+from jstyle.training.draws import make_generator
 from recipes.tiny.drawings import OBJECTS, TECHNIQUES, Scene
 from style_align.run import AlignedSet, Target
 from style_align.settings import StyleAlignSettings
@@ -70,7 +70,7 @@ def main() -> None:
 
 def _sets(count: int) -> list[list[Thing]]:
     """Different things in one technique, each with a seed of its own."""
-    rng = generator(SEED, 0, "sets")
+    rng = make_generator(SEED, 0, "sets")
     found = []
     for number in range(count):
         things = rng.permutation(len(OBJECTS))[:EACH]

@@ -27,9 +27,9 @@ from benchmarks.options import ROOT
 from benchmarks.quality import judge, likeness, unseen
 from benchmarks.quality.unseen import Example, Subject
 from jstyle.adapters.spec import AdapterSpec
+from jstyle.events import exhaust
 from jstyle.files import write_text
 from jstyle.jobs.engine import Engine
-from jstyle.jobs.task import Done
 from jstyle.pictures import images
 from jstyle.pictures.sheets import draw_grid
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
@@ -82,8 +82,8 @@ def main() -> None:
             checkpoint = describe_checkpoint(recipe.model, recipe.width, recipe.height)
             trainings = plan_trainings(recipe, shown, TEACHINGS[method], checkpoint, changes)
             job = TrainingJob(trainings, options.work / method / str(seed))
-            for outcome in job.train(Engine(), job.read_progress(overwrite=True).todo):
-                assert isinstance(outcome, Done), outcome
+            failed = exhaust(job.run(Engine(), job.read_progress(overwrite=True).todo))
+            assert not failed, [training.place for training in failed]
             for subject, training in zip(taught, trainings):
                 study.measure(subject, training, job.root, seed)
             study.write(options.output)

@@ -24,7 +24,7 @@ from benchmarks.machine import describe
 from benchmarks.options import ROOT
 from benchmarks.quality import adherence, judge, reconstruction, stylisation
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
-from jstyle.training.draws import generator
+from jstyle.training.draws import make_generator
 from recipes.tiny.drawings import Scene, render, sample_scene
 from recipes.tiny.pictures import PictureSettings, scenes
 
@@ -42,7 +42,7 @@ class Study:
         self.options = options
         self.pipe = StableDiffusionPipeline.from_pretrained(options.model)
         self.reader = judge.train(options.work)
-        rng = generator(SEED, 0, "scenes")
+        rng = make_generator(SEED, 0, "scenes")
         self.unseen = [i >= COUNTS[0] for i in range(sum(COUNTS))]
         self.scenes = [sample_scene(rng, unseen=unseen) for unseen in self.unseen]
         self.drawings = np.stack([render(scene, self.pipe.size) for scene in self.scenes])
@@ -74,7 +74,7 @@ class Study:
         drawn = [[render(replace(scene, technique=one), self.pipe.size) for one in STYLES] for scene in posters]
         contents = [render(scene, self.pipe.size) for scene in posters]
         contents += list(self.photographs().values())[:2]
-        rng = generator(SEED, 0, "styles")
+        rng = make_generator(SEED, 0, "styles")
         styles = [render(sample_scene(rng, technique=one), self.pipe.size) for one in STYLES]
         pictures = [[Image.fromarray(one) for one in several] for several in (contents, styles)]
         return stylisation.measure(self.pipe, pictures[0], pictures[1], STYLES, drawn, self.reader)
@@ -89,7 +89,7 @@ class Study:
         return {"seconds of a picture, 50 guided DDIM steps": float(np.median(seconds))}
 
     def _six_contents(self) -> list[Scene]:
-        rng = generator(SEED, 0, "contents")
+        rng = make_generator(SEED, 0, "contents")
         return [sample_scene(rng, technique="poster") for _ in range(6)]
 
 

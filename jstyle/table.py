@@ -16,6 +16,30 @@ class Named(Protocol):
         ...
 
 
+class Described(Named, Protocol):
+    """What the docs have a row of."""
+
+    @property
+    def title(self) -> str:
+        """As people write it."""
+        ...
+
+    @property
+    def command(self) -> str:
+        """The last word of its command."""
+        ...
+
+    @property
+    def summary(self) -> str:
+        """What it does, in one line without a full stop."""
+        ...
+
+    @property
+    def paper(self) -> str:
+        """Where it is described."""
+        ...
+
+
 Entry = TypeVar("Entry", bound=Named)
 
 
@@ -49,3 +73,11 @@ def load_attribute(path: str) -> Any:
     """What "module:attribute" names: how a declaration refers to code without importing it."""
     module, _, name = path.partition(":")
     return getattr(import_module(module), name)
+
+
+def write_table(entries: Mapping[str, Described], kind: str, command: str) -> str:
+    """Rows of Markdown, for docs/methods.md; ``kind`` heads the first column, ``command`` begins each command."""
+    rows = [f"| {kind} | command | what it does | source |", "|---|---|---|---|"]
+    for entry in entries.values():
+        rows.append(f"| {entry.title} | `{command} {entry.command}` | {entry.summary} | {entry.paper} |")
+    return "\n".join(rows)

@@ -10,7 +10,7 @@ from typing import Optional
 
 from PIL import Image
 
-from jstyle.methods.events import Event, Failure, PictureWritten
+from jstyle.events import Event, Failure, PictureWritten
 from jstyle.methods.pairs import NOT_FINITE
 from jstyle.pictures import images
 from jstyle.pictures.finished import is_finished, write_picture

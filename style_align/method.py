@@ -15,8 +15,8 @@ from jstyle.diffusion.noise import NoiseSource
 from jstyle.diffusion.samplers import Denoiser, Step
 from jstyle.diffusion.schedule import diffuse
 from jstyle.errors import InputError
+from jstyle.events import Evaluated
 from jstyle.methods.cost import Meter
-from jstyle.methods.events import Evaluated
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline, step_noise, without_gradients
 from jstyle.pipelines.starts import first_step
 from jstyle.runtime import jt

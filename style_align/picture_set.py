@@ -12,7 +12,7 @@ from typing import Any, Optional, Union
 from PIL import Image
 
 from jstyle.errors import InputError
-from jstyle.methods.events import Evaluated
+from jstyle.events import Evaluated
 from jstyle.methods.pairs import NOT_FINITE
 from jstyle.methods.sets import ImageReference, SetSampling, TextReference
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline

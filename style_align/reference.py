@@ -21,8 +21,8 @@ from jstyle.diffusion.samplers import Denoiser, Step
 from jstyle.diffusion.samplers.step import transfer
 from jstyle.diffusion.schedule import Level, Prediction, Schedule
 from jstyle.errors import InputError
+from jstyle.events import Evaluated
 from jstyle.methods.cost import Meter
-from jstyle.methods.events import Evaluated
 from jstyle.runtime import jt
 from jstyle.weights.tensors import write_tensors
 from style_align.features import Features, Recorder, mix

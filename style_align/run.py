@@ -11,9 +11,9 @@ import numpy as np
 from PIL import Image
 
 from jstyle.errors import InputError
+from jstyle.events import Evaluated, Event, Planned, Remark, exhaust
 from jstyle.files import hash_files
 from jstyle.methods.cost import CountingPipeline, count_evaluations
-from jstyle.methods.events import Evaluated, Event, Planned, Remark, exhaust
 from jstyle.methods.pairs import NOT_FINITE, identify_model
 from jstyle.methods.sets import ImageReference, TextReference
 from jstyle.methods.table import Method

@@ -12,8 +12,8 @@ from jstyle.diffusion.adain import adain
 from jstyle.diffusion.guidance import GuidedDenoiser
 from jstyle.diffusion.samplers import Denoiser, Step, ddim, ddim_invert
 from jstyle.diffusion.schedule import Level, Prediction, Schedule
+from jstyle.events import Evaluated
 from jstyle.methods.cost import Meter
-from jstyle.methods.events import Evaluated
 from jstyle.networks import UNet2DConditionModel
 from jstyle.networks.editing import AttentionEditor, attached
 from jstyle.runtime import jt

@@ -11,8 +11,8 @@ from PIL import Image
 
 from jstyle.diffusion.noise import NoiseSource
 from jstyle.errors import InputError
+from jstyle.events import Evaluated
 from jstyle.methods.cost import CountingPipeline
-from jstyle.methods.events import Evaluated
 from jstyle.methods.pairs import Pair, Stylised, list_pairs, split_batches, stylise_one
 from jstyle.pictures import images
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline

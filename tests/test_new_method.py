@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from jstyle.methods.table import METHODS, write_table
+from jstyle.methods.table import METHODS
 from jstyle.pictures import images
+from jstyle.table import write_table
+from jstyle.training.teaching.table import TEACHINGS
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = {
@@ -54,6 +56,8 @@ FOLDER = {
         from jstyle.methods.cost import Meter
         from jstyle.methods.pairs import Stylised, list_pairs
         from jstyle.pictures import images
+from jstyle.table import write_table
+from jstyle.training.teaching.table import TEACHINGS
         from jstyle.runtime import jt
 
 
@@ -166,9 +170,11 @@ def test_it_finishes_pictures_of_recipes(folder: Path, tmp_path: Path) -> None:
 def test_it_has_its_row_in_the_docs(registered: None) -> None:
     assert (
         "| Toy | `jstyle toy-method` | mixes the mean colour of a style into a content | arXiv 0000.00000 |"
-        in write_table()
+        in write_table(METHODS, "method", "jstyle")
     )
 
 
-def test_the_docs_hold_the_table() -> None:
-    assert write_table() in (ROOT / "docs" / "methods.md").read_text("utf-8")
+def test_the_docs_hold_the_tables() -> None:
+    text = (ROOT / "docs" / "methods.md").read_text("utf-8")
+    assert write_table(METHODS, "method", "jstyle") in text
+    assert write_table(TEACHINGS, "teaching", "jstyle train") in text

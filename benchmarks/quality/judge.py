@@ -11,8 +11,7 @@ from jstyle import ops
 from jstyle.networks.layers import Conv2d, GroupNorm, Linear
 from jstyle.runtime import jt
 from jstyle.training import LoopSettings
-from jstyle.training.draws import generator
-from jstyle.training.fit import fit
+from jstyle.training.draws import make_generator
 from jstyle.training.initial import initialise
 from jstyle.weights.loading import load_weights, save_weights
 from jstyle.weights.tensors import FileTensors
@@ -26,6 +25,7 @@ from recipes.tiny.drawings import (
     render,
     sample_scene,
 )
+from recipes.tiny.fit import fit
 from recipes.tiny.pictures import as_input
 
 WORDS: Mapping[str, Sequence[str]] = {
@@ -80,7 +80,7 @@ def train(folder: Path, drawings: int = DRAWINGS, loop: LoopSettings = LOOP) -> 
         pictures, answers = _examples(folder, drawings)
 
         def batch(index: int) -> tuple[np.ndarray, np.ndarray]:
-            chosen = generator(SEED, index, "batch").integers(len(pictures), size=BATCH)
+            chosen = make_generator(SEED, index, "batch").integers(len(pictures), size=BATCH)
             return as_input(pictures[chosen]), answers[chosen]
 
         def loss(example: tuple[np.ndarray, np.ndarray], index: int) -> jt.Var:
@@ -111,7 +111,7 @@ def hits(judge: Judge, pictures: np.ndarray, scenes: Sequence[Scene]) -> Answers
 
 
 def _examples(folder: Path, count: int) -> tuple[np.ndarray, np.ndarray]:
-    rng = generator(SEED, 0, "scenes")
+    rng = make_generator(SEED, 0, "scenes")
     scenes = [sample_scene(rng, unseen=bool(rng.random() < _UNSEEN)) for _ in range(count)]
     return np.stack([render(scene) for scene in scenes]), labels(scenes)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from jstyle.methods.inst.training import clip_tokens
+from jstyle.methods.inst.training import encode_by_clip
 from jstyle.metrics import hist
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 
@@ -17,7 +17,7 @@ def features(pipe: StableDiffusionPipeline, pictures: Sequence[Image.Image], bat
     encoder = pipe.components.image_encoder
     assert encoder is not None, "this model has no image encoder"
     several = [list(pictures[i : i + batch]) for i in range(0, len(pictures), batch)]
-    found = np.concatenate([clip_tokens(encoder, one).numpy()[:, 0] for one in several])
+    found = np.concatenate([encode_by_clip(encoder, one).numpy()[:, 0] for one in several])
     return found / np.linalg.norm(found, axis=1, keepdims=True)
 
 

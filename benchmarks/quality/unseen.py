@@ -12,7 +12,7 @@ from PIL import Image
 
 from jstyle.competition.dataset import read_dataset
 from jstyle.pictures import images
-from jstyle.training.draws import generator
+from jstyle.training.draws import make_generator
 from recipes.tiny.drawings import OBJECTS, PLACES, TECHNIQUES, Scene
 from recipes.tiny.drawings.fields import places, threshold
 from recipes.tiny.drawings.layers import Layers, draw_layers
@@ -82,7 +82,7 @@ def umbrella() -> list[Part]:
 
 def style(name: str, size: int) -> Subject:
     """A drawn style on some objects; others are kept to measure on."""
-    rng = generator(SEED, list(STYLES).index(name), "style")
+    rng = make_generator(SEED, list(STYLES).index(name), "style")
     order = [OBJECTS[i] for i in rng.permutation(len(OBJECTS))]
     known, other = order[:TAUGHT], order[TAUGHT:]
 
@@ -100,7 +100,7 @@ def style(name: str, size: int) -> Subject:
 
 def thing(size: int) -> Subject:
     """An umbrella in some techniques; in others it is measured."""
-    rng = generator(SEED, len(STYLES), "thing")
+    rng = make_generator(SEED, len(STYLES), "thing")
     order = [TECHNIQUES[i] for i in rng.permutation(len(TECHNIQUES))]
 
     def example(technique: str) -> Example:

@@ -59,7 +59,7 @@ class AdapterLoading:
         self.loras.load(place, adapter_name)
 
     def set_adapters(self, adapter_names: Names, adapter_weights: Union[float, Sequence[float], None] = None) -> None:
-        """Only these loaded LoRAs are in effect, so strongly: one weight for all or one each, 1 by default."""
+        """Put these loaded LoRAs, and no others, into effect, each with its weight (1 by default)."""
         self.loras.set(adapter_names, adapter_weights)
 
     def get_active_adapters(self) -> list[str]:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 from jstyle.cli import installation
 from jstyle.cli.command import Command, SettingsCommand
 from jstyle.cli.report import show_events
 from jstyle.errors import InputError
+from jstyle.events import Event, Remark
 from jstyle.methods.table import METHODS, Method
 from jstyle.settings.messages import suggest
 from jstyle.settings.model import ModelSettings
 from jstyle.table import load_attribute
+from jstyle.training.stopping import stop_between_updates
 from jstyle.training.teaching.table import TEACHINGS, Teaching
 
 _TEACHING = ("jstyle.cli.train_styles:COMMAND",)
@@ -38,7 +41,7 @@ def make_method_command(method: Method) -> Command:
     counted = "pairs" if method.stylise else "pictures"
 
     def run(inputs: Any, settings: Any, model: ModelSettings) -> int:
-        return show_events(method.start(inputs, settings, model), counted)
+        return show_events(stop_between_updates(method.start(inputs, settings, model)), counted)
 
     kinds = (method.inputs, method.settings, ModelSettings)
     return SettingsCommand(method.command, method.summary, kinds, run, source=method.paper)
@@ -48,13 +51,17 @@ def make_teaching_command(teaching: Teaching) -> Command:
     """The command that teaches by the settings of one way."""
 
     def run(settings: Any) -> int:
-        result = load_attribute(teaching.train)(settings, None)
-        print(f"the result is in {result}")
-        return 0
+        return show_events(stop_between_updates(_tell_result(teaching.start(settings))))
 
     return SettingsCommand(
         f"train {teaching.command}", teaching.summary, (teaching.settings,), run, source=teaching.paper
     )
+
+
+def _tell_result(run: Generator[Event, None, Path]) -> Generator[Event, None, None]:
+    """The run, which says at last where its result is."""
+    result = yield from run
+    yield Remark(f"the result is in {result}")
 
 
 def find_command(argv: Sequence[str]) -> tuple[Command, Sequence[str]]:

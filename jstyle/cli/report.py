@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Union
 
-from jstyle.methods.events import Evaluated, Event, Failure, PictureWritten, Planned, Remark, StyleTaught
+from jstyle.events import Evaluated, Event, Failure, PictureWritten, Planned, Remark, StyleTaught, Updated
 
 
-def show_events(events: Iterable[Event], counted: str = "pictures", unit: str = "evaluation") -> int:
+def show_events(events: Iterable[Event], counted: str = "pictures") -> int:
     """Go through a run: a bar and failures on stderr, what it says on stdout.
 
-    ``counted`` is what the run's plan counts, ``unit`` what its bar does. Returns the exit code: 1 after a `Failure`,
-    else 0.
+    ``counted`` is what the run's plan counts. Returns the exit code: 1 after a `Failure`, else 0.
     """
-    report = _Report(counted, unit)
+    report = _Report(counted)
     try:
         for event in events:
             report.show(event)
@@ -27,20 +26,21 @@ def show_events(events: Iterable[Event], counted: str = "pictures", unit: str = 
 class _Report:
     """The bar of the plan that is under way."""
 
-    def __init__(self, counted: str, unit: str) -> None:
+    def __init__(self, counted: str) -> None:
         self.has_failures = False
         self._counted = counted
-        self._unit = unit
+        self._counts_pictures = False
         self._bar: Any = None
 
     def show(self, event: Event) -> None:
         if isinstance(event, Planned):
             self._begin(event)
-        elif isinstance(event, Evaluated):
+        elif isinstance(event, (Evaluated, Updated)):
             self._advance(event)
         elif isinstance(event, (PictureWritten, StyleTaught)):
             if self._bar is not None:
                 self._bar.set_postfix_str(event.path.name, refresh=False)
+                self._bar.update(int(self._counts_pictures))
         elif isinstance(event, Failure):
             self.has_failures = True
             self._print(f"error: {_describe(event)}", sys.stderr)
@@ -59,13 +59,20 @@ class _Report:
         self.close_bar()
         if plan.pictures:
             self._print(f"{plan.pictures} {self._counted}, {plan.finished} of them finished before", sys.stdout)
-        if plan.evaluations:
-            self._bar = tqdm(total=plan.evaluations, unit=self._unit)
+        totals = {"evaluation": plan.evaluations, "update": plan.updates}
+        self._counts_pictures = not any(totals.values())
+        totals["picture"] = plan.pictures - plan.finished if self._counts_pictures else 0
+        for unit, total in totals.items():
+            if total:
+                self._bar = tqdm(total=total, unit=unit)
 
-    def _advance(self, step: Evaluated) -> None:
-        if self._bar is not None:
-            self._bar.set_description(step.stage, refresh=False)
-            self._bar.update(step.count)
+    def _advance(self, step: Union[Evaluated, Updated]) -> None:
+        if self._bar is None:
+            return
+        self._bar.set_description(step.stage, refresh=False)
+        if isinstance(step, Updated) and step.loss is not None:
+            self._bar.set_postfix(loss=f"{step.loss:.4f}", refresh=False)
+        self._bar.update(step.count)
 
     def _print(self, text: str, stream: Any) -> None:
         """A line that the bar does not run into."""

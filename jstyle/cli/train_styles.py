@@ -15,7 +15,7 @@ def teach_styles(inputs: StylesInputs, options: EngineOptions) -> int:
     """Teach what is not taught yet, and draw before and after. Returns the exit code."""
     end_like_ctrl_c_at_sigterm()
     run = load_attribute(RUN)
-    return show_events(run(inputs, make_engine(options, inputs.jobs)), "styles", unit="step")
+    return show_events(run(inputs, make_engine(options, inputs.jobs)), "styles")
 
 
 COMMAND = SettingsCommand(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from jstyle.errors import InputError
-from jstyle.methods.events import Event, Failure, Remark
+from jstyle.events import Event, Failure, Remark
 
 
 @dataclass

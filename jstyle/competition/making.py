@@ -14,7 +14,7 @@ from jstyle.competition.methods import make_set_sampling
 from jstyle.competition.references import choose_reference
 from jstyle.competition.spec import FinishSpec, SetSpec, SubmissionPicture
 from jstyle.errors import InputError
-from jstyle.methods.events import Evaluated, exhaust
+from jstyle.events import Evaluated, exhaust
 from jstyle.methods.pairs import Stylised
 from jstyle.methods.sets import ImageReference, PictureSet, TextReference
 from jstyle.methods.table import METHODS

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
 from jstyle.competition.dataset import survey_dataset
+from jstyle.events import Evaluated, Event, Failure, PictureWritten, Planned, Remark
 from jstyle.jobs.engine import Engine
 from jstyle.jobs.task import Done
-from jstyle.methods.events import Evaluated, Event, Failure, PictureWritten, Planned, Remark, StyleTaught
 from jstyle.settings.configs import find_config
 from jstyle.settings.fields import require
 from jstyle.settings.vocabulary import Backend, require_at_least
@@ -35,7 +35,7 @@ class SubmissionInputs:
     """A YAML file or a config's name: the model, and how pictures are made (configs/submission.yaml explains it)."""
 
     preset: Optional[str] = None
-    """A recipe by name, in its place: baseline, textual_inversion, lora+styleid, style_aligned."""
+    """A recipe by name, in its place: NAME is configs/submission_NAME.yaml."""
 
     base: Optional[str] = None
     """One of the recipe's bases, such as sd21: the same for another base model."""
@@ -172,22 +172,10 @@ def _open_times(plan: SubmissionPlan, workers: int) -> StepTimes:
 
 
 def _train(plan: SubmissionPlan, progress: Progress, engine: Engine) -> Generator[Event, None, set[str]]:
-    """Train what unfinished pictures need; what the bar counts are updates. Returns the identities that have failed."""
-    job = plan.trainings.job
-    todo = {training.place: training for training in plan.trainings.read_progress(progress.list_adapters()).todo}
-    failed: set[str] = set()
-    if not todo:
-        return failed
-    yield Planned(0, 0, sum(training.steps for training in todo.values()))
-    for outcome in job.train(engine, list(todo.values())):
-        training = todo[outcome.task.name]
-        yield Evaluated("training", training.steps)
-        if isinstance(outcome, Done):
-            yield StyleTaught(training.style, job.root / training.result)
-        else:
-            failed.add(training.identity)
-            yield Failure(training.place, f"{outcome.error}; see {job.find_log(training.place)}")
-    return failed
+    """Train what unfinished pictures need. Returns the identities that have failed."""
+    todo = plan.trainings.read_progress(progress.list_adapters()).todo
+    failed = yield from plan.trainings.job.run(engine, todo)
+    return {training.identity for training in failed}
 
 
 def _make(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from typing import Literal, Optional
+from typing import Literal, Optional, Union
 
+from jstyle.events import Event
 from jstyle.jobs.local import here, in_processes, places
 from jstyle.jobs.on_ray import on_ray
-from jstyle.jobs.task import Outcome, Task, WorkerSpec
+from jstyle.jobs.task import Done, Failed, Outcome, Task, WorkerSpec
 
 
 @dataclass(frozen=True)
@@ -26,13 +28,22 @@ class Engine:
     ray_cores: float = 1
     ray_gpus: float = 0
 
-    def run(self, spec: WorkerSpec, tasks: Sequence[Task]) -> Iterator[Outcome]:
+    def run(self, spec: WorkerSpec, tasks: Sequence[Task]) -> Generator[Outcome, None, None]:
         """The outcome of every task, in the order in which they end. Raises InputError where nothing can run."""
+        with closing(self.run_telling(spec, tasks)) as events:
+            for event in events:
+                if isinstance(event, (Done, Failed)):
+                    yield event
+
+    def run_telling(self, spec: WorkerSpec, tasks: Sequence[Task]) -> Generator[Union[Event, Outcome], None, None]:
+        """As `run`; before each outcome comes what the worker tells, where it runs in this process."""
         if not tasks:
-            return iter(())
+            return
         if self.name == "ray":
             workers = self.workers or 1
-            return on_ray(spec, tasks, workers, address=self.ray_address, cores=self.ray_cores, gpus=self.ray_gpus)
-        if self.workers == 0 and not self.devices:
-            return here(spec, tasks)
-        return in_processes(spec, tasks, places(self.workers, self.devices))
+            address, cores, gpus = self.ray_address, self.ray_cores, self.ray_gpus
+            yield from on_ray(spec, tasks, workers, address=address, cores=cores, gpus=gpus)
+        elif self.workers == 0 and not self.devices:
+            yield from here(spec, tasks)
+        else:
+            yield from in_processes(spec, tasks, places(self.workers, self.devices))

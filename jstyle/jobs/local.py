@@ -15,6 +15,7 @@ from queue import Queue
 from typing import Optional, Union
 
 from jstyle.errors import InputError
+from jstyle.events import Event
 from jstyle.jobs.server import Reply, Server, outcome
 from jstyle.jobs.task import ATTEMPTS, Failed, Outcome, Task, WorkerSpec
 
@@ -43,11 +44,15 @@ def places(workers: int, devices: Sequence[str] = ()) -> list[Place]:
     return [Place(tuple(cores[i * len(cores) // workers : (i + 1) * len(cores) // workers])) for i in range(workers)]
 
 
-def here(spec: WorkerSpec, tasks: Sequence[Task]) -> Iterator[Outcome]:
-    """One after another in this process. Raises InputError where the worker cannot be built."""
+def here(spec: WorkerSpec, tasks: Sequence[Task]) -> Iterator[Union[Event, Outcome]]:
+    """One after another in this process, each outcome after what the worker tells.
+
+    Raises InputError where the worker cannot be built.
+    """
     server = Server(spec)
     for task in tasks:
-        yield outcome(task, server.answer(task))
+        reply = yield from server.run(task)
+        yield outcome(task, reply)
 
 
 def in_processes(spec: WorkerSpec, tasks: Sequence[Task], where: Sequence[Place]) -> Iterator[Outcome]:

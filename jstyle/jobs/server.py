@@ -12,11 +12,12 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from contextlib import nullcontext
 from typing import Any, Optional
 
 from jstyle.errors import InputError
+from jstyle.events import Event, exhaust
 from jstyle.jobs.task import Done, Failed, Outcome, Task, Worker, WorkerSpec
 
 Reply = dict[str, Any]
@@ -31,6 +32,10 @@ class Server:
 
     def answer(self, task: Task) -> Reply:
         """{"result", "seconds"}, or {"failed"} with the reason, or {"broken"} with why no worker could be built."""
+        return exhaust(self.run(task))
+
+    def run(self, task: Task) -> Generator[Event, None, Reply]:
+        """What the worker tells meanwhile; returns the answer."""
         from jstyle.jobs.compiled_once import compiled_once
 
         if self._worker is None:
@@ -40,11 +45,11 @@ class Server:
             except Exception as error:
                 return {"broken": _describe_error(error)}
         try:
-            return self._run(self._worker, task)
+            return (yield from self._run(self._worker, task))
         except Exception as error:
             return {"failed": _describe_error(error)}
 
-    def _run(self, worker: Worker, task: Task) -> Reply:
+    def _run(self, worker: Worker, task: Task) -> Generator[Event, None, Reply]:
         from jstyle.jobs.compiled_once import compiled_once
 
         rehearse = getattr(worker, "rehearse", None)
@@ -55,8 +60,10 @@ class Server:
                     rehearse(task.data)
         start = time.perf_counter()
         with nullcontext() if rehearse is not None else compiled_once(kind):
-            result = dict(worker.run(task.data))
-        return {"result": result, "seconds": time.perf_counter() - start}
+            result = worker.run(task.data)
+            if isinstance(result, Generator):
+                result = yield from result
+        return {"result": dict(result), "seconds": time.perf_counter() - start}
 
 
 def outcome(task: Task, reply: Mapping[str, Any], attempts: int = 1) -> Outcome:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Protocol, Union
 
 from jstyle.errors import InputError
+from jstyle.events import Event
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,11 @@ class Worker(Protocol):
     losing what it has done.
     """
 
-    def run(self, data: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Run a task and return its result, which must be JSON. What it raises makes the task fail."""
+    def run(self, data: Mapping[str, Any]) -> Union[Mapping[str, Any], Generator[Event, None, Mapping[str, Any]]]:
+        """Run a task and return its result, which must be JSON. What it raises makes the task fail.
+
+        As a generator it also tells what happens, to who runs it in this process.
+        """
         ...
 
 

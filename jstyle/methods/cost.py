@@ -12,7 +12,7 @@ from typing import Any, Optional, Protocol
 import numpy as np
 
 from jstyle.diffusion.schedule import Schedule, ScheduleConfig
-from jstyle.methods.events import Evaluated
+from jstyle.events import Evaluated
 from jstyle.networks import UNet2DConditionModel
 from jstyle.networks.config import UNetConfig, VAEConfig, read_json
 from jstyle.pipelines.stable_diffusion import Prompt, StableDiffusionPipeline

@@ -15,8 +15,8 @@ import numpy as np
 from PIL import Image
 
 from jstyle.errors import InputError
+from jstyle.events import Evaluated, Event, Failure, PictureWritten, Planned, Remark
 from jstyle.files import hash_files
-from jstyle.methods.events import Evaluated, Event, Failure, PictureWritten, Planned, Remark
 from jstyle.methods.table import Method, PairInputs
 from jstyle.pictures import images
 from jstyle.pictures.finished import is_finished, read_state, write_picture

@@ -11,7 +11,7 @@ from typing import Any, Optional, Protocol, Union
 
 from PIL import Image
 
-from jstyle.methods.events import Evaluated
+from jstyle.events import Evaluated
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
-from jstyle.methods.events import Event
+from jstyle.events import Event
 from jstyle.settings.fields import free
 from jstyle.table import Table, load_attribute
 
@@ -77,9 +77,9 @@ class Method:
         """The name on the command line."""
         return self.name.replace("_", "-")
 
-    def start(self, inputs: Any, settings: Any, model: Any) -> Iterator[Event]:
+    def start(self, inputs: Any, settings: Any, model: Any) -> Generator[Event, None, None]:
         """The run's generator, nothing of which has happened yet."""
-        run: Callable[..., Iterator[Event]] = load_attribute(self.run)
+        run: Callable[..., Generator[Event, None, None]] = load_attribute(self.run)
         return run(self, inputs, settings, model)
 
 
@@ -93,9 +93,3 @@ METHODS: Table[Method] = Table(
     ],
 )
 """By name, such as METHODS["styleid"]."""
-
-
-def write_table() -> str:
-    """The methods as rows of Markdown, for docs/methods.md."""
-    rows = [f"| {one.title} | `jstyle {one.command}` | {one.summary} | {one.paper} |" for one in METHODS.values()]
-    return "\n".join(["| method | command | what it does | source |", "|---|---|---|---|", *rows])

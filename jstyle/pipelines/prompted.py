@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Optional
 
 from PIL import Image
 
 from jstyle.adapters.spec import AdapterSpec
+from jstyle.events import Evaluated
 from jstyle.pictures.spec import ModelIdentity
 from jstyle.settings.vocabulary import SamplerName
 
@@ -38,17 +40,23 @@ class PromptedPicture:
     """What is put on the model, in this order."""
 
 
-def draw_prompted(pipe: StableDiffusionPipeline, spec: PromptedPicture) -> Image.Image:
+def draw_prompted(pipe: StableDiffusionPipeline, spec: PromptedPicture) -> Generator[Evaluated, None, Image.Image]:
     """The picture, on a pipeline that has the spec's model and adapters."""
-    output = pipe(
+    from jstyle.pipelines.starts import FromNoise
+
+    steps = pipe.sample(
         spec.prompt,
-        spec.height,
-        spec.width,
-        spec.steps,
-        spec.guidance,
-        spec.negative_prompt,
+        FromNoise(spec.height, spec.width),
+        steps=spec.steps,
+        guidance=spec.guidance,
+        negative_prompt=spec.negative_prompt,
         eta=spec.eta,
-        seed=spec.seed,
+        seeds=spec.seed,
         sampler=spec.sampler,
     )
-    return output.images[0]
+    while True:
+        try:
+            step = next(steps)
+        except StopIteration as end:
+            return end.value.images[0]
+        yield Evaluated("picture", step.evaluations)

@@ -42,7 +42,7 @@ class Checkpoint:
         return FileTensors([self.path / "state.safetensors"])
 
 
-def latest(folder: Path) -> Optional[Checkpoint]:
+def find_latest(folder: Path) -> Optional[Checkpoint]:
     """The checkpoint of the highest step, None where there is none. InputError where it is damaged."""
     matches = [match for match in map(_NAME.fullmatch, _names(folder)) if match]
     if not matches:

@@ -7,6 +7,6 @@ import zlib
 import numpy as np
 
 
-def generator(seed: int, step: int, purpose: str) -> np.random.Generator:
+def make_generator(seed: int, step: int, purpose: str) -> np.random.Generator:
     """A fresh generator for one purpose at one step."""
     return np.random.default_rng([seed, step, zlib.crc32(purpose.encode())])

@@ -79,7 +79,7 @@ def train(
 
 
 def _resume(state: TrainState, output: Path, identity: Mapping[str, Any]) -> Optional[checkpoint.Checkpoint]:
-    saved = checkpoint.latest(output)
+    saved = checkpoint.find_latest(output)
     if saved is None:
         return None
     difference = find_difference(identity, saved.identity)

@@ -10,7 +10,7 @@ import numpy as np
 
 from jstyle.diffusion.schedule import Prediction, Schedule, diffuse, from_prediction
 from jstyle.runtime import jt
-from jstyle.training.draws import generator
+from jstyle.training.draws import make_generator
 from jstyle.training.settings import LossSettings
 
 
@@ -50,7 +50,7 @@ def diffusion_loss(output: jt.Var, question: Question, weights: Optional[Sequenc
 
 def draw_times(count: int, total: int, settings: LossSettings, seed: int, index: int) -> np.ndarray:
     """Training times from 0 to ``total`` - 1, (count,)."""
-    rng = generator(seed, index, "times")
+    rng = make_generator(seed, index, "times")
     if settings.times == "uniform":
         return rng.integers(total, size=count)
     logits = settings.times_mean + settings.times_deviation * rng.standard_normal(count)
@@ -59,9 +59,9 @@ def draw_times(count: int, total: int, settings: LossSettings, seed: int, index:
 
 def draw_noise(shape: Sequence[int], settings: LossSettings, seed: int, index: int) -> np.ndarray:
     """Standard normal noise of this shape in fp32, plus the offset of each example's channels."""
-    noise = generator(seed, index, "noise").standard_normal(tuple(shape), np.float32)
+    noise = make_generator(seed, index, "noise").standard_normal(tuple(shape), np.float32)
     if settings.offset_noise:
-        offset = generator(seed, index, "offset").standard_normal((shape[0], shape[1], 1, 1), np.float32)
+        offset = make_generator(seed, index, "offset").standard_normal((shape[0], shape[1], 1, 1), np.float32)
         noise += np.float32(settings.offset_noise) * offset
     return noise
 

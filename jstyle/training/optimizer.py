@@ -115,10 +115,10 @@ def norms(tensors: Sequence[jt.Var]) -> np.ndarray:
     """The Euclidean norm of each, (tensors,) float64."""
     with jt.no_grad():
         if usable(*tensors):
-            found = call("norms", list(tensors), [[len(tensors)]], ["float32"])[0]
+            values = call("norms", list(tensors), [[len(tensors)]], ["float32"])[0]
         else:
-            found = jt.concat([jt.sqrt((x * x).sum()).reshape(1) for x in tensors])
-    return found.numpy().astype(np.float64)
+            values = jt.concat([jt.sqrt((x * x).sum()).reshape(1) for x in tensors])
+    return values.numpy().astype(np.float64)
 
 
 def clip_scale(norm: float, most: Optional[float]) -> float:

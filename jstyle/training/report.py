@@ -68,7 +68,7 @@ def read_log(folder: Path) -> list[dict[str, float]]:
     return records
 
 
-def loss_curve(folder: Path, path: Path) -> None:
+def draw_loss_curve(folder: Path, path: Path) -> None:
     """Draw the logged losses and their running mean as a PNG."""
     records = [record for record in read_log(folder) if "loss" in record]
     steps, losses = [record["step"] for record in records], [record["loss"] for record in records]
@@ -90,7 +90,7 @@ def running_mean(values: Sequence[float], reach: int) -> np.ndarray:
     return (sums[ends] - sums[starts]) / (ends - starts)
 
 
-def sample_grid(
+def write_grid(
     rows: Sequence[Sequence[Optional[Image.Image]]],
     path: Path,
     row_labels: Optional[Sequence[str]] = None,

@@ -33,7 +33,7 @@ class LossScale:
         self._set(max(value / 2, LEAST), 0)
         return True
 
-    def succeeded(self) -> None:
+    def count_success(self) -> None:
         """Count an update that went well."""
         value, good = self.state.numpy().tolist()
         grows = good + 1 >= GROWTH_EVERY

@@ -13,7 +13,10 @@ from jstyle.settings.vocabulary import require_at_least, require_positive
 
 @dataclass(frozen=True)
 class LoopSettings:
-    """What every training run has; ValueError for values that make no sense."""
+    """What every training run has.
+
+    ValueError for values that make no sense.
+    """
 
     steps: int = 1000
     """Updates of the parameters."""
@@ -78,7 +81,10 @@ class LoopSettings:
 
 @dataclass(frozen=True)
 class LossSettings:
-    """How the loss is drawn and weighted; ValueError for values that make no sense."""
+    """How the loss is drawn and weighted.
+
+    ValueError for values that make no sense.
+    """
 
     min_snr: Optional[float] = None
     """Bounds the weight of nearly clean images, in terms of the loss on x0 (arXiv 2303.09556: 5)."""

@@ -40,7 +40,7 @@ class TrainState:
         if self.average is not None:
             self.average.update(self.step + 1)
         if self.scale is not None:
-            self.scale.succeeded()
+            self.scale.count_success()
         self.step += 1
 
     def averaged(self) -> AbstractContextManager:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jstyle.errors import InputError
+from jstyle.events import exhaust
 from jstyle.pictures.finished import write_picture
 from jstyle.pipelines.prompted import PromptedPicture, draw_prompted
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
@@ -31,5 +32,5 @@ class PromptedPictureWorker:
         if spec.model.hash != self._pipe.model_hash:
             raise InputError("the checkpoint is another than when this was planned; run the command again")
         with attach_all(self._pipe, spec.adapters, {name: Path(file) for name, file in data["files"].items()}):
-            picture = draw_prompted(self._pipe, spec)
+            picture = exhaust(draw_prompted(self._pipe, spec))
         return {"pixels": write_picture(picture, Path(data["output"]), spec)}

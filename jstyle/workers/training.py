@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
+from jstyle.events import Event, PictureWritten, exhaust
 from jstyle.files import locked
 from jstyle.runtime import jt
-from jstyle.table import load_attribute
 from jstyle.training.many_styles import record
 from jstyle.training.many_styles.spec import TrainingSpec, read_spec, shorten
+from jstyle.training.stopping import stop_between_updates
 from jstyle.training.teaching.table import TEACHINGS
 
 
 class TrainingWorker:
     """Teaches a style a task; a task's data is a plain `TrainingSpec` whose settings say where the result goes.
 
-    Each training writes what happens to its own log. ``quiet`` shows nothing else: for processes beside others.
+    Each training has a log of its own. With ``quiet`` that also takes what the process prints meanwhile, Jittor's
+    compilers included: for processes beside others.
     """
 
     def __init__(self, quiet: bool = False) -> None:
@@ -37,29 +38,50 @@ class TrainingWorker:
         place = spec.settings.output
         folder = place / "rehearsal"
         try:
-            with _alone(place), _logged(place, self._quiet):
+            with _alone(place), self._open_log(place):
                 shutil.rmtree(folder, ignore_errors=True)  # what a killed rehearsal has left
-                _find_train(spec)(replace(shorten(spec.settings), output=folder))
+                exhaust(_teach(replace(spec, settings=replace(shorten(spec.settings), output=folder))))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
             jt.gc()
 
-    def run(self, data: Mapping[str, Any]) -> dict[str, Any]:
+    def run(self, data: Mapping[str, Any]) -> Generator[Event, None, dict[str, Any]]:
         """Train to the end, from the last checkpoint if there is one. Returns the hash of the result."""
         spec = read_spec(data)
         folder = spec.settings.output
         result = folder / TEACHINGS[spec.teaching].result
-        with _alone(folder), _logged(folder, self._quiet):
+        with _alone(folder), self._open_log(folder) as log:
             start = time.perf_counter()
             record.begin(folder, result, spec)
-            _find_train(spec)(spec.settings)
+            with closing(_teach(spec)) as events:
+                for event in events:
+                    if isinstance(event, PictureWritten):
+                        print(event.path, file=log)
+                    yield event
             jt.gc()
             content = record.finish(folder, result, spec, time.perf_counter() - start)
         return {"hash": content}
 
+    @contextmanager
+    def _open_log(self, folder: Path) -> Iterator[TextIO]:
+        """The folder's log, which ends with how it went."""
+        with open(folder / record.LOG, "a", encoding="utf-8", buffering=1) as log:
+            print(time.strftime("%Y-%m-%d %H:%M:%S"), "begins", file=log)
+            try:
+                with _redirect_all(log) if self._quiet else nullcontext():
+                    yield log
+            except (KeyboardInterrupt, GeneratorExit):
+                print("interrupted; run the same command to go on", file=log)
+                raise
+            except BaseException as error:
+                traceback.print_exception(type(error), error, error.__traceback__, file=log)
+                raise
+            print(time.strftime("%Y-%m-%d %H:%M:%S"), "finished", file=log)
 
-def _find_train(spec: TrainingSpec) -> Callable[[Any], Path]:
-    return load_attribute(TEACHINGS[spec.teaching].train)
+
+def _teach(spec: TrainingSpec) -> Generator[Event, None, Path]:
+    """The run of a training, which Ctrl-C and SIGTERM end with a checkpoint."""
+    return stop_between_updates(TEACHINGS[spec.teaching].start(spec.settings))
 
 
 def _alone(folder: Path) -> AbstractContextManager[None]:
@@ -68,29 +90,12 @@ def _alone(folder: Path) -> AbstractContextManager[None]:
     return locked(folder / ".lock")
 
 
-@contextlib.contextmanager
-def _logged(folder: Path, quiet: bool) -> Iterator[None]:
-    """What is printed meanwhile goes to the folder's log, and, unless ``quiet``, on to where it went."""
-    with open(folder / record.LOG, "a", encoding="utf-8", buffering=1) as log:
-        print(time.strftime("%Y-%m-%d %H:%M:%S"), "begins", file=log)
-        try:
-            with _all_into(log) if quiet else _copied(log):
-                yield
-        except BaseException as error:
-            if isinstance(error, KeyboardInterrupt):
-                print("interrupted; run the same command to go on", file=log)
-            else:
-                traceback.print_exception(type(error), error, error.__traceback__, file=log)
-            raise
-        print(time.strftime("%Y-%m-%d %H:%M:%S"), "finished", file=log)
-
-
-@contextlib.contextmanager
-def _all_into(log: TextIO) -> Iterator[None]:
-    """Standard output and errors of the whole process, Jittor's compilers among it."""
+@contextmanager
+def _redirect_all(log: TextIO) -> Iterator[None]:
+    """Standard output and errors of the whole process."""
     sys.stdout.flush()
     sys.stderr.flush()
-    before = [os.dup(number) for number in (1, 2)]
+    copies = [os.dup(number) for number in (1, 2)]
     try:
         for number in (1, 2):
             os.dup2(log.fileno(), number)
@@ -98,31 +103,6 @@ def _all_into(log: TextIO) -> Iterator[None]:
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-        for number, kept in zip((1, 2), before):
-            os.dup2(kept, number)
-            os.close(kept)
-
-
-@contextlib.contextmanager
-def _copied(log: TextIO) -> Iterator[None]:
-    with contextlib.redirect_stderr(_Copied(sys.stderr, log)):  # type: ignore[type-var]
-        yield
-
-
-class _Copied:
-    """A stream that also goes to a log, less what a progress bar draws over itself."""
-
-    def __init__(self, stream: TextIO, log: TextIO) -> None:
-        self._stream = stream
-        self._log = log
-
-    def write(self, text: str) -> int:
-        if not text.startswith("\r"):
-            self._log.write(text)
-        return self._stream.write(text)
-
-    def flush(self) -> None:
-        self._stream.flush()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
+        for number, copy in zip((1, 2), copies):
+            os.dup2(copy, number)
+            os.close(copy)

@@ -13,11 +13,11 @@ from jstyle.networks.vae import DiagonalGaussian
 from jstyle.pictures import images
 from jstyle.runtime import jt
 from jstyle.training import TrainState, TrainStep
-from jstyle.training.draws import generator
-from jstyle.training.fit import fit
+from jstyle.training.draws import make_generator
 from jstyle.training.initial import set_values
-from jstyle.training.report import sample_grid
+from jstyle.training.report import write_grid
 from jstyle.weights.loading import save_weights
+from recipes.tiny.fit import fit
 from recipes.tiny.pictures import as_input
 from recipes.tiny.settings import VaeSettings
 from recipes.tiny.start import start_linear
@@ -67,7 +67,7 @@ def train_vae(settings: VaeSettings, folder: Path, pictures: np.ndarray) -> None
     def loss(examples: np.ndarray, index: int) -> jt.Var:
         targets = jt.array(examples)
         posterior = vae.encode(targets)
-        noise = generator(settings.loop.seed, index, "posterior").standard_normal(posterior.mean.shape, np.float32)
+        noise = make_generator(settings.loop.seed, index, "posterior").standard_normal(posterior.mean.shape, np.float32)
         decoded = vae.decode(posterior.sample(jt.array(noise)))
         error = reconstruction_loss(decoded, targets, settings.chroma, settings.contrast)
         return error + settings.kl * kl_divergence(posterior)
@@ -95,8 +95,8 @@ def take_examples(settings: VaeSettings, pictures: np.ndarray, index: int) -> np
     whole = index % _WHOLE_EVERY == 0
     side = size if whole else min(settings.crop, size)
     count = max(1, settings.batch * settings.crop**2 // size**2) if whole else settings.batch
-    numbers = generator(seed, index, "pictures").integers(len(pictures), size=count)
-    corners = generator(seed, index, "corners").integers(size - side + 1, size=(count, 2))
+    numbers = make_generator(seed, index, "pictures").integers(len(pictures), size=count)
+    corners = make_generator(seed, index, "corners").integers(size - side + 1, size=(count, 2))
     return np.stack([pictures[i, y : y + side, x : x + side] for i, (y, x) in zip(numbers, corners)])
 
 
@@ -144,7 +144,7 @@ def normalise(vae: AutoencoderKL, mean: np.ndarray, deviation: np.ndarray) -> No
 def save_sheet(vae: AutoencoderKL, pictures: np.ndarray, path: Path) -> None:
     """Write a sheet with the pictures, and below each what the autoencoder makes of it."""
     rows = [images.to_images(as_input(row)) for row in (pictures, reconstruct(vae, pictures))]
-    sample_grid(rows, path)
+    write_grid(rows, path)
 
 
 def _mix_channels(x: jt.Var, weight: np.ndarray) -> jt.Var:

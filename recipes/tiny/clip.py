@@ -16,11 +16,11 @@ from jstyle.networks.clip_vision import normalised
 from jstyle.networks.config import CLIPTextConfig
 from jstyle.runtime import jt
 from jstyle.training.data import batch_indices
-from jstyle.training.draws import generator
-from jstyle.training.fit import fit
+from jstyle.training.draws import make_generator
 from jstyle.training.initial import initialise, set_values
 from jstyle.weights.loading import save_weights
 from recipes.tiny.drawings import Scene
+from recipes.tiny.fit import fit
 from recipes.tiny.pictures import write_captions
 from recipes.tiny.settings import ClipSettings
 
@@ -89,7 +89,7 @@ def train_clip(settings: ClipSettings, folder: Path, pictures: np.ndarray, scene
         numbers = batch_indices(index, settings.batch, len(scenes), settings.loop.seed)
         texts = write_captions([scenes[i] for i in numbers], settings.loop.seed, index)
         pixels = normalised(np.stack([pictures[i] for i in numbers]))
-        flipped = generator(settings.loop.seed, index, "turned").random(len(numbers)) < 0.5
+        flipped = make_generator(settings.loop.seed, index, "turned").random(len(numbers)) < 0.5
         pixels[flipped] = pixels[flipped, :, :, ::-1]  # no caption tells left from right
         return pixels, prompts.token_ids(words, texts)
 

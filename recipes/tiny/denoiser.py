@@ -17,12 +17,12 @@ from jstyle.networks import AutoencoderKL, CLIPTextModel, UNet2DConditionModel
 from jstyle.runtime import jt
 from jstyle.training import TrainState, TrainStep, ask, diffusion_loss
 from jstyle.training.data import batch_indices
-from jstyle.training.draws import generator
-from jstyle.training.fit import fit
+from jstyle.training.draws import make_generator
 from jstyle.training.initial import initialise
 from jstyle.weights.loading import save_weights
 from recipes.tiny.autoencoder import encode
 from recipes.tiny.drawings import Scene
+from recipes.tiny.fit import fit
 from recipes.tiny.pictures import write_captions
 from recipes.tiny.settings import UnetSettings
 
@@ -97,5 +97,5 @@ def train_unet(
 
 def drop_captions(captions: Sequence[str], share: float, seed: int, index: int) -> list[str]:
     """The captions, with this share of them emptied: guidance needs predictions without a text."""
-    emptied = generator(seed, index, "dropout").random(len(captions)) < share
+    emptied = make_generator(seed, index, "dropout").random(len(captions)) < share
     return ["" if is_empty else caption for caption, is_empty in zip(captions, emptied)]

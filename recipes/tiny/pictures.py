@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from jstyle.training.draws import generator
+from jstyle.training.draws import make_generator
 from recipes.tiny.drawings import Scene, caption, render, sample_scene
 from recipes.tiny.settings import PictureSettings
 
@@ -22,13 +22,13 @@ FILE = "pictures.npy"
 @lru_cache(maxsize=2)
 def scenes(settings: PictureSettings) -> tuple[Scene, ...]:
     """The scenes that are drawn, in the order of the pictures."""
-    rng = generator(settings.seed, 0, "scenes")
+    rng = make_generator(settings.seed, 0, "scenes")
     return tuple(sample_scene(rng) for _ in range(settings.count))
 
 
 def write_captions(scenes: Sequence[Scene], seed: int, index: int) -> list[str]:
     """A caption for each scene, in other words for each index."""
-    rng = generator(seed, index, "captions")
+    rng = make_generator(seed, index, "captions")
     return [caption(scene, rng) for scene in scenes]
 
 

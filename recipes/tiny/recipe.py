@@ -15,7 +15,7 @@ from jstyle.diffusion.schedule import Schedule, ScheduleConfig
 from jstyle.errors import InputError
 from jstyle.networks import AutoencoderKL, CLIPTextModel, CLIPVisionModelWithProjection, UNet2DConditionModel
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
-from jstyle.training.report import sample_grid
+from jstyle.training.report import write_grid
 from jstyle.weights import checkpoint
 from jstyle.weights.loading import load_weights
 from jstyle.weights.tensors import FileTensors
@@ -147,7 +147,7 @@ class Recipe:
             pipe(list(_PROMPTS), seed=seed, num_inference_steps=25, guidance_scale=scale).images
             for seed, scale in ((0, 3.0), (1, 3.0), (0, 7.5))
         ]
-        sample_grid(rows, path, ["seed 0", "seed 1", "guidance 7.5"], _PROMPTS)
+        write_grid(rows, path, ["seed 0", "seed 1", "guidance 7.5"], _PROMPTS)
 
     def _assemble(self, unet: UNet2DConditionModel) -> checkpoint.Components:
         folder = self._require("tokenizer")

@@ -9,7 +9,7 @@ import pytest
 
 from jstyle.cli.report import show_events
 from jstyle.errors import InputError
-from jstyle.methods.events import Evaluated, Event, Failure, PictureWritten, Planned, Remark
+from jstyle.events import Evaluated, Event, Failure, PictureWritten, Planned, Remark, Updated
 
 Captured = pytest.CaptureFixture[str]
 
@@ -47,6 +47,22 @@ def test_each_plan_has_its_bar_and_nothing_to_do_has_none(capsys: Captured) -> N
     assert show_events([Planned(2, 2, 0)]) == 0
     shown = capsys.readouterr()
     assert (shown.out, shown.err) == ("2 pictures, 2 of them finished before\n", "")
+
+
+def test_a_training_shows_its_updates_and_its_loss(capsys: Captured) -> None:
+    events = [Planned(updates=5), Updated("run", 3), Updated("run", 2, 0.12345), PictureWritten(Path("sheet.png"))]
+    assert show_events(events[:-1]) == 0
+    shown = capsys.readouterr()
+    assert shown.out == "" and "run: 100%" in shown.err and "5/5" in shown.err and "loss=0.1235" in shown.err
+    assert "update" in shown.err and "evaluation" not in shown.err
+    assert show_events(events) == 0
+    assert "6/5" not in capsys.readouterr().err  # a validation sheet is no update
+
+
+def test_a_plan_of_pictures_alone_counts_them(capsys: Captured) -> None:
+    assert show_events([Planned(3, 1), PictureWritten(Path("a.png")), PictureWritten(Path("b.png"))]) == 0
+    shown = capsys.readouterr()
+    assert "3 pictures, 1 of them" in shown.out and "2/2" in shown.err and "picture" in shown.err
 
 
 def test_an_error_comes_after_the_bar_and_the_run_is_closed(capsys: Captured) -> None:

@@ -16,7 +16,7 @@ from jstyle.competition.score.formula import METRICS, compute_total, list_missin
 from jstyle.competition.score.run import ScoreInputs, list_style_pictures, run_scoring
 from jstyle.competition.score.scoring import Report, score_submission
 from jstyle.errors import InputError
-from jstyle.methods.events import Event, Remark
+from jstyle.events import Event, Remark
 from jstyle.metrics import networks
 from jstyle.metrics.networks import NETWORK_METRICS, Answer, ask_networks, give_no_answer
 from jstyle.metrics.words import WORDS

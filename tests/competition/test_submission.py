@@ -25,10 +25,10 @@ from jstyle.competition.references import choose_reference
 from jstyle.competition.run import SubmissionInputs, run_submission
 from jstyle.competition.submission import Submission
 from jstyle.errors import InputError
+from jstyle.events import Evaluated, Event, Failure, Planned, Remark
 from jstyle.jobs.engine import Engine
 from jstyle.jobs.step_times import StepTimes
 from jstyle.jobs.task import Done
-from jstyle.methods.events import Evaluated, Event, Failure, Planned, Remark
 from jstyle.pictures import images
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.training.teaching import attaching

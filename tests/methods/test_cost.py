@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from jstyle.diffusion.samplers import sampler
+from jstyle.events import Evaluated, Remark
 from jstyle.methods.cost import CountingPipeline, Meter, count_evaluations
-from jstyle.methods.events import Evaluated, Remark
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
 from tests.parity.networks import GOLDEN

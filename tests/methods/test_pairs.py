@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from jstyle.errors import InputError
-from jstyle.methods.events import Evaluated, Event, Failure, PictureWritten, Planned, Remark
+from jstyle.events import Evaluated, Event, Failure, PictureWritten, Planned, Remark
 from jstyle.methods.pairs import (
     NOT_FINITE,
     Pair,

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from jstyle.errors import InputError
-from jstyle.methods.events import Evaluated, Event, PictureWritten, Planned
+from jstyle.events import Evaluated, Event, PictureWritten, Planned
 from jstyle.methods.text_to_image import METHOD
 from jstyle.methods.text_to_image.settings import TextToImageInputs, TextToImageSettings
 from jstyle.networks import UNet2DConditionModel

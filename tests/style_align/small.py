@@ -9,7 +9,7 @@ from typing import Any, Optional
 import numpy as np
 from PIL import Image
 
-from jstyle.methods.events import Evaluated, exhaust
+from jstyle.events import Evaluated, exhaust
 from jstyle.methods.sets import TextReference
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from jstyle.errors import InputError
-from jstyle.methods.events import Evaluated, Event, Failure, PictureWritten, Planned
+from jstyle.events import Evaluated, Event, Failure, PictureWritten, Planned
 from jstyle.networks import UNet2DConditionModel
 from jstyle.pictures import images
 from jstyle.pictures.spec import ModelIdentity

@@ -12,7 +12,7 @@ from jstyle import ops
 from jstyle.diffusion.guidance import GuidedDenoiser
 from jstyle.diffusion.samplers import ddim
 from jstyle.diffusion.schedule import Schedule, ScheduleConfig
-from jstyle.methods.events import exhaust
+from jstyle.events import exhaust
 from jstyle.networks.editing import QKV, Site
 from jstyle.ops import KeyValue
 from jstyle.runtime import jt

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from jstyle.errors import InputError
+from jstyle.events import Evaluated
 from jstyle.methods.cost import CountingPipeline
-from jstyle.methods.events import Evaluated
 from jstyle.methods.sets import ImageReference, PictureSet, SetSampling
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from style_align.picture_set import StyleAlignedSet

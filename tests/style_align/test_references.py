@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jstyle.errors import InputError
-from jstyle.methods.events import exhaust
+from jstyle.events import exhaust
 from jstyle.methods.sets import ImageReference, TextReference
 from jstyle.pictures import images
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jstyle.errors import InputError
-from jstyle.methods.events import Evaluated, exhaust
+from jstyle.events import Evaluated, exhaust
 from jstyle.methods.sets import ImageReference
 from jstyle.networks.editing import QKV, Site, attached, swapped
 from jstyle.networks.layers import Linear

@@ -12,8 +12,8 @@ from safetensors import SafetensorError
 
 import jstyle
 from jstyle.errors import InputError
+from jstyle.events import Evaluated, Event, Failure, PictureWritten, Planned, Remark
 from jstyle.methods.cost import CountingPipeline, count_evaluations
-from jstyle.methods.events import Evaluated, Event, Failure, PictureWritten, Planned, Remark
 from jstyle.networks import UNet2DConditionModel
 from jstyle.pictures import images
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline

@@ -11,7 +11,7 @@ import numpy as np
 from jstyle import ops
 from jstyle.runtime import jt
 from jstyle.training import LoopSettings, TrainState, train
-from jstyle.training.draws import generator
+from jstyle.training.draws import make_generator
 from jstyle.training.loop import TrainStep
 
 SETTINGS = LoopSettings(
@@ -23,7 +23,7 @@ Examples = tuple[np.ndarray, np.ndarray]
 
 
 def weights(seed: int) -> dict[str, np.ndarray]:
-    return {name: generator(seed, 0, name).standard_normal(shape, np.float32) for name, shape in SHAPES.items()}
+    return {name: make_generator(seed, 0, name).standard_normal(shape, np.float32) for name, shape in SHAPES.items()}
 
 
 def parameters() -> dict[str, jt.Var]:
@@ -32,7 +32,7 @@ def parameters() -> dict[str, jt.Var]:
 
 def batch(index: int) -> Examples:
     """Drawn anew for each index."""
-    x = generator(0, index, "x").standard_normal((16, 3), np.float32)
+    x = make_generator(0, index, "x").standard_normal((16, 3), np.float32)
     true = weights(seed=2)
     return x, np.tanh(x @ true["w1"].T + true["b1"]) @ true["w2"].T
 

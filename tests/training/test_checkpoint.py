@@ -49,7 +49,7 @@ def test_the_one_before_stays_until_the_new_one_is_whole(tmp_path: Path, monkeyp
         run(tmp_path)
     monkeypatch.undo()
     assert os.listdir(tmp_path) == ["step-00000004"]
-    last = checkpoint.latest(tmp_path)
+    last = checkpoint.find_latest(tmp_path)
     assert last is not None
     fresh = TrainState(regression.parameters(), SETTINGS)
     fresh.restore(last.tensors(), last.step)
@@ -78,7 +78,7 @@ def test_damage_is_said(tmp_path: Path) -> None:
 
 def test_other_parameters_are_refused_before_any_change(tmp_path: Path) -> None:
     run(tmp_path, most=2)
-    last = checkpoint.latest(tmp_path)
+    last = checkpoint.find_latest(tmp_path)
     assert last is not None
     other = TrainState({**regression.parameters(), "b1": jt.zeros([9])}, SETTINGS)
     before = bits(other)
@@ -88,4 +88,4 @@ def test_other_parameters_are_refused_before_any_change(tmp_path: Path) -> None:
 
 
 def test_no_folder_means_no_checkpoint(tmp_path: Path) -> None:
-    assert checkpoint.latest(tmp_path / "none") is None
+    assert checkpoint.find_latest(tmp_path / "none") is None

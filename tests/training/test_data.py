@@ -1,16 +1,12 @@
-"""The order of the examples, and batches made ahead of time."""
+"""The order of the examples."""
 
 from __future__ import annotations
-
-import time
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
-from multiprocessing import get_context
 
 import numpy as np
 import pytest
 
-from jstyle.training.data import batch_indices, epoch_order, prefetched
-from jstyle.training.draws import generator
+from jstyle.training.data import batch_indices, epoch_order
+from jstyle.training.draws import make_generator
 
 
 @pytest.mark.parametrize(("size", "count"), [(4, 12), (5, 12), (7, 3), (1, 1)])
@@ -31,30 +27,5 @@ def test_a_batch_depends_on_its_index_and_the_seed_alone() -> None:
 
 def test_draws_differ_by_seed_step_and_purpose() -> None:
     keys = [(0, 0, "noise"), (1, 0, "noise"), (0, 1, "noise"), (0, 0, "times")]
-    assert len({generator(*key).integers(2**60) for key in keys}) == 4
-    assert generator(*keys[0]).integers(2**60) == generator(*keys[0]).integers(2**60)
-
-
-def slow_batch(index: int) -> np.ndarray:
-    time.sleep(0.001 * (index % 3))
-    return batch_indices(index, 4, 10, seed=0)
-
-
-@pytest.mark.parametrize("kind", ["threads", "processes"])
-def test_prefetching_changes_no_batch(kind: str) -> None:
-    executor: Executor = ThreadPoolExecutor(2)
-    if kind == "processes":
-        executor = ProcessPoolExecutor(2, mp_context=get_context("fork"))
-    with executor, prefetched(slow_batch, executor, ahead=3) as batch:
-        for index in [*range(12), 40, 41]:
-            assert np.array_equal(batch(index), slow_batch(index))
-
-
-def test_a_failing_batch_fails_where_it_is_asked_for() -> None:
-    def batch(index: int) -> int:
-        return 12 // (3 - index)
-
-    with ThreadPoolExecutor(1) as executor, prefetched(batch, executor) as get:
-        assert [get(index) for index in range(3)] == [4, 6, 12]
-        with pytest.raises(ZeroDivisionError):
-            get(3)
+    assert len({make_generator(*key).integers(2**60) for key in keys}) == 4
+    assert make_generator(*keys[0]).integers(2**60) == make_generator(*keys[0]).integers(2**60)

@@ -97,7 +97,7 @@ def test_what_is_not_finite_stops_the_run(where: str, tmp_path: Path) -> None:
             seen = bits(state)
     assert "\n" not in str(raised.value)
     assert bits(state) == seen and state.step == 4
-    last = checkpoints.latest(tmp_path)
+    last = checkpoints.find_latest(tmp_path)
     assert last is not None and last.step == 4
 
 
@@ -118,7 +118,7 @@ def test_a_signal_ends_the_run_with_a_checkpoint(number: int, tmp_path: Path) ->
             if asked():
                 raise KeyboardInterrupt
     assert signal.getsignal(number) == before
-    last = checkpoints.latest(tmp_path)
+    last = checkpoints.find_latest(tmp_path)
     assert last is not None and last.step == 3
     assert bits(run(tmp_path)[0]) == bits(run(tmp_path / "whole")[0])
 

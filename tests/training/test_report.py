@@ -9,7 +9,7 @@ from PIL import Image
 from tensorboardX.proto.event_pb2 import Event
 from tensorboardX.record_writer import masked_crc32c
 
-from jstyle.training.report import Log, loss_curve, read_log, running_mean, sample_grid
+from jstyle.training.report import Log, draw_loss_curve, read_log, running_mean, write_grid
 
 
 def events(folder: Path) -> list[Event]:
@@ -65,9 +65,9 @@ def test_pictures_are_written(tmp_path: Path) -> None:
     with Log(tmp_path) as log:
         for step in range(1, 100):
             log.add(step, loss=1 / step)
-    loss_curve(tmp_path, tmp_path / "loss.png")
+    draw_loss_curve(tmp_path, tmp_path / "loss.png")
     picture = np.asarray(Image.open(tmp_path / "loss.png"))
     assert picture.shape[2] == 3 and len(np.unique(picture.reshape(-1, 3), axis=0)) > 10
     tile = Image.new("RGB", (16, 16), "red")
-    sample_grid([[tile, None], [tile, tile]], tmp_path / "grid.png", ["a", "b"], metadata={"step": 3})
+    write_grid([[tile, None], [tile, tile]], tmp_path / "grid.png", ["a", "b"], metadata={"step": 3})
     assert (np.asarray(Image.open(tmp_path / "grid.png")) == [255, 0, 0]).all(-1).sum() == 3 * 16 * 16

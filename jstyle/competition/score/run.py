@@ -9,7 +9,7 @@ from typing import Literal, Optional
 
 from jstyle.competition.archive import check_pictures
 from jstyle.competition.dataset import Dataset, survey_dataset
-from jstyle.methods.events import Event, PictureWritten, Remark
+from jstyle.events import Event, PictureWritten, Remark
 from jstyle.metrics.networks import CLIP, DINO, Answer, StylePictures, ask_networks, give_no_answer
 
 

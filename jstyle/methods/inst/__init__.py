@@ -23,7 +23,7 @@ TEACHING = Teaching(
     summary="learns a word from one picture, through CLIP and an attention over what it sees",
     paper="arXiv 2211.13203",
     settings=InstTrainSettings,
-    train="jstyle.methods.inst.training:train",
+    run="jstyle.methods.inst.training:train_inst",
     result="inst.safetensors",
     attach="jstyle.adapters.attaching:attach_inst_word",
 )

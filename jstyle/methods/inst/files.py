@@ -38,9 +38,9 @@ def write(style: LearntStyle, folder: Path) -> Path:
     arrays = {EMBEDDING: np.ascontiguousarray(style.embedding, np.float32)}
     for name, parameter in style.network.named_parameters():
         arrays[_NETWORK + name] = np.array(parameter.numpy())
-    told = {"token": style.token, "sizes": asdict(style.network.sizes), "about": dict(style.about)}
+    header = {"token": style.token, "sizes": asdict(style.network.sizes), "about": dict(style.about)}
     folder.mkdir(parents=True, exist_ok=True)
-    write_tensors(arrays, folder / FILE, {HEADER: json.dumps(told, sort_keys=True)})
+    write_tensors(arrays, folder / FILE, {HEADER: json.dumps(header, sort_keys=True)})
     return folder / FILE
 
 
@@ -55,8 +55,8 @@ def read(source: Union[str, Path]) -> LearntStyle:
     arrays = {name: stored.read(name) for name in stored.shapes()}
     embedding = arrays.pop(EMBEDDING, None)
     if embedding is None or embedding.shape != (1, sizes.hidden_size):
-        found = "missing" if embedding is None else f"{list(embedding.shape)}, not [1, {sizes.hidden_size}]"
-        raise InputError(f"{str(file)!r}: the word's embedding is {found}; train the style again")
+        shape = "missing" if embedding is None else f"{list(embedding.shape)}, not [1, {sizes.hidden_size}]"
+        raise InputError(f"{str(file)!r}: the word's embedding is {shape}; train the style again")
     if not all(np.isfinite(array).all() for array in (embedding, *arrays.values())):
         raise InputError(f"{str(file)!r} holds numbers that are not finite; train the style again")
     network = StyleAttention(sizes)

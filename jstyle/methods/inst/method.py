@@ -9,8 +9,8 @@ from jstyle.diffusion.adain import adain
 from jstyle.diffusion.noise import NoiseSource
 from jstyle.diffusion.samplers import Denoiser, ddim
 from jstyle.diffusion.schedule import Level, Schedule, diffuse
+from jstyle.events import Evaluated
 from jstyle.methods.cost import Meter
-from jstyle.methods.events import Evaluated
 from jstyle.methods.inst.settings import InstSettings
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.pipelines.starts import first_step

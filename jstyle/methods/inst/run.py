@@ -11,12 +11,11 @@ from typing import Optional, Union
 from PIL import Image
 
 from jstyle.errors import InputError
-from jstyle.methods.events import Evaluated, Event, Remark
+from jstyle.events import Evaluated, Event, Remark
 from jstyle.methods.inst.inputs import InstInputs
 from jstyle.methods.inst.method import stylise
 from jstyle.methods.inst.settings import InstSettings, InstTraining, InstTrainSettings
 from jstyle.methods.inst.styles import Style, learn_style, plan_trainings, read_style
-from jstyle.methods.inst.training import train as train_inst
 from jstyle.methods.pairs import (
     Pair,
     PairFiles,
@@ -44,11 +43,11 @@ class InST:
     >>> import jstyle
     >>> from PIL import Image
     >>> from jstyle.methods.inst.settings import InstTrainSettings
-    >>> from jstyle.methods.inst.training import train
     >>> from jstyle.training.settings import LoopSettings
     >>> pipe = jstyle.StableDiffusionPipeline.from_pretrained("tiny")
     >>> folder, loop = Path(mkdtemp()), LoopSettings(steps=2, rate=1e-3)
-    >>> file = train(InstTrainSettings(data=(Path("samples/style/woodcut.png"),), output=folder, loop=loop), pipe)
+    >>> learning = InstTrainSettings(data=(Path("samples/style/woodcut.png"),), output=folder, loop=loop)
+    >>> file = jstyle.train(learning, pipe)
     >>> jstyle.InST(pipe)(Image.open("samples/content/house_by_the_sea.png"), folder).size
     (128, 128)
 
@@ -119,7 +118,7 @@ def run_inst(method: Method, inputs: InstInputs, settings: InstSettings, model: 
     styles = []
     for path, training in trainings.items():
         if training is not None:
-            yield from learn_style(path, training, lambda learn: train_inst(learn, pipe), pipe.model_hash)
+            yield from learn_style(path, training, pipe)
         styles.append(read_style(path, path if training is None else training.output))
     if not contents:
         yield Remark(f"{len(styles)} styles are learnt; those of pictures are in {folder}")

@@ -14,7 +14,10 @@ from jstyle.training.teaching.settings import TeachOptions, TeachSettings
 
 @dataclass(frozen=True)
 class InstSettings:
-    """Defaults are those of the paper's own code; ValueError for values that make no sense."""
+    """Defaults are those of the paper's own code.
+
+    ValueError for values that make no sense.
+    """
 
     strength: float = 0.7
     """How far the content is noised: 0 keeps it, 1 leaves nothing of it but what inversion carries over."""

@@ -10,13 +10,14 @@ from typing import Optional
 from PIL import Image
 
 from jstyle.errors import InputError
+from jstyle.events import Event, Remark
 from jstyle.files import hash_files
-from jstyle.methods.events import Remark
 from jstyle.methods.inst import files as inst_files
 from jstyle.methods.inst import training as inst_training
 from jstyle.methods.inst.files import LearntStyle
 from jstyle.methods.inst.settings import InstTrainSettings
 from jstyle.pictures import images
+from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 
 
 @dataclass(frozen=True)
@@ -49,16 +50,14 @@ def plan_trainings(
     return trainings
 
 
-def learn_style(
-    path: Path, settings: InstTrainSettings, train: Callable[[InstTrainSettings], Path], model_hash: str
-) -> Iterator[Remark]:
-    """Let ``train`` learn the style of the picture at ``path`` unless that is done, and say so.
+def learn_style(path: Path, settings: InstTrainSettings, pipe: StableDiffusionPipeline) -> Iterator[Event]:
+    """Learn the style of the picture at ``path``, unless that is done. ``pipe`` is the settings' model.
 
     Raises InputError for a training of this picture with other settings.
     """
-    if not is_learnt(settings, model_hash):
+    if not is_learnt(settings, pipe.model_hash):
         yield Remark(f"learning the style of {path} in {settings.output}")
-        train(settings)
+        yield from inst_training.train_inst(settings, pipe)
 
 
 def is_learnt(settings: InstTrainSettings, model_hash: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from PIL import Image, ImageOps
 
 from jstyle.adapters.textual_inversion import TABLE
 from jstyle.errors import InputError
+from jstyle.events import Event
 from jstyle.files import hash_files
 from jstyle.methods.inst import files as inst_files
 from jstyle.methods.inst.network import DROPOUTS, ComputedEmbedding, Sizes, StyleAttention
@@ -33,11 +35,13 @@ PICTURE = "style.png"  # the picture itself, beside the result: a transfer asks 
 _MIRRORED = "~mirrored"  # ends the word that stands for the mirrored picture while it is trained
 
 
-def train(settings: InstTrainSettings, pipe: Optional[StableDiffusionPipeline] = None) -> Path:
+def train_inst(
+    settings: InstTrainSettings, pipe: Optional[StableDiffusionPipeline] = None
+) -> Generator[Event, None, Path]:
     """Train and write ``inst.safetensors``, whose path is returned, and the picture beside it.
 
     ``pipe`` is the settings' model where it is loaded already; afterwards it is as it was. Raises InputError for what
-    cannot be, and KeyboardInterrupt, with a checkpoint written, after Ctrl-C or SIGTERM.
+    cannot be. Closing the run writes a checkpoint, from which the next one goes on.
     """
     settings = resolve_settings(settings)
     (file,) = settings.data
@@ -46,21 +50,21 @@ def train(settings: InstTrainSettings, pipe: Optional[StableDiffusionPipeline] =
     tokens, encoder_hash = show_to_clip(pipe, settings, picture)
     shown = tuning.encode_pictures(pipe, settings, [file])
     network = start_network(pipe, settings, tokens.shape[2])
-    own_identity = {"picture": hash_files([file]), "model": pipe.model_hash, "image_encoder": encoder_hash}
+    hashes = {"picture": hash_files([file]), "model": pipe.model_hash, "image_encoder": encoder_hash}
     words = [settings.token, settings.token + _MIRRORED][: tokens.shape[0]]
 
-    def make_one(index: int) -> tuning.Batch:
+    def make_of_index(index: int) -> tuning.Batch:
         return make_batch(shown, settings, words, index)
 
     with ExitStack() as stack:
         stack.enter_context(swapped(network, make_dropouts(settings, clock)))
         read = make_word_reader(stack, pipe, network, tokens, words)
         parameters = {f"style.{name}": parameter for name, parameter in network.named_parameters()}
-        state = tuning.tune(pipe, settings, parameters, make_one, read, own_identity, clock)
+        state = yield from tuning.tune(pipe, settings, parameters, make_of_index, read, hashes, clock)
         with state.averaged(), jt.no_grad():
             embedding = np.array(network(tokens[:1]).numpy())
-            about = {**own_identity, "steps": state.step, "settings": describe_training(settings)}
-            images.save_png(picture, settings.output / PICTURE, {"picture": own_identity["picture"]})
+            about = {**hashes, "steps": state.step, "settings": describe_training(settings)}
+            images.save_png(picture, settings.output / PICTURE, {"picture": hashes["picture"]})
             return inst_files.write(inst_files.LearntStyle(settings.token, embedding, network, about), settings.output)
 
 
@@ -90,11 +94,11 @@ def find_picture(settings: InstTrainSettings) -> Path:
     files = sorted(images.find_images(settings.data), key=lambda file: file.name)
     if settings.picture is None:
         return files[0]
-    named = [file for file in files if settings.picture in (file.name, file.stem)]
-    if not named:
+    matches = [file for file in files if settings.picture in (file.name, file.stem)]
+    if not matches:
         there = ", ".join(file.name for file in files)
         raise InputError(f"there is no picture {settings.picture!r} (there are: {there})")
-    return named[0]
+    return matches[0]
 
 
 def make_batch(
@@ -127,15 +131,15 @@ def make_word_reader(
     """Reads captions while ``stack`` is open: each of ``words`` has the embedding that the network makes of its row
     of ``tokens`` (words, tokens, width), computed anew each time.
     """
-    before = list(pipe.vocabulary.vectors.values())
-    spelt = jt.zeros([1, pipe.text_encoder.config.hidden_size])
-    pipe.vocabulary.add({word: spelt for word in words})
+    others = list(pipe.vocabulary.vectors.values())
+    placeholder = jt.zeros([1, pipe.text_encoder.config.hidden_size])
+    pipe.vocabulary.add({word: placeholder for word in words})
     stack.callback(pipe.vocabulary.remove, words)
-    known = len(pipe.tokenizer) - sum(one.shape[0] for one in before) - len(words)
+    first = len(pipe.tokenizer) - sum(vectors.shape[0] for vectors in others) - len(words)
     table = ComputedEmbedding(
         pipe.text_encoder.text_model.embeddings.token_embedding,
-        lambda: jt.concat([*before, network(tokens)], dim=0),
-        known,
+        lambda: jt.concat([*others, network(tokens)], dim=0),
+        first,
     )
     stack.enter_context(swapped(pipe.text_encoder, {TABLE: table}))
     return tuning.make_learning_reader(pipe)
@@ -161,22 +165,24 @@ def show_to_clip(
     _, height, width = pipe.latent_shape(settings.height, settings.width)
     factor = pipe.vae.config.factor
     fitted = images.fit(picture, width * factor, height * factor)
-    several = [fitted, ImageOps.mirror(fitted)] if settings.flip else [fitted]
-    return clip_tokens(encoder, several, compat=settings.compat), digest
+    pictures = [fitted, ImageOps.mirror(fitted)] if settings.flip else [fitted]
+    return encode_by_clip(encoder, pictures, compat=settings.compat), digest
 
 
-def clip_tokens(encoder: CLIPVisionModelWithProjection, pictures: list[Image.Image], *, compat: bool = False) -> jt.Var:
+def encode_by_clip(
+    encoder: CLIPVisionModelWithProjection, pictures: list[Image.Image], *, compat: bool = False
+) -> jt.Var:
     """(pictures, 1 + patches, projection_dim). ``compat`` shows the encoder what the paper's code does."""
     side = encoder.config.image_size
-    shown = [images.fit(as_whole_numbers(one) if compat else one, side, side) for one in pictures]
+    squares = [images.fit(truncate_pixels(picture) if compat else picture, side, side) for picture in pictures]
     with jt.no_grad():
-        features = encoder(jt.array(normalised(np.stack([np.asarray(one) for one in shown]))))
+        features = encoder(jt.array(normalised(np.stack([np.asarray(square) for square in squares]))))
         tokens = encoder.projected(features).stop_grad()
         tokens.sync()
     return tokens
 
 
-def as_whole_numbers(picture: Image.Image) -> Image.Image:
+def truncate_pixels(picture: Image.Image) -> Image.Image:
     """The paper's code turns [-1, 1] into 8-bit numbers: 0 but for pure white, 1, and pure black, 255."""
     array = images.to_array([picture])[0].transpose(1, 2, 0)
     return Image.fromarray(np.trunc(array).astype(np.int64).astype(np.uint8))

@@ -9,9 +9,9 @@ from typing import Any, Optional, Union
 from PIL import Image
 
 from jstyle.errors import InputError
+from jstyle.events import Evaluated, Event, PictureWritten, Planned, Remark
 from jstyle.files import hash_files
 from jstyle.methods.cost import CountingPipeline, count_evaluations
-from jstyle.methods.events import Evaluated, Event, PictureWritten, Planned, Remark
 from jstyle.methods.table import Method
 from jstyle.methods.text_to_image.settings import TextSubject, TextToImageInputs, TextToImageSettings
 from jstyle.pictures import images

@@ -19,7 +19,7 @@ class StylesInputs:
     sample styles, each picture a style."""
 
     method: str = "lora"
-    """textual_inversion, inst, lora, dreambooth or fine_tuning."""
+    """A way to teach (docs/methods.md), by its name in recipes."""
 
     output: Path = Path("outputs/train_style")
     """Folder for the results; run again, the command goes on where it stopped."""

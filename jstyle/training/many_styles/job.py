@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Union
 
 from jstyle.errors import InputError
+from jstyle.events import Event, Failure, PictureWritten, Planned, StyleTaught, Updated
 from jstyle.files import sweep
 from jstyle.jobs.engine import Engine
-from jstyle.jobs.task import Outcome, Task, WorkerSpec
+from jstyle.jobs.task import Done, Failed, Outcome, Task, WorkerSpec
 from jstyle.settings.reader import plain
 from jstyle.training.many_styles.record import LOG, describe_difference, read_state
 from jstyle.training.many_styles.spec import StyleTraining
@@ -61,15 +64,45 @@ class TrainingJob:
         all_states = list(states.values())
         return Progress(todo, finished, all_states.count("begun"), all_states.count("damaged"))
 
-    def train(self, engine: Engine, todo: Sequence[StyleTraining]) -> Iterator[Outcome]:
-        """Train these. What another training has left in their places is removed first."""
+    def run(self, engine: Engine, todo: Sequence[StyleTraining]) -> Generator[Event, None, list[StyleTraining]]:
+        """Train these; the bar counts their updates. Returns those that have failed.
+
+        What another training has left in their places is removed first. Closing the run ends its workers, which write
+        checkpoints.
+        """
+        failed: list[StyleTraining] = []
+        if not todo:
+            return failed
+        yield Planned(updates=sum(training.steps for training in todo))
+        trainings = {training.place: training for training in todo}
+        done = 0  # updates of the training that runs in this process, if one does
+        with closing(self._run_tasks(engine, todo)) as events:
+            for event in events:
+                if isinstance(event, (Updated, PictureWritten)):
+                    done += event.count if isinstance(event, Updated) else 0
+                    yield event
+                elif isinstance(event, (Done, Failed)):
+                    training = trainings[event.task.name]
+                    yield Updated(training.place, training.steps - done)
+                    done = 0
+                    yield self._describe_end(training, event)
+                    failed += [training] if isinstance(event, Failed) else []
+        return failed
+
+    def _describe_end(self, training: StyleTraining, outcome: Outcome) -> Event:
+        if isinstance(outcome, Done):
+            return StyleTaught(training.style, self.root / training.result)
+        return Failure(training.place, f"{outcome.error}; see {self.find_log(training.place)}")
+
+    def _run_tasks(self, engine: Engine, todo: Sequence[StyleTraining]) -> Generator[Union[Event, Outcome], None, None]:
         sweep(self.root)
         for training in todo:
             if read_state(training, self.root) == "other":
                 shutil.rmtree(self.root / training.place)
-        # several bars would fall over each other
+        # what other processes print would run into the bar
         quiet = engine.name == "ray" or bool(engine.workers or engine.devices)
-        yield from engine.run(WorkerSpec(WORKER, {"quiet": quiet}), [self._make_task(one) for one in todo])
+        tasks = [self._make_task(training) for training in todo]
+        return engine.run_telling(WorkerSpec(WORKER, {"quiet": quiet}), tasks)
 
     def find_log(self, place: str) -> Path:
         """Where a training has written what happened."""

@@ -10,11 +10,12 @@ from typing import Any, Literal, Optional
 from jstyle.files import hash_files, read_code_version, write_text
 from jstyle.pictures.finished import keep_names
 from jstyle.settings.identity import digest, find_difference, identity
-from jstyle.settings.reader import plain
 from jstyle.training.many_styles.spec import StyleTraining, TrainingSpec
 
 RECORD = "trained.json"
-"""The training's spec, its identity, and, when it is finished, its result's hash."""
+"""What decides the training's result, its identity, its pictures' names, and, when it is finished, its result's hash.
+
+No folder of a machine is named: the same training says the same wherever it lies."""
 
 LOG = "train.log"
 
@@ -77,7 +78,8 @@ def finish(folder: Path, result: Path, spec: TrainingSpec, seconds: float) -> st
 
 
 def _write(folder: Path, spec: TrainingSpec, finished: Optional[dict[str, Any]]) -> None:
-    record = {"spec": plain(spec), "identity": digest(spec), "finished": finished}
+    names = [path.name for path in spec.settings.data]
+    record = {"spec": identity(spec), "identity": digest(spec), "pictures": names, "finished": finished}
     write_text(folder / RECORD, json.dumps(record, indent=1) + "\n")
 
 

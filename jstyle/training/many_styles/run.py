@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import jstyle
 from jstyle.errors import InputError
+from jstyle.events import Evaluated, Event, Failure, PictureWritten, Planned, Remark
 from jstyle.jobs.engine import Engine
 from jstyle.jobs.task import Done
-from jstyle.methods.events import Evaluated, Event, Failure, PictureWritten, Planned, Remark, StyleTaught
+from jstyle.settings.messages import suggest
 from jstyle.training.many_styles.folders import StylePictures, check_pictures, find_styles, select_styles
 from jstyle.training.many_styles.inputs import StylesInputs
-from jstyle.training.many_styles.job import Progress, TrainingJob
+from jstyle.training.many_styles.job import TrainingJob
 from jstyle.training.many_styles.recipe import TrainRecipe, parse_changes, plan_trainings, read_recipe
-from jstyle.training.many_styles.sheets import BeforeAfter
+from jstyle.training.many_styles.sheets import BeforeAfter, count_pictures
 from jstyle.training.many_styles.spec import StyleTraining
 from jstyle.training.teaching.table import TEACHINGS, Teaching
 from jstyle.weights.description import Checkpoint, describe_checkpoint
@@ -24,7 +24,7 @@ from jstyle.weights.description import Checkpoint, describe_checkpoint
 def teach_styles(inputs: StylesInputs, engine: Engine) -> Iterator[Event]:
     """Teach each style of a folder, then draw the same prompts before and after.
 
-    What its bars count are updates of the trainings, and then pictures. A style that cannot be taught is a `Failure`,
+    A style that cannot be taught is a `Failure`,
     and the others go on. Closing the run ends its workers, which write their checkpoints first; the next one goes on
     from there. Raises InputError where nothing can be taught, or where another training's result is in the way.
     """
@@ -39,27 +39,11 @@ def teach_styles(inputs: StylesInputs, engine: Engine) -> Iterator[Event]:
     yield Remark(progress.describe())
     if inputs.plan:
         return
-    failed = yield from _train(job, engine, progress)
-    taught = [training for training in job.trainings if training.place not in failed]
+    failed = yield from job.run(engine, progress.todo)
+    taught = [training for training in job.trainings if training not in failed]
     if inputs.sheets:
         yield from _draw_sheets(taught, inputs.output, recipe, checkpoint, engine)
     yield Remark(f"{len(taught)} of {len(job.trainings)} styles are in {inputs.output}")
-
-
-def _train(job: TrainingJob, engine: Engine, progress: Progress) -> Any:
-    """Yields what happens; returns the places of trainings that have failed."""
-    failed: list[str] = []
-    yield Planned(0, 0, progress.steps)
-    trainings = {training.place: training for training in progress.todo}
-    for outcome in job.train(engine, progress.todo):
-        training = trainings[outcome.task.name]
-        yield Evaluated("training", training.steps)
-        if isinstance(outcome, Done):
-            yield StyleTaught(training.style, job.root / training.result)
-        else:
-            failed.append(training.place)
-            yield Failure(training.style, f"{outcome.error}; see {job.find_log(training.place)}")
-    return failed
 
 
 def _draw_sheets(
@@ -67,9 +51,10 @@ def _draw_sheets(
 ) -> Iterator[Event]:
     sheets = BeforeAfter(trainings, root, recipe.model, checkpoint)
     unfinished = sheets.list_unfinished()
-    yield Planned(0, 0, len(unfinished))
+    costs = count_pictures(unfinished, checkpoint)
+    yield Planned(evaluations=sum(costs.values()))
     for outcome in sheets.draw_pictures(engine, unfinished):
-        yield Evaluated("before and after", 1)
+        yield Evaluated("before and after", costs[outcome.task.name])
         if not isinstance(outcome, Done):
             yield Failure(outcome.task.name, outcome.error)
     for sheet in sheets.write_sheets():
@@ -89,5 +74,5 @@ def _open_styles(inputs: StylesInputs) -> list[StylePictures]:
 
 def _find_teaching(name: str) -> Teaching:
     if name not in TEACHINGS:
-        raise InputError(f"there is no method {name!r} (there are: {', '.join(TEACHINGS)})")
+        raise InputError(f"there is no method {name!r} ({suggest(name, TEACHINGS)})")
     return TEACHINGS[name]

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Optional
 
@@ -14,11 +15,12 @@ from PIL import Image
 from jstyle.adapters.spec import AdapterSpec
 from jstyle.jobs.engine import Engine
 from jstyle.jobs.task import Outcome, Task, WorkerSpec
+from jstyle.methods.cost import CountingPipeline, count_evaluations
 from jstyle.pictures import images
 from jstyle.pictures.finished import read_state
 from jstyle.pictures.sheets import add_caption, draw_grid
 from jstyle.pictures.spec import ModelIdentity
-from jstyle.pipelines.prompted import PromptedPicture
+from jstyle.pipelines.prompted import PromptedPicture, draw_prompted
 from jstyle.settings.model import ModelSettings
 from jstyle.settings.reader import plain
 from jstyle.training.many_styles.spec import StyleTraining
@@ -45,7 +47,9 @@ class BeforeAfter:
     def __init__(
         self, trainings: Sequence[StyleTraining], root: Path, model: ModelSettings, checkpoint: Checkpoint
     ) -> None:
-        self._trainings = [one for one in trainings if one.teaching.attach and one.settings.validation_prompts]
+        self._trainings = [
+            training for training in trainings if training.teaching.attach and training.settings.validation_prompts
+        ]
         self._root = Path(root)
         self._model = model
         self.pictures = [
@@ -54,11 +58,14 @@ class BeforeAfter:
 
     def list_unfinished(self) -> list[SidePicture]:
         """The pictures that are not there yet, or were made with another result."""
-        return [one for one in self.pictures if read_state(self._root / one.place, one.spec) != "finished"]
+        return [
+            picture for picture in self.pictures if read_state(self._root / picture.place, picture.spec) != "finished"
+        ]
 
     def draw_pictures(self, engine: Engine, pictures: Sequence[SidePicture]) -> Iterator[Outcome]:
         """Draw these."""
-        yield from engine.run(WorkerSpec(WORKER, plain(self._model)), [self._make_task(one) for one in pictures])
+        tasks = [self._make_task(picture) for picture in pictures]
+        return engine.run(WorkerSpec(WORKER, plain(self._model)), tasks)
 
     def write_sheets(self) -> Iterator[Path]:
         """Write the sheets whose pictures are all there. Gives their files."""
@@ -76,6 +83,12 @@ class BeforeAfter:
         output = str((self._root / picture.place).resolve())
         data = {"spec": plain(picture.spec), "files": files, "output": output}
         return Task(picture.place, data, _describe_kernels(picture))
+
+
+def count_pictures(pictures: Sequence[SidePicture], checkpoint: Checkpoint) -> dict[str, int]:
+    """The latents that each picture, by its place, sends through the UNet."""
+    pipe = CountingPipeline.of_folder(checkpoint.folder)
+    return {picture.place: count_evaluations(partial(draw_prompted, spec=picture.spec), pipe) for picture in pictures}
 
 
 def _plan_pictures(training: StyleTraining, model: ModelSettings, checkpoint: Checkpoint) -> Iterator[SidePicture]:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
-from tqdm import tqdm
 
+from jstyle.events import Event, PictureWritten, Planned, exhaust
 from jstyle.pictures import images
 from jstyle.pictures.finished import hash_pixels, read_state, write_picture
 from jstyle.pictures.spec import ModelIdentity
 from jstyle.pipelines.prompted import PromptedPicture, draw_prompted
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
-from jstyle.training.draws import generator
+from jstyle.training.draws import make_generator
 from jstyle.training.teaching import examples, tuning
 from jstyle.training.teaching.settings import CaptionedSettings
 from jstyle.training.teaching.tuning import Batch, EncodedPictures
@@ -36,16 +36,17 @@ class Lessons:
     def make_batch(self, index: int) -> Batch:
         """The batch of this index: pictures and as many of the class."""
         settings = self.settings
-        chosen, latents = tuning.draw_batch(self.taught, settings, index)
-        is_dropped = generator(settings.loop.seed, index, "dropped").random(len(chosen)) < settings.caption_dropout
-        captions = ["" if dropped else self.captions[i] for i, dropped in zip(chosen, is_dropped)]
+        indices, latents = tuning.draw_batch(self.taught, settings, index)
+        count = len(indices)
+        is_dropped = make_generator(settings.loop.seed, index, "dropped").random(count) < settings.caption_dropout
+        captions = ["" if dropped else self.captions[i] for i, dropped in zip(indices, is_dropped)]
         if self.prior is None:
-            return Batch(latents, captions, np.ones(len(chosen)))
+            return Batch(latents, captions, np.ones(count))
         classes = settings.class_pictures
         _, of_class = tuning.draw_batch(self.prior, settings, index, "prior")
         # the mean over both halves, times 2, is the sum of their means (equation 2)
-        weights = 2 * np.repeat([1.0, classes.prior_weight], len(chosen))
-        of_class_captions = [classes.class_prompt or ""] * len(chosen)
+        weights = 2 * np.repeat([1.0, classes.prior_weight], count)
+        of_class_captions = [classes.class_prompt or ""] * count
         return Batch(np.concatenate([latents, of_class]), captions + of_class_captions, weights)
 
     def identity(self) -> dict[str, Any]:
@@ -56,7 +57,7 @@ class Lessons:
         return hashes
 
 
-def prepare_lessons(pipe: StableDiffusionPipeline, settings: CaptionedSettings) -> Lessons:
+def prepare_lessons(pipe: StableDiffusionPipeline, settings: CaptionedSettings) -> Generator[Event, None, Lessons]:
     """Read and encode everything, drawing the pictures of the class first."""
     files = images.find_images(settings.data)
     captions = [
@@ -65,19 +66,24 @@ def prepare_lessons(pipe: StableDiffusionPipeline, settings: CaptionedSettings) 
     ]
     prior = None
     if settings.class_pictures.class_prompt is not None:
-        prior = tuning.encode_pictures(pipe, settings, draw_class_pictures(pipe, settings))
+        prior = tuning.encode_pictures(pipe, settings, (yield from draw_class_pictures(pipe, settings)))
     return Lessons(settings, tuning.encode_pictures(pipe, settings, files), captions, prior)
 
 
-def draw_class_pictures(pipe: StableDiffusionPipeline, settings: CaptionedSettings) -> list[Path]:
+def draw_class_pictures(
+    pipe: StableDiffusionPipeline, settings: CaptionedSettings
+) -> Generator[Event, None, list[Path]]:
     """The class's pictures as the model draws them; those that are there already are kept."""
-    classes = settings.class_pictures
-    files = [settings.output / CLASS / f"{i:05d}.png" for i in range(classes.class_images)]
-    for i, file in enumerate(tqdm(files, "class", unit="picture", mininterval=1)):
-        spec = _specify_class_picture(pipe, settings, settings.loop.seed + i)
-        if read_state(file, spec) != "finished":
-            write_picture(draw_prompted(pipe, spec), file, spec)
-    return files
+    count, seed = settings.class_pictures.class_images, settings.loop.seed
+    specs = {
+        settings.output / CLASS / f"{i:05d}.png": _specify_class_picture(pipe, settings, seed + i) for i in range(count)
+    }
+    unfinished = [file for file, spec in specs.items() if read_state(file, spec) != "finished"]
+    yield Planned(count, count - len(unfinished))
+    for file in unfinished:
+        write_picture(exhaust(draw_prompted(pipe, specs[file])), file, specs[file])
+        yield PictureWritten(file)
+    return list(specs)
 
 
 def _specify_class_picture(pipe: StableDiffusionPipeline, settings: CaptionedSettings, seed: int) -> PromptedPicture:

@@ -6,7 +6,7 @@ import numpy as np
 
 from jstyle import ops
 from jstyle.runtime import jt
-from jstyle.training.draws import generator
+from jstyle.training.draws import make_generator
 from jstyle.training.teaching.tuning import Clock
 
 
@@ -23,6 +23,6 @@ class Dropout:
         """The same shape; x itself while nothing is trained."""
         if self.clock.index is None:
             return x
-        draws = generator(self.seed, self.clock.index, f"dropout {self.name}").random(tuple(x.shape), np.float32)
+        draws = make_generator(self.seed, self.clock.index, f"dropout {self.name}").random(tuple(x.shape), np.float32)
         kept = jt.array((draws >= self.share) / np.float32(1 - self.share)).stop_grad()
         return x * ops.cast(kept, str(x.dtype))

@@ -66,10 +66,10 @@ class Moments:
     def __len__(self) -> int:
         return len(self.mean)
 
-    def draw(self, chosen: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """One latent from each chosen picture's posterior."""
-        noise = rng.standard_normal((len(chosen), *self.mean.shape[1:]), np.float32)
-        return self.mean[chosen] + self.deviation[chosen] * noise
+    def draw(self, indices: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """A latent from the posterior of each of these pictures."""
+        noise = rng.standard_normal((len(indices), *self.mean.shape[1:]), np.float32)
+        return self.mean[indices] + self.deviation[indices] * noise
 
 
 def encode_moments(vae: AutoencoderKL, pictures: Sequence[Image.Image], width: int, height: int, flip: bool) -> Moments:

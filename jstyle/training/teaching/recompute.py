@@ -50,31 +50,31 @@ class Recompute(jt.Function):
         self._inputs, self._trained = list(inputs), list(parameters)
         return self(*inputs, *parameters)
 
-    def execute(self, *given: jt.Var) -> list[jt.Var]:
+    def execute(self, *arguments: jt.Var) -> list[jt.Var]:
         """The block's outputs, of which the inputs alone are kept."""
         with jt.no_grad():
-            found = list(self._compute(*given[: self._count]))
-        for one in found:
-            one.start_grad()
-        return found
+            outputs = list(self._compute(*arguments[: self._count]))
+        for output in outputs:
+            output.start_grad()
+        return outputs
 
     def grad(self, *incoming: Optional[jt.Var]) -> list[Optional[jt.Var]]:
         """Compute the block again, and give the gradients of its inputs from those of its outputs."""
-        jt.sync([one for one in incoming if one is not None])  # nothing of the blocks behind is needed any more
-        trained = [not one.is_stop_grad() for one in self._inputs]
-        inputs = [one.detach() for one in self._inputs]
-        for one, wanted in zip(inputs, trained):
-            if wanted:
-                one.start_grad()
-        found = self._compute(*inputs)
-        pairs = [(out, one) for out, one in zip(found, incoming) if one is not None]
-        total = sum(((out * one.detach()).sum() for out, one in pairs[1:]), (pairs[0][0] * pairs[0][1].detach()).sum())
-        targets = [one for one, wanted in zip(inputs, trained) if wanted] + self._trained
-        gradients = [one.stop_grad() for one in jt.grad(total, targets)]
+        jt.sync([gradient for gradient in incoming if gradient is not None])  # the blocks behind are done with
+        learn = [not var.is_stop_grad() for var in self._inputs]
+        inputs = [var.detach() for var in self._inputs]
+        for var, learns in zip(inputs, learn):
+            if learns:
+                var.start_grad()
+        outputs = self._compute(*inputs)
+        products = [(out * gradient.detach()).sum() for out, gradient in zip(outputs, incoming) if gradient is not None]
+        total = sum(products[1:], products[0])
+        targets = [var for var, learns in zip(inputs, learn) if learns] + self._trained
+        gradients = [gradient.stop_grad() for gradient in jt.grad(total, targets)]
         jt.sync(gradients)
         self._inputs = []
-        several = iter(gradients)
-        return [next(several) if wanted else None for wanted in trained] + list(several)
+        rest = iter(gradients)
+        return [next(rest) if learns else None for learns in learn] + list(rest)
 
 
 class _Block(jt.Module):
@@ -98,8 +98,8 @@ class _Down(_Block):
             out, skips = self._block[0](x, temb, TextContext(context), None)
             return skips if skips[-1] is out else [*skips, out]
 
-        found = self._run(compute, [x, temb, text.text], edit)
-        return found[-1], found
+        outputs = self._run(compute, [x, temb, text.text], edit)
+        return outputs[-1], outputs
 
 
 class _Middle(_Block):
@@ -114,13 +114,13 @@ class _Up(_Block):
     def execute(self, x: jt.Var, skips: list[jt.Var], temb: jt.Var, text: TextContext, edit: Optional[Edit]) -> jt.Var:
         """Takes its skip connections off the end of ``skips``; the size of the next one tells the block its own."""
         count = len(self._block[0].resnets)
-        own, rest = skips[-count:], skips[:-count]
+        taken, rest = skips[-count:], skips[:-count]
         del skips[-count:]
 
-        def compute(x: jt.Var, temb: jt.Var, context: jt.Var, *own: jt.Var) -> list[jt.Var]:
-            return [self._block[0](x, [*rest, *own], temb, TextContext(context), None)]
+        def compute(x: jt.Var, temb: jt.Var, context: jt.Var, *taken: jt.Var) -> list[jt.Var]:
+            return [self._block[0](x, [*rest, *taken], temb, TextContext(context), None)]
 
-        return self._run(compute, [x, temb, text.text, *own], edit)[0]
+        return self._run(compute, [x, temb, text.text, *taken], edit)[0]
 
 
 def _below(path: str, parameters: Mapping[str, jt.Var]) -> list[jt.Var]:

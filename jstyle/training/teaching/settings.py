@@ -16,7 +16,10 @@ _ONLY_SHOWN = "it is drawn to be looked at"
 
 @dataclass(frozen=True)
 class TeachPlace:
-    """What is taught, from what, and where the result goes; ValueError for values that make no sense."""
+    """What is taught, from what, and where the result goes.
+
+    ValueError for values that make no sense.
+    """
 
     data: tuple[Path, ...] = free(because="the pictures' own bytes count")
     """Pictures, or folders of pictures. A file of the same name ending in .txt holds a picture's caption."""
@@ -40,7 +43,10 @@ class TeachPlace:
 
 @dataclass(frozen=True)
 class TeachOptions:
-    """How every way to teach goes about it; ValueError for values that make no sense."""
+    """How every way to teach goes about it.
+
+    ValueError for values that make no sense.
+    """
 
     flip: bool = False
     """Show pictures mirrored as often as not. A style survives it; faces and letters do not."""
@@ -76,7 +82,10 @@ class TeachOptions:
 
 @dataclass(frozen=True)
 class TeachSettings(TeachOptions, TeachPlace):
-    """What every way to teach has; ValueError for values that make no sense."""
+    """What every way to teach has.
+
+    ValueError for values that make no sense.
+    """
 
     def __post_init__(self) -> None:
         TeachPlace.__post_init__(self)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
+from jstyle.events import Event, exhaust
 from jstyle.table import Table, load_attribute
 
 
@@ -23,9 +25,10 @@ class Teaching:
     settings: type
     """A dataclass with the fields of `jstyle.training.teaching.settings.TeachSettings`."""
 
-    train: str
-    """(settings, pipe) -> Path: goes on from the checkpoint in ``settings.output`` and writes ``result``. ``pipe`` is
-    the model where it is loaded already, or None."""
+    run: str
+    """(settings, pipe) -> a generator of events that goes on from the checkpoint in ``settings.output``, writes
+    ``result`` and returns the path of what was learnt. ``pipe`` is the model where it is loaded already, or None. It
+    neither prints nor takes signals; closing it writes a checkpoint."""
 
     result: str
     """The file that is written, below the output."""
@@ -37,6 +40,11 @@ class Teaching:
     def command(self) -> str:
         """The name on the command line."""
         return self.name.replace("_", "-")
+
+    def start(self, settings: Any, pipe: Any = None) -> Generator[Event, None, Path]:
+        """The run's generator, nothing of which has happened yet."""
+        run: Callable[..., Generator[Event, None, Path]] = load_attribute(self.run)
+        return run(settings, pipe)
 
 
 TEACHINGS: Table[Teaching] = Table(
@@ -60,7 +68,7 @@ def find_teaching(settings: Any) -> Teaching:
     raise TypeError(f"{type(settings).__name__} are the settings of no way to teach")
 
 
-def train(settings: Any, pipe: Any = None) -> Path:
+def train(settings: Any, pipe: Any = None, show: Optional[Callable[[Event], object]] = None) -> Path:
     """Teach a model: what is learnt depends on whose settings these are.
 
         from pathlib import Path
@@ -79,6 +87,7 @@ def train(settings: Any, pipe: Any = None) -> Path:
     Args:
         settings: such as `LoraSettings`, `TextualInversionSettings`, `InstTrainSettings`.
         pipe: the settings' model, where it is loaded already; afterwards it is as it was.
+        show: called with each event of the run (`jstyle.events`), such as print; by default nothing is shown.
 
     Returns:
         The file, or for a whole model the folder, that holds what was learnt.
@@ -86,5 +95,6 @@ def train(settings: Any, pipe: Any = None) -> Path:
     Raises InputError for what cannot be, and KeyboardInterrupt, with a checkpoint written, after Ctrl-C or SIGTERM: the
     same call goes on from there.
     """
-    path: Path = load_attribute(find_teaching(settings).train)(settings, pipe)
-    return path
+    from jstyle.training.stopping import stop_between_updates
+
+    return exhaust(stop_between_updates(find_teaching(settings).start(settings, pipe)), show)

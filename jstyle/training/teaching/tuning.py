@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Optional
@@ -12,16 +12,17 @@ import numpy as np
 
 from jstyle.diffusion import prompts
 from jstyle.errors import InputError
+from jstyle.events import Event, PictureWritten, Planned, Updated
 from jstyle.ops.precision import unet_dtype
 from jstyle.pictures import images
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
 from jstyle.settings.identity import identity
-from jstyle.training import TrainState, TrainStep, ask, diffusion_loss
+from jstyle.training import TrainState, ask, diffusion_loss
 from jstyle.training.data import batch_indices
-from jstyle.training.draws import generator
-from jstyle.training.fit import fit
-from jstyle.training.report import sample_grid
+from jstyle.training.draws import make_generator
+from jstyle.training.fit import fit_steps
+from jstyle.training.report import write_grid
 from jstyle.training.teaching import examples
 from jstyle.training.teaching.examples import Moments
 from jstyle.training.teaching.recompute import recomputed
@@ -90,28 +91,29 @@ def draw_batch(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Which pictures make up the batch of this index, and a latent of each. Of every epoch each comes once."""
     seed, count = settings.loop.seed, len(pictures.files)
-    chosen = batch_indices(index, settings.batch, count, seed)
-    turned = draw_mirrored(settings, index, purpose)
-    return chosen, pictures.moments.draw(chosen + turned * count, generator(seed, index, f"posterior{purpose}"))
+    indices = batch_indices(index, settings.batch, count, seed)
+    mirrored = draw_mirrored(settings, index, purpose)
+    rng = make_generator(seed, index, f"posterior{purpose}")
+    return indices, pictures.moments.draw(indices + mirrored * count, rng)
 
 
 def draw_mirrored(settings: TeachSettings, index: int, purpose: str = "") -> np.ndarray:
     """Which pictures of the batch of this index are shown mirrored: (batch,) of 0 and 1."""
     if not settings.flip:
         return np.zeros(settings.batch, np.int64)
-    return generator(settings.loop.seed, index, f"flip{purpose}").integers(2, size=settings.batch)
+    return make_generator(settings.loop.seed, index, f"flip{purpose}").integers(2, size=settings.batch)
 
 
 def make_constant_reader(pipe: StableDiffusionPipeline) -> Reader:
     """A reader by a text encoder that does not change: each caption is encoded once."""
-    known: dict[str, jt.Var] = {}
+    hidden: dict[str, jt.Var] = {}
 
     def read(captions: Sequence[str]) -> jt.Var:
         for caption in captions:
-            if caption not in known:
-                known[caption] = pipe.encode_prompt(caption).stop_grad()
-                known[caption].sync()
-        return jt.concat([known[caption] for caption in captions], dim=0)
+            if caption not in hidden:
+                hidden[caption] = pipe.encode_prompt(caption).stop_grad()
+                hidden[caption].sync()
+        return jt.concat([hidden[caption] for caption in captions], dim=0)
 
     return read
 
@@ -134,7 +136,7 @@ def tune(
     read: Reader,
     more_identity: Mapping[str, Any],
     clock: Optional[Clock] = None,
-) -> TrainState:
+) -> Generator[Event, None, TrainState]:
     """Train ``parameters``, named by "unet." or another network's name and a path, while all else stands still.
 
     Args:
@@ -143,29 +145,32 @@ def tune(
         more_identity: what tells the run apart beside its settings and the way to teach, such as its pictures.
         clock: told which batch is being computed.
 
-    Raises InputError where the checkpoint in ``settings.output`` is of another run, KeyboardInterrupt after Ctrl-C.
+    Returns what was trained. Closing the run writes a checkpoint. Raises InputError where the checkpoint in
+    ``settings.output`` is of another run.
     """
     clock = clock or Clock()
-
-    def on_step(step: TrainStep, state: TrainState) -> None:
-        clock.index = None
-        if settings.validation_prompts and step.step % settings.validation_every == 0:
-            with state.averaged():
-                draw_validation(pipe, settings, settings.output / f"validation-{step.step:06d}.png")
-
     teaching = {"method": find_teaching(settings).name, "model": pipe.model_hash}
     whole = {**fixed_settings(settings), **teaching, **more_identity}
     loop = settings.loop
     if settings.model.precision == "fp16" and loop.loss_scale is None:
         loop = replace(loop, loss_scale=FP16_LOSS_SCALE)
+    yield Planned(updates=loop.steps)
     with ExitStack() as stack:
         stack.enter_context(frozen(pipe.unet, pipe.vae, pipe.text_encoder))
         if settings.recompute:
-            inside = {name[len("unet.") :]: one for name, one in parameters.items() if name.startswith("unet.")}
-            stack.enter_context(recomputed(pipe.unet, inside))
+            of_unet = {name[len("unet.") :]: var for name, var in parameters.items() if name.startswith("unet.")}
+            stack.enter_context(recomputed(pipe.unet, of_unet))
+        state = TrainState(parameters, loop)
         loss = make_loss(pipe, settings, read, clock)
-        state = fit(settings.output, parameters, make_batch, loss, loop, whole, on_step)
-        clock.index = None
+        steps = stack.enter_context(closing(fit_steps(settings.output, state, make_batch, loss, loop, whole)))
+        done = 0
+        for step in steps:
+            clock.index = None
+            sheet = draw_validation_if_due(pipe, settings, state)
+            yield Updated(settings.output.name, step.step - done, step.loss)
+            done = step.step
+            if sheet is not None:
+                yield PictureWritten(sheet)
     return state
 
 
@@ -188,11 +193,21 @@ def make_loss(
     return loss
 
 
+def draw_validation_if_due(pipe: StableDiffusionPipeline, settings: TeachSettings, state: TrainState) -> Optional[Path]:
+    """Draw the validation prompts where that is due after this update. Gives the sheet's file."""
+    if not settings.validation_prompts or state.step % settings.validation_every:
+        return None
+    sheet = settings.output / f"validation-{state.step:06d}.png"
+    with state.averaged():
+        draw_validation(pipe, settings, sheet)
+    return sheet
+
+
 def draw_validation(pipe: StableDiffusionPipeline, settings: TeachSettings, path: Path) -> None:
     """Draw the validation prompts, each from its own unchanging noise, into one picture."""
-    drawn: list[Any] = []
+    pictures: list[Any] = []
     for i, prompt in enumerate(settings.validation_prompts):
-        drawn += pipe(
+        pictures += pipe(
             prompt,
             settings.height,
             settings.width,
@@ -200,17 +215,17 @@ def draw_validation(pipe: StableDiffusionPipeline, settings: TeachSettings, path
             settings.guidance,
             seed=settings.loop.seed + i,
         ).images
-    sample_grid([drawn], path, column_labels=settings.validation_prompts)
+    write_grid([pictures], path, column_labels=settings.validation_prompts)
 
 
 @contextmanager
 def frozen(*networks: jt.Module) -> Iterator[None]:
     """No gradients of these networks' own weights until the end of the ``with``; what passes through them does."""
-    held = [parameter for network in networks for parameter in network.parameters() if not parameter.is_stop_grad()]
-    for parameter in held:
+    learnt = [var for network in networks for var in network.parameters() if not var.is_stop_grad()]
+    for parameter in learnt:
         parameter.stop_grad()
     try:
         yield
     finally:
-        for parameter in held:
+        for parameter in learnt:
             parameter.start_grad()

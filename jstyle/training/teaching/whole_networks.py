@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 from typing import Optional
 
 from jstyle.errors import InputError
+from jstyle.events import Event
 from jstyle.ops.precision import unet_dtype
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.training.teaching import captioned, tuning
@@ -15,11 +17,13 @@ from jstyle.training.teaching.settings import CaptionedSettings
 MODEL = "model"
 
 
-def train(settings: CaptionedSettings, pipe: Optional[StableDiffusionPipeline] = None) -> Path:
+def train_networks(
+    settings: CaptionedSettings, pipe: Optional[StableDiffusionPipeline] = None
+) -> Generator[Event, None, Path]:
     """Train and write the whole model to the folder ``model``, whose path is returned.
 
-    Raises InputError for what cannot be, such as a ``pipe`` that is loaded already, whose weights would change, and
-    KeyboardInterrupt, with a checkpoint written, after Ctrl-C or SIGTERM.
+    Raises InputError for what cannot be, such as a ``pipe`` that is loaded already, whose weights would change.
+    Closing the run writes a checkpoint, from which the next one goes on.
     """
     folder = settings.output / MODEL
     if folder.exists():
@@ -29,7 +33,7 @@ def train(settings: CaptionedSettings, pipe: Optional[StableDiffusionPipeline] =
             "this would change the pipeline's own weights; leave it out, and the settings' model is loaded"
         )
     pipe = open_whole_model(settings)
-    lessons = captioned.prepare_lessons(pipe, settings)
+    lessons = yield from captioned.prepare_lessons(pipe, settings)
     learning = {"unet": pipe.unet, **({"text_encoder": pipe.text_encoder} if settings.text_encoder else {})}
     parameters = {
         f"{part}.{name}": parameter
@@ -37,7 +41,7 @@ def train(settings: CaptionedSettings, pipe: Optional[StableDiffusionPipeline] =
         for name, parameter in network.named_parameters()
     }
     read = tuning.make_reader(pipe, settings)
-    state = tuning.tune(pipe, settings, parameters, lessons.make_batch, read, lessons.identity())
+    state = yield from tuning.tune(pipe, settings, parameters, lessons.make_batch, read, lessons.identity())
     with state.averaged():
         pipe.save_pretrained(folder)
     return folder

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+import jstyle
 from jstyle import StableDiffusionPipeline
-from jstyle.methods.inst import training as inst
 from jstyle.methods.inst.settings import InstTrainSettings
 from jstyle.settings.reader import build as build_settings
 from jstyle.training import LoopSettings
@@ -54,4 +54,4 @@ def settings(model: Path, data: Path, output: Path, **changes: Any) -> InstTrain
 
 
 def run(model: Path, data: Path, output: Path, **changes: Any) -> Path:
-    return inst.train(settings(model, data, output, **changes))
+    return jstyle.train(settings(model, data, output, **changes))

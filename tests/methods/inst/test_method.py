@@ -12,7 +12,7 @@ import pytest
 from jstyle import StableDiffusionPipeline
 from jstyle.diffusion.noise import NoiseSource
 from jstyle.diffusion.schedule import Level, Prediction, Schedule, ScheduleConfig, to_prediction
-from jstyle.methods.events import Evaluated
+from jstyle.events import Evaluated
 from jstyle.methods.inst.method import noised_level, stochastic_inversion, stylise
 from jstyle.methods.inst.settings import InstSettings
 from jstyle.pictures import images

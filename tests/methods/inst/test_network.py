@@ -139,21 +139,21 @@ def test_the_first_token_is_clips_embedding(encoder: Any) -> None:
         tokens = encoder.projected(features)
     assert tuple(tokens.shape) == (1, 17, 24)
     assert relative_error(tokens[:, 0], np.float64(features.embeds.numpy())) < 1e-6
-    assert np.array_equal(inst.clip_tokens(encoder, [picture(1, 32)]).numpy(), tokens.numpy())
+    assert np.array_equal(inst.encode_by_clip(encoder, [picture(1, 32)]).numpy(), tokens.numpy())
 
 
 def test_compat_hides_the_picture_and_nothing_else_does(encoder: Any) -> None:
     pictures = [picture(1), picture(2)]
-    right, wrong = (np.array(inst.clip_tokens(encoder, pictures, compat=one).numpy()) for one in (False, True))
+    right, wrong = (np.array(inst.encode_by_clip(encoder, pictures, compat=one).numpy()) for one in (False, True))
     assert relative_error(right[1], right[0]) > 0.05
     assert relative_error(wrong[1], wrong[0]) < 1e-6
     black = Image.new("RGB", (32, 32))
-    assert relative_error(wrong[0], np.array(inst.clip_tokens(encoder, [black]).numpy())[0]) < 1e-6
+    assert relative_error(wrong[0], np.array(inst.encode_by_clip(encoder, [black]).numpy())[0]) < 1e-6
 
 
 def test_what_compat_leaves_of_a_picture() -> None:
     """What NumPy's cast of [-1, 1] to uint8 leaves on x86, where -1 wraps around."""
     pixels = np.array([[[0, 1, 127], [128, 254, 255]]], np.uint8)
-    found = np.asarray(inst.as_whole_numbers(Image.fromarray(pixels)))
+    found = np.asarray(inst.truncate_pixels(Image.fromarray(pixels)))
     assert found.tolist() == [[[255, 0, 0], [0, 0, 1]]]
     assert images.to_array([Image.fromarray(pixels)]).min() == -1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,9 @@ import pytest
 import jstyle
 from jstyle import InST, StableDiffusionPipeline
 from jstyle.errors import InputError
+from jstyle.events import Evaluated, Event, Failure, PictureWritten, Planned, Remark, Updated
 from jstyle.files import hash_files
 from jstyle.methods.cost import count_evaluations
-from jstyle.methods.events import Evaluated, Event, Failure, PictureWritten, Planned, Remark
 from jstyle.methods.inst import METHOD, run
 from jstyle.methods.inst.inputs import InstInputs
 from jstyle.methods.inst.settings import InstSettings, InstTraining, InstTrainSettings
@@ -150,7 +151,8 @@ def test_from_pictures_to_pictures(model: Path, finished: Path, tmp_path: Path) 
     assert [Path(event.subject).name for event in events if isinstance(event, Failure)] == ["broken.png"]
     names = ["sea_stylized_ink.png", "sea_stylized_whole.png"]
     assert written(events) == names and sorted(contents_of(out)) == ["contact_sheet.png", *names]
-    (planned,) = [event for event in events if isinstance(event, Planned)]
+    learning, planned = [event for event in events if isinstance(event, Planned)]
+    assert learning == Planned(updates=2)
     assert planned == Planned(2, 0, 2 * (1 + 2 * 2))  # the inversion, and two guided steps
     assert sum(event.count for event in events if isinstance(event, Evaluated)) == planned.evaluations
     spec: Any = (images.read_metadata(out / names[0]) or {})["spec"]
@@ -174,8 +176,29 @@ def test_from_pictures_to_pictures(model: Path, finished: Path, tmp_path: Path) 
 
 def test_styles_alone_are_learnt(model: Path, data: Path, tmp_path: Path) -> None:
     events = start(model, [data], tmp_path / "out")
-    assert [type(event) for event in events] == [Remark, Remark] and "1 styles are learnt" in events[-1].text
+    assert [type(event) for event in events] == [Remark, Planned, Updated, Updated, Remark]
+    assert "1 styles are learnt" in events[-1].text
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["styles"]
+
+
+def test_a_run_that_is_closed_while_it_learns_goes_on_in_a_thread(model: Path, data: Path, tmp_path: Path) -> None:
+    """Without any signal handling of its own; the style ends with the bits of a run that was not closed."""
+    method, chosen = InstInputs((data,), tmp_path / "out", training=TRAINING), ModelSettings(model=str(model))
+    events = METHOD.start(method, settings(), chosen)
+    while not isinstance(next(events), Updated):
+        pass
+    events.close()
+    (folder,) = (tmp_path / "out" / "styles").iterdir()
+    assert [path.name for path in (folder / "checkpoint").iterdir()] == ["step-00000001"]
+    assert not (folder / "inst.safetensors").exists()
+    seen: list[Event] = []
+    thread = threading.Thread(target=lambda: seen.extend(METHOD.start(method, settings(), chosen)))
+    thread.start()
+    thread.join()
+    assert [event.count for event in seen if isinstance(event, Updated)] == [2]  # the first was made before
+    start(model, [data], tmp_path / "whole")
+    (whole,) = (tmp_path / "whole" / "styles").iterdir()
+    assert (folder / "inst.safetensors").read_bytes() == (whole / "inst.safetensors").read_bytes()
 
 
 def test_a_style_is_learnt_in_what_the_run_computes_in(model: Path, data: Path, tmp_path: Path) -> None:

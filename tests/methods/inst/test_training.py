@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import ImageOps
 
+import jstyle
 from jstyle import StableDiffusionPipeline
 from jstyle.diffusion import prompts
 from jstyle.errors import InputError
@@ -73,9 +74,9 @@ def test_the_model_is_afterwards_as_it_was(model: Path, data: Path, tmp_path: Pa
     before, tokenizer, own = everything(pipe), pipe.tokenizer, pipe.model_hash
     table, shape = pipe.text_encoder.text_model.embeddings.token_embedding, repr(pipe.text_encoder)
     text = np.array(pipe.encode_prompt("a <pond> <style>").numpy())
-    inst.train(settings(model, data, tmp_path / "a", validation_prompts=("a {token}",), validation_every=2), pipe)
+    jstyle.train(settings(model, data, tmp_path / "a", validation_prompts=("a {token}",), validation_every=2), pipe)
     with pytest.raises(InputError, match="not finite"):
-        inst.train(settings(model, data, tmp_path / "b", loop=replace(LOOP, rate=1e30)), pipe)
+        jstyle.train(settings(model, data, tmp_path / "b", loop=replace(LOOP, rate=1e30)), pipe)
     assert everything(pipe) == before and pipe.model_hash == own and repr(pipe.text_encoder) == shape
     assert list(pipe.vocabulary.vectors) == ["<pond>"] and len(pipe.tokenizer) == len(tokenizer)
     assert np.array_equal(pipe.text_encoder.text_model.embeddings.token_embedding.weight.numpy(), table.weight.numpy())
@@ -115,7 +116,7 @@ def test_it_learns(model: Path, data: Path, tmp_path: Path) -> None:
     tokens, _ = inst.show_to_clip(pipe, given, images.open_image(data))
     with jt.no_grad():
         start = np.array(inst.start_network(pipe, given, tokens.shape[2])(tokens).numpy())
-    losses = [mean_loss(pipe, given, word) for word in (start, inst_files.read(inst.train(given, pipe)).embedding)]
+    losses = [mean_loss(pipe, given, word) for word in (start, inst_files.read(jstyle.train(given, pipe)).embedding)]
     assert losses[1] < 0.998 * losses[0], losses
 
 
@@ -138,7 +139,7 @@ def test_a_mirrored_picture_has_a_word_of_its_own(model: Path, data: Path, tmp_p
     given = settings(model, data, tmp_path)
     pipe = StableDiffusionPipeline.from_pretrained(str(model))
     tokens, _ = inst.show_to_clip(pipe, given, images.open_image(data))
-    turned = inst.clip_tokens(pipe.components.image_encoder, [ImageOps.mirror(images.fit(picture(1), 32, 32))])  # type: ignore[arg-type]
+    turned = inst.encode_by_clip(pipe.components.image_encoder, [ImageOps.mirror(images.fit(picture(1), 32, 32))])  # type: ignore[arg-type]
     assert tokens.shape[0] == 2 and not np.allclose(tokens[0].numpy(), tokens[1].numpy(), atol=1e-3)
     assert np.allclose(tokens[1:].numpy(), turned.numpy(), atol=1e-5)
     network, words = inst.start_network(pipe, given, 24), ["<style>", "<style>~mirrored"]

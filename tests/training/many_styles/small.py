@@ -9,8 +9,8 @@ from typing import Any, Optional
 
 import pytest
 
+from jstyle.events import Event, Failure, StyleTaught
 from jstyle.jobs.engine import Engine
-from jstyle.methods.events import Event
 from jstyle.training.many_styles.folders import find_styles, select_styles
 from jstyle.training.many_styles.inputs import StylesInputs
 from jstyle.training.many_styles.job import TrainingJob
@@ -64,6 +64,12 @@ def training(
 def teach(**inputs: Any) -> list[Event]:
     """The events of a whole run in this process."""
     return list(teach_styles(StylesInputs(**inputs), Engine()))
+
+
+def train(job: TrainingJob, *, overwrite: bool = False) -> list[Event]:
+    """Train what is to be done, in this process. Gives what each training came to."""
+    events = job.run(Engine(), job.read_progress(overwrite=overwrite).todo)
+    return [event for event in events if isinstance(event, (StyleTaught, Failure))]
 
 
 def results(one: TrainingJob) -> dict[str, bytes]:

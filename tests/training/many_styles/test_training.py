@@ -14,9 +14,8 @@ import pytest
 from jstyle import StableDiffusionPipeline
 from jstyle.adapters.spec import AdapterSpec
 from jstyle.errors import InputError
+from jstyle.events import Evaluated, Event, Failure, PictureWritten, Planned, Remark, StyleTaught, Updated
 from jstyle.jobs.engine import Engine
-from jstyle.jobs.task import Done, Failed
-from jstyle.methods.events import Evaluated, Event, Failure, PictureWritten, Planned, Remark, StyleTaught
 from jstyle.pictures import images
 from jstyle.runtime import jt
 from jstyle.training.many_styles import record
@@ -26,7 +25,7 @@ from jstyle.training.teaching.attaching import attach_all
 from jstyle.training.teaching.table import TEACHINGS
 from tests.competition.folders import write_data
 from tests.methods.inst.small import write_model
-from tests.training.many_styles.small import MODEL, RECIPE, ROOT, results, teach, training, write
+from tests.training.many_styles.small import MODEL, RECIPE, ROOT, results, teach, train, training, write
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +43,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def here(data: Path) -> TrainingJob:
     """Both styles, trained in this process without an interruption."""
     one = training(data, data.parent / "here")
-    assert all(isinstance(outcome, Done) for outcome in one.train(Engine(), one.read_progress(overwrite=False).todo))
+    assert [type(event) for event in train(one)] == [StyleTaught, StyleTaught]
     return one
 
 
@@ -56,47 +55,46 @@ def test_two_workers_that_are_ended_and_a_second_run_give_the_same_bits(
     data: Path, here: TrainingJob, tmp_path: Path
 ) -> None:
     one = training(data, tmp_path)
-    outcomes = one.train(Engine(workers=2), one.read_progress(overwrite=False).todo)
-    first = next(outcomes)
-    assert isinstance(first, Done)
-    (other,) = {"00", "02"} - {first.task.name}  # the short one is first, unless its worker starts very late
+    events = one.run(Engine(workers=2), one.read_progress(overwrite=False).todo)
+    first = next(event for event in events if isinstance(event, StyleTaught)).name
+    (other,) = {"00", "02"} - {first}  # the short one is first, unless its worker starts very late
     while not steps(tmp_path / other):
         time.sleep(0.01)
-    outcomes.close()  # type: ignore[attr-defined]
+    events.close()
     progress = one.read_progress(overwrite=False)
-    assert first.task.name in [training.style for training in progress.finished]
+    assert first in [training.style for training in progress.finished]
     for interrupted in progress.todo:
         saved = [path.name for path in (tmp_path / interrupted.style / "checkpoint").iterdir()]
         assert len(saved) == 1 and int(saved[0].split("-")[1]) >= 1  # though the recipe asks for one at the end alone
         assert "interrupted; run the same command to go on" in one.find_log(interrupted.style).read_text()
     assert progress.begun == len(progress.todo)
-    assert all(isinstance(outcome, Done) for outcome in one.train(Engine(), progress.todo))
+    assert [type(event) for event in train(one)] == [StyleTaught] * len(progress.todo)
     assert results(one) == results(here)
     assert not one.read_progress(overwrite=False).todo
 
 
 def test_a_damaged_result_is_made_again_from_its_checkpoint(data: Path, here: TrainingJob, tmp_path: Path) -> None:
     one = training(data, tmp_path, only=["00"])
-    list(one.train(Engine(), one.read_progress(overwrite=False).todo))
+    train(one)
     file = tmp_path / one.trainings[0].result
     whole = file.read_bytes()
     for damaged in (whole[:-1] + bytes([whole[-1] ^ 1]), whole[:-20]):
         file.write_bytes(damaged)
         found = one.read_progress(overwrite=False)
         assert (len(found.todo), found.damaged) == (1, 1)
-        list(one.train(Engine(), found.todo))
+        train(one)
         assert file.read_bytes() == whole == results(here)["00"]
 
 
 def test_other_settings_are_refused_or_train_anew(data: Path, here: TrainingJob, tmp_path: Path) -> None:
     one = training(data, tmp_path, only=["00"])
-    list(one.train(Engine(), one.read_progress(overwrite=False).todo))
+    train(one)
     other = training(data, tmp_path, changes={"rank": 3}, only=["00"])
     with pytest.raises(InputError, match=r"00': it was trained with rank = 2, not 3; --overwrite trains it anew"):
         other.read_progress(overwrite=False)
     before = results(one)
     assert before == {"00": results(here)["00"]}
-    list(other.train(Engine(), other.read_progress(overwrite=True).todo))
+    train(other, overwrite=True)
     assert results(other) != before and steps(tmp_path / "00") == [1, 2]
     states = [record.read_state(job.trainings[0], tmp_path) for job in (one, other)]
     assert states == ["other", "finished"]
@@ -108,8 +106,8 @@ def test_every_method_gives_what_its_loader_puts_on_a_model_and_takes_off(
 ) -> None:
     changes = {"image_encoder": str(write_model(tmp_path / "sees"))} if method == "inst" else {}
     one = training(data, tmp_path, method=method, changes=changes, only=["00"])
-    (outcome,) = one.train(Engine(), one.read_progress(overwrite=False).todo)
-    assert isinstance(outcome, Done), outcome
+    (event,) = train(one)
+    assert isinstance(event, StyleTaught), event
     pipe = StableDiffusionPipeline.from_pretrained(str(MODEL))
     prompt = "a house in <s-00>"
 
@@ -171,6 +169,26 @@ def test_a_run_tells_what_failed_draws_the_rest_and_goes_on(data: Path, tmp_path
     assert_bars_are_filled(events)
 
 
+def test_in_this_process_each_update_is_told(data: Path, here: TrainingJob, tmp_path: Path) -> None:
+    one = training(data, tmp_path, only=["00"])
+    events = list(one.run(Engine(), one.read_progress(overwrite=False).todo))
+    losses = [record["loss"] for record in read_log(tmp_path / "00")]
+    sheet = PictureWritten(tmp_path / "00" / "validation-000002.png")
+    updates = [Updated("00", 1, loss) for loss in losses]
+    result = StyleTaught("00", tmp_path / one.trainings[0].result)
+    assert len(losses) == 2 and [event for event in events if event != sheet] == [
+        Planned(updates=2), *updates, Updated("00", 0), result
+    ]  # fmt: skip
+
+
+def test_what_is_recorded_names_no_folder(here: TrainingJob) -> None:
+    for each in here.trainings:
+        text = (here.root / each.place / record.RECORD).read_text("utf-8")
+        assert str(here.root.parent) not in text and str(MODEL) not in text
+        names = sorted(path.name for path in each.settings.data)
+        assert sorted((record.read_record(here.root / each.place) or {})["pictures"]) == names
+
+
 def only(events: list[Event], kind: type) -> list[Any]:
     """The events of a kind."""
     return [event for event in events if isinstance(event, kind)]
@@ -182,8 +200,8 @@ def assert_bars_are_filled(events: list[Event]) -> None:
     for event in events:
         if isinstance(event, Planned):
             assert ahead == 0
-            ahead = event.evaluations
-        elif isinstance(event, Evaluated):
+            ahead = event.evaluations + event.updates
+        elif isinstance(event, (Evaluated, Updated)):
             ahead -= event.count
     assert ahead == 0
 
@@ -204,8 +222,8 @@ def test_without_data_the_samples_are_styles(tmp_path: Path) -> None:
     assert event.text.startswith(f"{len(list((ROOT / 'samples' / 'style').glob('*.png')))} styles to teach")  # type: ignore[union-attr]
 
 
-def test_a_failure_is_an_outcome(data: Path, tmp_path: Path) -> None:
+def test_a_failure_is_told(data: Path, tmp_path: Path) -> None:
     one = training(data, tmp_path, changes={"prompt": "{x}"}, only=["00"])
-    (outcome,) = one.train(Engine(), one.read_progress(overwrite=False).todo)
-    assert isinstance(outcome, Failed)
+    (event,) = train(one)
+    assert isinstance(event, Failure)
     assert record.read_state(one.trainings[0], tmp_path) in ("missing", "begun")

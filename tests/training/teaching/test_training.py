@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,11 +16,13 @@ from PIL import Image
 import jstyle
 from jstyle import StableDiffusionPipeline
 from jstyle.errors import InputError
+from jstyle.events import PictureWritten, Planned, Updated
 from jstyle.pictures import images
 from jstyle.runtime import jt
 from jstyle.training import LoopSettings, LossSettings
 from jstyle.training.report import read_log
 from jstyle.training.teaching import examples, tuning
+from jstyle.training.teaching.table import TEACHINGS
 from jstyle.training.teaching.textual_inversion import train as textual_inversion
 from jstyle.weights.tensors import FileTensors
 from tests.training.teaching.small import CHANGES, GOLDEN, WHOLE, interrupt, pictures, run, settings
@@ -123,6 +126,35 @@ def test_computing_blocks_again_changes_nothing_but_rounding(
         assert np.allclose(here.read(name), there.read(name), atol=1e-4), name
     losses = [[record["loss"] for record in read_log(file.parent)] for file in (again, finished[method])]
     assert np.allclose(*losses, rtol=1e-4)
+
+
+@pytest.mark.parametrize("method", ["lora", "dreambooth"])
+def test_a_run_tells_what_happens_and_can_be_closed(
+    method: str, data: Path, finished: dict[str, Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It prints nothing, closed it leaves a checkpoint, and the next one ends with the same bits."""
+    asked = settings(method, data, tmp_path / "run", validation_prompts=("a house",), validation_every=3)
+    run = TEACHINGS[method].start(asked)
+    events = []
+    for event in run:
+        events.append(event)
+        if isinstance(event, PictureWritten) and event.path.name == "validation-000003.png":
+            break
+    run.close()
+    handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    drawn = [tmp_path / "run" / "class" / f"{i:05d}.png" for i in range(2)] if method == "dreambooth" else []
+    before = [Planned(2, 0), *map(PictureWritten, drawn)] if drawn else []
+    assert events[: len(before) + 1] == [*before, Planned(updates=4)]
+    updates = [event for event in events if isinstance(event, Updated)]
+    losses = [record["loss"] for record in read_log(tmp_path / "run")]
+    assert updates == [Updated("run", 1, loss) for loss in losses] and len(updates) == 3
+    assert [path.name for path in (tmp_path / "run" / "checkpoint").iterdir()] == ["step-00000003"]
+    shown: list[Any] = []
+    result = jstyle.train(asked, show=shown.append)
+    assert bits(result) == bits(finished[method])
+    assert [event.count for event in shown if isinstance(event, Updated)] == [4]
+    assert handlers == (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM))
+    assert capfd.readouterr().err == ""
 
 
 def test_a_run_is_not_continued_with_other_pictures(data: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ TEACHING = Teaching(
     summary="trains the whole UNet, by option with pictures of the class that must not be forgotten",
     paper="arXiv 2208.12242",
     settings=DreamBoothSettings,
-    train="jstyle.training.teaching.whole_networks:train",
+    run="jstyle.training.teaching.whole_networks:train_networks",
     result="model/unet/diffusion_pytorch_model.safetensors",
     attach="jstyle.adapters.attaching:attach_networks",
 )

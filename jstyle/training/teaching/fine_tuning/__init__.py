@@ -11,7 +11,7 @@ TEACHING = Teaching(
     summary="trains the whole UNet on captioned pictures; the result is its running average",
     paper="arXiv 2112.10752",
     settings=FineTuningSettings,
-    train="jstyle.training.teaching.whole_networks:train",
+    run="jstyle.training.teaching.whole_networks:train_networks",
     result="model/unet/diffusion_pytorch_model.safetensors",
     attach="jstyle.adapters.attaching:attach_networks",
 )

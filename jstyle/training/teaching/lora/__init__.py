@@ -11,7 +11,7 @@ TEACHING = Teaching(
     summary="learns low-rank changes of the UNet's layers, by option of the text encoder's too",
     paper="arXiv 2106.09685",
     settings=LoraSettings,
-    train="jstyle.training.teaching.lora.train:train",
+    run="jstyle.training.teaching.lora.train:train_lora",
     result="pytorch_lora_weights.safetensors",
     attach="jstyle.adapters.attaching:attach_lora",
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any, Optional
 
@@ -20,31 +21,33 @@ from jstyle.adapters.lora import (
     layers,
 )
 from jstyle.errors import InputError
+from jstyle.events import Event
 from jstyle.networks.layers import Conv2d
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
-from jstyle.training.draws import generator
+from jstyle.training.draws import make_generator
 from jstyle.training.teaching import captioned, tuning
 from jstyle.training.teaching.dropout import Dropout
 from jstyle.training.teaching.lora.settings import LoraSettings
 from jstyle.training.teaching.tuning import Clock
 
 
-def train(settings: LoraSettings, pipe: Optional[StableDiffusionPipeline] = None) -> Path:
+def train_lora(settings: LoraSettings, pipe: Optional[StableDiffusionPipeline] = None) -> Generator[Event, None, Path]:
     """Train and write ``pytorch_lora_weights.safetensors``, whose path is returned.
 
     ``pipe`` is the settings' model where it is loaded already; afterwards it is as it was. Raises InputError for what
-    cannot be, and KeyboardInterrupt, with a checkpoint written, after Ctrl-C or SIGTERM.
+    cannot be. Closing the run writes a checkpoint, from which the next one goes on.
     """
     pipe, clock = tuning.open_model(settings, pipe), Clock()
     if pipe.get_active_adapters():  # the new one would stand in their place, not beside them
         raise InputError("LoRAs are in effect on the pipeline; unload_lora_weights() or disable_lora() first")
-    lessons = captioned.prepare_lessons(pipe, settings)
+    lessons = yield from captioned.prepare_lessons(pipe, settings)
     lora = start_lora(pipe, settings, clock)
     read = tuning.make_reader(pipe, settings)
     with changed(pipe.unet, [lora.unet]), changed(pipe.text_encoder, [lora.text_encoder]):
         parameters = name_matrices(lora)
-        state = tuning.tune(pipe, settings, parameters, lessons.make_batch, read, lessons.identity(), clock)
+        identity = lessons.identity()
+        state = yield from tuning.tune(pipe, settings, parameters, lessons.make_batch, read, identity, clock)
         with state.averaged():
             return lora_files.write(lora, settings.output)
 
@@ -76,7 +79,7 @@ def name_matrices(lora: Lora) -> dict[str, jt.Var]:
 
 def _start_layer(name: str, layer: Any, settings: LoraSettings, clock: Clock) -> LowRank:
     out, *inputs = layer.weight.shape
-    rng = generator(settings.loop.seed, 0, f"lora {name}")
+    rng = make_generator(settings.loop.seed, 0, f"lora {name}")
     shape: list[int] = [settings.rank, *inputs]
     if settings.initial == "gaussian":  # as diffusers' scripts ask of peft
         down = rng.standard_normal(shape) / settings.rank

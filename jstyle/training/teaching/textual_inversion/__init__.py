@@ -11,7 +11,7 @@ TEACHING = Teaching(
     summary="learns a new word's vectors and leaves the model as it is",
     paper="arXiv 2208.01618",
     settings=TextualInversionSettings,
-    train="jstyle.training.teaching.textual_inversion.train:train",
+    run="jstyle.training.teaching.textual_inversion.train:train_textual_inversion",
     result="learned_embeds.safetensors",
     attach="jstyle.adapters.attaching:attach_word",
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Optional
@@ -10,21 +10,24 @@ from typing import Optional
 import numpy as np
 
 from jstyle.adapters import textual_inversion
+from jstyle.events import Event
 from jstyle.pictures import images
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
-from jstyle.training.draws import generator
+from jstyle.training.draws import make_generator
 from jstyle.training.teaching import examples, tuning
 from jstyle.training.teaching.textual_inversion.settings import TextualInversionSettings
 
 INITIAL = {"style": "painting", "object": "thing"}
 
 
-def train(settings: TextualInversionSettings, pipe: Optional[StableDiffusionPipeline] = None) -> Path:
+def train_textual_inversion(
+    settings: TextualInversionSettings, pipe: Optional[StableDiffusionPipeline] = None
+) -> Generator[Event, None, Path]:
     """Train and write ``learned_embeds.safetensors``, whose path is returned.
 
     ``pipe`` is the settings' model where it is loaded already; afterwards it is as it was. Raises InputError for what
-    cannot be, and KeyboardInterrupt, with a checkpoint written, after Ctrl-C or SIGTERM.
+    cannot be. Closing the run writes a checkpoint, from which the next one goes on.
     """
     files = images.find_images(settings.data)
     pipe = tuning.open_model(settings, pipe)
@@ -34,9 +37,9 @@ def train(settings: TextualInversionSettings, pipe: Optional[StableDiffusionPipe
     settings = replace(settings, validation_prompts=prompts)
 
     def make_batch(index: int) -> tuning.Batch:
-        chosen, latents = tuning.draw_batch(pictures, settings, index)
-        captions = draw_captions(settings, [pictures.names[i] for i in chosen], index)
-        return tuning.Batch(latents, captions, np.ones(len(chosen)))
+        indices, latents = tuning.draw_batch(pictures, settings, index)
+        captions = draw_captions(settings, [pictures.names[i] for i in indices], index)
+        return tuning.Batch(latents, captions, np.ones(len(indices)))
 
     draw_captions(settings, pictures.names, 0)  # a prompt that cannot be filled in is said at once
     # the model without the word, whose vectors change
@@ -44,7 +47,7 @@ def train(settings: TextualInversionSettings, pipe: Optional[StableDiffusionPipe
     pipe.vocabulary.add({settings.token: rows})
     try:
         read = tuning.make_learning_reader(pipe)
-        state = tuning.tune(pipe, settings, {"token": rows}, make_batch, read, identity)
+        state = yield from tuning.tune(pipe, settings, {"token": rows}, make_batch, read, identity)
         with state.averaged():
             return textual_inversion.write(settings.token, np.array(rows.numpy()), settings.output)
     finally:
@@ -64,8 +67,8 @@ def draw_captions(settings: TextualInversionSettings, names: Sequence[str], inde
     templates = examples.STYLE_TEMPLATES if settings.kind == "style" else examples.OBJECT_TEMPLATES
     if settings.prompt is not None or settings.captions == "name":
         templates = (settings.prompt or examples.NAMED[settings.kind],)
-    drawn = generator(settings.loop.seed, index, "templates").integers(len(templates), size=len(names))
+    indices = make_generator(settings.loop.seed, index, "templates").integers(len(templates), size=len(names))
     return [
         examples.fill_template(templates[i], name=name, article=examples.find_article(name), token=settings.token)
-        for i, name in zip(drawn, names)
+        for i, name in zip(indices, names)
     ]

@@ -1,0 +1,88 @@
+"""What a run tells, of a method or of a training, in the order in which it happens.
+
+A run is a generator of these. Whoever iterates it (a command, the page, a worker) shows them; closing it stops it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Optional, TypeVar, Union
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Planned:
+    """Before a piece of work: how many pictures it is about, how many of them are there, and what is ahead.
+
+    ``evaluations`` are latents that will go through the UNet, each half of a guided call counted; ``updates`` those of
+    a training, made before or not. Where neither is said, what is ahead is the pictures that are not there.
+    """
+
+    pictures: int = 0
+    finished: int = 0
+    evaluations: int = 0
+    updates: int = 0
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A step is done: ``count`` latents have gone through the UNet in this stage of the run."""
+
+    stage: str
+    count: int
+
+
+@dataclass(frozen=True)
+class Updated:
+    """``count`` updates of a training are done in this stage of the run; ``loss`` is the last one's, where known."""
+
+    stage: str
+    count: int
+    loss: Optional[float] = None
+
+
+@dataclass(frozen=True)
+class PictureWritten:
+    """A picture stands under its name, whole."""
+
+    path: Path
+
+
+@dataclass(frozen=True)
+class StyleTaught:
+    """A style is learnt: its name, and the file that holds it, whole."""
+
+    name: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One picture of several could not be made or read; the run goes on."""
+
+    subject: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Remark:
+    """Something a person should know, in one line."""
+
+    text: str
+
+
+Event = Union[Planned, Evaluated, Updated, PictureWritten, StyleTaught, Failure, Remark]
+
+
+def exhaust(run: Generator[Any, None, T], show: Optional[Callable[[Any], object]] = None) -> T:
+    """What a run returns; ``show`` is called with each event."""
+    while True:
+        try:
+            event = next(run)
+        except StopIteration as end:
+            return end.value
+        if show is not None:
+            show(event)
