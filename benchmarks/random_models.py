@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.options import default_weights
-from jstyle.diffusion.schedule import ScheduleConfig
+from jstyle.diffusion.schedule_config import ScheduleConfig
 from jstyle.files import replacing
 from jstyle.networks import AutoencoderKL, CLIPTextModel, CLIPVisionModelWithProjection, UNet2DConditionModel
 from jstyle.networks.config import CLIPTextConfig, CLIPVisionConfig, UNetConfig, VAEConfig, to_dict

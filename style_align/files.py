@@ -13,7 +13,7 @@ from PIL import Image
 from jstyle.events import Event, Failure, PictureWritten
 from jstyle.methods.pairs import NOT_FINITE
 from jstyle.pictures import images
-from jstyle.pictures.finished import is_finished, write_picture
+from jstyle.pictures.finished import is_finished, read_state, write_picture
 from jstyle.pictures.sheets import draw_grid, measure_cell
 from jstyle.pictures.spec import ModelIdentity, PictureSpec
 from style_align.settings import StyleAlignSettings
@@ -23,12 +23,23 @@ SHEET_COLUMNS = 5
 
 
 @dataclass(frozen=True)
+class Companion:
+    """Another picture of the set, by the hash of what it starts from."""
+
+    prompt: str
+    seed: int
+    start: Optional[str] = None
+
+
+@dataclass(frozen=True)
 class ReferenceSubject:
     """A reference: generated from its seed, or by the hash of its file - a picture, or a saved reference."""
 
     prompt: str
     seed: Optional[int] = None
     file: Optional[str] = None
+    companions: tuple[Companion, ...] = ()
+    """As those of `SetSubject`."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +51,8 @@ class SetSubject:
     references: tuple[ReferenceSubject, ...]
     weights: Optional[tuple[float, ...]] = None
     start: Optional[str] = None
+    companions: tuple[Companion, ...] = ()
+    """All pictures of the set but the reference, where they attend to each other; else a picture depends on none."""
 
 
 class SetFiles:
@@ -62,8 +75,11 @@ class SetFiles:
         self.references = [folder / f"reference{f'_{i}' if i > 1 else ''}.png" for i in range(1, len(references) + 1)]
         self._folder = folder
         common = PictureSpec(method, model, settings, None)
+        companions: tuple[Companion, ...] = ()
+        if settings.sharing.full_attention_share:
+            companions = tuple(Companion(target.prompt, target.seed, target.start) for target in targets)
         self._specs = {
-            path: replace(common, subject=subject)
+            path: replace(common, subject=replace(subject, companions=companions))
             for path, subject in zip([*self.targets, *self.references], [*targets, *references])
         }
 
@@ -87,8 +103,12 @@ class SetFiles:
         return PictureWritten(path)
 
     def write_sheet(self) -> None:
-        """Write references, then targets, with their texts, as far as they are there."""
-        paths = [path for path in (*self.references, *self.targets) if path.is_file()]
+        """Write references, then targets, with their texts, as far as they are finished. Without any: no sheet."""
+        paths = [
+            path for path in (*self.references, *self.targets) if read_state(path, self._specs[path]) == "finished"
+        ]
+        if not paths:
+            return
         labelled = [(images.open_image(path), self._specs[path].subject.prompt) for path in paths]
         width, height = cell = measure_cell([picture for picture, _ in labelled])
         columns = max(1, min(SHEET_COLUMNS, len(labelled), 8 * SHEET_COLUMNS * height // width))

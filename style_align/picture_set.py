@@ -6,7 +6,6 @@ So nothing depends on which worker makes a picture, and the set's next picture s
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from typing import Any, Optional, Union
 
 from PIL import Image
@@ -14,7 +13,7 @@ from PIL import Image
 from jstyle.errors import InputError
 from jstyle.events import Evaluated
 from jstyle.methods.pairs import NOT_FINITE
-from jstyle.methods.sets import ImageReference, SetSampling, TextReference
+from jstyle.methods.sets import ImageReference, TextReference
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.settings.fields import require
 from jstyle.settings.reader import build
@@ -34,27 +33,32 @@ class StyleAlignedSet:
     def __init__(
         self,
         pipe: StableDiffusionPipeline,
-        settings: Mapping[str, Any],
-        sampling: SetSampling,
+        settings: StyleAlignSettings,
         reference: Union[TextReference, ImageReference],
     ) -> None:
-        self._set = AlignedSet(pipe, _build_whole(settings, sampling), [reference])
+        self._set = AlignedSet(pipe, settings, [reference])
 
     @staticmethod
-    def check(settings: Mapping[str, Any], sampling: SetSampling, *, of_picture: bool) -> None:
-        """Raise ValueError, one line, for settings that a set of a recipe cannot have."""
-        for name in settings:
+    def build_settings(
+        values: Mapping[str, Any], provided: Mapping[str, Any], *, of_picture: bool
+    ) -> StyleAlignSettings:
+        """The settings of a set of a recipe, its pictures in batches of one, with all that the preset decides.
+
+        Raises ValueError, one line, for settings that such a set cannot have.
+        """
+        for name in values:
             require(name not in _THE_PICTURES, f"{name} is the picture's own")
             require(name not in _REFUSED, f"{name} is nothing that a set in a recipe has")
-        whole = _build_whole(settings, sampling)
+        settings = build(StyleAlignSettings, {"features": "memory", **values, **provided, "batch_size": 1})
         # "auto" would let the machine's memory decide over last bits.
-        require(whole.reference.features != "auto", "features must be memory or recompute, not auto")
-        shares_everything = whole.choose_sharing(of_picture).full_attention_share
+        require(settings.reference.features != "auto", "features must be memory or recompute, not auto")
+        shares_everything = settings.choose_sharing(of_picture).full_attention_share
         require(not shares_everything, "full_attention_share makes a set depend on all its pictures; leave it off")
-        from_noise = sampling.start_strength is None
+        from_noise = "image_strength" not in provided
         require(
             of_picture or from_noise, "a set that takes after its first prompt's picture starts from noise: start: null"
         )
+        return settings.fill(of_picture)
 
     def make_reference(self) -> Iterator[Union[Evaluated, Image.Image]]:
         """The reference's own picture, last."""
@@ -70,12 +74,3 @@ class StyleAlignedSet:
                 raise InputError(NOT_FINITE)
             else:
                 yield event[1]
-
-
-def _build_whole(settings: Mapping[str, Any], sampling: SetSampling) -> StyleAlignSettings:
-    """The settings with what the pictures say, in batches of one."""
-    values = asdict(sampling)
-    strength = values.pop("start_strength")
-    if strength is not None:
-        values["image_strength"] = strength
-    return build(StyleAlignSettings, {"features": "memory", **settings, **values, "batch_size": 1})

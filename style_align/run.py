@@ -14,10 +14,11 @@ from jstyle.errors import InputError
 from jstyle.events import Evaluated, Event, Planned, Remark, exhaust
 from jstyle.files import hash_files
 from jstyle.methods.cost import CountingPipeline, count_evaluations
-from jstyle.methods.pairs import NOT_FINITE, identify_model
+from jstyle.methods.pairs import NOT_FINITE
 from jstyle.methods.sets import ImageReference, TextReference
 from jstyle.methods.table import Method
 from jstyle.pictures import images
+from jstyle.pictures.spec import identify_model
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
 from jstyle.settings.model import ModelSettings

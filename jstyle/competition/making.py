@@ -10,7 +10,6 @@ from typing import Any, Optional, Union
 import numpy as np
 from PIL import Image
 
-from jstyle.competition.methods import make_set_sampling
 from jstyle.competition.references import choose_reference
 from jstyle.competition.spec import FinishSpec, SetSpec, SubmissionPicture
 from jstyle.errors import InputError
@@ -74,20 +73,19 @@ class PictureMaker:
         common = set_of(spec)
         if self._set is None or common != self._set_spec:
             self._set = None  # its features go before others come
-            self._set, self._set_spec = self._open_set(spec, set_spec, files), common
+            self._set, self._set_spec = self._open_set(set_spec, files), common
         if set_spec.is_reference:
             return self._set.make_reference()
         return self._set.make(spec.prompt, spec.seed, start)
 
-    def _open_set(self, spec: SubmissionPicture, set_spec: SetSpec, files: Files) -> PictureSet:
+    def _open_set(self, set_spec: SetSpec, files: Files) -> PictureSet:
         if set_spec.picture is not None:
             reference: Any = ImageReference(set_spec.prompt, images.open_image(files[set_spec.picture]))
         else:
             assert set_spec.seed is not None, "a reference is a picture or has a seed"
             reference = TextReference(set_spec.prompt, set_spec.seed)
         picture_set = load_attribute(METHODS[set_spec.method].picture_set or "")
-        sampling = make_set_sampling(spec, (spec.width, spec.height))
-        return picture_set(self._pipe, set_spec.settings, sampling, reference)
+        return picture_set(self._pipe, set_spec.settings, reference)
 
     def _finish(self, spec: SubmissionPicture, finish: FinishSpec, files: Files, picture: Image.Image) -> Made:
         """The picture as content, a reference as style."""

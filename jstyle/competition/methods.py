@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Union
+from typing import Any
 
 from jstyle.competition.dataset import Style
 from jstyle.competition.settings import AdapterSettings, FinishSettings, PictureSettings
-from jstyle.competition.spec import SubmissionPicture
-from jstyle.methods.sets import SetSampling
 from jstyle.methods.table import METHODS, Method
 from jstyle.settings.fields import require
 from jstyle.settings.reader import build
@@ -23,6 +21,8 @@ Size = tuple[int, int]
 
 _SIZE = ("width", "height")
 _REFUSED = (*_SIZE, "batch_size")
+_THE_PICTURES = ("steps", "guidance", "negative_prompt", "sampler", "eta")
+"""What a picture says of the set that it belongs to."""
 
 
 def list_finishes() -> dict[str, Method]:
@@ -52,19 +52,26 @@ def build_finish(finish: FinishSettings, size: Size, place: str) -> Any:
     sides = {name: side for name, side in zip(_SIZE, size) if name in names}
     settings = build(method.settings, {**finish.settings, **sides}, place)
     if method.check_finish is not None:
-        _check_at(place, load_attribute(method.check_finish), settings)
+        _call_at(place, load_attribute(method.check_finish), settings)
     return settings
 
 
-def check_set(picture: PictureSettings, size: Size, place: str) -> None:
-    """Raise ValueError, one line that starts with ``place``, for a set that a picture cannot belong to."""
+def build_set(picture: PictureSettings, size: Size, place: str) -> Any:
+    """The set method's settings for pictures of that size.
+
+    Raises ValueError, one line that starts with ``place``, for a set that a picture cannot belong to.
+    """
     assert picture.set is not None
     method = list_set_methods().get(picture.set.method)
     if method is None:
         raise ValueError(f"{place}: {describe_unknown('set method', picture.set.method, list_set_methods())}")
-    sampling, of_picture = make_set_sampling(picture, size), picture.set.reference != "prompt"
-    check = load_attribute(method.picture_set or "").check
-    _check_at(f"{place}: set.settings", check, picture.set.settings, sampling, of_picture=of_picture)
+    provided: dict[str, Any] = {name: getattr(picture, name) for name in _THE_PICTURES}
+    provided.update(zip(_SIZE, size))
+    if picture.start is not None:
+        provided["image_strength"] = picture.start.strength
+    build_settings = load_attribute(method.picture_set or "").build_settings
+    of_picture = picture.set.reference != "prompt"
+    return _call_at(f"{place}: set.settings", build_settings, picture.set.settings, provided, of_picture=of_picture)
 
 
 def check_adapter(adapter: AdapterSettings, style: Style, place: str) -> None:
@@ -81,28 +88,14 @@ def check_adapter(adapter: AdapterSettings, style: Style, place: str) -> None:
     build_settings(teaching, adapter.train, provided, f"{place}: adapters.train", style.number)
 
 
-def make_set_sampling(picture: Union[PictureSettings, SubmissionPicture], size: Size) -> SetSampling:
-    """What a picture says of the set that it belongs to."""
-    return SetSampling(
-        steps=picture.steps,
-        guidance=picture.guidance,
-        negative_prompt=picture.negative_prompt,
-        sampler=picture.sampler,
-        eta=picture.eta,
-        width=size[0],
-        height=size[1],
-        start_strength=None if picture.start is None else picture.start.strength,
-    )
-
-
 def describe_unknown(what: str, name: str, known: Iterable[str]) -> str:
     """That there is no such thing, and which there are."""
     return f"no {what} {name!r} (there are: {', '.join(known) or 'none'})"
 
 
-def _check_at(place: str, check: Callable[..., object], *arguments: Any, **options: Any) -> None:
-    """Call a check; its ValueError begins with the place."""
+def _call_at(place: str, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    """Call a function; its ValueError begins with the place."""
     try:
-        check(*arguments, **options)
+        return function(*arguments, **options)
     except ValueError as error:
         raise ValueError(f"{place}: {error}") from error

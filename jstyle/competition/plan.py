@@ -15,7 +15,7 @@ from jstyle.competition.recipe import Recipe, RecipePicture, lay_over, load_reci
 from jstyle.competition.tasks import PictureTask, plan_tasks
 from jstyle.competition.trainings import Trainings, plan_trainings
 from jstyle.errors import InputError
-from jstyle.pictures.spec import ModelIdentity
+from jstyle.pictures.spec import identify_model
 from jstyle.settings.reader import plain
 from jstyle.weights.description import Checkpoint, describe_checkpoint
 
@@ -44,7 +44,8 @@ class SubmissionPlan:
         width, height = self.checkpoint.size
         return {
             "model": plain(self.recipe.model.model),
-            "model_hash": self.checkpoint.hash,
+            "model_hash": self.checkpoint.model_hash,
+            "configuration": self.checkpoint.configuration,
             "width": width,
             "height": height,
             "recipe": {"picture": dict(self.recipe.picture), "styles": dict(self.recipe.styles)},
@@ -75,7 +76,8 @@ def make_plan(
     if checkpoint is None or findings.errors:
         return None
     trainings = plan_trainings(pictures, loaded.model.model, checkpoint, folder / TRAINED)
-    tasks = plan_tasks(pictures, _identify_model(loaded, checkpoint), checkpoint.size, folder / PICTURES, trainings)
+    model_identity = identify_model(loaded.model.model, checkpoint)
+    tasks = plan_tasks(pictures, model_identity, checkpoint.size, folder / PICTURES, trainings)
     costs = count_pictures(tasks, checkpoint.folder)
     return SubmissionPlan(dataset, loaded, checkpoint, pictures, tasks, costs, trainings)
 
@@ -88,11 +90,6 @@ def _describe_checkpoint(recipe: Recipe, findings: Findings) -> Optional[Checkpo
     except InputError as error:
         findings.errors.append(str(error))
         return None
-
-
-def _identify_model(recipe: Recipe, checkpoint: Checkpoint) -> ModelIdentity:
-    model = recipe.model.model
-    return ModelIdentity(checkpoint.hash, model.precision, model.backend, model.vae_tiling, model.model)
 
 
 def describe_plan(

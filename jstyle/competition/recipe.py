@@ -22,7 +22,7 @@ from typing import Any, Optional, Union
 
 from jstyle.competition.dataset import Dataset, Style
 from jstyle.competition.findings import Findings
-from jstyle.competition.methods import Size, build_finish, check_adapter, check_set
+from jstyle.competition.methods import Size, build_finish, build_set, check_adapter
 from jstyle.competition.references import find_finish_files, find_set_file, find_start_files
 from jstyle.competition.settings import PictureSettings, RecipeModel
 from jstyle.errors import InputError
@@ -42,13 +42,14 @@ class Recipe:
 
 @dataclass(frozen=True)
 class RecipePicture:
-    """A picture of the dataset with its own settings: ``settings.seed`` is one number, ``finish`` the built settings
-    of the method that finishes it.
+    """A picture of the dataset with its own settings: ``settings.seed`` is one number, ``set`` and ``finish`` are the
+    built settings of the methods that make and finish it.
     """
 
     style: Style
     prompt: str
     settings: PictureSettings
+    set: Any = None
     finish: Any = None
 
     @property
@@ -117,14 +118,14 @@ def _make_picture(style: Style, prompt: str, values: Mapping[str, Any], size: Si
         find_start_files(settings.start, style, place)
     for adapter in settings.adapters:
         check_adapter(adapter, style, place)
+    of_set = of_finish = None
     if settings.set is not None:
-        check_set(settings, size, place)
+        of_set = build_set(settings, size, place)
         find_set_file(settings.set, style, place)
-    if settings.finish is None:
-        return RecipePicture(style, prompt, settings)
-    finish = build_finish(settings.finish, size, place)
-    find_finish_files(settings.finish, style, place)
-    return RecipePicture(style, prompt, settings, finish)
+    if settings.finish is not None:
+        of_finish = build_finish(settings.finish, size, place)
+        find_finish_files(settings.finish, style, place)
+    return RecipePicture(style, prompt, settings, of_set, of_finish)
 
 
 def _list_seeds(seed: Union[int, tuple[int, ...]], count: int, place: str) -> list[int]:

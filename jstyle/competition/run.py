@@ -167,7 +167,7 @@ def _open_times(plan: SubmissionPlan, workers: int) -> StepTimes:
 
     checkpoint, model = plan.checkpoint, plan.recipe.model.model
     width, height = checkpoint.size
-    subject = f"{checkpoint.hash[:16]}, {width}x{height}, {model.precision}, {model.backend}"
+    subject = f"{checkpoint.model_hash[:16]}, {width}x{height}, {model.precision}, {model.backend}"
     return StepTimes(subject, workers)
 
 

@@ -34,6 +34,9 @@ class SetSpec:
     method: str
     """One of the table's that makes sets."""
 
+    settings: Any
+    """The method's dataclass, every choice made."""
+
     prompt: str
     """What the reference shows."""
 
@@ -42,12 +45,6 @@ class SetSpec:
 
     picture: Optional[str] = None
     """The hash of a reference that is a file."""
-
-    settings: Any = None
-    """The method's, as the recipe has them: a mapping."""
-
-    defaults: Any = None
-    """What the method's other settings are, so that a changed default makes another picture: a mapping."""
 
     is_reference: bool = False
     """Whether the picture is the reference itself."""
@@ -93,7 +90,10 @@ class SubmissionPicture:
 def read_spec(values: Mapping[str, Any]) -> SubmissionPicture:
     """The spec of which ``jstyle.settings.reader.plain`` made these values."""
     spec = build(SubmissionPicture, values, "picture")
-    if spec.finish is None:
-        return spec
-    settings = build(METHODS[spec.finish.method].settings, spec.finish.settings, "picture: finish")
-    return replace(spec, finish=replace(spec.finish, settings=settings))
+    if spec.set is not None:
+        settings = build(METHODS[spec.set.method].settings, spec.set.settings, "picture: set")
+        spec = replace(spec, set=replace(spec.set, settings=settings))
+    if spec.finish is not None:
+        settings = build(METHODS[spec.finish.method].settings, spec.finish.settings, "picture: finish")
+        spec = replace(spec, finish=replace(spec.finish, settings=settings))
+    return spec

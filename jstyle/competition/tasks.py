@@ -18,9 +18,7 @@ from jstyle.competition.spec import FinishSpec, SetSpec, StartSpec, SubmissionPi
 from jstyle.competition.trainings import Trainings
 from jstyle.files import hash_files
 from jstyle.jobs.task import Task
-from jstyle.methods.table import METHODS
 from jstyle.pictures.spec import ModelIdentity
-from jstyle.settings.identity import identity
 from jstyle.settings.reader import plain
 
 
@@ -107,17 +105,13 @@ class _SpecMaker:
         settings, style = self._picture.settings.set, self._picture.style
         assert settings is not None
         path = find_set_file(settings, style, "set")
-        common: dict[str, Any] = {
-            "method": settings.method,
-            "settings": dict(settings.settings),
-            "defaults": _list_defaults(METHODS[settings.method].settings, settings.settings),
-        }
         if path is None:
             seed = first.settings.seed
             assert isinstance(seed, int), "a picture has one seed"
-            return SetSpec(prompt=first.text, seed=seed, is_reference=first is self._picture, **common)
+            is_reference = first is self._picture
+            return SetSpec(settings.method, self._picture.set, first.text, seed=seed, is_reference=is_reference)
         (name,) = self._name([path])
-        return SetSpec(prompt=describe_set_file(settings, style, path), picture=name, **common)
+        return SetSpec(settings.method, self._picture.set, describe_set_file(settings, style, path), picture=name)
 
     def _make_finish(self) -> FinishSpec:
         finish = self._picture.settings.finish
@@ -137,15 +131,10 @@ class _SpecMaker:
         return tuple(names)
 
 
-def _list_defaults(kind: type, written: Mapping[str, Any]) -> dict[str, Any]:
-    """What the settings are that a recipe does not mention, as far as they change the result."""
-    return {name: value for name, value in identity(kind()).items() if name not in written}
-
-
 def _describe_kernels(spec: SubmissionPicture) -> str:
     """What decides which kernels are compiled: sizes and methods, no numbers."""
     parts: list[Any] = [plain(spec.model), spec.width, spec.height, spec.sampler]
     parts += [spec.guidance != 1.0, spec.start is not None, [adapter.kind for adapter in spec.adapters]]
     parts += [spec.finish and [spec.finish.method, plain(spec.finish.settings)]]
-    parts += [spec.set and [spec.set.method, spec.set.settings]]
+    parts += [spec.set and [spec.set.method, plain(spec.set.settings)]]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]

@@ -67,7 +67,7 @@ def plan_trainings(
                     style=picture.style.number,
                     pictures=picture.style.references,
                     model=model,
-                    model_hash=checkpoint.hash,
+                    checkpoint=checkpoint,
                     width=width,
                     height=height,
                 )

@@ -11,7 +11,8 @@ from typing import Any, Optional, Protocol
 
 import numpy as np
 
-from jstyle.diffusion.schedule import Schedule, ScheduleConfig
+from jstyle.diffusion.schedule import Schedule
+from jstyle.diffusion.schedule_config import ScheduleConfig
 from jstyle.events import Evaluated
 from jstyle.networks import UNet2DConditionModel
 from jstyle.networks.config import UNetConfig, VAEConfig, read_json
@@ -113,6 +114,11 @@ class CountingPipeline(StableDiffusionPipeline):
     def model_hash(self) -> str:
         """The loaded model's, so that what a method has kept of it is found; of a folder's configurations none."""
         return "" if self._model is None else self._model.model_hash
+
+    @property
+    def configuration(self) -> str:
+        """The loaded model's; of a folder's configurations none."""
+        return "" if self._model is None else self._model.configuration
 
     def encode_prompt(self, prompt: Prompt, copies: int = 1) -> jt.Var:
         """A row a text, of no meaning."""

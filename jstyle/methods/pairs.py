@@ -21,7 +21,7 @@ from jstyle.methods.table import Method, PairInputs
 from jstyle.pictures import images
 from jstyle.pictures.finished import is_finished, read_state, write_picture
 from jstyle.pictures.sheets import draw_grid, measure_cell
-from jstyle.pictures.spec import ModelIdentity, PairSubject, PictureSpec
+from jstyle.pictures.spec import ModelIdentity, PairSubject, PictureSpec, identify_model
 from jstyle.settings.model import ModelSettings
 from jstyle.table import load_attribute
 
@@ -133,11 +133,6 @@ def check_output(folder: Path) -> None:
     for place in (folder, *folder.parents):
         if place.exists() and not place.is_dir():
             raise InputError(f"{str(place)!r} is a file, not a folder for the results; choose another output")
-
-
-def identify_model(model: ModelSettings, pipe: Any) -> ModelIdentity:
-    """What a picture's file says of the model that made it."""
-    return ModelIdentity(pipe.model_hash, model.precision, model.backend, model.vae_tiling, model.model)
 
 
 def open_pictures(paths: Sequence[Path]) -> Generator[Failure, None, dict[Path, Image.Image]]:

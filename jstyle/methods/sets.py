@@ -30,35 +30,24 @@ class ImageReference:
     image: Image.Image
 
 
-@dataclass(frozen=True)
-class SetSampling:
-    """What a recipe decides of a set's pictures beside the method's settings; ``width`` and ``height`` in pixels."""
-
-    steps: int
-    guidance: float
-    negative_prompt: str
-    sampler: Optional[str]
-    eta: float
-    width: int
-    height: int
-    start_strength: Optional[float] = None
-    """With pictures to start from: the share of the steps that run on them."""
-
-
 class PictureSet(Protocol):
-    """A set of one reference, on a loaded pipeline; ``settings`` are the recipe's, as they were written."""
+    """A set of one reference, on a loaded pipeline; ``settings`` are the method's, as `build_settings` makes them."""
 
-    def __init__(
-        self,
-        pipe: Any,
-        settings: Mapping[str, Any],
-        sampling: SetSampling,
-        reference: Union[TextReference, ImageReference],
-    ) -> None: ...
+    def __init__(self, pipe: Any, settings: Any, reference: Union[TextReference, ImageReference]) -> None: ...
 
     @staticmethod
-    def check(settings: Mapping[str, Any], sampling: SetSampling, *, of_picture: bool) -> None:
-        """Raise ValueError, one line, for settings that a set of a recipe cannot have."""
+    def build_settings(values: Mapping[str, Any], provided: Mapping[str, Any], *, of_picture: bool) -> Any:
+        """The method's settings, every choice made, so that they say whole what a picture is.
+
+        Args:
+            values: what a recipe says of the set.
+            provided: what its pictures say themselves, by the names of the method's settings: steps, guidance,
+                negative_prompt, sampler, eta, width and height, and, where a picture starts from another,
+                image_strength, the share of the steps that run on it.
+            of_picture: whether the reference is a picture.
+
+        Raises ValueError, one line, for settings that a set of a recipe cannot have.
+        """
         ...
 
     def make_reference(self) -> Iterator[Union[Evaluated, Image.Image]]:

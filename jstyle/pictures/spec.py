@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from jstyle.settings.fields import free
+from jstyle.settings.model import ModelSettings
 from jstyle.settings.vocabulary import Backend, Precision
 
 
@@ -17,7 +18,12 @@ class ModelIdentity:
     """Which weights compute, and how."""
 
     hash: str
-    """SHA-256 over the weights, what is loaded onto them included (`StableDiffusionPipeline.model_hash`)."""
+    """SHA-256 over the weights, what is put on them included (`StableDiffusionPipeline.model_hash`)."""
+
+    configuration: str
+    """SHA-256 over noise schedule, networks' configurations and tokenizer
+    (`jstyle.weights.configuration.hash_configuration`).
+    """
 
     precision: Precision = "fp32"
     backend: Backend = "native"
@@ -25,6 +31,37 @@ class ModelIdentity:
 
     name: str = free("", because="the weights' hash stands for it")
     """How the user named the model."""
+
+
+class Identifiable(Protocol):
+    """A model that is loaded (`StableDiffusionPipeline`), or a folder (`jstyle.weights.description.Checkpoint`)."""
+
+    @property
+    def model_hash(self) -> str:
+        """SHA-256 over the weights."""
+        ...
+
+    @property
+    def configuration(self) -> str:
+        """SHA-256 over the rest."""
+        ...
+
+
+def identify_model(settings: ModelSettings, model: Identifiable) -> ModelIdentity:
+    """What specs say of the model of these settings."""
+    return ModelIdentity(
+        hash=model.model_hash,
+        configuration=model.configuration,
+        precision=settings.precision,
+        backend=settings.backend,
+        vae_tiling=settings.vae_tiling,
+        name=settings.model,
+    )
+
+
+def is_model_of(identity: ModelIdentity, model: Identifiable) -> bool:
+    """Whether a spec was planned with this very model."""
+    return (identity.hash, identity.configuration) == (model.model_hash, model.configuration)
 
 
 @dataclass(frozen=True)

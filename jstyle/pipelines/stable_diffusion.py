@@ -25,6 +25,7 @@ from jstyle.pipelines.tiling import in_tiles
 from jstyle.runtime import jt
 from jstyle.settings.model import ModelSettings
 from jstyle.weights import backends, checkpoint
+from jstyle.weights.configuration import hash_configuration
 
 Prompt = Union[str, Sequence[str]]
 OnStep = Callable[["PipelineStep"], None]
@@ -128,6 +129,13 @@ class StableDiffusionPipeline(AdapterLoading):
         """
         more = [one for one in (self.vocabulary.fingerprint(), self.loras.fingerprint()) if one]
         return hashlib.sha256(" ".join([self._files_hash, *more]).encode()).hexdigest() if more else self._files_hash
+
+    @property
+    def configuration(self) -> str:
+        """SHA-256 over the rest of what the model is: noise schedule, networks' configurations, tokenizer's files."""
+        networks = (self.unet, self.vae, self.text_encoder, self.components.image_encoder)
+        configs = [None if network is None else network.config for network in networks]
+        return hash_configuration(self.schedule.config, configs, self.components.tokenizer_folder)
 
     @property
     def tokenizer(self) -> Any:

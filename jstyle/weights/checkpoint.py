@@ -14,7 +14,7 @@ import numpy as np
 
 from jstyle import ops
 from jstyle.diffusion import prompts
-from jstyle.diffusion.schedule import ScheduleConfig
+from jstyle.diffusion.schedule_config import ScheduleConfig
 from jstyle.errors import InputError
 from jstyle.files import hash_files, replacing
 from jstyle.networks import AutoencoderKL, CLIPTextModel, CLIPVisionModelWithProjection, UNet2DConditionModel

@@ -20,8 +20,11 @@ class Checkpoint:
     folder: Path
     """In diffusers' layout."""
 
-    hash: str
-    """A loaded pipeline's ``model_hash``."""
+    model_hash: str
+    """Over the weights, as a loaded pipeline has it."""
+
+    configuration: str
+    """Over all that a model is beside its weights, as a loaded pipeline has it."""
 
     size: tuple[int, int]
     """(width, height) of the pictures, in pixels."""
@@ -32,15 +35,23 @@ def describe_checkpoint(model: ModelSettings, width: Optional[int] = None, heigh
 
     Raises InputError for a checkpoint that is not there, and a size that its VAE cannot halve often enough.
     """
-    from jstyle.networks.config import UNetConfig, VAEConfig, read_json
+    from jstyle.diffusion.schedule_config import ScheduleConfig
+    from jstyle.networks.config import CLIPTextConfig, CLIPVisionConfig, UNetConfig, VAEConfig, read_json
     from jstyle.weights import hub
+    from jstyle.weights.configuration import hash_configuration
 
     folder = hub.locate(model.model, revision=model.revision, variant=model.variant)
     networks = [name for name in _NETWORKS if (folder / name / "config.json").is_file()]
     files = [file for name in networks for file in hub.weight_files(folder / name, model.variant)]
+    schedule = ScheduleConfig.from_dict(read_json(folder / "scheduler" / "scheduler_config.json"))
     unet = UNetConfig.from_dict(read_json(folder / "unet" / "config.json"))
-    factor = VAEConfig.from_dict(read_json(folder / "vae" / "config.json")).factor
+    vae = VAEConfig.from_dict(read_json(folder / "vae" / "config.json"))
+    text = CLIPTextConfig.from_dict(read_json(folder / "text_encoder" / "config.json"))
+    has_vision = "image_encoder" in networks
+    vision = CLIPVisionConfig.from_dict(read_json(folder / "image_encoder" / "config.json")) if has_vision else None
+    configuration = hash_configuration(schedule, (unet, vae, text, vision), folder / "tokenizer")
+    factor = vae.factor
     width, height = (unet.sample_size * factor if side is None else side for side in (width, height))
     if min(width, height) <= 0 or width % factor or height % factor:
         raise InputError(f"recipe: width and height must be positive multiples of {factor}, not {width}x{height}")
-    return Checkpoint(folder, hash_files(files), (width, height))
+    return Checkpoint(folder, hash_files(files), configuration, (width, height))

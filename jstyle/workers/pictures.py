@@ -10,6 +10,7 @@ from jstyle.competition.making import PictureMaker, take_picture
 from jstyle.competition.spec import read_spec
 from jstyle.errors import InputError
 from jstyle.pictures.finished import write_picture
+from jstyle.pictures.spec import is_model_of
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.settings.model import ModelSettings
 from jstyle.settings.reader import build
@@ -29,7 +30,7 @@ class PictureWorker:
         """Write the picture. Returns the hash of its pixels."""
         spec = read_spec(data["spec"])
         files = {name: Path(path) for name, path in data["files"].items()}
-        if spec.model.hash != self.pipe.model_hash:
+        if not is_model_of(spec.model, self.pipe):
             raise InputError("the checkpoint is another than when the job was planned; run the command again")
         with attach_all(self.pipe, spec.adapters, files):
             picture = take_picture(self._maker.make(spec, files))

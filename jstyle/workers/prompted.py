@@ -9,6 +9,7 @@ from typing import Any
 from jstyle.errors import InputError
 from jstyle.events import exhaust
 from jstyle.pictures.finished import write_picture
+from jstyle.pictures.spec import is_model_of
 from jstyle.pipelines.prompted import PromptedPicture, draw_prompted
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.settings.model import ModelSettings
@@ -29,7 +30,7 @@ class PromptedPictureWorker:
     def run(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """Write the picture. Returns the hash of its pixels."""
         spec = build(PromptedPicture, data["spec"], "picture")
-        if spec.model.hash != self._pipe.model_hash:
+        if not is_model_of(spec.model, self._pipe):
             raise InputError("the checkpoint is another than when this was planned; run the command again")
         with attach_all(self._pipe, spec.adapters, {name: Path(file) for name, file in data["files"].items()}):
             picture = exhaust(draw_prompted(self._pipe, spec))

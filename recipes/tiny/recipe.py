@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from jstyle.diffusion import prompts
-from jstyle.diffusion.schedule import Schedule, ScheduleConfig
+from jstyle.diffusion.schedule import Schedule
+from jstyle.diffusion.schedule_config import ScheduleConfig
 from jstyle.errors import InputError
 from jstyle.networks import AutoencoderKL, CLIPTextModel, CLIPVisionModelWithProjection, UNet2DConditionModel
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,7 +14,8 @@ from jstyle.competition.tasks import PictureTask, plan_tasks
 from jstyle.competition.trainings import Trainings
 from jstyle.methods.table import METHODS
 from jstyle.pictures.spec import ModelIdentity
-from jstyle.settings.identity import digest, identity
+from jstyle.settings.identity import digest
+from style_align.settings import PRESETS, Sharing
 from tests.competition.folders import picture, write_data
 
 TEXT = """
@@ -76,7 +76,7 @@ def test_a_setting_for_a_style_that_is_not_there_is_a_remark(dataset: Dataset, t
 
 def plan(dataset: Dataset, text: str, folder: Path) -> dict[str, PictureTask]:
     pictures = lay(dataset, text, folder)
-    tasks = plan_tasks(pictures, ModelIdentity("hash"), SIZE, folder / "out", Trainings(folder))
+    tasks = plan_tasks(pictures, ModelIdentity("hash", "configuration"), SIZE, folder / "out", Trainings(folder))
     return {task.name: task for task in tasks}
 
 
@@ -150,10 +150,26 @@ def test_a_changed_default_of_a_method_makes_another_picture(dataset: Dataset, t
     text = "picture: {finish: {method: styleid, settings: {gamma: 0.3}}, set: {settings: {preset: image}}}"
     spec = plan(dataset, text, tmp_path)["02/Lion.png"].spec
     assert spec.finish is not None and spec.set is not None
-    said: dict[str, Any] = {**spec.set.defaults, **spec.set.settings}
-    for method, values in (("styleid", identity(spec.finish.settings)), ("style_align", said)):
-        kind = METHODS[method].settings
-        assert set(identity(kind())) <= set(values)
+    for method, settings in (("styleid", spec.finish.settings), ("style_align", spec.set.settings)):
+        assert type(settings) is METHODS[method].settings
+
+
+def test_how_a_set_is_written_down_does_not_matter(dataset: Dataset, tmp_path: Path) -> None:
+    """A default that is written out is the same picture."""
+    texts = ["{}", "{style_strength: 1.0, features: memory}", "{preset: image, adain_keys: true}"]
+    digests = {
+        digest(plan(dataset, f"picture: {{set: {{settings: {text}}}}}", tmp_path)["02/Lion.png"].spec) for text in texts
+    }
+    assert len(digests) == 1
+
+
+def test_another_preset_of_the_code_makes_another_picture(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = plan(dataset, "picture: {set: {}}", tmp_path)["02/Lion.png"]
+    monkeypatch.setattr("style_align.settings.PRESETS", {**PRESETS, "image": (10.0, Sharing(shared_score_shift=0.5))})
+    after = plan(dataset, "picture: {set: {}}", tmp_path)["02/Lion.png"]
+    assert digest(before.spec) != digest(after.spec)
 
 
 @pytest.mark.parametrize("config", sorted((Path(__file__).parents[2] / "configs").glob("submission*.yaml")))

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from jstyle.diffusion.samplers import SAMPLERS, Step, ddim_invert, sampler
-from jstyle.diffusion.schedule import Level, Prediction, Schedule, ScheduleConfig, to_prediction
+from jstyle.diffusion.schedule import Level, Prediction, Schedule, to_prediction
+from jstyle.diffusion.schedule_config import ScheduleConfig
 from jstyle.errors import InputError
 from jstyle.runtime import jt
 

@@ -9,15 +9,8 @@ import numpy as np
 import pytest
 
 from jstyle.diffusion.samplers import SAMPLERS
-from jstyle.diffusion.schedule import (
-    PREDICTION_TYPES,
-    Level,
-    Schedule,
-    ScheduleConfig,
-    diffuse,
-    from_prediction,
-    to_prediction,
-)
+from jstyle.diffusion.schedule import Level, Schedule, diffuse, from_prediction, to_prediction
+from jstyle.diffusion.schedule_config import PREDICTION_TYPES, ScheduleConfig
 from jstyle.errors import InputError
 from jstyle.runtime import jt
 

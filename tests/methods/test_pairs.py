@@ -205,7 +205,7 @@ def test_one_picture_of_a_method() -> None:
 
 
 def test_names_do_not_collide(tmp_path: Path, files: list[Path]) -> None:
-    pairs = PairFiles(tmp_path, "toy", ToySettings(), ModelIdentity("h"), [*files, files[0]], files[2:])
+    pairs = PairFiles(tmp_path, "toy", ToySettings(), ModelIdentity("h", "c"), [*files, files[0]], files[2:])
     names = [pairs.path(pair).name for pair in pairs.pairs]
     assert names[0] == "a_cat_stylized_sea.png" and names[2] == "sea_stylized_sea.png"
     assert len(set(names)) == 4
@@ -214,7 +214,9 @@ def test_names_do_not_collide(tmp_path: Path, files: list[Path]) -> None:
 def test_a_style_of_several_files_is_told_apart_by_the_hash_given(tmp_path: Path, files: list[Path]) -> None:
     folder = files[0].parent
     both = [
-        PairFiles(tmp_path, "toy", ToySettings(), ModelIdentity("h"), files[:1], [folder], {folder: name}).spec((0, 0))
+        PairFiles(tmp_path, "toy", ToySettings(), ModelIdentity("h", "c"), files[:1], [folder], {folder: name}).spec(
+            (0, 0)
+        )
         for name in ("one", "two")
     ]
     assert [spec.subject.style for spec in both] == ["one", "two"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -156,3 +158,16 @@ def test_what_is_wrong_is_one_line(words: list, said: str, tmp_path: Path) -> No
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_another_scheduler_makes_other_images(tmp_path: Path) -> None:
+    """The same weights, and the sampler is the checkpoint's own: the file says which it was."""
+    model = Path(shutil.copytree(GOLDEN / "diffusers_folder", tmp_path / "model"))
+    words = [*BASE, "--model", model, "--prompt", "a river", "--output", tmp_path / "out"]
+    run(*words)
+    file = model / "scheduler" / "scheduler_config.json"
+    content = json.loads(file.read_text("utf-8"))
+    assert content["_class_name"] != "EulerDiscreteScheduler"
+    file.write_text(json.dumps({**content, "_class_name": "EulerDiscreteScheduler"}), "utf-8")
+    with pytest.raises(InputError, match=r"00000\.png' was made with model\.configuration = "):
+        run(*words)

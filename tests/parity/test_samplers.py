@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from jstyle.diffusion.samplers import SAMPLERS, ddim_invert
-from jstyle.diffusion.schedule import Level, Prediction, Schedule, ScheduleConfig, to_prediction
+from jstyle.diffusion.schedule import Level, Prediction, Schedule, to_prediction
+from jstyle.diffusion.schedule_config import ScheduleConfig
 from jstyle.runtime import jt
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "samplers.npz")

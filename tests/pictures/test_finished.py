@@ -24,7 +24,7 @@ class ToySettings:
     batch_size: int = free(1, because="toys are alike")
 
 
-MODEL = ModelIdentity("weights", name="tiny")
+MODEL = ModelIdentity("weights", "configuration", name="tiny")
 SPEC = PictureSpec("toy", MODEL, ToySettings(), PairSubject("content", "style", "a.png", "b.png"))
 
 

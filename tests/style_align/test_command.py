@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from jstyle.settings.words import parse_words
 from style_align import METHOD
 from style_align.files import ReferenceSubject, SetFiles, SetSubject
 from style_align.inputs import SetInputs
-from style_align.settings import StyleAlignSettings
+from style_align.settings import SamplingSettings, StyleAlignSettings
 from tests.parity.networks import GOLDEN
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -62,7 +63,9 @@ def test_a_set_from_texts_and_going_on(tmp_path: Path) -> None:
     run(*words)
     names = ["01_a_toy_car_macro_photo.png", "02_a_toy_boat_macro_photo.png", "contact_sheet.png", "reference.png"]
     assert sorted(contents(out)) == names
-    told, reference = spec(out / names[0]), {"prompt": "a toy train, macro photo", "seed": 0, "file": None}
+    reference = {"prompt": "a toy train, macro photo", "seed": 0, "file": None, "companions": []}
+    told = spec(out / names[0])
+    assert told["subject"]["companions"] == []
     assert (told["method"], told["subject"]["prompt"], told["subject"]["seed"]) == (
         "style_align", "a toy car, macro photo", 1,
     )  # fmt: skip
@@ -220,7 +223,7 @@ def test_names_never_collide_and_a_set_that_depends_on_itself_is_made_whole(tmp_
     texts = ["a cat", "a cat", "星"]
     targets = [SetSubject(text, seed, tuple(references)) for seed, text in enumerate(texts, 1)]
     files = SetFiles(
-        tmp_path / "out", "style_align", ModelIdentity("0"), StyleAlignSettings().fill(False), targets, references
+        tmp_path / "out", "style_align", ModelIdentity("0", "1"), StyleAlignSettings().fill(False), targets, references
     )
     assert [path.name for path in files.targets] == ["01_a_cat.png", "02_a_cat.png", "03_星.png"]
     assert [path.name for path in files.references] == ["reference.png", "reference_2.png"]
@@ -236,3 +239,42 @@ def test_names_never_collide_and_a_set_that_depends_on_itself_is_made_whole(tmp_
         files.write(path, Image.new("RGB", (8, 8), "red"))
     files.write_sheet()
     assert images.open_image(tmp_path / "out" / "contact_sheet.png").width > 3 * 192
+
+
+def test_pictures_that_attend_to_each_other_are_others_in_another_set(tmp_path: Path) -> None:
+    texts = ["a boat", "a house", "a tree"]
+
+    def make(out: str, *prompts: str, preset: str = "full_attention") -> list[Event]:
+        return run(*SMALL, "--preset", preset, "--output", tmp_path / out, "--prompt", *prompts)
+
+    make("three", *texts)
+    make("two", *texts[:2])
+    for name in ("reference.png", "01_a_house.png"):
+        pixels = [np.asarray(images.open_image(tmp_path / out / name)) for out in ("three", "two")]
+        assert not np.array_equal(*pixels)
+        alone = tmp_path / f"alone {name}"
+        alone.mkdir()
+        shutil.copy(tmp_path / "three" / name, alone)
+        with pytest.raises(InputError, match=f"{name}' was made with subject.companions = "):
+            make(alone.name, *texts[:2])
+    assert plan(make("three", *texts)).finished == 2
+    make("apart", *texts, preset="sd")
+    assert plan(make("apart", *texts[:2], preset="sd")) == Planned(1, 1, 0)
+
+
+def test_a_sheet_shows_the_pictures_of_its_set_alone(tmp_path: Path) -> None:
+    def files(name: str, steps: int) -> SetFiles:
+        settings = StyleAlignSettings(sampling=SamplingSettings(steps=steps)).fill(False)
+        references = [ReferenceSubject("x", 0)]
+        targets = [SetSubject("a cat", 1, tuple(references))]
+        return SetFiles(tmp_path / name, "style_align", ModelIdentity("0", "1"), settings, targets, references)
+
+    stale, fresh, alone = files("out", 4), files("out", 5), files("alone", 5)
+    stale.write(stale.targets[0], Image.new("RGB", (8, 8), "red"))
+    fresh.write_sheet()
+    assert not (tmp_path / "out" / "contact_sheet.png").exists()
+    for one in (fresh, alone):
+        one.write(one.references[0], Image.new("RGB", (8, 8), "blue"))
+        one.write_sheet()
+    sheets = [images.open_image(tmp_path / name / "contact_sheet.png") for name in ("out", "alone")]
+    assert sheets[0].size == sheets[1].size and sheets[0].tobytes() == sheets[1].tobytes()

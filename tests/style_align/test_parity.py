@@ -11,7 +11,8 @@ import pytest
 from jstyle import ops
 from jstyle.diffusion.guidance import GuidedDenoiser
 from jstyle.diffusion.samplers import ddim
-from jstyle.diffusion.schedule import Schedule, ScheduleConfig
+from jstyle.diffusion.schedule import Schedule
+from jstyle.diffusion.schedule_config import ScheduleConfig
 from jstyle.events import exhaust
 from jstyle.networks.editing import QKV, Site
 from jstyle.ops import KeyValue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any, Optional, Union
 
@@ -12,7 +13,7 @@ from PIL import Image
 from jstyle.errors import InputError
 from jstyle.events import Evaluated
 from jstyle.methods.cost import CountingPipeline
-from jstyle.methods.sets import ImageReference, PictureSet, SetSampling
+from jstyle.methods.sets import ImageReference, PictureSet
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from style_align.picture_set import StyleAlignedSet
 from tests.style_align.small import TRAIN, picture
@@ -20,12 +21,25 @@ from tests.style_align.small import TRAIN, picture
 Made = Iterable[Union[Evaluated, Image.Image]]
 
 
-def sampling(strength: Optional[float] = None) -> SetSampling:
-    return SetSampling(4, 5.0, "", None, 0.0, 48, 48, strength)
+def provide(strength: Optional[float] = None) -> dict[str, Any]:
+    """What a recipe's picture says itself."""
+    values = {
+        "steps": 4,
+        "guidance": 5.0,
+        "negative_prompt": "",
+        "sampler": None,
+        "eta": 0.0,
+        "width": 48,
+        "height": 48,
+    }
+    return values if strength is None else {**values, "image_strength": strength}
 
 
-def open_set(pipe: StableDiffusionPipeline, reference: Any = TRAIN, **settings: Any) -> PictureSet:
-    return StyleAlignedSet(pipe, settings, sampling(0.5 if reference is not TRAIN else None), reference)
+def open_set(pipe: StableDiffusionPipeline, reference: Any = TRAIN, **values: Any) -> PictureSet:
+    of_picture = reference is not TRAIN
+    provided = provide(0.5 if of_picture else None)
+    settings = StyleAlignedSet.build_settings(values, provided, of_picture=of_picture)
+    return StyleAlignedSet(pipe, settings, reference)
 
 
 def last(made: Made) -> Image.Image:
@@ -104,6 +118,11 @@ def test_settings_that_a_set_of_a_recipe_cannot_have(
     settings: dict[str, Any], strength: Optional[float], of_picture: bool, said: str
 ) -> None:
     with pytest.raises(ValueError, match=said) as caught:
-        StyleAlignedSet.check(settings, sampling(strength), of_picture=of_picture)
+        StyleAlignedSet.build_settings(settings, provide(strength), of_picture=of_picture)
     assert "\n" not in str(caught.value)
-    StyleAlignedSet.check({"preset": "image", "features": "recompute"}, sampling(0.5), of_picture=True)
+    built = StyleAlignedSet.build_settings({"features": "recompute"}, provide(0.5), of_picture=True)
+    assert (built.preset, built.sharing.shared_score_shift, built.sampling.image_strength) == (
+        "image",
+        math.log(2),
+        0.5,
+    )

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from jstyle.diffusion.adain import adain
-from jstyle.diffusion.schedule import Schedule, ScheduleConfig
+from jstyle.diffusion.schedule import Schedule
+from jstyle.diffusion.schedule_config import ScheduleConfig
 from jstyle.runtime import jt
 from styleid.bank import MemoryBank, Role
 from styleid.inject import injected_sites

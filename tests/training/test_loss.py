@@ -9,7 +9,8 @@ from typing import Optional
 import numpy as np
 import pytest
 
-from jstyle.diffusion.schedule import PREDICTION_TYPES, Schedule, ScheduleConfig
+from jstyle.diffusion.schedule import Schedule
+from jstyle.diffusion.schedule_config import PREDICTION_TYPES, ScheduleConfig
 from jstyle.runtime import jt
 from jstyle.training import LoopSettings, LossSettings, TrainState, ask, diffusion_loss, train
 from jstyle.training.loss import draw_noise, draw_times, level_weights

@@ -25,5 +25,6 @@ TEACHING = Teaching(
     settings=InstTrainSettings,
     run="jstyle.methods.inst.training:train_inst",
     result="inst.safetensors",
+    hash_networks="jstyle.methods.inst.encoder:hash_image_encoder",
     attach="jstyle.adapters.attaching:attach_inst_word",
 )

@@ -21,7 +21,6 @@ from jstyle.methods.pairs import (
     PairFiles,
     Stylised,
     check_output,
-    identify_model,
     list_pairs,
     open_pictures,
     split_batches,
@@ -30,6 +29,7 @@ from jstyle.methods.pairs import (
 )
 from jstyle.methods.table import Method
 from jstyle.pictures import images
+from jstyle.pictures.spec import identify_model
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
 from jstyle.settings.model import ModelSettings

@@ -105,7 +105,7 @@ class InstTrainSettings(InstTraining, TeachSettings):
     picture: Optional[str] = None
     """The name of that picture, where there are several; by default the first by name."""
 
-    image_encoder: Optional[str] = None
+    image_encoder: Optional[str] = free(None, because="its weights' hash stands for it")
     """A model or folder whose CLIP image encoder looks at the picture; by default the model's own."""
 
     compat: bool = False

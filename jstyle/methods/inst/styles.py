@@ -14,9 +14,11 @@ from jstyle.events import Event, Remark
 from jstyle.files import hash_files
 from jstyle.methods.inst import files as inst_files
 from jstyle.methods.inst import training as inst_training
+from jstyle.methods.inst.encoder import hash_image_encoder
 from jstyle.methods.inst.files import LearntStyle
 from jstyle.methods.inst.settings import InstTrainSettings
 from jstyle.pictures import images
+from jstyle.pictures.spec import Identifiable
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 
 
@@ -55,12 +57,12 @@ def learn_style(path: Path, settings: InstTrainSettings, pipe: StableDiffusionPi
 
     Raises InputError for a training of this picture with other settings.
     """
-    if not is_learnt(settings, pipe.model_hash):
+    if not is_learnt(settings, pipe):
         yield Remark(f"learning the style of {path} in {settings.output}")
         yield from inst_training.train_inst(settings, pipe)
 
 
-def is_learnt(settings: InstTrainSettings, model_hash: str) -> bool:
+def is_learnt(settings: InstTrainSettings, model: Identifiable) -> bool:
     """Whether the output folder holds the result of this very training, on this model."""
     try:
         images.open_image(settings.output / inst_training.PICTURE)
@@ -69,7 +71,9 @@ def is_learnt(settings: InstTrainSettings, model_hash: str) -> bool:
         return False
     wanted = {
         "picture": hash_files(settings.data),
-        "model": model_hash,
+        "model": model.model_hash,
+        "configuration": model.configuration,
+        "image_encoder": hash_image_encoder(settings),
         "settings": inst_training.describe_training(settings),
     }
     return {name: about.get(name) for name in wanted} == wanted

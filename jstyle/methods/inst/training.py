@@ -16,6 +16,7 @@ from jstyle.errors import InputError
 from jstyle.events import Event
 from jstyle.files import hash_files
 from jstyle.methods.inst import files as inst_files
+from jstyle.methods.inst.encoder import hash_image_encoder
 from jstyle.methods.inst.network import DROPOUTS, ComputedEmbedding, Sizes, StyleAttention
 from jstyle.methods.inst.settings import InstTrainSettings
 from jstyle.networks import CLIPVisionModelWithProjection
@@ -47,10 +48,15 @@ def train_inst(
     (file,) = settings.data
     picture = images.open_image(file)
     pipe, clock = tuning.open_model(settings, pipe), Clock()
-    tokens, encoder_hash = show_to_clip(pipe, settings, picture)
+    tokens = show_to_clip(pipe, settings, picture)
     shown = tuning.encode_pictures(pipe, settings, [file])
     network = start_network(pipe, settings, tokens.shape[2])
-    hashes = {"picture": hash_files([file]), "model": pipe.model_hash, "image_encoder": encoder_hash}
+    hashes = {
+        "picture": hash_files([file]),
+        "model": pipe.model_hash,
+        "configuration": pipe.configuration,
+        "image_encoder": hash_image_encoder(settings),
+    }
     words = [settings.token, settings.token + _MIRRORED][: tokens.shape[0]]
 
     def make_of_index(index: int) -> tuning.Batch:
@@ -145,18 +151,15 @@ def make_word_reader(
     return tuning.make_learning_reader(pipe)
 
 
-def show_to_clip(
-    pipe: StableDiffusionPipeline, settings: InstTrainSettings, picture: Image.Image
-) -> tuple[jt.Var, Optional[str]]:
+def show_to_clip(pipe: StableDiffusionPipeline, settings: InstTrainSettings, picture: Image.Image) -> jt.Var:
     """What CLIP sees of the picture, and of the mirrored one where it is shown, (pictures, 1 + patches, width).
 
-    Also the hash of the image encoder where it is not the model's own. Raises InputError where there is none.
+    Raises InputError where there is no image encoder.
     """
-    encoder, digest = pipe.components.image_encoder, None
+    encoder = pipe.components.image_encoder
     if settings.image_encoder is not None:
         folder = hub.locate_part(settings.image_encoder, checkpoint.VISION[0], variant=settings.model.variant)
-        encoder, files = checkpoint.load_image_encoder(folder, settings.model.variant)
-        digest = hash_files(files)
+        encoder, _ = checkpoint.load_image_encoder(folder, settings.model.variant)
     if encoder is None:
         raise InputError(
             f"the model {settings.model.model!r} has no image encoder; "
@@ -166,7 +169,7 @@ def show_to_clip(
     factor = pipe.vae.config.factor
     fitted = images.fit(picture, width * factor, height * factor)
     pictures = [fitted, ImageOps.mirror(fitted)] if settings.flip else [fitted]
-    return encode_by_clip(encoder, pictures, compat=settings.compat), digest
+    return encode_by_clip(encoder, pictures, compat=settings.compat)
 
 
 def encode_by_clip(

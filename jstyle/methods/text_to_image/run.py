@@ -16,7 +16,7 @@ from jstyle.methods.table import Method
 from jstyle.methods.text_to_image.settings import TextSubject, TextToImageInputs, TextToImageSettings
 from jstyle.pictures import images
 from jstyle.pictures.finished import is_finished, write_picture
-from jstyle.pictures.spec import ModelIdentity, PictureSpec
+from jstyle.pictures.spec import PictureSpec, identify_model
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.pipelines.starts import FromMaskedPictures, FromNoise, FromPictures, Start
 from jstyle.settings.model import ModelSettings
@@ -34,7 +34,7 @@ def run_text_to_image(
         raise InputError("strength says how far a picture is changed: give --image too")
     pictures = [None if path is None else images.open_image(path) for path in (inputs.image, inputs.mask)]
     checkpoint = describe_checkpoint(model)
-    identity = ModelIdentity(checkpoint.hash, model.precision, model.backend, model.vae_tiling, model.model)
+    identity = identify_model(model, checkpoint)
     specs = {
         inputs.output / f"{subject.seed:05d}.png": PictureSpec(method.name, identity, settings, subject)
         for subject in list_subjects(inputs, settings)

@@ -94,7 +94,7 @@ def plan_trainings(
                 style=style.name,
                 pictures=style.pictures,
                 model=recipe.model,
-                model_hash=checkpoint.hash,
+                checkpoint=checkpoint,
                 width=recipe.width,
                 height=recipe.height,
                 place=style.name,

@@ -19,7 +19,7 @@ from jstyle.methods.cost import CountingPipeline, count_evaluations
 from jstyle.pictures import images
 from jstyle.pictures.finished import read_state
 from jstyle.pictures.sheets import add_caption, draw_grid
-from jstyle.pictures.spec import ModelIdentity
+from jstyle.pictures.spec import identify_model
 from jstyle.pipelines.prompted import PromptedPicture, draw_prompted
 from jstyle.settings.model import ModelSettings
 from jstyle.settings.reader import plain
@@ -58,9 +58,7 @@ class BeforeAfter:
 
     def list_unfinished(self) -> list[SidePicture]:
         """The pictures that are not there yet, or were made with another result."""
-        return [
-            picture for picture in self.pictures if read_state(self._root / picture.place, picture.spec) != "finished"
-        ]
+        return [picture for picture in self.pictures if not self._is_finished(picture)]
 
     def draw_pictures(self, engine: Engine, pictures: Sequence[SidePicture]) -> Iterator[Outcome]:
         """Draw these."""
@@ -68,15 +66,18 @@ class BeforeAfter:
         return engine.run(WorkerSpec(WORKER, plain(self._model)), tasks)
 
     def write_sheets(self) -> Iterator[Path]:
-        """Write the sheets whose pictures are all there. Gives their files."""
+        """Write the sheets whose pictures are all there, those of this very training. Gives their files."""
         for training in self._trainings:
-            prompts = [_fill_prompt(training, text) for text in training.settings.validation_prompts]
-            files = [[self._root / _place(training, side, i) for i in range(len(prompts))] for side in _SIDES]
-            if all(file.is_file() for side in files for file in side):
+            if all(self._is_finished(picture) for picture in self.pictures if picture.training is training):
+                prompts = [_fill_prompt(training, text) for text in training.settings.validation_prompts]
+                files = [[self._root / _place(training, side, i) for i in range(len(prompts))] for side in _SIDES]
                 file = self._root / FOLDER / f"{training.style}.png"
                 file.parent.mkdir(parents=True, exist_ok=True)
                 images.save_png(_compose_sheet(training, prompts, files), file)
                 yield file
+
+    def _is_finished(self, picture: SidePicture) -> bool:
+        return read_state(self._root / picture.place, picture.spec) == "finished"
 
     def _make_task(self, picture: SidePicture) -> Task:
         files = {picture.training.identity: str((self._root / picture.training.result).resolve())}
@@ -97,7 +98,7 @@ def _plan_pictures(training: StyleTraining, model: ModelSettings, checkpoint: Ch
     learnt = AdapterSpec(training.teaching.name, training.identity)
     for number, text in enumerate(settings.validation_prompts):
         spec = PromptedPicture(
-            model=ModelIdentity(checkpoint.hash, model.precision, model.backend, model.vae_tiling, model.model),
+            model=identify_model(model, checkpoint),
             width=settings.width or width,
             height=settings.height or height,
             prompt=_fill_prompt(training, text),

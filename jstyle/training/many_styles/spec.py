@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any, Optional
 
 from jstyle.errors import InputError
+from jstyle.pictures.spec import Identifiable
 from jstyle.settings.identity import digest
 from jstyle.settings.model import ModelSettings
 from jstyle.settings.reader import build, plain
+from jstyle.table import load_attribute
 from jstyle.training.teaching.settings import CaptionedSettings, TeachSettings
 from jstyle.training.teaching.table import TEACHINGS, Teaching
 
@@ -26,13 +28,18 @@ PROVIDED = ("data", "output", "model", "revision", "variant", "backend", "vae_ti
 class TrainingSpec:
     """What is trained: its digest (`jstyle.settings.identity`) tells results apart before there are any.
 
-    ``model`` and ``pictures`` are hashes; ``settings`` is the dataclass of the way to teach.
+    ``model`` (its weights), ``configuration`` (the rest of it) and ``pictures`` are hashes; ``settings`` is the
+    dataclass of the way to teach.
     """
 
     teaching: str
     model: str
+    configuration: str
     pictures: str
     settings: Any
+
+    networks: Optional[str] = None
+    """The hash of networks that the settings name beside the model (`Teaching.hash_networks`)."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +84,7 @@ def plan_training(
     style: str,
     pictures: Sequence[Path],
     model: ModelSettings,
-    model_hash: str,
+    checkpoint: Identifiable,
     width: Optional[int] = None,
     height: Optional[int] = None,
     place: Optional[str] = None,
@@ -88,7 +95,7 @@ def plan_training(
     Args:
         values: settings as a recipe has them; "{style}" in a text stands for the style's name.
         pictures: what the style is learnt from.
-        model, model_hash: what is taught; ``values`` may say another precision.
+        model, checkpoint: what is taught; ``values`` may say another precision.
         width, height: pixels, where the run decides over them.
         place: the folder below that of all trainings; by default it is named by the identity.
         where: what errors start with.
@@ -100,8 +107,10 @@ def plan_training(
     provided.update({name: side for name, side in (("width", width), ("height", height)) if side is not None})
     values = {"precision": model.precision, **values}
     settings = build_settings(teaching, values, provided, where, style)
-    spec = TrainingSpec(teaching.name, model_hash, hash_pictures(pictures), settings)
-    kind = _describe_kernels(teaching, build_settings(teaching, values, provided, where), model_hash)
+    taught = checkpoint.model_hash, checkpoint.configuration
+    networks = load_attribute(teaching.hash_networks)(settings) if teaching.hash_networks else None
+    spec = TrainingSpec(teaching.name, *taught, hash_pictures(pictures), settings, networks)
+    kind = _describe_kernels(teaching, build_settings(teaching, values, provided, where), taught)
     return StyleTraining(style, spec, place or f"{style}/{teaching.name}-{digest(spec)[:12]}", kind)
 
 
@@ -151,10 +160,10 @@ def hash_pictures(pictures: Sequence[Path]) -> str:
     return total.hexdigest()
 
 
-def _describe_kernels(teaching: Teaching, settings: TeachSettings, model_hash: str) -> str:
+def _describe_kernels(teaching: Teaching, settings: TeachSettings, taught: tuple[str, str]) -> str:
     """A digest of the rehearsal before "{style}" is filled in: what rehearses alike needs the same kernels."""
     rehearsal = plain(replace(shorten(settings), data=(Path("data"),)))
-    text = json.dumps([teaching.name, model_hash, rehearsal], sort_keys=True)
+    text = json.dumps([teaching.name, *taught, rehearsal], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

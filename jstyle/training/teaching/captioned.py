@@ -13,7 +13,7 @@ import numpy as np
 from jstyle.events import Event, PictureWritten, Planned, exhaust
 from jstyle.pictures import images
 from jstyle.pictures.finished import hash_pixels, read_state, write_picture
-from jstyle.pictures.spec import ModelIdentity
+from jstyle.pictures.spec import identify_model
 from jstyle.pipelines.prompted import PromptedPicture, draw_prompted
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.training.draws import make_generator
@@ -87,11 +87,11 @@ def draw_class_pictures(
 
 
 def _specify_class_picture(pipe: StableDiffusionPipeline, settings: CaptionedSettings, seed: int) -> PromptedPicture:
-    classes, model = settings.class_pictures, settings.model
+    classes = settings.class_pictures
     _, height, width = pipe.latent_shape(settings.height, settings.width)
     factor = pipe.vae.config.factor
     return PromptedPicture(
-        model=ModelIdentity(pipe.model_hash, model.precision, model.backend, model.vae_tiling, model.model),
+        model=identify_model(settings.model, pipe),
         width=width * factor,
         height=height * factor,
         prompt=classes.class_prompt or "",

@@ -33,6 +33,10 @@ class Teaching:
     result: str
     """The file that is written, below the output."""
 
+    hash_networks: Optional[str] = None
+    """(settings) -> the hash of networks that these name beside the model, or None where they name none. Finding it
+    starts no Jittor."""
+
     attach: Optional[str] = None
     """(pipe, file, weight) -> a context in which the result is part of the model; None where there is no such thing."""
 

@@ -149,8 +149,8 @@ def tune(
     ``settings.output`` is of another run.
     """
     clock = clock or Clock()
-    teaching = {"method": find_teaching(settings).name, "model": pipe.model_hash}
-    whole = {**fixed_settings(settings), **teaching, **more_identity}
+    model = {"model": pipe.model_hash, "configuration": pipe.configuration}
+    whole = {**fixed_settings(settings), "method": find_teaching(settings).name, **model, **more_identity}
     loop = settings.loop
     if settings.model.precision == "fp16" and loop.loss_scale is None:
         loop = replace(loop, loss_scale=FP16_LOSS_SCALE)

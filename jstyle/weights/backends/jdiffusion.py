@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Optional
 
-from jstyle.diffusion.schedule import ScheduleConfig
+from jstyle.diffusion.schedule_config import ScheduleConfig
 from jstyle.errors import InputError
 from jstyle.networks.config import read_json
 from jstyle.weights import checkpoint, hub

@@ -11,7 +11,8 @@ import pytest
 
 from jstyle import StableDiffusionPipeline
 from jstyle.diffusion.noise import NoiseSource
-from jstyle.diffusion.schedule import Level, Prediction, Schedule, ScheduleConfig, to_prediction
+from jstyle.diffusion.schedule import Level, Prediction, Schedule, to_prediction
+from jstyle.diffusion.schedule_config import ScheduleConfig
 from jstyle.events import Evaluated
 from jstyle.methods.inst.method import noised_level, stochastic_inversion, stylise
 from jstyle.methods.inst.settings import InstSettings

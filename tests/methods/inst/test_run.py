@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 import jstyle
 from jstyle import InST, StableDiffusionPipeline
@@ -17,15 +19,19 @@ from jstyle.events import Evaluated, Event, Failure, PictureWritten, Planned, Re
 from jstyle.files import hash_files
 from jstyle.methods.cost import count_evaluations
 from jstyle.methods.inst import METHOD, run
+from jstyle.methods.inst import training as inst_training
 from jstyle.methods.inst.inputs import InstInputs
 from jstyle.methods.inst.settings import InstSettings, InstTraining, InstTrainSettings
 from jstyle.methods.inst.styles import Style, is_learnt, plan_trainings, read_style
 from jstyle.networks import UNet2DConditionModel
 from jstyle.pictures import images
 from jstyle.settings.model import ModelSettings
-from jstyle.settings.reader import build
+from jstyle.settings.reader import build, plain
 from jstyle.settings.yaml_files import read_yaml
 from jstyle.training import LoopSettings
+from jstyle.training.many_styles.spec import plan_training, read_spec
+from jstyle.training.teaching.table import TEACHINGS
+from jstyle.weights.description import describe_checkpoint
 from tests.methods.inst import small
 from tests.methods.inst.small import picture
 from tests.parity.networks import GOLDEN
@@ -229,8 +235,9 @@ def test_a_model_without_an_image_encoder_is_one_line(data: Path, tmp_path: Path
 def test_what_is_found(model: Path, data: Path, finished: Path, tmp_path: Path) -> None:
     """A training is used where it is of this picture, these settings and this model, and whole."""
     chosen = small.settings(model, data, finished.parent)
-    own = str(read_style(finished.parent, finished.parent).learnt.about["model"])
-    assert is_learnt(chosen, own) and not is_learnt(chosen, "another")
+    own = describe_checkpoint(chosen.model)
+    assert is_learnt(chosen, own) and not is_learnt(chosen, replace(own, model_hash="another"))
+    assert not is_learnt(chosen, replace(own, configuration="another"))
     assert not is_learnt(replace(chosen, batch=1), own)
     half = replace(chosen.model, precision="fp16")
     assert not is_learnt(replace(chosen, model=half), own)
@@ -243,6 +250,44 @@ def test_what_is_found(model: Path, data: Path, finished: Path, tmp_path: Path) 
     assert is_learnt(elsewhere, own)
     (tmp_path / "inst.safetensors").write_bytes(b"damaged")
     assert not is_learnt(elsewhere, own)
+
+
+def test_another_encoder_of_the_same_name_learns_another_style(model: Path, data: Path, tmp_path: Path) -> None:
+    """By its weights and its configuration; a moved encoder is the same."""
+    encoder = Path(shutil.copytree(model / "image_encoder", tmp_path / "a" / "image_encoder"))
+    out = tmp_path / "out"
+
+    def settings_through(folder: Path) -> InstTrainSettings:
+        return small.settings(model, data, out, image_encoder=str(folder), loop=LoopSettings(steps=1, rate=1e-3))
+
+    def identify(folder: Path) -> str:
+        model_settings, values = ModelSettings(str(model)), {"image_encoder": str(folder)}
+        training = plan_training(
+            TEACHINGS["inst"],
+            values,
+            style="s",
+            pictures=[data],
+            model=model_settings,
+            checkpoint=describe_checkpoint(model_settings),
+        )
+        assert read_spec(plain(training.spec)) == training.spec
+        return training.identity
+
+    inst_training.train(settings_through(encoder))
+    checkpoint, before = describe_checkpoint(ModelSettings(str(model))), identify(encoder)
+    assert is_learnt(settings_through(encoder), checkpoint)
+    encoder = encoder.rename(tmp_path / "image_encoder")
+    assert is_learnt(settings_through(encoder), checkpoint) and identify(encoder) == before
+    config = encoder / "config.json"
+    text = config.read_text("utf-8")
+    config.write_text(text.replace('"layer_norm_eps": 1e-05', '"layer_norm_eps": 1e-04'), "utf-8")
+    assert not is_learnt(settings_through(encoder), checkpoint) and identify(encoder) != before
+    config.write_text(text, "utf-8")
+    assert is_learnt(settings_through(encoder), checkpoint)
+    weights = encoder / "model.safetensors"
+    arrays = load_file(weights)
+    save_file({name: array + 1 for name, array in arrays.items()}, weights)
+    assert not is_learnt(settings_through(encoder), checkpoint) and identify(encoder) != before
 
 
 def test_all_styles_are_looked_at_before_one_is_trained(data: Path, tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def test_the_result(finished: Path, model: Path, data: Path) -> None:
     """The embedding is what the network makes of the picture, upright and without dropout."""
     style = inst_files.read(finished)
     pipe = StableDiffusionPipeline.from_pretrained(str(model))
-    tokens, _ = inst.show_to_clip(pipe, settings(model, data, finished.parent), images.open_image(data))
+    tokens = inst.show_to_clip(pipe, settings(model, data, finished.parent), images.open_image(data))
     with jt.no_grad():
         assert np.allclose(style.network(tokens[:1]).numpy(), style.embedding, atol=1e-6)
     assert style.token == "<style>" and style.about["steps"] == 4 and style.about["model"] == pipe.model_hash
@@ -113,7 +113,7 @@ def test_it_learns(model: Path, data: Path, tmp_path: Path) -> None:
     loop = LoopSettings(steps=40, rate=2e-2, schedule="cosine", warmup=2, clip=1.0)
     given = settings(model, data, tmp_path, loop=loop, loss=LossSettings(), flip=False, dropout=0.05)
     pipe = StableDiffusionPipeline.from_pretrained(str(model))
-    tokens, _ = inst.show_to_clip(pipe, given, images.open_image(data))
+    tokens = inst.show_to_clip(pipe, given, images.open_image(data))
     with jt.no_grad():
         start = np.array(inst.start_network(pipe, given, tokens.shape[2])(tokens).numpy())
     losses = [mean_loss(pipe, given, word) for word in (start, inst_files.read(jstyle.train(given, pipe)).embedding)]
@@ -138,7 +138,7 @@ def test_a_mirrored_picture_has_a_word_of_its_own(model: Path, data: Path, tmp_p
     """In a batch each row is read with what CLIP sees of the picture as that row shows it."""
     given = settings(model, data, tmp_path)
     pipe = StableDiffusionPipeline.from_pretrained(str(model))
-    tokens, _ = inst.show_to_clip(pipe, given, images.open_image(data))
+    tokens = inst.show_to_clip(pipe, given, images.open_image(data))
     turned = inst.encode_by_clip(pipe.components.image_encoder, [ImageOps.mirror(images.fit(picture(1), 32, 32))])  # type: ignore[arg-type]
     assert tokens.shape[0] == 2 and not np.allclose(tokens[0].numpy(), tokens[1].numpy(), atol=1e-3)
     assert np.allclose(tokens[1:].numpy(), turned.numpy(), atol=1e-5)

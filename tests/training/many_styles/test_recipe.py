@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ def test_a_name_with_spaces_makes_a_word(tmp_path: Path) -> None:
         style="old ink, wet",
         pictures=[tmp_path / "a.png"],
         model=ModelSettings(),
-        model_hash="",
+        checkpoint=describe_checkpoint(ModelSettings()),
     )
     assert run.settings.token == "<s-old_ink_wet>"
 
@@ -77,6 +78,17 @@ def test_what_a_run_is_follows_from_what_decides_its_result(data: Path, tmp_path
     renamed.rename(image)
     picture(99).save(image)
     assert identity(moved, tmp_path) != own
+
+
+def test_another_noise_schedule_makes_another_training(data: Path, tmp_path: Path) -> None:
+    model = Path(shutil.copytree(MODEL, tmp_path / "model"))
+    text = RECIPE.replace(str(MODEL), str(model))
+    before = training(data, tmp_path, text).trainings[0]
+    file = model / "scheduler" / "scheduler_config.json"
+    content = json.loads(file.read_text("utf-8"))
+    file.write_text(json.dumps({**content, "beta_end": 0.013}), "utf-8")
+    after = training(data, tmp_path, text).trainings[0]
+    assert after.identity != before.identity and after.spec.model == before.spec.model
 
 
 def test_settings_of_the_command_line() -> None:

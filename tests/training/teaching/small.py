@@ -13,7 +13,7 @@ from PIL import Image
 import jstyle
 from jstyle import StableDiffusionPipeline
 from jstyle.diffusion import prompts
-from jstyle.diffusion.schedule import ScheduleConfig
+from jstyle.diffusion.schedule_config import ScheduleConfig
 from jstyle.settings.reader import build as build_settings
 from jstyle.training import LoopSettings, LossSettings, fit
 from jstyle.training.loop import TrainStep

@@ -12,7 +12,8 @@ import pytest
 from jstyle.adapters import lora
 from jstyle.adapters.lora_files import parse
 from jstyle.adapters.textual_inversion import TABLE, ExtendedEmbedding
-from jstyle.diffusion.schedule import Prediction, Schedule, ScheduleConfig, diffuse, from_prediction
+from jstyle.diffusion.schedule import Prediction, Schedule, diffuse, from_prediction
+from jstyle.diffusion.schedule_config import ScheduleConfig
 from jstyle.networks.editing import swapped
 from jstyle.ops.kernels import operator
 from jstyle.runtime import jt
