@@ -5,7 +5,8 @@ A run is a generator of these. Whoever iterates it (a command, the page, a worke
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional, TypeVar, Union
@@ -75,6 +76,20 @@ class Remark:
 
 
 Event = Union[Planned, Evaluated, Updated, PictureWritten, StyleTaught, Failure, Remark]
+
+
+@contextmanager
+def closing(run: Iterable[T]) -> Iterator[Iterable[T]]:
+    """Iterate a run inside: whatever ends the `with`, the run is closed. What cannot be closed, such as a list, is not.
+
+    It is `contextlib.closing` for runs that are typed as iterators.
+    """
+    try:
+        yield run
+    finally:
+        close = getattr(run, "close", None)
+        if close is not None:
+            close()
 
 
 def exhaust(run: Generator[Any, None, T], show: Optional[Callable[[Any], object]] = None) -> T:

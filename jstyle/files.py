@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import shutil
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
@@ -29,7 +30,7 @@ def replacing(path: Path) -> Iterator[Path]:
     A file or an empty folder that was at ``path`` is replaced. After an exception nothing is left of the new one.
     Raises InputError in place of an OSError, with one line that names ``path``.
     """
-    part = path.parent / f".{secrets.token_hex(8)}.part"  # short, because not every name can be longer than path's
+    part = name_part(path)
     try:
         yield part
         os.replace(part, path)
@@ -40,6 +41,11 @@ def replacing(path: Path) -> Iterator[Path]:
         _remove(part)
 
 
+def name_part(path: Path) -> Path:
+    """A name beside ``path`` that nothing has, by which `sweep` knows what is to become ``path`` and is not whole."""
+    return path.parent / f".{secrets.token_hex(8)}.part"  # short, because not every name can be longer than path's
+
+
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8, whole or not at all, and make its folder. Raises InputError where it cannot be written."""
     with replacing(path) as part:
@@ -47,11 +53,23 @@ def write_text(path: Path, text: str) -> None:
         part.write_text(text, encoding="utf-8")
 
 
-def sweep(folder: Path) -> None:
-    """Remove what killed processes left unfinished below a folder. Only for use while nobody else writes there."""
+def check_output(folder: Path) -> None:
+    """Raise InputError where a file stands in the place of a folder for results, or of one above it."""
+    for place in (folder, *folder.parents):
+        if place.exists() and not place.is_dir():
+            raise InputError(f"{str(place)!r} is a file, not a folder for the results; choose another output")
+
+
+def sweep(folder: Path, *, untouched_for: float = 0.0) -> None:
+    """Remove what killed processes left unfinished below a folder.
+
+    Where others may be writing, ``untouched_for`` says for how many seconds nothing must have been added to what goes.
+    """
+    newest = time.time() - untouched_for
     for path in list(folder.rglob(".*.part")):
-        if _PART.fullmatch(path.name):
-            _remove(path)
+        with suppress(OSError):  # it has become whole meanwhile
+            if _PART.fullmatch(path.name) and path.lstat().st_mtime <= newest:
+                _remove(path)
 
 
 def hash_files(files: Iterable[Path]) -> str:

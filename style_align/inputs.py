@@ -11,7 +11,7 @@ from jstyle.settings.fields import free, require
 
 @dataclass(frozen=True)
 class SetInputs:
-    """What to make, beside what."""
+    """What to make, and from which references."""
 
     prompt: tuple[str, ...]
     """Texts, one a picture; without another reference the first one's picture is the reference."""
@@ -46,7 +46,7 @@ class SetInputs:
     def __post_init__(self) -> None:
         require(
             self.names_reference or len(self.prompt) >= 2,
-            "a set needs two texts at least, the first for the reference; or give --reference_prompt",
+            "a set needs at least two texts, the first for the reference; or give --reference_prompt",
         )
         require(
             not self.reference_image or len(self.reference_prompt) == len(self.reference_image),

@@ -22,7 +22,7 @@ from jstyle.pipelines.starts import first_step
 from jstyle.runtime import jt
 from style_align.features import Recorder, feature_bytes, shared_sites
 from style_align.panorama import Panorama, WindowDenoiser, windows
-from style_align.reference import Reference, References, Trajectory, invert
+from style_align.reference import Reference, References, Trajectory, invert, load_same
 from style_align.settings import StyleAlignSettings
 from style_align.share import Aligned, Joint
 
@@ -150,6 +150,12 @@ class StyleAlignedOnLatents:
         yield from self.finish_references()
         times, latents = self._references[0].path()
         return self._name_path(reference, times, latents)
+
+    def check_saved(self, file: Path) -> None:
+        """Raise InputError where a file holds another reference than the first, as far as that is known beforehand."""
+        reference = self._named[0]
+        path = reference if isinstance(reference, Trajectory) else self._name_path(reference, (), np.empty(0))
+        load_same(file, path.prompt, path.negative_prompt, path.about)
 
     def _describe_path(self) -> dict[str, Any]:
         return {

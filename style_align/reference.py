@@ -62,8 +62,8 @@ class Trajectory:
         Raises InputError when it cannot be written, and, unless ``overwrite``, when something else is there.
         """
         if file.exists() and not overwrite:
-            if not self._equals(load_trajectory(file)):
-                raise InputError(f"{str(file)!r} is there and another reference; --overwrite replaces it")
+            if not np.array_equal(self.latents, load_same(file, self.prompt, self.negative_prompt, self.about).latents):
+                raise _holds_another(file)
             return
         about = {
             "prompt": self.prompt,
@@ -90,9 +90,20 @@ class Trajectory:
             if was != about[key]:
                 raise InputError(f"{name} was made with {key} = {was}, not {about[key]}; use --{key} {was}")
 
-    def _equals(self, other: Trajectory) -> bool:
-        mine, theirs = ((path.prompt, path.negative_prompt, dict(path.about)) for path in (self, other))
-        return mine == theirs and np.array_equal(self.latents, other.latents)
+
+def load_same(file: Path, prompt: str, negative_prompt: str, about: Mapping[str, Any]) -> Trajectory:
+    """The reference in a file. Raises InputError where it is of other texts or was made otherwise, or is none."""
+    try:
+        there = load_trajectory(file)
+    except InputError:
+        raise InputError(f"{str(file)!r} exists, but is no saved reference; --overwrite replaces it") from None
+    if (there.prompt, there.negative_prompt, there.about) != (prompt, negative_prompt, dict(about)):
+        raise _holds_another(file)
+    return there
+
+
+def _holds_another(file: Path) -> InputError:
+    return InputError(f"{str(file)!r} holds another reference; --overwrite replaces it")
 
 
 def load_trajectory(file: Path) -> Trajectory:

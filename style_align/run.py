@@ -11,19 +11,20 @@ import numpy as np
 from PIL import Image
 
 from jstyle.errors import InputError
-from jstyle.events import Evaluated, Event, Planned, Remark, exhaust
-from jstyle.files import hash_files
+from jstyle.events import Evaluated, Event, Planned, Remark, closing, exhaust
+from jstyle.files import check_output, hash_files
 from jstyle.methods.cost import CountingPipeline, count_evaluations
 from jstyle.methods.pairs import NOT_FINITE
 from jstyle.methods.sets import ImageReference, TextReference
 from jstyle.methods.table import Method
 from jstyle.pictures import images
+from jstyle.pictures.sheets import check_sheet
 from jstyle.pictures.spec import identify_model
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
 from jstyle.settings.model import ModelSettings
 from style_align import panorama
-from style_align.files import ReferenceSubject, SetFiles, SetSubject
+from style_align.files import SHEET, ReferenceSubject, SetFiles, SetSubject
 from style_align.inputs import SetInputs
 from style_align.method import LatentReference, Row, StyleAlignedOnLatents, latent_shapes
 from style_align.reference import Trajectory, load_trajectory
@@ -78,7 +79,7 @@ class StyleAligned:
         texts = list(prompts)
         if reference is None:
             if not texts:
-                raise InputError("give a text at least, the first for the reference")
+                raise InputError("give at least one text, the first for the reference")
             reference = TextReference(texts.pop(0), seed)
             pictures = self.open_set([reference])
             made = pictures.make_all(make_targets(texts, seed, starts))
@@ -114,14 +115,15 @@ class AlignedSet:
             Row(target.prompt, target.seed, None if target.image is None else self._encode(target.image, self._shape))
             for target in targets
         ]
-        for event in self.on_latents.align(rows):
-            if isinstance(event, Evaluated):
-                yield event
-                continue
-            number, latents = event
-            with jt.no_grad():
-                decoded = panorama.decode(self._pipe, jt.array(latents[None]), side, circular=self._is_circular)
-            yield number, images.to_images(decoded)[0] if np.isfinite(decoded).all() else None
+        with closing(self.on_latents.align(rows)) as events:
+            for event in events:
+                if isinstance(event, Evaluated):
+                    yield event
+                    continue
+                number, latents = event
+                with jt.no_grad():
+                    decoded = panorama.decode(self._pipe, jt.array(latents[None]), side, circular=self._is_circular)
+                yield number, images.to_images(decoded)[0] if np.isfinite(decoded).all() else None
 
     def make_references(self) -> Generator[Evaluated, None, list[Image.Image]]:
         """The references' pictures; a picture that was given comes back as the autoencoder keeps it."""
@@ -166,44 +168,52 @@ def make_targets(prompts: Sequence[str], seed: int, starts: Optional[Sequence[Im
 def run_set(method: Method, inputs: SetInputs, settings: StyleAlignSettings, model: ModelSettings) -> Iterator[Event]:
     """Make the pictures of a set that are not there yet, its references' pictures, and a contact sheet.
 
-    Raises InputError where nothing can be made, or where a picture's file is something else.
+    The model is loaded where there is anything to make. Raises InputError where nothing can be made, or where a
+    picture's file is something else.
     """
+    check_output(inputs.output)
     references, reference_subjects = open_references(inputs, settings)
     starts = [images.open_image(path) for path in inputs.image]
     targets = make_targets(inputs.target_prompts, settings.sampling.seed, starts)
-    pipe = StableDiffusionPipeline.from_settings(model)
-    on_latents = AlignedSet(CountingPipeline.like(pipe), settings, references, inputs.reference_weights).on_latents
+    counting = CountingPipeline.from_settings(model)
+    on_latents = AlignedSet(counting, settings, references, inputs.reference_weights).on_latents
     files = SetFiles(
         inputs.output,
         method.name,
-        identify_model(model, pipe),
+        identify_model(model, counting),
         settings.fill(on_latents.of_picture),
         describe_targets(inputs, targets, reference_subjects),
         reference_subjects,
     )
+    if not inputs.overwrite:
+        check_sheet(inputs.output / SHEET)
     unfinished = files.list_unfinished(overwrite=inputs.overwrite, whole=on_latents.sharing.full_attention_share)
     wanted = [number for number, path in enumerate(files.targets) if path in unfinished]
+    if inputs.save_reference is not None and inputs.save_reference.exists() and not inputs.overwrite:
+        on_latents.check_saved(inputs.save_reference)
     is_saved = inputs.save_reference is not None and (bool(wanted) or not inputs.save_reference.exists())
 
     def make(
         pipe: StableDiffusionPipeline,
     ) -> Iterator[Union[Evaluated, tuple[Path, Optional[Image.Image]], Trajectory]]:
         pictures = AlignedSet(pipe, settings, references, inputs.reference_weights)
-        for event in pictures.make_pictures([targets[number] for number in wanted]):
-            yield event if isinstance(event, Evaluated) else (files.targets[wanted[event[0]]], event[1])
+        with closing(pictures.make_pictures([targets[number] for number in wanted])) as events:
+            for event in events:
+                yield event if isinstance(event, Evaluated) else (files.targets[wanted[event[0]]], event[1])
         if not unfinished.isdisjoint(files.references):
             yield from zip(files.references, (yield from pictures.make_references()))
         if is_saved:
             yield (yield from pictures.on_latents.make_trajectory())
 
-    evaluations = count_evaluations(make, pipe)
-    yield Planned(len(targets), len(targets) - len(wanted), evaluations)
-    for event in make(pipe) if unfinished or is_saved else ():
-        if isinstance(event, Trajectory):
-            assert inputs.save_reference is not None
-            event.save(inputs.save_reference, overwrite=inputs.overwrite)
-        else:
-            yield event if isinstance(event, Evaluated) else files.write(*event)
+    yield Planned(len(targets), len(targets) - len(wanted), count_evaluations(make, counting))
+    is_finished = not unfinished and not is_saved
+    with closing(() if is_finished else make(StableDiffusionPipeline.from_settings(model))) as events:
+        for event in events:
+            if isinstance(event, Trajectory):
+                assert inputs.save_reference is not None
+                event.save(inputs.save_reference, overwrite=inputs.overwrite)
+            else:
+                yield event if isinstance(event, Evaluated) else files.write(*event)
     files.write_sheet()
     yield Remark(f"pictures are in {inputs.output}")
 

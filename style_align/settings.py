@@ -12,6 +12,7 @@ from jstyle.settings.vocabulary import (
     FeatureDtype,
     SamplerName,
     require_at_least,
+    require_positive,
     require_seed,
     require_share,
     require_steps,
@@ -220,6 +221,7 @@ class CanvasSettings:
     """The right edge of a panorama meets its left edge."""
 
     def __post_init__(self) -> None:
+        require_positive(width=self.width, height=self.height)
         require_at_least(1, window=self.window, stride=self.stride)
         require(not self.circular or self.panorama, "circular must go with a panorama: give --panorama too")
 

@@ -18,6 +18,7 @@ from safetensors.numpy import load_file
 
 from jstyle import ops
 from jstyle.errors import InputError
+from jstyle.files import name_part
 from jstyle.networks.editing import QKV, Site
 from jstyle.weights.tensors import write_tensors
 
@@ -84,8 +85,7 @@ class DiskWriter:
 
     def __init__(self, folder: Path) -> None:
         self._final = folder
-        self._temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-        shutil.rmtree(self._temporary, ignore_errors=True)
+        self._temporary = name_part(folder)
         try:
             self._temporary.mkdir(parents=True)
         except OSError as error:

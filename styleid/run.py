@@ -17,7 +17,7 @@ from jstyle.methods.pairs import Pair, Stylised, list_pairs, split_batches, styl
 from jstyle.pictures import images
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
-from styleid.bank import MemoryBank, Role
+from styleid.bank import DiskWriter, MemoryBank, Role
 from styleid.method import Inverted, StyleIDOnLatents
 from styleid.settings import StyleIDSettings
 from styleid.store import FeatureStore
@@ -84,13 +84,16 @@ class StyleID:
                     yield Stylised.from_array(content, style, self._pipe.decode_latents(x[row : row + 1]))
 
     def _invert(self, pictures: Sequence[Image.Image], role: Role) -> Generator[Evaluated, None, list[Inverted]]:
+        """Invert the pictures, equal ones once."""
         arrays = [images.to_array([images.fit(picture, *self._size)]) for picture in pictures]
-        inverted = {i: self._store.find(array, role) if self._store else None for i, array in enumerate(arrays)}
+        firsts: dict[bytes, int] = {}
+        equals = [firsts.setdefault(array.tobytes(), i) for i, array in enumerate(arrays)]
+        inverted = {i: self._store.find(arrays[i], role) if self._store else None for i in firsts.values()}
         missing = [i for i, found in inverted.items() if found is None]
         for batch in split_batches(missing, self._settings.batch_size):
             fresh = yield from self._invert_batch([arrays[i] for i in batch], role)
             inverted.update(zip(batch, fresh))
-        return [found for found in inverted.values() if found is not None]
+        return [end for end in (inverted[i] for i in equals) if end is not None]
 
     def _invert_batch(self, arrays: Sequence[np.ndarray], role: Role) -> Generator[Evaluated, None, list[Inverted]]:
         latents = self._encode(np.concatenate(arrays))
@@ -107,8 +110,9 @@ class StyleID:
     def _invert_to_disk(
         self, store: FeatureStore, arrays: Sequence[np.ndarray], latents: jt.Var, role: Role
     ) -> Generator[Evaluated, None, list[Inverted]]:
-        writers = [store.open_writer(array, role) for array in arrays]
+        writers: list[DiskWriter] = []
         try:
+            writers += (store.open_writer(array, role) for array in arrays)
             ends = yield from self._latents.invert(latents, role, writers)
             return [Inverted(end, writer.finish(end)) for end, writer in zip(ends, writers)]
         finally:

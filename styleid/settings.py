@@ -79,7 +79,7 @@ class StyleIDSettings:
     def __post_init__(self) -> None:
         require_steps(self.steps, least=2)
         require_share(gamma=self.gamma)
-        require_positive(temperature=self.temperature)
+        require_positive(temperature=self.temperature, width=self.width, height=self.height)
         require_at_least(0, adain_eps=self.adain_eps)
         require_at_least(1, batch_size=self.batch_size)
         require_seed(self.seed)

@@ -10,6 +10,7 @@ from typing import Any, Optional
 
 import numpy as np
 
+from jstyle.files import sweep
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from styleid.bank import PARTS, DiskBank, DiskWriter, Role
 from styleid.method import Inverted
@@ -19,13 +20,21 @@ INVERSION_SETTINGS = ("steps", "inversion", "vae", "seed", "feature_dtype")
 """Settings that change what an inversion leaves behind; the layers and the size are named by what comes of them."""
 
 
+LONGEST_STEP = 86400.0
+"""Seconds: what nothing was added to for a day, nobody writes any more."""
+
+
 class FeatureStore:
-    """A folder of features, none of which is ever stale. ``paths`` are those of the recorded layers."""
+    """A folder of features, none of which is ever stale. ``paths`` are those of the recorded layers.
+
+    Opening it removes what killed runs have left there; several processes may use it at once.
+    """
 
     def __init__(
         self, folder: Path, pipe: StableDiffusionPipeline, settings: StyleIDSettings, paths: Collection[str]
     ) -> None:
         self._folder = folder
+        sweep(folder, untouched_for=LONGEST_STEP)
         self._key: dict[str, Any] = {
             "model": pipe.model_hash,
             "dtype": pipe.unet.dtype,

@@ -59,7 +59,7 @@ def test_a_problem_is_shown_once_in_the_verdict(monkeypatch: pytest.MonkeyPatch)
 
 def test_missing_packages_are_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor.toolchain, "installed_version", lambda name: None if name == "tqdm" else "1.0")
-    with pytest.raises(StartError, match="tqdm not installed: run `pip install -r requirements.txt`"):
+    with pytest.raises(StartError, match="tqdm not installed: run `pip install jstyle`"):
         doctor.packages()
 
 

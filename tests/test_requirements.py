@@ -12,7 +12,12 @@ from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTHONS = ("3.9", "3.10", "3.11", "3.12")
-EXTRAS = {"requirements.txt": None, "requirements-ray.txt": "ray", "requirements-dev.txt": "dev"}
+EXTRAS = {
+    "requirements.txt": None,
+    "requirements-ray.txt": "ray",
+    "requirements-score.txt": "score",
+    "requirements-dev.txt": "dev",
+}
 
 
 def read_ranges(extra: Optional[str]) -> dict[str, Requirement]:

@@ -15,7 +15,7 @@ class EngineOptions:
     """Where tasks run."""
 
     engine: Literal["local", "ray"] = "local"
-    """Run on this machine, or on a Ray cluster (requirements-ray.txt) whose machines share the data and the output."""
+    """This machine, or a Ray cluster (pip install 'jstyle[ray]') whose machines share the data and the output."""
 
     devices: Optional[tuple[str, ...]] = None
     """GPUs of this machine, such as 0 1: a worker each."""

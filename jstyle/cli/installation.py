@@ -8,9 +8,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NoReturn
 
 from jstyle.errors import InputError
+from jstyle.settings.parser import LineParser
 from jstyle.table import load_attribute
 
 
@@ -27,7 +27,9 @@ class WordCommand:
 
     def make_parser(self, prog: str) -> argparse.ArgumentParser:
         """The word, where there is one to choose."""
-        parser = _Parser(prog=prog, description=f"{self.summary[:1].upper()}{self.summary[1:]}.", exit_on_error=False)
+        parser = LineParser(
+            prog=prog, description=f"{self.summary[:1].upper()}{self.summary[1:]}.", exit_on_error=False
+        )
         if self.choices:
             parser.add_argument("word", metavar=self.metavar, choices=self.choices, help=", ".join(self.choices))
         return parser
@@ -39,11 +41,6 @@ class WordCommand:
         except argparse.ArgumentError as error:
             raise InputError(str(error)) from None
         return self.run(*words.values())
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise InputError(message)
 
 
 def examine() -> int:

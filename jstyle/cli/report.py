@@ -6,18 +6,19 @@ import sys
 from collections.abc import Iterable
 from typing import Any, Union
 
-from jstyle.events import Evaluated, Event, Failure, PictureWritten, Planned, Remark, StyleTaught, Updated
+from jstyle.events import Evaluated, Event, Failure, PictureWritten, Planned, Remark, StyleTaught, Updated, closing
 
 
 def show_events(events: Iterable[Event], counted: str = "pictures") -> int:
-    """Go through a run: a bar and failures on stderr, what it says on stdout.
+    """Go through a run, and close it: a bar and failures on stderr, what it says on stdout.
 
     ``counted`` is what the run's plan counts. Returns the exit code: 1 after a `Failure`, else 0.
     """
     report = _Report(counted)
     try:
-        for event in events:
-            report.show(event)
+        with closing(events):
+            for event in events:
+                report.show(event)
     finally:
         report.close_bar()
     return 1 if report.has_failures else 0

@@ -204,7 +204,7 @@ def _remark_on_gaps(place: str, what: str, numbers: Sequence[int], findings: Fin
 def _remark_on_strays(place: Path, strays: Sequence[Path], findings: Findings) -> None:
     if strays:
         names = _shorten([entry.name for entry in strays])
-        findings.remarks.append(f"{str(place)!r} holds what is not used: {names}")
+        findings.remarks.append(f"{str(place)!r} contains files that are not used: {names}")
 
 
 def _shorten(items: Sequence[object]) -> str:

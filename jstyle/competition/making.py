@@ -13,7 +13,7 @@ from PIL import Image
 from jstyle.competition.references import choose_reference
 from jstyle.competition.spec import FinishSpec, SetSpec, SubmissionPicture
 from jstyle.errors import InputError
-from jstyle.events import Evaluated, exhaust
+from jstyle.events import Evaluated, closing, exhaust
 from jstyle.methods.pairs import Stylised
 from jstyle.methods.sets import ImageReference, PictureSet, TextReference
 from jstyle.methods.table import METHODS
@@ -92,13 +92,14 @@ class PictureMaker:
         references = open_pictures(finish.references, files)
         reference = choose_reference(finish.reference, references, picture, spec.seed)
         stylise = load_attribute(METHODS[finish.method].stylise or "")
-        for event in stylise(self._pipe, finish.settings).stylise_pairs([picture], [reference]):
-            if not isinstance(event, Stylised):
-                yield event
-            elif event.image is None:
-                raise InputError(event.error)
-            else:
-                yield event.image
+        with closing(stylise(self._pipe, finish.settings).stylise_pairs([picture], [reference])) as events:
+            for event in events:
+                if not isinstance(event, Stylised):
+                    yield event
+                elif event.image is None:
+                    raise InputError(event.error)
+                else:
+                    yield event.image
 
 
 def set_of(spec: SubmissionPicture) -> SubmissionPicture:
@@ -127,21 +128,23 @@ def _tell_evaluations(
     steps: Generator[PipelineStep, None, PipelineOutput],
 ) -> Generator[Evaluated, None, PipelineOutput]:
     """An event for every step of a sampling; returns what it comes to."""
-    while True:
-        try:
-            step = next(steps)
-        except StopIteration as end:
-            return end.value
-        yield Evaluated("picture", step.evaluations)
+    with closing(steps):
+        while True:
+            try:
+                step = next(steps)
+            except StopIteration as end:
+                return end.value
+            yield Evaluated("picture", step.evaluations)
 
 
 def _pass_events(made: Made) -> Generator[Evaluated, None, Image.Image]:
     """Yield what is not the picture; returns the picture."""
     picture = None
-    for event in made:
-        if isinstance(event, Image.Image):
-            picture = event
-        else:
-            yield event
+    with closing(made):
+        for event in made:
+            if isinstance(event, Image.Image):
+                picture = event
+            else:
+                yield event
     assert picture is not None, "a run ends with its picture"
     return picture

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
 from jstyle.competition.dataset import survey_dataset
-from jstyle.events import Evaluated, Event, Failure, PictureWritten, Planned, Remark
+from jstyle.events import Evaluated, Event, Failure, PictureWritten, Planned, Remark, closing
+from jstyle.files import check_output
 from jstyle.jobs.engine import Engine
 from jstyle.jobs.task import Done
 from jstyle.settings.configs import find_config
@@ -32,7 +33,7 @@ class SubmissionInputs:
     """The competition's data: NN/images and NN/prompt.json."""
 
     recipe: Optional[Path] = None
-    """A YAML file or a config's name: the model, and how pictures are made (configs/submission.yaml explains it)."""
+    """A YAML file or a config's name: the model, and how pictures are made, such as submission."""
 
     preset: Optional[str] = None
     """A recipe by name, in its place: NAME is configs/submission_NAME.yaml."""
@@ -59,13 +60,13 @@ class SubmissionInputs:
     """Processes; 0 is this one. On this machine they share its cores."""
 
     backend: Optional[Backend] = None
-    """Whose networks compute, in the place of the recipe's: this project's, or JDiffusion's (docs/jdiffusion.md)."""
+    """Whose networks compute, in the place of the recipe's: this project's, or JDiffusion's."""
 
     plan: bool = False
     """Print what would be done and how long it takes, and stop."""
 
     verify: Optional[int] = None
-    """Make so many of the finished pictures again and compare them, instead of making new ones."""
+    """Make this many of the finished pictures again and compare them, instead of making new ones."""
 
     overwrite: bool = False
     """Make pictures again that were made with other settings."""
@@ -102,8 +103,10 @@ def make_submission(inputs: SubmissionInputs, engine: Engine) -> Iterator[Event]
     submission = Submission(plan, inputs.output)
     failed = yield from _train(plan, progress, engine)
     can_be_made = progress.without(failed)
-    failures = yield from _make(plan, submission, can_be_made, engine, times)
-    submission.write_manifest()
+    try:
+        failures = yield from _make(plan, submission, can_be_made, engine, times)
+    finally:
+        submission.write_manifest()
     yield from _pack(inputs, submission, is_whole=not failed and not failures)
 
 
@@ -113,26 +116,28 @@ def plan_submission(inputs: SubmissionInputs, engine: Engine) -> Iterator[Event]
 
 
 def verify_submission(inputs: SubmissionInputs, engine: Engine, count: int) -> Iterator[Event]:
-    """Make so many of the finished pictures again; one that differs is a failure.
+    """Make this many of the finished pictures again; one that differs is a failure.
 
-    Raises InputError where one is missing, or cannot be made again.
+    Raises InputError where none is finished, one was made with other settings, or one cannot be made again.
     """
     from jstyle.competition.submission import Submission
 
     plan = yield from _read_plan(inputs)
     different = 0
-    for comparison in Submission(plan, inputs.output).verify(engine, count):
-        if comparison.equal:
-            yield Remark(f"{comparison.name}: the same")
-        else:
-            different += 1
-            yield Failure(comparison.name, f"differs by up to {comparison.difference} of 255")
+    with closing(Submission(plan, inputs.output).verify(engine, count)) as comparisons:
+        for comparison in comparisons:
+            if comparison.equal:
+                yield Remark(f"{comparison.name}: the same")
+            else:
+                different += 1
+                yield Failure(comparison.name, f"differs by up to {comparison.difference} of 255")
     yield Remark(f"{different} differ" if different else "all are the same")
 
 
 def _read_plan(inputs: SubmissionInputs) -> Generator[Event, None, SubmissionPlan]:
     from jstyle.competition.plan import make_plan
 
+    check_output(inputs.output)
     dataset, findings = survey_dataset(inputs.data, inputs.styles)
     model = {name: getattr(inputs, name) for name in ("model", "backend") if getattr(inputs, name) is not None}
     plan = make_plan(inputs.find_recipe(), dataset, findings, inputs.output, base=inputs.base, model=model)
@@ -185,16 +190,19 @@ def _make(
     failures = 0
     costs = plan.evaluations
     yield Planned(len(plan.tasks), len(progress.finished), sum(costs[task.name] for task in progress.unfinished))
-    for outcome in submission.make(engine, progress):
-        name = outcome.task.name
-        yield Evaluated(name, costs[name])
-        if isinstance(outcome, Done):
-            times.add(outcome.seconds, costs[name])
-            yield PictureWritten(submission.pictures / name)
-        else:
-            failures += 1
-            yield Failure(name, outcome.error)
-    times.save()
+    try:
+        with closing(submission.make(engine, progress)) as outcomes:
+            for outcome in outcomes:
+                name = outcome.task.name
+                yield Evaluated(name, costs[name])
+                if isinstance(outcome, Done):
+                    times.add(outcome.seconds, costs[name])
+                    yield PictureWritten(submission.pictures / name)
+                else:
+                    failures += 1
+                    yield Failure(name, outcome.error)
+    finally:
+        times.save()
     return failures
 
 

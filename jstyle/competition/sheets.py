@@ -12,7 +12,7 @@ from PIL import Image
 from jstyle.competition.archive import picture_name
 from jstyle.competition.dataset import Dataset, Style
 from jstyle.pictures import images
-from jstyle.pictures.sheets import add_caption, draw_grid
+from jstyle.pictures.sheets import add_caption, check_sheet, draw_grid
 
 COLUMNS = 5
 CELL = 192  # pixels
@@ -30,6 +30,11 @@ class StyleSheets:
         self._changed: set[str] = set()
         self._drawn = 0.0
 
+    def check(self) -> None:
+        """Raise InputError where something else stands in the place of a sheet."""
+        for number in self._styles:
+            check_sheet(self._place(number))
+
     def add(self, name: str) -> None:
         """A picture, "NN/<Prompt>.png", is there. Sheets are renewed now and then."""
         number, _, file = name.partition("/")
@@ -42,9 +47,12 @@ class StyleSheets:
         """Renew the sheets of styles that got a picture since."""
         for number in sorted(self._changed):
             self._folder.mkdir(parents=True, exist_ok=True)
-            images.save_png(self._draw_sheet(self._styles[number]), self._folder / f"{number}.png")
+            images.save_png(self._draw_sheet(self._styles[number]), self._place(number))
         self._changed.clear()
         self._drawn = time.monotonic()
+
+    def _place(self, number: str) -> Path:
+        return self._folder / f"{number}.png"
 
     def _draw_sheet(self, style: Style) -> Image.Image:
         references = [images.open_image(path) for path in style.references[:COLUMNS]]

@@ -17,6 +17,7 @@ from jstyle.competition.plan import PICTURES, SubmissionPlan
 from jstyle.competition.sheets import StyleSheets
 from jstyle.competition.tasks import PictureTask
 from jstyle.errors import InputError
+from jstyle.events import closing
 from jstyle.files import hash_files, read_code_version, sweep, write_text
 from jstyle.jobs.engine import Engine
 from jstyle.jobs.task import Done, Outcome, WorkerSpec
@@ -73,8 +74,11 @@ class Submission:
     def read_progress(self, *, overwrite: bool) -> Progress:
         """Look at every picture that is there.
 
-        Raises InputError, unless ``overwrite``, where one was made with other settings or is not of this submission.
+        Raises InputError, unless ``overwrite``, where a picture was made with other settings, or it or a sheet's file
+        is not of this submission.
         """
+        if not overwrite:
+            self._sheets.check()
         unfinished, finished, damaged, by_other_code = [], [], 0, 0
         for task in self._plan.tasks:
             state = read_state(task.output, task.spec)
@@ -90,10 +94,11 @@ class Submission:
         sweep(self.folder)
         for task in progress.finished:
             self._sheets.add(task.name)
-        for outcome in engine.run(self._worker, [task.to_task() for task in progress.unfinished]):
-            if isinstance(outcome, Done):
-                self._sheets.add(outcome.task.name)
-            yield outcome
+        with closing(engine.run(self._worker, [task.to_task() for task in progress.unfinished])) as outcomes:
+            for outcome in outcomes:
+                if isinstance(outcome, Done):
+                    self._sheets.add(outcome.task.name)
+                yield outcome
         self._sheets.draw()
 
     def check(self, *, partial: bool) -> list[str]:
@@ -128,18 +133,25 @@ class Submission:
         write_text(self.folder / "manifest.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
     def verify(self, engine: Engine, count: int) -> Iterator[Comparison]:
-        """Make ``count`` of the pictures again, elsewhere, and compare. The choice is the same each time.
+        """Make ``count`` of the finished pictures again, elsewhere, and compare. The choice is the same each time.
 
-        Raises InputError where a picture is missing, or cannot be made again.
+        Raises InputError before anything is made where none is finished or one was made with other settings, and where
+        a picture cannot be made again.
         """
-        tasks = random.Random(0).sample(list(self._plan.tasks), min(count, len(self._plan.tasks)))
+        finished = self.read_progress(overwrite=False).finished
+        if not finished:
+            raise InputError(
+                f"no picture is finished in {str(self.pictures)!r}: run the command without --verify first"
+            )
+        tasks = random.Random(0).sample(finished, min(count, len(finished)))
         place = self.folder / "verify"
         again = [replace(task, output=place / task.name).to_task() for task in tasks]
         try:
-            for outcome in engine.run(self._worker, again):
-                if not isinstance(outcome, Done):
-                    raise InputError(f"{outcome.task.name} cannot be made again: {outcome.error}")
-                yield self._compare(outcome.task.name, place / outcome.task.name)
+            with closing(engine.run(self._worker, again)) as outcomes:
+                for outcome in outcomes:
+                    if not isinstance(outcome, Done):
+                        raise InputError(f"{outcome.task.name} cannot be made again: {outcome.error}")
+                    yield self._compare(outcome.task.name, place / outcome.task.name)
         finally:
             shutil.rmtree(place, ignore_errors=True)
 

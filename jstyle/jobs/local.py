@@ -178,7 +178,8 @@ class _Process:
             text=True,
             encoding="utf-8",
         )
-        self._first = json.dumps({"path": spec.path, "arguments": spec.arguments, "cores": place.cores})
+        how = {"path": spec.path, "arguments": spec.arguments, "cores": place.cores, "parent": os.getpid()}
+        self._first = json.dumps(how)
 
     def ask(self, task: Task) -> Optional[Reply]:
         """The reply to a task, or None when the process died of it."""

@@ -59,7 +59,7 @@ def _connected(address: Optional[str], workers: int, cores: float, gpus: float) 
     try:
         import ray  # pyright: ignore[reportMissingImports]
     except ImportError as error:
-        raise InputError("Ray is not installed: pip install -r requirements-ray.txt") from error
+        raise InputError("Ray is not installed: pip install 'jstyle[ray]'") from error
     if ray.is_initialized():
         return ray, False
     options: dict[str, Any] = {"address": address}

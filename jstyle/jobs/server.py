@@ -19,6 +19,7 @@ from typing import Any, Optional
 from jstyle.errors import InputError
 from jstyle.events import Event, exhaust
 from jstyle.jobs.task import Done, Failed, Outcome, Task, Worker, WorkerSpec
+from jstyle.runtime.start_error import StartError
 
 Reply = dict[str, Any]
 
@@ -31,21 +32,29 @@ class Server:
         self._worker: Optional[Worker] = None
 
     def answer(self, task: Task) -> Reply:
-        """{"result", "seconds"}, or {"failed"} with the reason, or {"broken"} with why no worker could be built."""
+        """What became of the task: {"result", "seconds"}, or a reason.
+
+        {"failed"} is of this task alone; {"broken"} says why no worker could be built, {"cannot_start"} why Jittor
+        cannot start on this machine.
+        """
         return exhaust(self.run(task))
 
     def run(self, task: Task) -> Generator[Event, None, Reply]:
         """What the worker tells meanwhile; returns the answer."""
         from jstyle.jobs.compiled_once import compiled_once
 
-        if self._worker is None:
-            try:
+        try:
+            if self._worker is None:
                 with compiled_once(f"build {self._spec}"):
                     self._worker = self._spec.build()
-            except Exception as error:
-                return {"broken": _describe_error(error)}
+        except StartError as error:
+            return {"cannot_start": str(error)}
+        except Exception as error:
+            return {"broken": _describe_error(error)}
         try:
             return (yield from self._run(self._worker, task))
+        except StartError as error:
+            return {"cannot_start": str(error)}
         except Exception as error:
             return {"failed": _describe_error(error)}
 
@@ -67,7 +76,12 @@ class Server:
 
 
 def outcome(task: Task, reply: Mapping[str, Any], attempts: int = 1) -> Outcome:
-    """The outcome that a reply to a task stands for. Raises InputError where the worker could not be built."""
+    """The outcome that a reply to a task stands for.
+
+    Raises InputError where the worker could not be built, StartError where Jittor cannot start.
+    """
+    if "cannot_start" in reply:
+        raise StartError(reply["cannot_start"])
     if "broken" in reply:
         raise InputError(reply["broken"])
     if "failed" in reply:
@@ -91,7 +105,7 @@ def main() -> None:
     spec = json.loads(sys.stdin.readline())
     if spec["cores"]:
         os.sched_setaffinity(0, spec["cores"])
-    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_end_with_parent, args=(spec["parent"],), daemon=True).start()
     server = Server(WorkerSpec(spec["path"], spec["arguments"]))
     try:
         for line in iter(sys.stdin.readline, ""):

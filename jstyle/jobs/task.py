@@ -9,6 +9,7 @@ from typing import Any, Protocol, Union
 
 from jstyle.errors import InputError
 from jstyle.events import Event
+from jstyle.runtime.start_error import StartError
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,12 @@ class WorkerSpec:
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
     def build(self) -> Worker:
-        """The worker. Raises InputError where there is no such class, and whatever the class raises."""
+        """The worker. Raises InputError where there is no such class, and whatever its module and the class raise."""
         module, _, name = self.path.partition(":")
         try:
             factory = getattr(import_module(module), name)
+        except StartError:  # an ImportError too, but the module is there
+            raise
         except (ImportError, AttributeError, ValueError) as error:
             raise InputError(f"there is no worker {self.path!r} ({error})") from error
         return factory(**self.arguments)

@@ -13,11 +13,15 @@ import numpy as np
 
 from jstyle.diffusion.schedule import Schedule
 from jstyle.diffusion.schedule_config import ScheduleConfig
-from jstyle.events import Evaluated
+from jstyle.events import Evaluated, closing
 from jstyle.networks import UNet2DConditionModel
 from jstyle.networks.config import UNetConfig, VAEConfig, read_json
+from jstyle.ops.precision import unet_dtype
+from jstyle.pictures.spec import Identifiable
 from jstyle.pipelines.stable_diffusion import Prompt, StableDiffusionPipeline
 from jstyle.runtime import jt
+from jstyle.settings.model import ModelSettings
+from jstyle.weights.description import describe_checkpoint
 
 
 class CountingDenoiser(Protocol):
@@ -46,7 +50,8 @@ class Meter:
 def count_evaluations(run: Callable[[StableDiffusionPipeline], Iterable[Any]], pipe: StableDiffusionPipeline) -> int:
     """The latents that ``run(pipe)`` will send through the UNet; what it yields besides `Evaluated` does not matter."""
     counting = pipe if isinstance(pipe, CountingPipeline) else CountingPipeline.like(pipe)
-    return sum(event.count for event in run(counting) if isinstance(event, Evaluated))
+    with closing(run(counting)) as events:
+        return sum(event.count for event in events if isinstance(event, Evaluated))
 
 
 class CountingUNet(UNet2DConditionModel):
@@ -86,11 +91,12 @@ class CountingPipeline(StableDiffusionPipeline):
         unet: UNetConfig,
         vae: VAEConfig,
         schedule: ScheduleConfig,
-        model: Optional[StableDiffusionPipeline] = None,
+        dtype: Optional[str] = None,
+        model: Optional[Identifiable] = None,
     ) -> None:
-        """``model`` is the one that this stands for, where it is loaded."""
+        """``dtype`` is what the UNet computes in, ``model`` what this stands for, where its identity matters."""
         self._model = model
-        self.unet = CountingUNet(unet, None if model is None else model.unet.dtype)
+        self.unet = CountingUNet(unet, dtype)
         self.vae: Any = _Autoencoder(vae)
         self.schedule = Schedule(schedule)
         self.vocabulary: Any = _Vocabulary()
@@ -99,25 +105,38 @@ class CountingPipeline(StableDiffusionPipeline):
     @classmethod
     def like(cls, pipe: StableDiffusionPipeline) -> CountingPipeline:
         """For a model that is loaded."""
-        return cls(pipe.unet.config, pipe.vae.config, pipe.schedule.config, pipe)
+        return cls(pipe.unet.config, pipe.vae.config, pipe.schedule.config, pipe.unet.dtype, pipe)
 
     @classmethod
-    def of_folder(cls, folder: Path) -> CountingPipeline:
+    def from_settings(cls, model: ModelSettings) -> CountingPipeline:
+        """For a model that is not loaded: its configurations are read, and its files' hashes.
+
+        Raises InputError for a model that is not there, and a precision that this machine does not have.
+        """
+        checkpoint = describe_checkpoint(model)
+        return cls.of_folder(checkpoint.folder, unet_dtype(model.precision), checkpoint)
+
+    @classmethod
+    def of_folder(
+        cls, folder: Path, dtype: Optional[str] = None, model: Optional[Identifiable] = None
+    ) -> CountingPipeline:
         """For a model's folder in diffusers' layout, of which the configurations alone are read."""
         return cls(
             UNetConfig.from_dict(read_json(folder / "unet" / "config.json")),
             VAEConfig.from_dict(read_json(folder / "vae" / "config.json")),
             ScheduleConfig.from_dict(read_json(folder / "scheduler" / "scheduler_config.json")),
+            dtype,
+            model,
         )
 
     @property
     def model_hash(self) -> str:
-        """The loaded model's, so that what a method has kept of it is found; of a folder's configurations none."""
+        """The model's, so that what a method has kept of it is found; of a folder's configurations alone none."""
         return "" if self._model is None else self._model.model_hash
 
     @property
     def configuration(self) -> str:
-        """The loaded model's; of a folder's configurations none."""
+        """The model's; of a folder's configurations alone none."""
         return "" if self._model is None else self._model.configuration
 
     def encode_prompt(self, prompt: Prompt, copies: int = 1) -> jt.Var:

@@ -6,7 +6,7 @@ re-run that skips what is finished, the contact sheet and the finish of a recipe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Optional, Protocol, Union
@@ -15,12 +15,12 @@ import numpy as np
 from PIL import Image
 
 from jstyle.errors import InputError
-from jstyle.events import Evaluated, Event, Failure, PictureWritten, Planned, Remark
-from jstyle.files import hash_files
+from jstyle.events import Evaluated, Event, Failure, PictureWritten, Planned, Remark, closing
+from jstyle.files import check_output, hash_files
 from jstyle.methods.table import Method, PairInputs
 from jstyle.pictures import images
 from jstyle.pictures.finished import is_finished, read_state, write_picture
-from jstyle.pictures.sheets import draw_grid, measure_cell
+from jstyle.pictures.sheets import check_sheet, draw_grid, measure_cell
 from jstyle.pictures.spec import ModelIdentity, PairSubject, PictureSpec, identify_model
 from jstyle.settings.model import ModelSettings
 from jstyle.table import load_attribute
@@ -75,7 +75,8 @@ def stylise_one(method: PairMethod, content: Image.Image, style: Image.Image) ->
 
 def take_picture(events: Iterator[Union[Evaluated, Stylised]]) -> Image.Image:
     """The first picture of a run. Raises InputError where it is not finite."""
-    result = next(event for event in events if isinstance(event, Stylised))
+    with closing(events):
+        result = next(event for event in events if isinstance(event, Stylised))
     if result.image is None:
         raise InputError(result.error)
     return result.image
@@ -95,44 +96,52 @@ def split_batches(items: Sequence[int], size: int) -> Iterator[list[int]]:
 def run_pairs(method: Method, inputs: PairInputs, settings: Any, model: ModelSettings) -> Iterator[Event]:
     """Every content in every style, a file each, and a contact sheet; what is finished is skipped.
 
-    Raises InputError where nothing can be made, or where a pair's file is something else.
+    The model is loaded where there is anything to make. Raises InputError where nothing can be made, or where a pair's
+    file is something else.
     """
+    from jstyle.methods.cost import CountingPipeline
     from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 
     contents = yield from open_pictures(inputs.content)
     styles = yield from open_pictures(inputs.style)
     check_output(inputs.output)
-    pipe, make = StableDiffusionPipeline.from_settings(model), load_attribute(method.stylise or "")
-    files = PairFiles(inputs.output, method.name, settings, identify_model(model, pipe), list(contents), list(styles))
+    counting, make = CountingPipeline.from_settings(model), load_attribute(method.stylise or "")
+    identity = identify_model(model, counting)
+    files = PairFiles(inputs.output, method.name, settings, identity, list(contents), list(styles))
     pictures = list(contents.values()), list(styles.values())
 
     def stylise(pipe: Any, pairs: Collection[Pair]) -> Iterator[Union[Evaluated, Stylised]]:
         return make(pipe, settings, **inputs.arguments()).stylise_pairs(*pictures, pairs)
 
-    yield from write_pairs(files, stylise, pipe, overwrite=inputs.overwrite)
+    def load() -> StableDiffusionPipeline:
+        return StableDiffusionPipeline.from_settings(model)
+
+    yield from write_pairs(files, stylise, counting, overwrite=inputs.overwrite, load=load)
     files.write_sheet(*pictures)
     yield Remark(f"pictures are in {inputs.output}")
 
 
-def write_pairs(files: PairFiles, stylise: StylisePairs, pipe: Any, *, overwrite: bool) -> Iterator[Event]:
+def write_pairs(
+    files: PairFiles,
+    stylise: StylisePairs,
+    pipe: Any,
+    *,
+    overwrite: bool,
+    load: Optional[Callable[[], Any]] = None,
+) -> Iterator[Event]:
     """Make the pairs that are not finished, a file each.
 
-    Raises InputError, unless ``overwrite`` and before anything is made, where a pair's file is something else.
+    Where ``pipe`` is a `CountingPipeline`, ``load`` gives the pipeline that makes pictures. Raises InputError, unless
+    ``overwrite`` and before anything is made, where a pair's file is something else.
     """
     from jstyle.methods.cost import count_evaluations
 
     pairs = files.list_unfinished(overwrite=overwrite)
     evaluations = count_evaluations(lambda counting: stylise(counting, pairs), pipe)
     yield Planned(len(files.pairs), len(files.pairs) - len(pairs), evaluations)
-    for event in stylise(pipe, pairs) if pairs else ():
-        yield files.write(event) if isinstance(event, Stylised) else event
-
-
-def check_output(folder: Path) -> None:
-    """Raise InputError where a file stands in the place of a folder for results, or of one above it."""
-    for place in (folder, *folder.parents):
-        if place.exists() and not place.is_dir():
-            raise InputError(f"{str(place)!r} is a file, not a folder for the results; choose another output")
+    with closing(stylise(load() if load else pipe, pairs) if pairs else ()) as events:
+        for event in events:
+            yield files.write(event) if isinstance(event, Stylised) else event
 
 
 def open_pictures(paths: Sequence[Path]) -> Generator[Failure, None, dict[Path, Image.Image]]:
@@ -173,11 +182,13 @@ class PairFiles:
         self._common = PictureSpec(method, model, settings, None)
         self._paths = list(contents), list(styles)
         self._names = name_uniquely(contents), name_uniquely(styles)
+        stems = [f"{self._names[0][content]}_stylized_{self._names[1][style]}" for content, style in self.pairs]
+        self._stems = dict(zip(self.pairs, number_repeated(stems)))
         self._hashes = {path: (hashes or {}).get(path) or hash_files([path]) for path in [*contents, *styles]}
 
     def path(self, pair: Pair) -> Path:
-        """CONTENT_stylized_STYLE.png, by the stems of both."""
-        return self._folder / f"{self._names[0][pair[0]]}_stylized_{self._names[1][pair[1]]}.png"
+        """CONTENT_stylized_STYLE.png, by the stems of both, and a number where that is another pair's name."""
+        return self._folder / f"{self._stems[pair]}.png"
 
     def spec(self, pair: Pair) -> PictureSpec:
         """What a pair's picture is."""
@@ -187,6 +198,8 @@ class PairFiles:
 
     def list_unfinished(self, *, overwrite: bool) -> list[Pair]:
         """The pairs still to be made. Raises InputError, unless ``overwrite``, where a file is something else."""
+        if not overwrite:
+            check_sheet(self._folder / SHEET)
         return [pair for pair in self.pairs if not is_finished(self.path(pair), self.spec(pair), overwrite=overwrite)]
 
     def write(self, result: Stylised) -> Event:
@@ -214,13 +227,19 @@ class PairFiles:
 
 def name_uniquely(paths: Sequence[Path]) -> list[str]:
     """The stems, with the folder's name, then a number, where two are the same."""
-    names: list[str] = []
-    for path in paths:
-        name, number = path.stem, 2
-        if [other.stem for other in paths].count(path.stem) > 1 and path.parent.name:
-            name = f"{path.parent.name}_{path.stem}"
-        unique = name
-        while unique in names:
+    stems = [path.stem for path in paths]
+    return number_repeated(
+        f"{path.parent.name}_{path.stem}" if stems.count(path.stem) > 1 and path.parent.name else path.stem
+        for path in paths
+    )
+
+
+def number_repeated(names: Iterable[str]) -> list[str]:
+    """The names, with a number behind each that was there before."""
+    uniques: dict[str, None] = {}
+    for name in names:
+        unique, number = name, 2
+        while unique in uniques:
             unique, number = f"{name}_{number}", number + 1
-        names.append(unique)
-    return names
+        uniques[unique] = None
+    return list(uniques)

@@ -17,7 +17,7 @@ class PairInputs:
     """What to work on. A method that is given more has a dataclass of its own that adds it."""
 
     content: tuple[Path, ...]
-    """Pictures, or folders of pictures, that keep their layout."""
+    """Pictures to be stylised, or folders of them."""
 
     style: tuple[Path, ...]
     """Pictures, or folders of pictures, whose style is taken."""

@@ -86,7 +86,7 @@ def _run(python: Path, program: Path, request: str) -> str:
     if done.returncode != 0:
         raise InputError(
             f"the network metrics failed under {str(python)!r} (exit code {done.returncode}, see above): "
-            "its environment needs requirements-score.txt"
+            "its environment needs `pip install 'jstyle[score]'`"
         )
     return done.stdout
 

@@ -66,7 +66,7 @@ def describe_other(path: Path, spec: Any) -> str:
     about = images.read_metadata(path) or {}
     there = about.get("spec")
     if not isinstance(there, dict):
-        return f"{str(path)!r} is there and not a finished picture of ours"
+        return f"{str(path)!r} exists, but jstyle did not make it"
     wanted = identity(spec)
     difference = find_difference(wanted, keep_names(there, wanted))
     if difference is None:

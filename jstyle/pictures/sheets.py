@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Optional
 
 from PIL import Image, ImageDraw, ImageFont
 
 from jstyle.errors import InputError
+from jstyle.pictures.images import read_metadata
 
 _LABELLED_SIDE = 192  # pixels that a cell has at least: small pictures leave no room for their names
 _SHEET_SIDE = 8192  # pixels; a sheet is shrunk to stay inside, so that any viewer opens it
 _INK = "#333333"
 
 Row = Sequence[Optional[Image.Image]]
+
+
+def check_sheet(path: Path) -> None:
+    """Raise InputError where something else than a sheet of ours stands at ``path``, which a sheet would replace.
+
+    Every picture that `save_png` writes says that it is ours, and a finished one what it is, which sheets do not.
+    """
+    if path.exists():
+        about = read_metadata(path)
+        if about is None or "spec" in about:
+            advice = "--overwrite replaces it, another --output keeps both"
+            raise InputError(f"{str(path)!r} exists, but jstyle did not make it; {advice}")
 
 
 def measure_cell(pictures: Sequence[Image.Image]) -> tuple[int, int]:

@@ -161,7 +161,7 @@ class StableDiffusionPipeline(AdapterLoading):
         Raises InputError for a size that the VAE cannot halve often enough.
         """
         factor = self.vae.config.factor
-        height, width = height or self.size, width or self.size
+        height, width = (self.size if side is None else side for side in (height, width))
         if height <= 0 or width <= 0 or height % factor or width % factor:
             raise InputError(f"a size must be a positive multiple of {factor}, not {width}x{height} (width x height)")
         return self.vae.config.latent_channels, height // factor, width // factor

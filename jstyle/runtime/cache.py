@@ -19,7 +19,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Optional
 
-from jstyle.files import locked
+from jstyle.files import locked, name_part
 from jstyle.runtime.start_error import StartError
 
 NAMES = Path("/tmp")  # not TMPDIR: the same for every program of this machine
@@ -107,7 +107,7 @@ def name_for(folder: Path) -> Path:
             if not link.exists():
                 replace_link(link, folder)
             keep_from_cleaners(place)
-            (folder / "name").write_text(name, encoding="utf-8")
+            _remember_name(folder, name)
         except OSError:
             return folder
         return link
@@ -120,12 +120,25 @@ def keep_from_cleaners(place: Path) -> None:
     fcntl.flock(os.open(place, os.O_RDONLY), fcntl.LOCK_SH | fcntl.LOCK_NB)
 
 
+def is_lasting_name(folder: Path) -> bool:
+    """Whether a path is one that `name_for` has chosen, which stays the same when the folder is called otherwise."""
+    return folder.parent.parent == NAMES and re.fullmatch("jstyle-[0-9a-f]{16}", folder.parent.name) is not None
+
+
 def _remembered_name(folder: Path) -> str:
     with suppress(OSError):
         name = (folder / "name").read_text(encoding="utf-8")
         if re.fullmatch("[0-9a-f]{16}", name):
             return name
     return secrets.token_hex(8)
+
+
+def _remember_name(folder: Path, name: str) -> None:
+    """Write the name down at once, where it is another than before. Raises: OSError."""
+    if _remembered_name(folder) != name:
+        part = name_part(folder / "name")
+        part.write_text(name, encoding="utf-8")
+        os.replace(part, folder / "name")
 
 
 def _belongs_to(folder: Path, users: set[int]) -> bool:
@@ -136,6 +149,6 @@ def _belongs_to(folder: Path, users: set[int]) -> bool:
 
 def replace_link(link: Path, target: Path) -> None:
     """Make ``link`` lead to ``target`` at once, whatever link was there. Raises: OSError."""
-    part = link.with_name(f".{secrets.token_hex(8)}.part")
+    part = name_part(link)
     part.symlink_to(os.path.realpath(target))
     os.replace(part, link)

@@ -23,7 +23,7 @@ from typing import Any
 
 from jstyle.files import locked, replacing, sweep
 from jstyle.runtime import toolchain
-from jstyle.runtime.cache import replace_link
+from jstyle.runtime.cache import is_lasting_name, replace_link
 
 PACKAGES = ("jittor", "jittor_utils")
 # the variables that Jittor makes compiler flags of, and those that start with JT_
@@ -46,14 +46,32 @@ class OwnJittor:
 
 def prepare(folder: Path, compiler: str) -> OwnJittor:
     """Copy the installed Jittor into ``folder`` where it is not there yet, and name what ``compiler`` makes of it."""
-    packages = copy_packages({name: find_package(name) for name in PACKAGES}, folder / "packages")
-    compiler = os.path.join(os.path.realpath(os.path.dirname(compiler)), os.path.basename(compiler))
-    python = describe_python()
-    headers = folder / f"python-{digest(python)}"
-    processor = [platform.machine(), *toolchain.processor_features()]
-    key = digest(packages.name, python, describe_compiler(compiler), *processor, *chosen_flags(os.environ))
+    packages = copy_packages(find_packages(), folder / "packages")
+    compiler = resolve_folder(compiler)
+    headers = folder / f"python-{digest(describe_python())}"
     link_headers(headers)
-    return OwnJittor(folder, packages, headers, compiler, key)
+    return OwnJittor(folder, packages, headers, compiler, name_compiled(folder, compiler, packages.name))
+
+
+def name_compiled(folder: Path, compiler: str, packages: str) -> str:
+    """A key of everything that changes what ``compiler`` makes of the Jittor that ``packages`` is a digest of.
+
+    The folder is a part of it only where it has no name that lasts: under another path Jittor compiles all anew.
+    """
+    processor = [platform.machine(), *toolchain.processor_features()]
+    place = [] if is_lasting_name(folder) else [str(folder)]
+    described = [packages, describe_python(), describe_compiler(resolve_folder(compiler))]
+    return digest(*described, *processor, *chosen_flags(os.environ), *place)
+
+
+def resolve_folder(compiler: str) -> str:
+    """A compiler's path without links on the way to its folder; its own name may choose what it does."""
+    return os.path.join(os.path.realpath(os.path.dirname(compiler)), os.path.basename(compiler))
+
+
+def find_packages() -> dict[str, Path]:
+    """The installed Jittor's packages. Raises: `StartError` where one is missing."""
+    return {name: find_package(name) for name in PACKAGES}
 
 
 def find_package(name: str) -> Path:

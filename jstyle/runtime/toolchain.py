@@ -16,7 +16,7 @@ from jstyle.runtime.start_error import StartError
 
 OLDEST_PYTHON = (3, 9)
 NEWEST_PYTHON = (3, 12)
-INSTALL = "pip install -r requirements.txt"
+INSTALL = "pip install jstyle"
 
 
 def installed_version(package: str) -> Optional[str]:

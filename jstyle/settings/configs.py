@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
+from typing import Optional
 
 import jstyle
 from jstyle.errors import InputError
@@ -17,15 +19,23 @@ def find_config(name: str, prefix: str = "") -> Path:
     With a ``prefix`` a name alone is meant: find_config("baseline", "submission_") is configs/submission_baseline.yaml.
     Raises InputError, one line with the names that there are, for anything else.
     """
-    path = Path(name).expanduser()
-    if not prefix and path.is_file():
+    if not prefix and (path := _find_file(name)) is not None:
         return path
-    stem = name[: -len(path.suffix)] if path.suffix in _SUFFIXES else name
+    suffix = Path(name).suffix
+    stem = name[: -len(suffix)] if suffix in _SUFFIXES else name
     names = list_configs(prefix)
     if stem in names:
         return _folder() / f"{prefix}{stem}.yaml"
     what = "preset" if prefix else "config"
     raise InputError(f"there is no {what} {name!r} ({suggest(stem, names)})")
+
+
+def _find_file(name: str) -> Optional[Path]:
+    """The file that ``name`` is the path of, or None where there is none, or can be none."""
+    with suppress(RuntimeError, OSError, ValueError):  # no such user's home, too long, no name of a file
+        path = Path(name).expanduser()
+        return path if path.is_file() else None
+    return None
 
 
 def list_configs(prefix: str = "") -> list[str]:

@@ -28,7 +28,7 @@ class ModelSettings:
     """bf16 runs the UNet faster, in half the memory, on processors with AVX-512 BF16; fp16 does on a GPU."""
 
     backend: Backend = "native"
-    """Whose networks compute: this project's, or JDiffusion's where it is installed (docs/jdiffusion.md)."""
+    """Whose networks compute: this project's, or JDiffusion's where it is installed."""
 
     vae_tiling: bool = False
     """Decode large images in tiles, in the memory that one tile takes."""

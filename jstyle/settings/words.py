@@ -6,20 +6,18 @@ Nothing of the engine is imported: `--help` and a mistyped option are answered a
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, Optional
+from typing import Any, Optional
 
 from jstyle.errors import InputError
 from jstyle.settings.fields import MISSING, join_flat
 from jstyle.settings.messages import Where, suggest
 from jstyle.settings.options import FILES, Option, list_options
+from jstyle.settings.parser import LineParser, list_spellings
 from jstyle.settings.reader import build, check, merged, read_value
 from jstyle.settings.yaml_files import dump_yaml, read_yaml
-
-_NEGATIVE = re.compile(r"-(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$|-inf$")
 
 
 def parse_words(
@@ -61,7 +59,7 @@ def make_parser(kinds: Sequence[type], prog: str, description: str) -> argparse.
 
     It takes options with hyphens too, and raises InputError instead of leaving the process.
     """
-    parser = _Parser(
+    parser = LineParser(
         prog=prog,
         description=description,
         argument_default=argparse.SUPPRESS,
@@ -82,34 +80,6 @@ def make_parser(kinds: Sequence[type], prog: str, description: str) -> argparse.
     return parser
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser for which --batch-size is --batch_size, -1e-3 is a number, and an error is an InputError."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self._negative_number_matcher = _NEGATIVE
-
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """As argparse's; options may be spelt with hyphens."""
-        words, known = list(sys.argv[1:] if args is None else args), _spellings(self)
-        for index, word in enumerate(words):
-            if word == "--":
-                break
-            name, sign, value = word.partition("=")
-            spelling = f"--{name[2:].replace('-', '_')}"
-            if name.startswith("--") and name not in known and spelling in known:
-                words[index] = f"{spelling}{sign}{value}"
-        return super().parse_known_args(words, namespace)
-
-    def error(self, message: str) -> NoReturn:
-        """Raise what argparse would print below its usage."""
-        raise InputError(message)
-
-
-def _spellings(parser: argparse.ArgumentParser) -> list[str]:
-    return [name for action in parser._actions for name in action.option_strings]
-
-
 def _read_argv(parser: argparse.ArgumentParser, argv: Optional[Sequence[str]]) -> argparse.Namespace:
     try:
         found, others = parser.parse_known_args(argv)
@@ -118,7 +88,7 @@ def _read_argv(parser: argparse.ArgumentParser, argv: Optional[Sequence[str]]) -
         raise Where(name).error(error.message) from None
     unknown = next((word for word in others if word.startswith("--")), None)
     if unknown is not None:
-        name, names = unknown.partition("=")[0], [word for word in _spellings(parser) if word.startswith("--")]
+        name, names = unknown.partition("=")[0], [word for word in list_spellings(parser) if word.startswith("--")]
         advice = suggest(name, names)
         advice = advice if advice.startswith("did") else "--help lists all there are"
         raise Where().error(f"unknown option {name} ({advice})")

@@ -65,18 +65,32 @@ def test_a_plan_of_pictures_alone_counts_them(capsys: Captured) -> None:
     assert "3 pictures, 1 of them" in shown.out and "2/2" in shown.err and "picture" in shown.err
 
 
-def test_an_error_comes_after_the_bar_and_the_run_is_closed(capsys: Captured) -> None:
+def test_an_error_comes_after_the_bar(capsys: Captured) -> None:
+    def run() -> Iterator[Event]:
+        yield Planned(1, 0, 4)
+        yield Evaluated("sampling", 1)
+        raise InputError("the disk is gone")
+
+    with pytest.raises(InputError) as caught:  # which keeps the bar alive: it is not closed by chance
+        show_events(run())
+    assert str(caught.value) == "the disk is gone"
+    assert capsys.readouterr().err.endswith("\n")
+
+
+def test_a_run_is_closed_when_it_cannot_be_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     closed = []
 
     def run() -> Iterator[Event]:
         try:
-            yield Planned(1, 0, 4)
-            yield Evaluated("sampling", 1)
-            raise InputError("the disk is gone")
+            yield Remark("pictures are in out")
         finally:
             closed.append(True)
 
-    with pytest.raises(InputError) as caught:  # which keeps the bar alive: it is not closed by chance
-        show_events(run())
-    assert closed == [True] and str(caught.value) == "the disk is gone"
-    assert capsys.readouterr().err.endswith("\n")
+    def refuse(*_: object, **__: object) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr("builtins.print", refuse)
+    events = run()  # kept, so that it is not closed by chance
+    with pytest.raises(BrokenPipeError):
+        show_events(events)
+    assert closed == [True]

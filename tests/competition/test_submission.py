@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Optional
 
 import numpy as np
@@ -30,6 +31,7 @@ from jstyle.jobs.engine import Engine
 from jstyle.jobs.step_times import StepTimes
 from jstyle.jobs.task import Done
 from jstyle.pictures import images
+from jstyle.pictures.finished import write_picture
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.training.teaching import attaching
 from jstyle.workers import pictures as workers
@@ -168,7 +170,7 @@ def test_only_what_is_missing_damaged_or_changed_is_made_again(data: Path, tmp_p
         changed.read_progress(overwrite=False)
     assert make(changed, overwrite=True) == ["02/Watch.png"]
     picture(1).save(ours.pictures / "00" / "Dolphin.png")
-    with pytest.raises(InputError, match="not a finished picture of ours"):
+    with pytest.raises(InputError, match="exists, but jstyle did not make it"):
         changed.read_progress(overwrite=False)
     assert make(changed, overwrite=True) == ["00/Dolphin.png"]
 
@@ -191,7 +193,12 @@ def test_a_picture_of_another_backend_is_another(data: Path, tmp_path: Path, mon
     with pytest.raises(InputError, match=r"was made with model\.backend = 'native', not 'jdiffusion'; --overwrite"):
         theirs.read_progress(overwrite=False)
     asked: list[str] = []
-    monkeypatch.setattr(StableDiffusionPipeline, "from_pretrained", lambda *_, **given: asked.append(given["backend"]))
+
+    def load(*_: object, backend: str, **__: object) -> SimpleNamespace:
+        asked.append(backend)
+        return SimpleNamespace(model_hash="another")  # so that no picture is made
+
+    monkeypatch.setattr(StableDiffusionPipeline, "from_pretrained", load)
     assert not any(isinstance(outcome, Done) for outcome in theirs.make(Engine(), theirs.read_progress(overwrite=True)))
     assert set(asked) == {"jdiffusion"}
     assert any("5 finished before" in line for line in said(run(data, tmp_path / "out", plan=True, backend="native")))
@@ -275,10 +282,63 @@ def test_verify_makes_pictures_again_and_compares(data: Path, tmp_path: Path) ->
     image = images.open_image(ours.pictures / name)
     red, green, blue = image.getpixel((0, 0))  # type: ignore[misc]
     image.putpixel((0, 0), (red, (green + 100) % 256, blue))
-    image.save(ours.pictures / name)
+    (task,) = (task for task in plan(data, tmp_path / "out").tasks if task.name == name)
+    write_picture(image, task.output, task.spec)  # as another machine might have made it
     (failure,) = [event for event in run(data, tmp_path / "out", verify=3) if isinstance(event, Failure)]
     assert failure.subject == name
     assert failure.reason in ("differs by up to 100 of 255", "differs by up to 156 of 255")
+
+
+def test_verify_takes_finished_pictures_alone(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "out"
+    ours = submission(data, folder)
+    made = make(ours)
+    for name in made[1:]:
+        (ours.pictures / name).unlink()
+    assert said(run(data, folder, verify=5)) == [f"{made[0]}: the same", "all are the same"]
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("the engine is started")
+
+    monkeypatch.setattr(Engine, "run", refuse)
+    write_recipe(data, RECIPE.replace("guidance: 2.0", "guidance: 3.0"))
+    with pytest.raises(InputError, match=r"was made with guidance = 2\.0, not 3\.0"):
+        run(data, folder, verify=1)
+    (ours.pictures / made[0]).unlink()
+    with pytest.raises(InputError, match="no picture is finished"):
+        run(data, folder, verify=1)
+
+
+def test_a_file_in_the_place_of_the_folder_is_found_first(data: Path, tmp_path: Path) -> None:
+    write_recipe(data, "model: no-such-model")
+    (tmp_path / "out").write_text("somebody's")
+    assert fail(
+        run_submission(SubmissionInputs(data, tmp_path / "recipe.yaml", output=tmp_path / "out"), Engine())
+    ) == [f"'{tmp_path / 'out'}' is a file, not a folder for the results; choose another output"]
+
+
+def test_a_run_that_is_left_early_keeps_its_times_and_what_it_has_made(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved = []
+    monkeypatch.setattr(StepTimes, "save", lambda times: saved.append(times))
+    write_recipe(data)
+    events = run_submission(SubmissionInputs(data, tmp_path / "recipe.yaml", output=tmp_path / "out"), Engine())
+    next(event for event in events if isinstance(event, PictureWritten))
+    events.close()  # type: ignore[attr-defined]
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert len(manifest["pictures"]) == 1 and not manifest["complete"] and len(saved) == 1
+
+
+def test_a_style_sheet_takes_nobodys_file(data: Path, tmp_path: Path) -> None:
+    write_recipe(data)
+    foreign = tmp_path / "out" / "sheets" / "00.png"
+    foreign.parent.mkdir(parents=True)
+    picture(1).save(foreign)
+    before = foreign.read_bytes()
+    with pytest.raises(InputError, match=r"00\.png' exists, but jstyle did not make it"):
+        run(data, tmp_path / "out")
+    assert foreign.read_bytes() == before and not (tmp_path / "out" / "pictures").exists()
 
 
 def test_nothing_is_packed_where_something_is_wrong(data: Path, tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -19,6 +21,8 @@ from jstyle.jobs.compiled_once import compiled_once
 from jstyle.jobs.engine import Engine
 from jstyle.jobs.local import Place, in_processes, places
 from jstyle.jobs.task import ATTEMPTS, Done, Failed, Outcome, Task, WorkerSpec
+from jstyle.runtime import cache
+from jstyle.runtime.start_error import StartError
 
 ROOT = Path(__file__).resolve().parents[2]
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
@@ -31,12 +35,17 @@ ENGINES = [
 
 
 @pytest.fixture(autouse=True)
-def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[None]:
     """Marks of compiled kinds stay here."""
     if "[ray]" in request.node.name:  # Ray's workers start Jittor, which a new home would compile anew
         request.getfixturevalue("cluster")
-    else:
-        monkeypatch.setenv("JSTYLE_CACHE", str(tmp_path / "cache"))
+        yield
+        return
+    monkeypatch.setenv("JSTYLE_CACHE", str(tmp_path / "cache"))
+    yield
+    name = tmp_path / "cache" / "jittor" / "name"
+    if name.exists():  # the name by which the cache is called, which nobody else uses
+        shutil.rmtree(cache.NAMES / f"jstyle-{name.read_text()}", ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +155,15 @@ def test_a_worker_that_cannot_be_built_is_one_line(engine: Engine) -> None:
             list(engine.run(WorkerSpec(path), squares(1)))
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_machine_on_which_jittor_cannot_start_is_told_as_that(engine: Engine, folder: Path) -> None:
+    for spec in (WorkerSpec("tests.jobs.unstartable:Worker"), WorkerSpec("tests.jobs.workers:Unstartable")):
+        with pytest.raises(StartError, match=r"^there is no compiler$"):
+            list(engine.run(spec, squares(1)))
+    with pytest.raises(StartError, match=r"^there is no compiler$"):
+        list(engine.run(squarer(folder), squares(1, wrong="start")))
+
+
 @pytest.mark.parametrize("engine", ENGINES[1:])
 def test_workers_that_die_while_they_are_built(engine: Engine) -> None:
     with pytest.raises(InputError, match=r"die[ds]? before"):
@@ -174,7 +192,10 @@ def test_a_worker_that_is_told_to_end_may_save_what_it_has(folder: Path, capfd: 
     assert "Traceback" not in capfd.readouterr().err
 
 
-def test_workers_end_when_the_process_that_started_them_is_killed(folder: Path) -> None:
+def test_workers_end_when_the_process_that_started_them_is_killed(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    list(HERE.run(squarer(tmp_path_factory.mktemp("first")), squares(1)))  # a kind's first task would run alone
     program = (
         "import sys; sys.argv = ['-m'];"  # so that importing jstyle does not start Jittor, as for `python -m jstyle...`
         "from jstyle.jobs.engine import Engine; from jstyle.jobs.task import *;"
@@ -193,6 +214,17 @@ def test_workers_end_when_the_process_that_started_them_is_killed(folder: Path) 
         alive = [process for process in alive if Path(f"/proc/{process}").exists() and _is_running(process)]
         time.sleep(0.1)
     assert alive == []
+
+
+def test_a_worker_whose_parent_is_gone_before_it_listens_ends(folder: Path) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    how = {"path": "tests.jobs.workers:Squarer", "arguments": {"folder": str(folder)}, "cores": [], "parent": gone.pid}
+    task = {"name": "0", "data": {"number": 0, "sleep": 60}, "kind": ""}
+    command = [sys.executable, "-c", "from jstyle.jobs.server import main; main()"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, text=True)
+    process.communicate(f"{json.dumps(how)}\n{json.dumps(task)}\n")
+    assert process.returncode == -signal.SIGTERM
 
 
 def _is_running(process: int) -> bool:
@@ -244,17 +276,22 @@ def test_a_rehearsal_runs_alone_and_its_tasks_do_not(folder: Path) -> None:
     assert len(names(folder, "rehearsed")) == 2  # the last two in this process, under one name
 
 
-def test_a_failure_leaves_the_kind_unmarked(tmp_path: Path) -> None:
-    marks = tmp_path / "cache" / "jittor" / "compiled_once"
+def test_a_failure_leaves_the_kind_unmarked() -> None:
     with pytest.raises(RuntimeError), compiled_once("kind"):
         raise RuntimeError("interrupted")
-    assert [path.name for path in marks.iterdir()] == ["lock"]
-    with compiled_once("kind"):
-        pass
-    assert len(list(marks.iterdir())) == 2
-    with compiled_once("other"):
-        pass
-    assert len(list(marks.iterdir())) == 3
+    for kind, is_first in (("kind", True), ("kind", False), ("other", True)):
+        with compiled_once(kind) as first:
+            assert first == is_first
+
+
+def test_a_mark_is_of_what_one_compiler_has_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "another").write_text("#!/bin/sh\necho another compiler\n")
+    (tmp_path / "another").chmod(0o755)
+    ours = shutil.which("g++") or "g++"
+    for compiler, is_first in ((ours, True), (str(tmp_path / "another"), True), (ours, False)):
+        monkeypatch.setenv("cc_path", compiler)
+        with compiled_once("kind") as first:
+            assert first == is_first
 
 
 def test_no_tasks_start_no_workers(folder: Path) -> None:
@@ -270,5 +307,5 @@ def test_tasks_are_plain_data() -> None:
 
 @pytest.mark.skipif(find_spec("ray") is not None, reason="Ray is installed")
 def test_without_ray_it_says_what_to_install(folder: Path) -> None:
-    with pytest.raises(InputError, match=r"pip install -r requirements-ray\.txt"):
+    with pytest.raises(InputError, match=r"pip install 'jstyle\[ray\]'"):
         list(RAY.run(squarer(folder), squares(1)))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from jstyle.errors import InputError
+from jstyle.runtime.start_error import StartError
 
 
 class Squarer:
@@ -32,6 +33,8 @@ class Squarer:
             raise InputError("the task's data is wrong")
         if data.get("wrong") == "defect":
             raise RuntimeError("a defect\nin two lines")
+        if data.get("wrong") == "start":
+            raise StartError("there is no compiler")
         print("a worker may print")
         cores = sorted(os.sched_getaffinity(0))
         return {"square": number**2 + self._plus, "process": os.getpid(), "cores": cores, "threads": _threads()}
@@ -45,6 +48,13 @@ class Unbuildable:
 
     def __init__(self) -> None:
         raise InputError("no model 'nowhere'")
+
+
+class Unstartable:
+    """A worker for which Jittor does not start."""
+
+    def __init__(self) -> None:
+        raise StartError("there is no compiler")
 
 
 class Stillborn:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Optional, TypeVar
+from typing import Any, ClassVar, Optional, TypeVar
 
 import numpy as np
 import pytest
@@ -27,6 +27,7 @@ from jstyle.methods.pairs import (
 from jstyle.methods.table import Method
 from jstyle.pictures import images
 from jstyle.pictures.spec import ModelIdentity
+from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.settings.fields import free
 from jstyle.settings.model import ModelSettings
 from tests.parity.networks import GOLDEN
@@ -134,7 +135,7 @@ def test_what_is_something_else_is_refused_before_anything_is_made(tmp_path: Pat
         start(files[:1], files[2:], out, share=0.25)
     foreign = out / "cat_stylized_cat.png"
     foreign.write_bytes(b"somebody's file")
-    with pytest.raises(InputError, match="is there and not a finished picture of ours"):
+    with pytest.raises(InputError, match="exists, but jstyle did not make it"):
         start(files[:1], files[1:2], out)
     assert foreign.read_bytes() == b"somebody's file"
 
@@ -186,6 +187,66 @@ def test_wrong_inputs_are_told_before_the_model_is_loaded(
     assert "\n" not in str(caught.value) and not (tmp_path / "out").exists()
 
 
+class Careful(Toy):
+    """Says when it has been closed, and keeps what it yields, so that nothing is closed by chance."""
+
+    closed: ClassVar[list[bool]] = []
+    kept: ClassVar[list[Iterator[Any]]] = []
+
+    def stylise_pairs(self, *arguments: Any) -> Iterator[Any]:
+        def run() -> Iterator[Any]:
+            try:
+                yield from super(Careful, self).stylise_pairs(*arguments)
+            finally:
+                self.closed.append(True)
+
+        self.kept.append(run())
+        return self.kept[-1]
+
+
+def test_a_method_is_closed_when_its_picture_cannot_be_written(
+    tmp_path: Path, files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise InputError("the disk is full")
+
+    monkeypatch.setattr("jstyle.methods.pairs.write_picture", refuse)
+    careful = replace(METHOD, stylise="tests.methods.test_pairs:Careful")
+    inputs = PairInputs((files[0],), (files[2],), tmp_path / "out")
+    model = ModelSettings(model=str(GOLDEN / "diffusers_folder"))
+    with pytest.raises(InputError, match="the disk is full"):
+        list(careful.start(inputs, ToySettings(width=16, height=16), model))
+    assert Careful.closed == [True, True]  # the one that counts, the one that makes
+
+
+def test_a_finished_or_refused_run_loads_no_model(
+    tmp_path: Path, files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start(files[:1], files[2:], tmp_path / "out")
+
+    def refuse(model: ModelSettings) -> None:
+        raise AssertionError("the model is loaded")
+
+    monkeypatch.setattr(StableDiffusionPipeline, "from_settings", refuse)
+    assert start(files[:1], files[2:], tmp_path / "out")[0] == Planned(1, 1, 0)
+    with pytest.raises(InputError, match="share = "):
+        start(files[:1], files[2:], tmp_path / "out", share=0.25)
+    with pytest.raises(InputError, match="multiple of"):
+        start(files[:1], files[2:], tmp_path / "other", width=17)
+
+
+def test_a_sheet_takes_nobodys_file(tmp_path: Path, files: list[Path]) -> None:
+    foreign = tmp_path / "out" / "contact_sheet.png"
+    foreign.parent.mkdir()
+    picture(8).save(foreign)
+    before = contents_of(foreign.parent)
+    with pytest.raises(InputError, match=r"contact_sheet\.png' exists, but jstyle did not make it; --overwrite"):
+        start(files[:1], files[2:], foreign.parent)
+    assert contents_of(foreign.parent) == before
+    assert written(start(files[:1], files[2:], foreign.parent, overwrite=True))
+    start(files[:1], files[2:], foreign.parent)
+
+
 def test_a_size_that_the_model_cannot_take_leaves_nothing(tmp_path: Path, files: list[Path]) -> None:
     with pytest.raises(InputError, match="multiple of"):
         start(files[:1], files[2:], tmp_path / "out", width=17)
@@ -209,6 +270,19 @@ def test_names_do_not_collide(tmp_path: Path, files: list[Path]) -> None:
     names = [pairs.path(pair).name for pair in pairs.pairs]
     assert names[0] == "a_cat_stylized_sea.png" and names[2] == "sea_stylized_sea.png"
     assert len(set(names)) == 4
+
+
+def test_names_that_run_into_each_other_are_numbered(tmp_path: Path, files: list[Path]) -> None:
+    paths = [tmp_path / "a_stylized_b.png", tmp_path / "a.png"], [tmp_path / "c.png", tmp_path / "b_stylized_c.png"]
+    for number, path in enumerate([*paths[0], *paths[1]]):
+        picture(number).save(path)
+    pairs = PairFiles(tmp_path, "toy", ToySettings(), ModelIdentity("h"), *paths)
+    assert sorted(pairs.path(pair).name for pair in pairs.pairs) == [
+        "a_stylized_b_stylized_b_stylized_c.png",
+        "a_stylized_b_stylized_c.png",
+        "a_stylized_b_stylized_c_2.png",
+        "a_stylized_c.png",
+    ]
 
 
 def test_a_style_of_several_files_is_told_apart_by_the_hash_given(tmp_path: Path, files: list[Path]) -> None:

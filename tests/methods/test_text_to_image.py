@@ -93,6 +93,12 @@ def test_a_finished_run_and_a_refused_one_load_no_model(tmp_path: Path, monkeypa
         run(*words, "--overwrite")
 
 
+def test_a_file_in_the_place_of_the_folder_is_found_first(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("somebody's")
+    with pytest.raises(InputError, match="is a file, not a folder"):
+        run("--prompt", "a river", "--model", "no-such-model", "--output", tmp_path / "out" / "deeper")
+
+
 @pytest.fixture
 def pictures(tmp_path: Path) -> dict[str, Path]:
     paths = {"picture": tmp_path / "in.png", "mask": tmp_path / "mask.png"}
@@ -148,6 +154,8 @@ def test_the_plan_is_what_goes_through_the_unet(
         (["--prompt", "a", "--seed", "-1"], "seed must not be negative"),
         (["--prompt", "a", "--images", "0"], "images must be at least 1"),
         (["--prompt", "a", "--sampler", "heun"], "sampler"),
+        (["--prompt", "a", "--width", "0"], "width must be positive, not 0"),
+        (["--prompt", "a", "--height", "-8"], "height must be positive, not -8"),
         (["--prompt", "a", "--model", "./nowhere"], "no model './nowhere'"),
         (["--prompt", "a", "--image", "nowhere.png"], "nowhere.png"),
     ],

@@ -114,7 +114,7 @@ def test_somebody_s_file_is_never_taken_for_damage(path: Path) -> None:
     assert read_state(path, SPEC) == "other"
     path.write_bytes(b"notes")
     assert read_state(path, SPEC) == "other"
-    assert "is there and not a finished picture of ours" in describe_other(path, SPEC)
+    assert "exists, but jstyle did not make it" in describe_other(path, SPEC)
 
 
 def test_a_picture_whose_words_were_changed_is_not_the_one_that_they_name(path: Path) -> None:

@@ -89,7 +89,11 @@ def test_a_folder_keeps_its_name_under_other_names_and_elsewhere(tmp_path: Path)
     assert cache.name_for(other) == name
 
     moved = folder.rename(tmp_path / "moved")
+    before = (moved / "name").stat()
     assert cache.name_for(moved) == name and name.samefile(moved)
+    after = (moved / "name").stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)  # others may be reading it
+    assert sorted(path.name for path in moved.iterdir()) == ["name"]
 
 
 def test_a_copy_gets_a_name_of_its_own(tmp_path: Path) -> None:
@@ -135,7 +139,9 @@ def compiler(path: Path, version: str) -> str:
 def test_names_of_folders_do_not_decide(package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gcc = compiler(tmp_path / "bin/g++", "g++ 12")
     (tmp_path / "links").symlink_to(tmp_path / "bin")
-    ours = own_jittor.prepare(tmp_path / "one", gcc)
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    ours = own_jittor.prepare(cache.name_for(tmp_path / "one"), gcc)
     assert (ours.packages / "jittor/src/op.h").read_text() == "int x;"
 
     environment = Path(shutil.copytree(package, tmp_path / "another/place/jittor"))
@@ -144,9 +150,21 @@ def test_names_of_folders_do_not_decide(package: Path, tmp_path: Path, monkeypat
     monkeypatch.setattr(own_jittor, "find_package", lambda name: environment)
     monkeypatch.setenv("HOME", str(tmp_path / "another"))
     monkeypatch.chdir(tmp_path / "another")
-    other = own_jittor.prepare(tmp_path / "two", str(tmp_path / "links/g++"))
+    other = own_jittor.prepare(cache.name_for(tmp_path / "two"), str(tmp_path / "links/g++"))
     assert (other.key, other.packages.name, other.compiler) == (ours.key, ours.packages.name, ours.compiler)
     assert other.headers.name == ours.headers.name and (other.headers / "Python.h").is_file()
+
+
+def test_the_path_decides_where_there_is_no_lasting_name(
+    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Jittor compiles anew what it finds under another path, so two paths would take turns under one key."""
+    gcc = compiler(tmp_path / "bin/g++", "g++ 12")
+    (tmp_path / "home").mkdir()
+    named = own_jittor.prepare(cache.name_for(tmp_path / "home"), gcc)
+    plain, other = (own_jittor.prepare(tmp_path / name, gcc) for name in ("home", "elsewhere"))
+    assert len({named.key, plain.key, other.key}) == 3
+    assert own_jittor.prepare(tmp_path / "home", gcc).key == plain.key
 
 
 def test_what_changes_the_machine_code_decides(package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,13 @@ def test_a_file_comes_before_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert find_config("styleid") == CONFIGS / "styleid.yaml"
 
 
+@pytest.mark.parametrize("name", ["~nobody-of-this-name/x", "n" * 300, "a\0b"])
+def test_what_cannot_be_a_path_is_one_line(name: str) -> None:
+    with pytest.raises(InputError, match="there is no config") as caught:
+        find_config(name)
+    assert "\n" not in str(caught.value)
+
+
 def test_a_prefix_is_left_out() -> None:
     assert find_config("lora+styleid", "submission_") == CONFIGS / "submission_lora+styleid.yaml"
     assert "baseline" in list_configs("submission_") and "lora" not in list_configs("submission_")

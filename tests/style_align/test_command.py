@@ -16,6 +16,7 @@ from jstyle.events import Evaluated, Event, Failure, PictureWritten, Planned
 from jstyle.networks import UNet2DConditionModel
 from jstyle.pictures import images
 from jstyle.pictures.spec import ModelIdentity
+from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.settings.model import ModelSettings
 from jstyle.settings.words import parse_words
 from style_align import METHOD
@@ -121,6 +122,58 @@ def test_a_reference_from_a_picture_is_saved_and_used_again(tmp_path: Path, phot
         run("--model", "tiny", "--steps", 2, "--prompt", "a car", "--output", second, "--reference", kept)
 
 
+def test_another_reference_in_the_place_of_the_saved_one_is_found_first(
+    tmp_path: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tmp_path / "kept.safetensors"
+    words = [*SMALL, "--prompt", "a car", "--reference_prompt", "a train", "--save_reference", kept]
+    run(*words, "--output", tmp_path / "first")
+    run(*words, "--output", tmp_path / "again")  # the same reference
+
+    def refuse(model: ModelSettings) -> None:
+        raise AssertionError("the model is loaded")
+
+    monkeypatch.setattr(StableDiffusionPipeline, "from_settings", refuse)
+    changes: list[list] = [
+        ["--reference_prompt", "a ship"],
+        ["--negative_prompt", "fog"],
+        ["--guidance", 3],
+        ["--reference_image", photo],
+    ]
+    for change in changes:
+        with pytest.raises(InputError, match=r"kept\.safetensors' holds another reference; --overwrite replaces it"):
+            run(*words, *change, "--output", tmp_path / "other")
+    kept.write_bytes(b"somebody's")
+    with pytest.raises(InputError, match=r"kept\.safetensors' exists, but is no saved reference"):
+        run(*words, "--output", tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_finished_or_refused_set_loads_no_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = [*SMALL, "--output", tmp_path / "out", "--prompt", "a toy train", "a toy car"]
+    run(*words)
+
+    def refuse(model: ModelSettings) -> None:
+        raise AssertionError("the model is loaded")
+
+    monkeypatch.setattr(StableDiffusionPipeline, "from_settings", refuse)
+    assert plan(run(*words)) == Planned(1, 1, 0)
+    for change, said in ((["--steps", 3], "steps = 2, not 3"), (["--layer_start", 99], "layer")):
+        with pytest.raises(InputError, match=said):
+            run(*words, *change)
+
+
+def test_a_sheet_takes_nobodys_file(tmp_path: Path) -> None:
+    words = [*SMALL, "--output", tmp_path, "--prompt", "a toy train", "a toy car"]
+    Image.new("RGB", (8, 8)).save(tmp_path / "contact_sheet.png")
+    before = contents(tmp_path)
+    with pytest.raises(InputError, match=r"contact_sheet\.png' exists, but jstyle did not make it"):
+        run(*words)
+    assert contents(tmp_path) == before
+    run(*words, "--overwrite")
+    run(*words)
+
+
 def test_a_panorama(tmp_path: Path) -> None:
     words = ["--panorama", "--width", 96, "--height", 64, "--stride", 4, "--circular", "--steps", 2, "--model", MODEL]
     run(*words, "--reference_prompt", "a sea", "--prompt", "hills", "a town", "--output", tmp_path / "out")
@@ -179,21 +232,23 @@ OUT = ["--output", "never-made"]
     ("words", "said"),
     [
         ([], "prompt"),
-        (["--prompt", "a cat", *OUT], "two texts at least"),
+        (["--prompt", "a cat", *OUT], "at least two texts"),
         (["--prompt", "a cat", "a dog", *OUT, "--preset", "sdxxl"], "preset"),
         (["--prompt", "a cat", "a dog", *OUT, "--stil", "oil"], "did you mean --style"),
-        (["--prompt", "a cat", *OUT, "--reference_image", "x.png"], "two texts at least"),
+        (["--prompt", "a cat", *OUT, "--reference_image", "x.png"], "at least two texts"),
         (["--prompt", "a cat", "b", *OUT, "--reference_image", "x.png"], "--reference_prompt for each"),
         (["--prompt", "a cat", "b", *OUT, "--reference_weights", "1", "2"], "2 reference_weights for 1"),
         (["--prompt", "a", "b", "c", "d", *OUT, "--image", "x.png", "y.png"], "2 pictures to start 3 from"),
         (["--prompt", "a", *OUT, "--reference", "x", "y", "--save_reference", "z"], "one after another"),
         (["--prompt", "a", "b", *OUT, "--steps", "0"], "steps"),
         (["--prompt", "a", "b", *OUT, "--circular"], "--panorama"),
+        (["--prompt", "a", "b", *OUT, "--height", "0"], "height must be positive, not 0"),
         (["--reference_image", "{broken}", "--reference_prompt", "x"], "broken.png"),
         (["--image", "{broken}", "--reference_prompt", "x"], "broken.png"),
         (["--reference", "{broken}"], "no saved reference"),
         (["--reference", "nowhere"], "nowhere"),
         (["--reference_prompt", "x", "--model", "nowhere-at-all"], "nowhere-at-all"),
+        (["--prompt", "a", "b", "--output", "{broken}", "--model", "nowhere-at-all"], "is a file, not a folder"),
         (["--reference_prompt", "x", "--model", str(MODEL), "--width", "33"], "multiple of"),
         (["--reference_prompt", "x", "y", "--model", str(MODEL), "--reference_weights", "1", "-1"], "positive"),
     ],

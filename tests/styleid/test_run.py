@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 from typing import Any, Optional
 
@@ -23,6 +25,7 @@ from jstyle.settings.yaml_files import read_yaml
 from styleid import METHOD
 from styleid.run import StyleID
 from styleid.settings import StyleIDInputs, StyleIDSettings, check_finish
+from styleid.store import FeatureStore
 from tests.parity.networks import GOLDEN
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -193,7 +196,7 @@ def test_an_abandoned_run_leaves_no_editor(pipe: StableDiffusionPipeline) -> Non
     [
         {"steps": 1}, {"steps": 2000}, {"gamma": 1.5}, {"gamma": -0.1}, {"temperature": 0.0}, {"batch_size": 0},
         {"layers": ()}, {"inject_start": 4}, {"inject_start": 2, "inject_stop": 2}, {"inject_stop": 9},
-        {"seed": -1}, {"adain_eps": -1.0},
+        {"seed": -1}, {"adain_eps": -1.0}, {"width": 0}, {"height": -8},
     ],
 )  # fmt: skip
 def test_settings_that_make_no_sense(wrong: dict) -> None:
@@ -202,9 +205,7 @@ def test_settings_that_make_no_sense(wrong: dict) -> None:
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"layers": (99,)}, {"layers": (0,)}, {"width": 33}, {"height": -8}, {"features": "disk"}]
-)
+@pytest.mark.parametrize("wrong", [{"layers": (99,)}, {"layers": (0,)}, {"width": 33}, {"features": "disk"}])
 def test_settings_that_the_model_cannot_take(pipe: StableDiffusionPipeline, wrong: dict) -> None:
     with pytest.raises(InputError):
         StyleID(pipe, settings(**wrong))
@@ -258,6 +259,15 @@ def test_the_run_from_end_to_end(tmp_path: Path, files: list[Path]) -> None:
     assert {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()} == before
 
 
+def test_the_plan_knows_what_an_earlier_run_has_kept(tmp_path: Path, files: list[Path]) -> None:
+    start(files, tmp_path / "out", features="disk")
+    (tmp_path / "out" / "cat_stylized_sea.png").unlink()
+    events = start(files, tmp_path / "out", features="disk")
+    (planned,) = [event for event in events if isinstance(event, Planned)]
+    assert planned == Planned(2, 1, 2)
+    assert sum(event.count for event in events if isinstance(event, Evaluated)) == 2
+
+
 @pytest.mark.parametrize("config", sorted((ROOT / "configs").glob("styleid*.yaml")), ids=lambda config: config.name)
 def test_every_shipped_config_is_valid(config: Path) -> None:
     values = read_yaml(config)
@@ -279,6 +289,31 @@ def test_features_that_do_not_fit_on_the_disk_leave_nothing_behind(
         run(pipe, None, tmp_path / "store", features="disk")
     assert "\n" not in str(caught.value)
     assert list((tmp_path / "store").iterdir()) == []
+
+
+@pytest.mark.parametrize("features", ["disk", "memory", "recompute"])
+def test_equal_pictures_are_inverted_once(pipe: StableDiffusionPipeline, tmp_path: Path, features: Any) -> None:
+    method = StyleID(pipe, settings(features=features, batch_size=2), store=tmp_path)
+    events = list(method.stylise_pairs([CONTENTS[0], CONTENTS[1], CONTENTS[0]], STYLES[:1]))
+    made = {event.content: event.image for event in events if not isinstance(event, Evaluated)}
+    assert made.keys() == {0, 1, 2} and None not in made.values()
+    inverted = [event.count for event in events if isinstance(event, Evaluated) and event.stage == "content inversion"]
+    assert inverted == [2, 2, 2, 2]
+    assert len(list(tmp_path.iterdir())) == (3 if features == "disk" else 0)
+
+
+def test_what_killed_runs_left_in_the_store_goes_and_what_others_write_stays(
+    pipe: StableDiffusionPipeline, tmp_path: Path
+) -> None:
+    kept = {}
+    for name, age in (("old", 90_000), ("new", 60)):
+        writer = FeatureStore(tmp_path, pipe, settings(), []).open_writer(np.zeros((1, 3, 8, 8), np.float32), "style")
+        writer.write(0, {"site/k": np.zeros(3, np.float32)})
+        (kept[name],) = set(tmp_path.iterdir()) - set(kept.values())
+        os.utime(kept[name], (time.time() - age, time.time() - age))
+    run(pipe, [(0, 0)], tmp_path, features="disk")
+    assert not kept["old"].exists()
+    assert [path.name for path in kept["new"].iterdir()] == ["step_000.safetensors"]
 
 
 def test_damaged_disk_features_are_named(pipe: StableDiffusionPipeline, tmp_path: Path) -> None:

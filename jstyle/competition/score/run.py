@@ -30,7 +30,7 @@ class ScoreInputs:
     """Score these styles alone, such as 00 07."""
 
     network_python: Optional[Path] = None
-    """A Python with requirements-score.txt, for DINO, LPIPS, FID, CLIP-IQA and CLIP-R; without it there is no total."""
+    """A Python that has 'jstyle[score]', for DINO, LPIPS, FID, CLIP-IQA and CLIP-R; without it there is no total."""
 
     dino: str = DINO
     """A hub id, or a local folder with that model."""

@@ -21,7 +21,7 @@ class InstInputs:
     """Folder for the results; made where it is missing."""
 
     content: tuple[Path, ...] = ()
-    """Pictures, or folders of pictures, that keep their layout; without any, the styles are learnt and that is all."""
+    """Pictures to be stylised, or folders of them; without any, the styles are learnt and that is all."""
 
     styles: Optional[Path] = free(None, because="a training is the same wherever it lies")
     """Where the trainings of style pictures are kept, for later runs too; by default styles/ in the output folder."""

@@ -9,8 +9,8 @@ from typing import Any, Optional, Union
 from PIL import Image
 
 from jstyle.errors import InputError
-from jstyle.events import Evaluated, Event, PictureWritten, Planned, Remark
-from jstyle.files import hash_files
+from jstyle.events import Evaluated, Event, PictureWritten, Planned, Remark, closing
+from jstyle.files import check_output, hash_files
 from jstyle.methods.cost import CountingPipeline, count_evaluations
 from jstyle.methods.table import Method
 from jstyle.methods.text_to_image.settings import TextSubject, TextToImageInputs, TextToImageSettings
@@ -20,7 +20,6 @@ from jstyle.pictures.spec import PictureSpec, identify_model
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.pipelines.starts import FromMaskedPictures, FromNoise, FromPictures, Start
 from jstyle.settings.model import ModelSettings
-from jstyle.weights.description import describe_checkpoint
 
 
 def run_text_to_image(
@@ -32,9 +31,10 @@ def run_text_to_image(
     """
     if settings.strength is not None and inputs.image is None:
         raise InputError("strength says how far a picture is changed: give --image too")
+    check_output(inputs.output)
     pictures = [None if path is None else images.open_image(path) for path in (inputs.image, inputs.mask)]
-    checkpoint = describe_checkpoint(model)
-    identity = identify_model(model, checkpoint)
+    counting = CountingPipeline.from_settings(model)
+    identity = identify_model(model, counting)
     specs = {
         inputs.output / f"{subject.seed:05d}.png": PictureSpec(method.name, identity, settings, subject)
         for subject in list_subjects(inputs, settings)
@@ -48,15 +48,15 @@ def run_text_to_image(
             subjects = [specs[path].subject for path in batch]
             yield from zip(batch, (yield from generate(pipe, settings, subjects, start)))
 
-    evaluations = count_evaluations(make, CountingPipeline.of_folder(checkpoint.folder))
-    yield Planned(len(specs), len(specs) - len(unfinished), evaluations)
-    for event in make(StableDiffusionPipeline.from_settings(model)) if unfinished else ():
-        if isinstance(event, Evaluated):
-            yield event
-        else:
-            path, picture = event
-            write_picture(picture, path, specs[path])
-            yield PictureWritten(path)
+    yield Planned(len(specs), len(specs) - len(unfinished), count_evaluations(make, counting))
+    with closing(make(StableDiffusionPipeline.from_settings(model)) if unfinished else ()) as events:
+        for event in events:
+            if isinstance(event, Evaluated):
+                yield event
+            else:
+                path, picture = event
+                write_picture(picture, path, specs[path])
+                yield PictureWritten(path)
     yield Remark(f"pictures are in {inputs.output}")
 
 
@@ -74,12 +74,13 @@ def generate(
         seeds=[subject.seed for subject in subjects],
         sampler=settings.sampler,
     )
-    while True:
-        try:
-            step = next(steps)
-        except StopIteration as end:
-            return end.value.images
-        yield Evaluated("images", step.evaluations)
+    with closing(steps):
+        while True:
+            try:
+                step = next(steps)
+            except StopIteration as end:
+                return end.value.images
+            yield Evaluated("images", step.evaluations)
 
 
 def choose_start(

@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Optional
 
 from jstyle.settings.fields import free, require
-from jstyle.settings.vocabulary import SamplerName, require_at_least, require_seed, require_share, require_steps
+from jstyle.settings.vocabulary import (
+    SamplerName,
+    require_at_least,
+    require_positive,
+    require_seed,
+    require_share,
+    require_steps,
+)
 
 _BY_SUBJECT = "what a picture is names it"
 
@@ -52,6 +59,7 @@ class TextToImageSettings:
         require(math.isfinite(self.guidance), f"guidance must be finite, not {self.guidance}")
         require_share(eta=self.eta)
         require_seed(self.seed)
+        require_positive(width=self.width, height=self.height)
         require_at_least(1, batch_size=self.batch_size)
 
 
@@ -78,7 +86,7 @@ class TextToImageInputs:
     """Make finished images again."""
 
     def __post_init__(self) -> None:
-        require(bool(self.prompt), "a prompt is needed at least")
+        require(bool(self.prompt), "at least one prompt is needed")
         require_at_least(1, images=self.images)
         require(self.mask is None or self.image is not None, "a mask needs the picture it belongs to: give --image too")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -14,7 +13,8 @@ from pathlib import Path
 
 from jstyle.files import locked
 from jstyle.runtime.cache import SET_IT, cache_folder
-from jstyle.runtime.toolchain import processor_features
+from jstyle.runtime.start_error import StartError
+from jstyle.runtime.toolchain import find_compiler, processor_features
 
 SOURCES = Path(__file__).parent / "csrc"
 FLAGS = ("-std=c++17", "-O3", "-march=native", "-fopenmp", "-fPIC", "-fno-math-errno", "-Wall", "-Werror=return-type")
@@ -28,10 +28,14 @@ class BuildError(Exception):
 def library() -> Path:
     """The compiled library, built first where this source, compiler and processor have none yet.
 
-    Raises BuildError on a processor it is not written for, where the compiler fails and where nothing can be written.
+    Raises BuildError on a processor it is not written for, where there is no compiler or it fails, and where nothing
+    can be written.
     """
     check_platform()
-    compiler = find_compiler()
+    try:
+        compiler = find_compiler(os.environ)
+    except StartError as error:
+        raise BuildError(str(error)) from error
     folder = cache_folder() / key(compiler)
     file = folder / "libjstyle_kernels.so"
     if not file.exists():
@@ -51,14 +55,6 @@ def check_platform() -> None:
         raise BuildError(f"the kernels are for Linux on x86-64, this is {sys.platform} on {platform.machine()}")
     if NEEDED not in processor_features():
         raise BuildError(f"the kernels need a processor with {NEEDED.upper()}")
-
-
-def find_compiler() -> str:
-    """The compiler that Jittor uses, too."""
-    compiler = shutil.which(os.environ.get("cc_path") or "g++")
-    if compiler is None:
-        raise BuildError("no C++ compiler was found; apt install g++")
-    return compiler
 
 
 def key(compiler: str) -> str:
