@@ -56,8 +56,6 @@ FOLDER = {
         from jstyle.methods.cost import Meter
         from jstyle.methods.pairs import Stylised, list_pairs
         from jstyle.pictures import images
-from jstyle.table import write_table
-from jstyle.training.teaching.table import TEACHINGS
         from jstyle.runtime import jt
 
 

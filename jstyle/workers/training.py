@@ -38,7 +38,7 @@ class TrainingWorker:
         place = spec.settings.output
         folder = place / "rehearsal"
         try:
-            with _alone(place), self._open_log(place):
+            with _hold_folder(place), self._open_log(place):
                 shutil.rmtree(folder, ignore_errors=True)  # what a killed rehearsal has left
                 exhaust(_teach(replace(spec, settings=replace(shorten(spec.settings), output=folder))))
         finally:
@@ -50,7 +50,7 @@ class TrainingWorker:
         spec = read_spec(data)
         folder = spec.settings.output
         result = folder / TEACHINGS[spec.teaching].result
-        with _alone(folder), self._open_log(folder) as log:
+        with _hold_folder(folder), self._open_log(folder) as log:
             start = time.perf_counter()
             record.begin(folder, result, spec)
             with closing(_teach(spec)) as events:
@@ -84,7 +84,7 @@ def _teach(spec: TrainingSpec) -> Generator[Event, None, Path]:
     return stop_between_updates(TEACHINGS[spec.teaching].start(spec.settings))
 
 
-def _alone(folder: Path) -> AbstractContextManager[None]:
+def _hold_folder(folder: Path) -> AbstractContextManager[None]:
     """One process trains in a folder at a time; one whose job was killed may be writing its last checkpoint."""
     folder.mkdir(parents=True, exist_ok=True)
     return locked(folder / ".lock")

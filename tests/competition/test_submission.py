@@ -26,7 +26,7 @@ from jstyle.competition.references import choose_reference
 from jstyle.competition.run import SubmissionInputs, run_submission
 from jstyle.competition.submission import Submission
 from jstyle.errors import InputError
-from jstyle.events import Evaluated, Event, Failure, Planned, Remark
+from jstyle.events import Evaluated, Event, Failure, PictureWritten, Planned, Remark
 from jstyle.jobs.engine import Engine
 from jstyle.jobs.step_times import StepTimes
 from jstyle.jobs.task import Done

@@ -75,18 +75,14 @@ def find_teaching(settings: Any) -> Teaching:
 def train(settings: Any, pipe: Any = None, show: Optional[Callable[[Event], object]] = None) -> Path:
     """Teach a model: what is learnt depends on whose settings these are.
 
-        from pathlib import Path
-
-        import jstyle
-        from jstyle.training.settings import LoopSettings
-        from jstyle.training.teaching.lora.settings import LoraSettings
-
-        pipe = jstyle.StableDiffusionPipeline.from_pretrained("tiny")
-        pipe("a woodcut", num_inference_steps=2, seed=1).images[0].save("woodcut.png")
-        settings = LoraSettings(
-            data=(Path("woodcut.png"),), output=Path("lora"), loop=LoopSettings(steps=2), prompt="{name} in style_01"
-        )
-        pipe.load_lora_weights(jstyle.train(settings))
+    >>> from pathlib import Path
+    >>> import jstyle
+    >>> from jstyle.training.settings import LoopSettings
+    >>> from jstyle.training.teaching.lora.settings import LoraSettings
+    >>> pipe = jstyle.StableDiffusionPipeline.from_pretrained("tiny")
+    >>> loop = LoopSettings(steps=2)
+    >>> settings = LoraSettings(data=(Path("samples/style"),), output=Path("lora"), loop=loop, prompt="{name}, style_01")
+    >>> pipe.load_lora_weights(jstyle.train(settings))
 
     Args:
         settings: such as `LoraSettings`, `TextualInversionSettings`, `InstTrainSettings`.

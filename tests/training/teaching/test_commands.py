@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from jstyle.cli.exit_codes import exit_with
 from jstyle.cli.main import main
 from jstyle.errors import InputError
 from jstyle.settings.configs import find_config
 from jstyle.settings.words import parse_words
+from jstyle.training import TrainState, TrainStep, loop
+from jstyle.training.report import read_log
 from jstyle.training.teaching.table import TEACHINGS
 from tests.training.teaching.small import pictures
 
@@ -35,6 +41,31 @@ def test_the_command_trains(name: str, tmp_path: Path, capsys: pytest.CaptureFix
     assert main(["train", teaching.command, *words]) == 0
     assert (output / teaching.result).is_file() and (output / "validation-000002.png").is_file()
     assert f"the result is in {output}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_waits_for_the_update_at_hand(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The command ends with a checkpoint of that update and exit code 130; the same command goes on from it."""
+    take_step = loop._step
+
+    def step_and_ask(state: TrainState, *arguments: Any) -> TrainStep:
+        if state.step == 1:
+            os.kill(os.getpid(), number)
+        return take_step(state, *arguments)
+
+    monkeypatch.setattr(loop, "_step", step_and_ask)
+    output = tmp_path / "run"
+    words = ["train", "lora", "--data", str(pictures(tmp_path / "data")), "--output", str(output), "--loop.steps", "4"]
+    with pytest.raises(SystemExit) as end:
+        exit_with(lambda: main(words))
+    assert end.value.code == 130 and "error: interrupted" in capsys.readouterr().err
+    assert [path.name for path in (output / "checkpoint").iterdir()] == ["step-00000002"]
+    monkeypatch.undo()
+    assert main(words) == 0
+    assert [record["step"] for record in read_log(output)] == [1, 2, 3, 4]
+    assert "4/4" in capsys.readouterr().err
 
 
 def test_a_mistake_is_an_input_error(tmp_path: Path) -> None:
