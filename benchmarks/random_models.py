@@ -136,7 +136,7 @@ def _network(root: Path, part: str, size: str) -> Path:
         if library == "transformers":
             config = {"architectures": [name], "model_type": checkpoint.MODEL_TYPES[name], **config}
         _write_json(folder / "config.json", config)
-        _write_weights({name: tuple(one.shape) for name, one in module.named_parameters()}, file)
+        _write_weights({name: tuple(parameter.shape) for name, parameter in module.named_parameters()}, file)
     return folder
 
 

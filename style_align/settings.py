@@ -96,8 +96,8 @@ class SamplingSettings:
     image_strength: float = 0.8
     """With pictures to start from: the share of the steps that run on them."""
 
-    batch_size: int = free(4, because="pictures are the same in any batch")
-    """Pictures, or windows of a panorama, that go through the UNet together; the result does not depend on it."""
+    batch_size: int = free(4, because="the same in any batch but for rounding that auto features leave open")
+    """Pictures, or windows of a panorama, that go through the UNet together."""
 
     def __post_init__(self) -> None:
         require_steps(self.steps)
@@ -188,8 +188,10 @@ class ReferenceSettings:
     offset: Optional[int] = None
     """Steps by which an inverted reference is ahead at the start; a tenth of the steps by default (5 of 50)."""
 
-    features: Literal["auto", "memory", "recompute"] = free("auto", because="pictures are the same either way")
-    """Keep the reference's features and finish batch after batch, or let all batches go step by step with it."""
+    features: Literal["auto", "memory", "recompute"] = "auto"
+    """Keep the reference's features and finish batch after batch, or let all batches go step by step with it. What is
+    computed again is not rounded to feature_dtype; with auto either is right.
+    """
 
     feature_dtype: FeatureDtype = "float16"
     """Precision in which keys and values are kept in memory."""

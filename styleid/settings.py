@@ -67,8 +67,10 @@ class StyleIDSettings:
     seed: int = 22
     """Used where vae is sample; nothing else is random."""
 
-    features: Literal["memory", "disk", "recompute"] = free("memory", because="only the rounding of features differs")
-    """Keep attention features in memory, keep them on disk for later runs too, or compute them again each step."""
+    features: Literal["memory", "disk", "recompute"] = "memory"
+    """Keep attention features in memory, keep them on disk for later runs too, or compute them again each step. The
+    first two give the same bits; what is computed again is not rounded to feature_dtype.
+    """
 
     feature_dtype: FeatureDtype = "float16"
     """Precision in which features are kept."""

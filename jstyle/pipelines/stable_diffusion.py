@@ -127,7 +127,7 @@ class StableDiffusionPipeline(AdapterLoading):
 
         LoRA adapters in effect and learnt words belong to it.
         """
-        more = [one for one in (self.vocabulary.fingerprint(), self.loras.fingerprint()) if one]
+        more = [text for text in (self.vocabulary.fingerprint(), self.loras.fingerprint()) if text]
         return hashlib.sha256(" ".join([self._files_hash, *more]).encode()).hexdigest() if more else self._files_hash
 
     @property
@@ -178,7 +178,7 @@ class StableDiffusionPipeline(AdapterLoading):
         latents = []
         for i in range(pictures.shape[0]):
             with jt.no_grad():
-                moments = self._tiled(self._moments, pictures[i : i + 1], 1 / self.vae.config.factor)
+                moments = self._run_tiled(self._moments, pictures[i : i + 1], 1 / self.vae.config.factor)
                 posterior = DiagonalGaussian(*jt.chunk(moments, 2, dim=1))
                 latent = posterior.mode() if noise is None else posterior.sample(noise[i : i + 1])
                 latents.append(latent * self.vae.config.scaling_factor)
@@ -191,7 +191,7 @@ class StableDiffusionPipeline(AdapterLoading):
         for i in range(latents.shape[0]):
             with jt.no_grad():
                 latent = latents[i : i + 1] / self.vae.config.scaling_factor
-                decoded.append(np.array(self._tiled(self.vae.decode, latent, self.vae.config.factor).numpy()))
+                decoded.append(np.array(self._run_tiled(self.vae.decode, latent, self.vae.config.factor).numpy()))
         return np.concatenate(decoded)
 
     def denoiser(
@@ -206,11 +206,13 @@ class StableDiffusionPipeline(AdapterLoading):
         text = self.encode_prompt(prompt, copies)
         negative = None
         if guidance_scale != 1.0:
-            several = [negative_prompt or ""] if isinstance(negative_prompt or "", str) else list(negative_prompt or [])
+            negatives = (
+                [negative_prompt or ""] if isinstance(negative_prompt or "", str) else list(negative_prompt or [])
+            )
             count = text.shape[0] // copies
-            if len(several) not in (1, count):
-                raise InputError(f"{len(several)} negative prompts for {count} prompts; give one, or one each")
-            negative = self.encode_prompt(several * (count // len(several)), copies)
+            if len(negatives) not in (1, count):
+                raise InputError(f"{len(negatives)} negative prompts for {count} prompts; give one, or one each")
+            negative = self.encode_prompt(negatives * (count // len(negatives)), copies)
         return GuidedDenoiser(self.unet, self.schedule.config.prediction_type, text, negative, guidance_scale, extra)
 
     def sampler(self, name: Optional[str] = None) -> Sampler:
@@ -313,7 +315,7 @@ class StableDiffusionPipeline(AdapterLoading):
         posterior = self.vae.encode(pictures)
         return jt.concat([posterior.mean, posterior.logvar], dim=1)
 
-    def _tiled(self, run: Callable[[jt.Var], jt.Var], x: jt.Var, scale: float) -> jt.Var:
+    def _run_tiled(self, run: Callable[[jt.Var], jt.Var], x: jt.Var, scale: float) -> jt.Var:
         side = min(self.vae.config.sample_size, MAX_TILE)
         tile = side if scale < 1 else side // self.vae.config.factor
         if self.vae_tiling and max(x.shape[2:]) > tile:

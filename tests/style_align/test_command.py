@@ -328,8 +328,8 @@ def test_a_sheet_shows_the_pictures_of_its_set_alone(tmp_path: Path) -> None:
     stale.write(stale.targets[0], Image.new("RGB", (8, 8), "red"))
     fresh.write_sheet()
     assert not (tmp_path / "out" / "contact_sheet.png").exists()
-    for one in (fresh, alone):
-        one.write(one.references[0], Image.new("RGB", (8, 8), "blue"))
-        one.write_sheet()
+    for whole in (fresh, alone):
+        whole.write(whole.references[0], Image.new("RGB", (8, 8), "blue"))
+        whole.write_sheet()
     sheets = [images.open_image(tmp_path / name / "contact_sheet.png") for name in ("out", "alone")]
     assert sheets[0].size == sheets[1].size and sheets[0].tobytes() == sheets[1].tobytes()

@@ -1,0 +1,151 @@
+"""What counts in what a picture is: every field of every method's settings and of every spec, unless it is free."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from jstyle.adapters.spec import AdapterSpec
+from jstyle.competition.spec import FinishSpec, SetSpec, StartSpec, SubmissionPicture
+from jstyle.methods.inst.settings import InstSettings
+from jstyle.methods.table import METHODS
+from jstyle.methods.text_to_image.settings import TextSubject, TextToImageSettings
+from jstyle.pictures.spec import ModelIdentity, PairSubject, PictureSpec
+from jstyle.pipelines.prompted import PromptedPicture
+from jstyle.settings.fields import is_free
+from jstyle.settings.identity import digest
+from style_align.files import Companion, ReferenceSubject, SetSubject
+from style_align.settings import CanvasSettings, StyleAlignSettings
+from styleid.settings import StyleIDSettings
+
+FREE: Mapping[str, str] = {
+    "ModelIdentity.name": "the weights' hash stands for it",
+    "PairSubject.content_file": "the hash stands for it",
+    "PairSubject.style_file": "the hash stands for it",
+    "TextSubject.image_file": "the hash stands for it",
+    "TextSubject.mask_file": "the hash stands for it",
+    "TextToImageSettings.seed": "what a picture is names it",
+    "SamplingSettings.seed": "what a picture is names the seed of each",
+    "TextToImageSettings.batch_size": "images are the same in any batch",
+    "StyleIDSettings.batch_size": "a picture depends on its batch in last bits alone",
+    "InstSettings.batch_size": "a content's result does not depend on those beside it",
+    "SamplingSettings.batch_size": "the same in any batch but for rounding that auto features leave open",
+}
+"""Every field that may differ between two specs of one picture, and why. How features are kept is none of them: kept
+ones are rounded, and pixels of 8 bits show it.
+"""
+
+MODEL = ModelIdentity("hash", "configuration")
+COMPANIONS = (Companion("b", 2, "start"),)
+SUBJECT = SetSubject("a", 1, (ReferenceSubject("r", 0, "file", COMPANIONS),), (1.0,), "start", COMPANIONS)
+SPECS: Mapping[str, Any] = {
+    "txt2img": PictureSpec("txt2img", MODEL, TextToImageSettings(), TextSubject("a", 1, "image", "mask")),
+    "styleid": PictureSpec("styleid", MODEL, StyleIDSettings(), PairSubject("content", "style")),
+    "inst": PictureSpec("inst", MODEL, InstSettings(), PairSubject("content", "style")),
+    "style_align": PictureSpec("style_align", MODEL, StyleAlignSettings(), SUBJECT),
+    "sd": PictureSpec("style_align", MODEL, StyleAlignSettings(preset="sd"), SUBJECT),
+    "panorama": PictureSpec("style_align", MODEL, StyleAlignSettings(canvas=CanvasSettings(panorama=True)), SUBJECT),
+    "submission": SubmissionPicture(
+        MODEL,
+        64,
+        64,
+        "a",
+        start=StartSpec(0.5, ("hash",)),
+        adapters=(AdapterSpec("lora", "identity"),),
+        set=SetSpec("style_align", StyleAlignSettings(), "r", 0, "picture"),
+        finish=FinishSpec("styleid", StyleIDSettings(), "first", ("hash",)),
+    ),
+    "prompted": PromptedPicture(MODEL, 64, 64, "a", 4, 2.0, 0, adapters=(AdapterSpec("lora", "identity"),)),
+}
+
+OTHER: Mapping[str, Any] = {
+    "preset": "sdxl",
+    "sampler": "euler",
+    "layers": (1,),
+    "offset": 7,
+    "inject_stop": 5,
+    "layer_stop": 5,
+    "step_stop": 5,
+    "strength": 0.5,
+    "share_attention": False,
+    "adain_queries": False,
+    "adain_keys": False,
+    "adain_values": True,
+    "share_group_norm": False,
+    "full_attention_share": True,
+}
+"""Values, by name, for fields whose default is None; the others are numbers."""
+
+Change = tuple[str, bool, Any]
+
+
+def list_changes(whole: Any) -> Iterator[Change]:
+    """(class.field, whether it is free, ``whole`` with another value of it), as far as one is allowed."""
+    for field in dataclasses.fields(whole):
+        value, name = getattr(whole, field.name), f"{type(whole).__name__}.{field.name}"
+        changes: list[Change] = []
+        if dataclasses.is_dataclass(value):
+            changes += list_changes(value)
+        elif isinstance(value, tuple):
+            changes.append((name, is_free(field), (*value, value[0])))
+            if dataclasses.is_dataclass(value[0]):
+                changes += [(below, free, (changed, *value[1:])) for below, free, changed in list_changes(value[0])]
+        else:
+            changes.append((name, is_free(field), change(field.name, value)))
+        for below, free, changed in changes:
+            # refused beside the others: `test_every_field_is_looked_at` sees that it is changed in another spec
+            with contextlib.suppress(ValueError):
+                yield below, free, dataclasses.replace(whole, **{field.name: changed})
+
+
+def change(name: str, value: Any) -> Any:
+    if value is None:
+        return OTHER.get(name, 8)
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int):
+        return value + 1
+    return f"{value} other" if isinstance(value, str) else value / 2 or 0.25
+
+
+def list_fields(whole: Any) -> Iterator[tuple[str, dataclasses.Field]]:
+    for field in dataclasses.fields(whole):
+        value = getattr(whole, field.name)
+        for inner in value if isinstance(value, tuple) else (value,):
+            if dataclasses.is_dataclass(inner):
+                yield from list_fields(inner)
+        if not dataclasses.is_dataclass(value):
+            yield f"{type(whole).__name__}.{field.name}", field
+
+
+def fill(spec: Any) -> Any:
+    """As a run writes it: settings of Style Aligned with every choice made."""
+    if isinstance(spec, SubmissionPicture) and spec.set is not None:
+        return dataclasses.replace(spec, set=fill(spec.set))
+    settings = getattr(spec, "settings", None)
+    return dataclasses.replace(spec, settings=settings.fill(False)) if hasattr(settings, "fill") else spec
+
+
+@pytest.mark.parametrize("kind", SPECS)
+def test_a_changed_field_is_another_picture_unless_it_is_free(kind: str) -> None:
+    before = digest(fill(SPECS[kind]))
+    wrong = [name for name, free, changed in list_changes(SPECS[kind]) if (digest(fill(changed)) == before) != free]
+    assert wrong == []
+
+
+def test_every_field_is_looked_at() -> None:
+    looked_at = {name for spec in SPECS.values() for name, _, _ in list_changes(spec)}
+    assert {name for spec in SPECS.values() for name, _ in list_fields(spec)} == looked_at
+    assert {type(getattr(spec, "settings", None)) for spec in SPECS.values()} >= {
+        method.settings for method in METHODS.values()
+    }
+
+
+def test_the_free_fields_are_those_that_were_looked_at() -> None:
+    fields = dict(item for spec in SPECS.values() for item in list_fields(spec))
+    free = {name: next(iter(field.metadata.values())) for name, field in fields.items() if is_free(field)}
+    assert free == FREE
