@@ -89,7 +89,7 @@ class StyleID:
         firsts: dict[bytes, int] = {}
         equals = [firsts.setdefault(array.tobytes(), i) for i, array in enumerate(arrays)]
         inverted = {i: self._store.find(arrays[i], role) if self._store else None for i in firsts.values()}
-        missing = [i for i, found in inverted.items() if found is None]
+        missing = [i for i, end in inverted.items() if end is None]
         for batch in split_batches(missing, self._settings.batch_size):
             fresh = yield from self._invert_batch([arrays[i] for i in batch], role)
             inverted.update(zip(batch, fresh))

@@ -51,7 +51,9 @@ def write_overview(start: str = "") -> str:
 
     lines = []
     for title, commands in group_commands():
-        rows = [(one.words, one.summary, one.source) for one in commands if one.words.startswith(start)]
+        rows = [
+            (command.words, command.summary, command.source) for command in commands if command.words.startswith(start)
+        ]
         lines += ["", f"{title}:"] if rows else []
         lines += [f"  {words:<25} {text}{f' ({source})' if source else ''}" for words, text, source in rows]
     return "\n".join([_USAGE, *lines]) if lines else ""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Literal, Optional, Union
 
 from jstyle.events import Event
-from jstyle.jobs.local import here, in_processes, places
-from jstyle.jobs.on_ray import on_ray
+from jstyle.jobs.local import run_here, run_in_processes, share_cores
+from jstyle.jobs.on_ray import run_on_ray
 from jstyle.jobs.task import Done, Failed, Outcome, Task, WorkerSpec
 
 
@@ -42,8 +42,8 @@ class Engine:
         if self.name == "ray":
             workers = self.workers or 1
             address, cores, gpus = self.ray_address, self.ray_cores, self.ray_gpus
-            yield from on_ray(spec, tasks, workers, address=address, cores=cores, gpus=gpus)
+            yield from run_on_ray(spec, tasks, workers, address=address, cores=cores, gpus=gpus)
         elif self.workers == 0 and not self.devices:
-            yield from here(spec, tasks)
+            yield from run_here(spec, tasks)
         else:
-            yield from in_processes(spec, tasks, places(self.workers, self.devices))
+            yield from run_in_processes(spec, tasks, share_cores(self.workers, self.devices))

@@ -16,7 +16,7 @@ from typing import Optional, Union
 
 from jstyle.errors import InputError
 from jstyle.events import Event
-from jstyle.jobs.server import Reply, Server, outcome
+from jstyle.jobs.server import Reply, Server, read_reply
 from jstyle.jobs.task import ATTEMPTS, Failed, Outcome, Task, WorkerSpec
 
 _GRACE = 600.0  # seconds in which workers that are told to end may write a checkpoint, unless Ctrl-C comes again
@@ -31,7 +31,7 @@ class Place:
     device: Optional[str] = None
 
 
-def places(workers: int, devices: Sequence[str] = ()) -> list[Place]:
+def share_cores(workers: int, devices: Sequence[str] = ()) -> list[Place]:
     """A place for each worker: a GPU each where there are devices, else an even share of this process's cores.
 
     Raises InputError for more workers than cores.
@@ -44,7 +44,7 @@ def places(workers: int, devices: Sequence[str] = ()) -> list[Place]:
     return [Place(tuple(cores[i * len(cores) // workers : (i + 1) * len(cores) // workers])) for i in range(workers)]
 
 
-def here(spec: WorkerSpec, tasks: Sequence[Task]) -> Iterator[Union[Event, Outcome]]:
+def run_here(spec: WorkerSpec, tasks: Sequence[Task]) -> Iterator[Union[Event, Outcome]]:
     """One after another in this process, each outcome after what the worker tells.
 
     Raises InputError where the worker cannot be built.
@@ -52,10 +52,10 @@ def here(spec: WorkerSpec, tasks: Sequence[Task]) -> Iterator[Union[Event, Outco
     server = Server(spec)
     for task in tasks:
         reply = yield from server.run(task)
-        yield outcome(task, reply)
+        yield read_reply(task, reply)
 
 
-def in_processes(spec: WorkerSpec, tasks: Sequence[Task], where: Sequence[Place]) -> Iterator[Outcome]:
+def run_in_processes(spec: WorkerSpec, tasks: Sequence[Task], where: Sequence[Place]) -> Iterator[Outcome]:
     """In a process a place, each result as it comes. A worker that dies is replaced and its task run again.
 
     Raises InputError where a worker cannot be built or all of them die before they answer. Workers end when the
@@ -64,10 +64,10 @@ def in_processes(spec: WorkerSpec, tasks: Sequence[Task], where: Sequence[Place]
     pool = _Pool(spec, tasks, where)
     try:
         for _ in range(len(tasks)):
-            one = pool.outcomes.get()
-            if isinstance(one, Exception):
-                raise one
-            yield one
+            outcome = pool.outcomes.get()
+            if isinstance(outcome, Exception):
+                raise outcome
+            yield outcome
     finally:
         pool.close()
 
@@ -110,20 +110,20 @@ class _Pool:
         deaths, answered = 0, False
         process: Optional[_Process] = None
         for task, attempt in iter(self._todo.get, None):
-            if process is None and (process := self._started(place)) is None:
+            if process is None and (process := self._start(place)) is None:
                 return
             reply = process.ask(task)
             if reply is not None:
                 answered = True
-                self.outcomes.put(outcome(task, reply, attempt))
+                self.outcomes.put(read_reply(task, reply, attempt))
                 continue
             process, deaths = None, deaths + 1
-            self._after_death(task, attempt)
+            self._retry_or_fail(task, attempt)
             if deaths == _USELESS and not answered:
                 self._retire()
                 return
 
-    def _started(self, place: Place) -> Optional[_Process]:
+    def _start(self, place: Place) -> Optional[_Process]:
         with self._lock:
             if self._closed:
                 return None
@@ -131,7 +131,7 @@ class _Pool:
             self._processes[threading.get_ident()] = process
             return process
 
-    def _after_death(self, task: Task, attempt: int) -> None:
+    def _retry_or_fail(self, task: Task, attempt: int) -> None:
         if attempt < ATTEMPTS:
             self._todo.put((task, attempt + 1))
         else:

@@ -11,7 +11,7 @@ from typing import Any, Optional
 
 import jstyle
 from jstyle.errors import InputError
-from jstyle.jobs.server import Reply, Server, outcome
+from jstyle.jobs.server import Reply, Server, read_reply
 from jstyle.jobs.task import ATTEMPTS, Failed, Outcome, Task, WorkerSpec
 
 _USELESS = 3  # deaths for each worker, before any of them answered, after which no more are started
@@ -28,7 +28,7 @@ class Actor:
         return self._server.answer(Task(**task))
 
 
-def on_ray(
+def run_on_ray(
     spec: WorkerSpec,
     tasks: Sequence[Task],
     workers: int,
@@ -44,17 +44,17 @@ def on_ray(
     and the project itself where it does not see this machine's folder. Raises InputError where Ray is
     not installed or not reached, or a worker cannot be built.
     """
-    ray, mine = _connected(address, workers, cores, gpus)
+    ray, is_ours = _connect(address, workers, cores, gpus)
     pool = _Pool(ray, spec, cores, gpus)
     try:
         yield from pool.run(tasks, workers)
     finally:
         pool.close()
-        if mine:
+        if is_ours:
             ray.shutdown()
 
 
-def _connected(address: Optional[str], workers: int, cores: float, gpus: float) -> tuple[Any, bool]:
+def _connect(address: Optional[str], workers: int, cores: float, gpus: float) -> tuple[Any, bool]:
     """Ray, and whether it is ours to shut down."""
     try:
         import ray  # pyright: ignore[reportMissingImports]
@@ -87,31 +87,31 @@ class _Pool:
 
     def run(self, tasks: Sequence[Task], workers: int) -> Iterator[Outcome]:
         todo: deque[tuple[Task, int]] = deque((task, 1) for task in tasks)
-        given: dict[Any, tuple[Any, Task, int]] = {}
-        idle = [self._started() for _ in range(min(workers, len(tasks)))]
+        under_way: dict[Any, tuple[Any, Task, int]] = {}
+        idle = [self._start() for _ in range(min(workers, len(tasks)))]
         deaths, answered = 0, False
-        while todo or given:
+        while todo or under_way:
             while todo and idle:
                 actor, (task, attempt) = idle.pop(), todo.popleft()
-                given[actor.answer.remote(asdict(task))] = actor, task, attempt
-            ready, _ = self._ray.wait(list(given), num_returns=1)
-            actor, task, attempt = given.pop(ready[0])
+                under_way[actor.answer.remote(asdict(task))] = actor, task, attempt
+            ready, _ = self._ray.wait(list(under_way), num_returns=1)
+            actor, task, attempt = under_way.pop(ready[0])
             try:
                 reply = self._ray.get(ready[0])
             except self._ray.exceptions.RayError as error:  # the actor or its machine died
                 deaths += 1
                 if deaths >= _USELESS * workers and not answered:
-                    raise InputError(f"the workers die before they answer: {_shortened(error)}") from error
+                    raise InputError(f"the workers die before they answer: {_shorten(error)}") from error
                 if attempt < ATTEMPTS:
                     todo.append((task, attempt + 1))
                 else:
                     yield Failed(task, "its worker died each time; is there enough memory?", attempt)
                 self._actors.remove(actor)
-                idle.append(self._started())
+                idle.append(self._start())
                 continue
             answered = True
             idle.append(actor)
-            yield outcome(task, reply, attempt)
+            yield read_reply(task, reply, attempt)
 
     def close(self) -> None:
         """End the actors."""
@@ -119,7 +119,7 @@ class _Pool:
             self._ray.kill(actor)
         self._actors = []
 
-    def _started(self) -> Any:
+    def _start(self) -> Any:
         actor = self._remote.remote(self._spec.path, dict(self._spec.arguments))
         self._actors.append(actor)
         return actor
@@ -131,5 +131,5 @@ def _python_path() -> str:
     return os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
-def _shortened(error: Exception) -> str:
+def _shorten(error: Exception) -> str:
     return " ".join(str(error).split())[:200]

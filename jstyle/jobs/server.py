@@ -75,7 +75,7 @@ class Server:
         return {"result": dict(result), "seconds": time.perf_counter() - start}
 
 
-def outcome(task: Task, reply: Mapping[str, Any], attempts: int = 1) -> Outcome:
+def read_reply(task: Task, reply: Mapping[str, Any], attempts: int = 1) -> Outcome:
     """The outcome that a reply to a task stands for.
 
     Raises InputError where the worker could not be built, StartError where Jittor cannot start.

@@ -40,17 +40,17 @@ def find_images(paths: Sequence[Path]) -> list[Path]:
     Raises:
         InputError: a path is missing or unreadable, or a folder holds no picture.
     """
-    found: list[Path] = []
+    files: list[Path] = []
     for path in map(Path, paths):
         try:
             if path.is_dir():
-                found += _pictures_in(path)
+                files += _pictures_in(path)
             else:
                 path.stat()
-                found.append(path)
+                files.append(path)
         except OSError as error:
             raise InputError(f"cannot read {str(path)!r}: {error.strerror}") from error
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(files))
 
 
 def _pictures_in(folder: Path) -> list[Path]:
@@ -80,7 +80,7 @@ def open_image(path: Path) -> Image.Image:
             raise InputError(f"{str(path)!r} is empty (0 bytes)")
         with Image.open(path, formats=_FORMATS) as image:
             image.load()
-            return _to_rgb(_upright(image))
+            return _to_rgb(_turn_upright(image))
 
 
 @contextmanager
@@ -103,7 +103,7 @@ def _complaints_about(path: Path) -> Iterator[None]:
         raise InputError(f"cannot read {shown}: {detail}") from error
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def _turn_upright(image: Image.Image) -> Image.Image:
     try:
         return ImageOps.exif_transpose(image)
     except Exception:  # the pixels were read: a damaged EXIF block alone is no reason to refuse them
@@ -146,7 +146,7 @@ def to_array(images: Sequence[Image.Image]) -> np.ndarray:
     Raises:
         InputError: there is no picture, or they differ in size.
     """
-    pixels = _stacked([image.convert("RGB") for image in images])  # (n, height, width, 3)
+    pixels = _stack([image.convert("RGB") for image in images])  # (n, height, width, 3)
     return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1.0)
 
 
@@ -156,11 +156,11 @@ def to_mask(images: Sequence[Image.Image]) -> np.ndarray:
     Raises:
         InputError: there is no mask, or they differ in size.
     """
-    pixels = _stacked([image.convert("L") for image in images])  # (n, height, width)
+    pixels = _stack([image.convert("L") for image in images])  # (n, height, width)
     return (pixels[:, None] >= 127.5).astype(np.float32)
 
 
-def _stacked(images: Sequence[Image.Image]) -> np.ndarray:
+def _stack(images: Sequence[Image.Image]) -> np.ndarray:
     sizes = sorted({image.size for image in images})
     if len(sizes) != 1:
         shown = ", ".join(f"{width}x{height}" for width, height in sizes) or "none at all"
@@ -177,7 +177,7 @@ def to_images(array: np.ndarray) -> list[Image.Image]:
     if not np.isfinite(array).all():
         raise InputError("the network's output is not finite (NaN or infinity): use dtype float32")
     pixels = np.rint((np.clip(array, -1.0, 1.0) + 1.0) * 127.5).astype(np.uint8)
-    return [Image.fromarray(np.ascontiguousarray(one.transpose(1, 2, 0))) for one in pixels]
+    return [Image.fromarray(np.ascontiguousarray(picture.transpose(1, 2, 0))) for picture in pixels]
 
 
 def save_png(image: Image.Image, path: Path, metadata: Optional[Mapping[str, object]] = None) -> None:

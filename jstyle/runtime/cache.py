@@ -32,15 +32,17 @@ def cache_folder() -> Path:
     Where the chosen one cannot be written to, the next one that can be is taken, a temporary one last; a line on stderr
     says so, once for this process and those it starts. Raises `StartError` where there is none at all.
     """
-    chosen, *others = candidates(os.environ)
-    if is_writable(chosen):
-        return chosen
+    preferred, *others = candidates(os.environ)
+    if is_writable(preferred):
+        return preferred
     for folder in [*others, temporary_folder()]:
         if folder is not None and is_writable(folder):
-            print(f"jstyle: Cannot write to {chosen}, so {folder} holds what is compiled: {SET_IT}.", file=sys.stderr)
+            print(
+                f"jstyle: Cannot write to {preferred}, so {folder} holds what is compiled: {SET_IT}.", file=sys.stderr
+            )
             os.environ["JSTYLE_CACHE"] = str(folder)
             return folder
-    raise StartError(f"Cannot write to {chosen}, nor to a temporary folder: {SET_IT}.")
+    raise StartError(f"Cannot write to {preferred}, nor to a temporary folder: {SET_IT}.")
 
 
 def candidates(environ: Mapping[str, str]) -> list[Path]:

@@ -98,15 +98,15 @@ def copy_packages(packages: Mapping[str, Path], place: Path) -> Path:
 
 def digest_of_files(packages: Mapping[str, Path]) -> str:
     """Of all names and contents (6 MB, 30 ms); what is compiled from them must not outlive a change."""
-    found = hashlib.sha256()
+    digest_of_all = hashlib.sha256()
     for name, package in packages.items():
         for folder, folders, files in os.walk(package):
             folders[:] = sorted(set(folders) - {"__pycache__"})
             for file in sorted(files):
                 path = Path(folder, file)
-                found.update(f"{name}/{path.relative_to(package)}\0{path.stat().st_size}\0".encode())
-                found.update(path.read_bytes())
-    return found.hexdigest()[:16]
+                digest_of_all.update(f"{name}/{path.relative_to(package)}\0{path.stat().st_size}\0".encode())
+                digest_of_all.update(path.read_bytes())
+    return digest_of_all.hexdigest()[:16]
 
 
 def digest(*parts: str) -> str:
@@ -142,24 +142,24 @@ def link_headers(link: Path) -> None:
 
 
 @contextlib.contextmanager
-def imported_from(own: OwnJittor) -> Iterator[None]:
+def imported_from(jittor: OwnJittor) -> Iterator[None]:
     """Inside, ``import jittor`` finds that Jittor, and Jittor its cache; afterwards all is as it was."""
     environ = {
-        "HOME": str(own.folder),
-        "JITTOR_HOME": str(own.folder),
-        "cc_path": own.compiler,
-        "cache_name": os.path.join(os.environ.get("cache_name", ""), own.key),
+        "HOME": str(jittor.folder),
+        "JITTOR_HOME": str(jittor.folder),
+        "cc_path": jittor.compiler,
+        "cache_name": os.path.join(os.environ.get("cache_name", ""), jittor.key),
     }
     before = {name: os.environ.get(name) for name in environ}
     named = platform.platform, platform.node
     os.environ.update(environ)
     platform.platform, platform.node = (lambda *_, **__: platform.system()), platform.machine  # type: ignore
-    sys.path.insert(0, str(own.packages))
+    sys.path.insert(0, str(jittor.packages))
     try:
-        with paths_kept(own.folder):
+        with paths_kept(jittor.folder):
             yield
     finally:
-        sys.path.remove(str(own.packages))
+        sys.path.remove(str(jittor.packages))
         platform.platform, platform.node = named
         for name, value in before.items():
             os.environ.pop(name, None)
@@ -185,7 +185,7 @@ def paths_kept(folder: Path) -> Iterator[None]:
         os.path.realpath = realpath
 
 
-def use_headers(utils: Any, own: OwnJittor) -> None:
+def use_headers(utils: Any, jittor: OwnJittor) -> None:
     """Tell Jittor of Python's headers; it would ask python-config, which knows them by a path of its own."""
-    if own.headers.exists():
-        utils._py3_include_path = f'-I"{own.headers}"'
+    if jittor.headers.exists():
+        utils._py3_include_path = f'-I"{jittor.headers}"'

@@ -57,9 +57,9 @@ def find_compiler(environ: Mapping[str, str], system: str = sys.platform) -> str
     Raises: `StartError` when there is none.
     """
     name = environ.get("cc_path") or ("clang++" if system == "darwin" else "g++")
-    found = shutil.which(name, path=environ.get("PATH", ""))
-    if found is not None:
-        return found
+    path = shutil.which(name, path=environ.get("PATH", ""))
+    if path is not None:
+        return path
     if environ.get("cc_path"):
         raise StartError(f"The C++ compiler cc_path={name} is not there: correct or unset cc_path.")
     mend = "xcode-select --install" if system == "darwin" else "apt install g++"
@@ -79,9 +79,9 @@ def find_python_config(
     known = [beside / name, Path(f"{executable}-config"), *(Path(folder, "bin", name) for folder in system)]
     if any(path.is_file() for path in [*known, beside / "python3-config"]):
         return None
-    own = Path(sysconfig.get_config_var("BINDIR") or "", name)
-    if own.is_file():
-        return str(own)
+    config = Path(sysconfig.get_config_var("BINDIR") or "", name)
+    if config.is_file():
+        return str(config)
     package = name.replace("-config", "-dev")
     raise StartError(f"Python's headers are missing, and Jittor compiles with them: `apt install {package}`.")
 

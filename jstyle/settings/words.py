@@ -40,10 +40,10 @@ def parse_words(
     """
     joined = join_flat(kinds)
     options = {option.name: option for option in list_options(joined, {})}
-    found = vars(_read_argv(make_parser(kinds, prog, description), argv))
-    config = _read_config(joined, found.get("config", []), find_config or Path)
-    values = merged(config, _read_options(options, found))
-    if "print_config" in found:
+    parsed = vars(_read_argv(make_parser(kinds, prog, description), argv))
+    config = _read_config(joined, parsed.get("config", []), find_config or Path)
+    values = merged(config, _read_options(options, parsed))
+    if "print_config" in parsed:
         encoding = sys.stdout.encoding or "ascii"
         print(dump_yaml(values, ascii_only=not encoding.lower().startswith("utf")), end="")
         raise SystemExit(0)
@@ -82,7 +82,7 @@ def make_parser(kinds: Sequence[type], prog: str, description: str) -> argparse.
 
 def _read_argv(parser: argparse.ArgumentParser, argv: Optional[Sequence[str]]) -> argparse.Namespace:
     try:
-        found, others = parser.parse_known_args(argv)
+        parsed, others = parser.parse_known_args(argv)
     except argparse.ArgumentError as error:
         name = (error.argument_name or "").partition("/")[0]
         raise Where(name).error(error.message) from None
@@ -94,7 +94,7 @@ def _read_argv(parser: argparse.ArgumentParser, argv: Optional[Sequence[str]]) -
         raise Where().error(f"unknown option {name} ({advice})")
     if others:
         raise Where().error(f"the word {others[0]!r} belongs to no option (--help lists all there are)")
-    return found
+    return parsed
 
 
 def _read_config(kind: type, words: Sequence[str], find: Callable[[str], Path]) -> Mapping[str, Any]:
@@ -108,13 +108,13 @@ def _read_config(kind: type, words: Sequence[str], find: Callable[[str], Path]) 
     return values
 
 
-def _read_options(options: Mapping[str, Option], found: Mapping[str, Any]) -> dict[str, Any]:
+def _read_options(options: Mapping[str, Option], parsed: Mapping[str, Any]) -> dict[str, Any]:
     """The plain values of the options that were found, nested; --loop.steps goes over what --loop says."""
     values: dict[str, Any] = {}
     for name in sorted(options, key=lambda name: len(options[name].path)):
-        if name in found:
+        if name in parsed:
             option = options[name]
-            value = option.value_of(found[name])
+            value = option.value_of(parsed[name])
             read_value(option.hint, value, Where(name), whole=False)
             for part in reversed(option.path):
                 value = {part: value}

@@ -19,7 +19,7 @@ import pytest
 from jstyle.errors import InputError
 from jstyle.jobs.compiled_once import compiled_once
 from jstyle.jobs.engine import Engine
-from jstyle.jobs.local import Place, in_processes, places
+from jstyle.jobs.local import Place, run_in_processes, share_cores
 from jstyle.jobs.task import ATTEMPTS, Done, Failed, Outcome, Task, WorkerSpec
 from jstyle.runtime import cache
 from jstyle.runtime.start_error import StartError
@@ -173,7 +173,7 @@ def test_workers_that_die_while_they_are_built(engine: Engine) -> None:
 def test_leaving_early_ends_the_workers(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     list(HERE.run(squarer(tmp_path_factory.mktemp("first")), squares(1)))  # a kind's first task would run alone
     tasks = [Task(str(number), {"number": number, "sleep": 3600 * bool(number)}) for number in range(9)]
-    outcomes = in_processes(squarer(folder), tasks, places(2))
+    outcomes = run_in_processes(squarer(folder), tasks, share_cores(2))
     assert isinstance(next(outcomes), Done)
     outcomes.close()  # type: ignore[attr-defined]  (it would wait an hour for the others)
     for name in names(folder, "built"):
@@ -183,7 +183,7 @@ def test_leaving_early_ends_the_workers(folder: Path, tmp_path_factory: pytest.T
 
 def test_a_worker_that_is_told_to_end_may_save_what_it_has(folder: Path, capfd: pytest.CaptureFixture) -> None:
     spec = WorkerSpec("tests.jobs.workers:Patient", {"folder": str(folder)})
-    outcomes = in_processes(spec, [Task(str(number), {"number": number}) for number in range(2)], places(1))
+    outcomes = run_in_processes(spec, [Task(str(number), {"number": number}) for number in range(2)], share_cores(1))
     assert isinstance(next(outcomes), Done)
     while not (folder / "begun_1").exists():
         time.sleep(0.01)
@@ -247,10 +247,10 @@ def test_workers_share_the_cores(folder: Path) -> None:
 
 def test_places() -> None:
     cores = sorted(os.sched_getaffinity(0))
-    assert places(1) == [Place(tuple(cores))]
-    assert places(0, ("0", "3")) == [Place(device="0"), Place(device="3")]
+    assert share_cores(1) == [Place(tuple(cores))]
+    assert share_cores(0, ("0", "3")) == [Place(device="0"), Place(device="3")]
     with pytest.raises(InputError, match="processor cores"):
-        places(len(cores) + 1)
+        share_cores(len(cores) + 1)
 
 
 def test_the_first_task_of_a_kind_runs_alone(folder: Path) -> None:
