@@ -26,12 +26,12 @@ from benchmarks import machine
 from benchmarks.options import ROOT
 from benchmarks.quality import judge, likeness, unseen
 from benchmarks.quality.unseen import Example, Subject
-from jstyle.adapters.spec import AdapterSpec
 from jstyle.events import exhaust
 from jstyle.files import write_text
 from jstyle.jobs.engine import Engine
 from jstyle.pictures import images
 from jstyle.pictures.sheets import draw_grid
+from jstyle.pictures.spec import AdapterSpec
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
 from jstyle.settings.reader import merged

@@ -84,6 +84,6 @@ def _explain_unknown(argv: Sequence[str], names: Sequence[str]) -> str:
     if not group:
         return f"unknown command {argv[0]!r} ({suggest(argv[0], names)})"
     if len(argv) == 1 or argv[1].startswith("-"):
-        return f"{argv[0]!r} needs a word more: {', '.join(group)}"
+        return f"{argv[0]!r} needs another word: {', '.join(group)}"
     name = f"{argv[0]} {argv[1]}"
     return f"unknown command {name!r} ({suggest(name, group)})"

@@ -59,7 +59,8 @@ class _Report:
 
         self.close_bar()
         if plan.pictures:
-            self._print(f"{plan.pictures} {self._counted}, {plan.finished} of them finished before", sys.stdout)
+            counted = self._counted if plan.pictures != 1 else self._counted[:-1]
+            self._print(f"{plan.pictures} {counted}, {plan.finished} of them finished before", sys.stdout)
         totals = {"evaluation": plan.evaluations, "update": plan.updates}
         self._counts_pictures = not any(totals.values())
         totals["picture"] = plan.pictures - plan.finished if self._counts_pictures else 0

@@ -9,9 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Optional
 
-from jstyle.adapters.spec import AdapterSpec
 from jstyle.methods.table import METHODS
-from jstyle.pictures.spec import ModelIdentity
+from jstyle.pictures.spec import AdapterSpec, ModelIdentity
 from jstyle.settings.reader import build
 from jstyle.settings.vocabulary import SamplerName
 

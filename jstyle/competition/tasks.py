@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jstyle.adapters.spec import AdapterSpec
 from jstyle.competition.archive import picture_name
 from jstyle.competition.methods import Size
 from jstyle.competition.recipe import RecipePicture
@@ -18,7 +17,7 @@ from jstyle.competition.spec import FinishSpec, SetSpec, StartSpec, SubmissionPi
 from jstyle.competition.trainings import Trainings
 from jstyle.files import hash_files
 from jstyle.jobs.task import Task
-from jstyle.pictures.spec import ModelIdentity
+from jstyle.pictures.spec import AdapterSpec, ModelIdentity
 from jstyle.settings.reader import plain
 
 

@@ -8,6 +8,7 @@ disagree with it.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Optional
@@ -22,6 +23,7 @@ from jstyle.settings.reader import plain
 
 State = Literal["finished", "missing", "damaged", "other"]
 
+_HASH = re.compile("[0-9a-f]{64}")
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
@@ -72,6 +74,8 @@ def describe_other(path: Path, spec: Any) -> str:
     if difference is None:
         return f"{str(path)!r} was made by another version of the code"
     name, now, then = difference
+    if all(isinstance(value, str) and _HASH.fullmatch(value) for value in (now, then)):
+        return f"{str(path)!r} was made with another {name.rpartition('.')[2]}"
     return f"{str(path)!r} was made with {name} = {then!r}, not {now!r}"
 
 

@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Optional, Protocol
 
 from jstyle.settings.fields import free
 from jstyle.settings.model import ModelSettings
-from jstyle.settings.vocabulary import Backend, Precision
+from jstyle.settings.vocabulary import Backend, Precision, SamplerName
 
 
 @dataclass(frozen=True)
@@ -82,3 +82,40 @@ class PairSubject:
     style: str
     content_file: str = free("", because="the hash stands for it")
     style_file: str = free("", because="the hash stands for it")
+
+
+@dataclass(frozen=True)
+class AdapterSpec:
+    """An adapter on a model: how it was taught, and by what it is known. Its file travels beside the spec."""
+
+    kind: str
+    """The way of teaching (`jstyle.training.teaching.table.TEACHINGS`) that knows how to attach it."""
+
+    identity: str
+    """The hash of its file, or the identity of the training that makes it."""
+
+    weight: float = 1.0
+    """How much of it is added."""
+
+
+@dataclass(frozen=True)
+class PromptedPicture:
+    """A picture of a prompt, (width, height) pixels; what it is depends on nothing else."""
+
+    model: ModelIdentity
+    width: int
+    height: int
+    prompt: str
+    steps: int
+    guidance: float
+    seed: int
+    negative_prompt: str = ""
+
+    sampler: Optional[SamplerName] = None
+    """The model's own by default."""
+
+    eta: float = 0.0
+    """Noise of ddim."""
+
+    adapters: tuple[AdapterSpec, ...] = ()
+    """What is put on the model, in this order."""

@@ -9,8 +9,8 @@ from typing import Any
 from jstyle.errors import InputError
 from jstyle.events import exhaust
 from jstyle.pictures.finished import write_picture
-from jstyle.pictures.spec import is_model_of
-from jstyle.pipelines.prompted import PromptedPicture, draw_prompted
+from jstyle.pictures.spec import PromptedPicture, is_model_of
+from jstyle.pipelines.prompted import draw_prompted
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.settings.model import ModelSettings
 from jstyle.settings.reader import build

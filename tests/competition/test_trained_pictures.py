@@ -9,7 +9,6 @@ from typing import Any, Optional
 
 import pytest
 
-from jstyle.adapters.spec import AdapterSpec
 from jstyle.competition.dataset import read_dataset
 from jstyle.competition.findings import Findings
 from jstyle.competition.plan import SubmissionPlan, make_plan
@@ -21,6 +20,7 @@ from jstyle.jobs.engine import Engine
 from jstyle.jobs.task import Done
 from jstyle.pictures import images
 from jstyle.pictures.finished import hash_pixels
+from jstyle.pictures.spec import AdapterSpec
 from jstyle.settings.configs import find_config
 from jstyle.workers.pictures import PictureWorker
 from tests.competition.folders import picture, write_data

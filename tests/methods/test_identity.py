@@ -9,13 +9,11 @@ from typing import Any
 
 import pytest
 
-from jstyle.adapters.spec import AdapterSpec
 from jstyle.competition.spec import FinishSpec, SetSpec, StartSpec, SubmissionPicture
 from jstyle.methods.inst.settings import InstSettings
 from jstyle.methods.table import METHODS
 from jstyle.methods.text_to_image.settings import TextSubject, TextToImageSettings
-from jstyle.pictures.spec import ModelIdentity, PairSubject, PictureSpec
-from jstyle.pipelines.prompted import PromptedPicture
+from jstyle.pictures.spec import AdapterSpec, ModelIdentity, PairSubject, PictureSpec, PromptedPicture
 from jstyle.settings.fields import is_free
 from jstyle.settings.identity import digest
 from style_align.files import Companion, ReferenceSubject, SetSubject

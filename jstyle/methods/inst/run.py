@@ -42,11 +42,9 @@ class InST:
     >>> from tempfile import mkdtemp
     >>> import jstyle
     >>> from PIL import Image
-    >>> from jstyle.methods.inst.settings import InstTrainSettings
-    >>> from jstyle.training.settings import LoopSettings
     >>> pipe = jstyle.StableDiffusionPipeline.from_pretrained("tiny")
-    >>> folder, loop = Path(mkdtemp()), LoopSettings(steps=2, rate=1e-3)
-    >>> learning = InstTrainSettings(data=(Path("samples/style/woodcut.png"),), output=folder, loop=loop)
+    >>> folder, loop = Path(mkdtemp()), jstyle.LoopSettings(steps=2, rate=1e-3)
+    >>> learning = jstyle.InstTrainSettings(data=(Path("samples/style/woodcut.png"),), output=folder, loop=loop)
     >>> file = jstyle.train(learning, pipe)
     >>> jstyle.InST(pipe)(Image.open("samples/content/house_by_the_sea.png"), folder).size
     (128, 128)

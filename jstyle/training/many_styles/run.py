@@ -7,7 +7,7 @@ from pathlib import Path
 
 import jstyle
 from jstyle.errors import InputError
-from jstyle.events import Evaluated, Event, Failure, PictureWritten, Planned, Remark
+from jstyle.events import Event, Failure, PictureWritten, Planned, Remark, closing
 from jstyle.jobs.engine import Engine
 from jstyle.jobs.task import Done
 from jstyle.settings.messages import suggest
@@ -15,7 +15,7 @@ from jstyle.training.many_styles.folders import StylePictures, check_pictures, f
 from jstyle.training.many_styles.inputs import StylesInputs
 from jstyle.training.many_styles.job import TrainingJob
 from jstyle.training.many_styles.recipe import TrainRecipe, parse_changes, plan_trainings, read_recipe
-from jstyle.training.many_styles.sheets import BeforeAfter, count_pictures
+from jstyle.training.many_styles.sheets import BeforeAfter
 from jstyle.training.many_styles.spec import StyleTraining
 from jstyle.training.teaching.table import TEACHINGS, Teaching
 from jstyle.weights.description import Checkpoint, describe_checkpoint
@@ -24,9 +24,9 @@ from jstyle.weights.description import Checkpoint, describe_checkpoint
 def teach_styles(inputs: StylesInputs, engine: Engine) -> Iterator[Event]:
     """Teach each style of a folder, then draw the same prompts before and after.
 
-    A style that cannot be taught is a `Failure`,
-    and the others go on. Closing the run ends its workers, which write their checkpoints first; the next one goes on
-    from there. Raises InputError where nothing can be taught, or where another training's result is in the way.
+    A style that cannot be taught is a `Failure`, and the others go on. Closing the run ends its workers, which write
+    their checkpoints first; the next one goes on from there. Raises InputError where nothing can be taught, or where
+    another training's result is in the way.
     """
     teaching = _find_teaching(inputs.method)
     model = {name: value for name in ("model", "backend") if (value := getattr(inputs, name)) is not None}
@@ -51,12 +51,13 @@ def _draw_sheets(
 ) -> Iterator[Event]:
     sheets = BeforeAfter(trainings, root, recipe.model, checkpoint)
     unfinished = sheets.list_unfinished()
-    costs = count_pictures(unfinished, checkpoint)
-    yield Planned(evaluations=sum(costs.values()))
-    for outcome in sheets.draw_pictures(engine, unfinished):
-        yield Evaluated("before and after", costs[outcome.task.name])
-        if not isinstance(outcome, Done):
-            yield Failure(outcome.task.name, outcome.error)
+    yield Planned(len(sheets.pictures), len(sheets.pictures) - len(unfinished))
+    with closing(sheets.draw_pictures(engine, unfinished)) as outcomes:
+        for outcome in outcomes:
+            if isinstance(outcome, Done):
+                yield PictureWritten(root / outcome.task.name)
+            else:
+                yield Failure(outcome.task.name, outcome.error)
     for sheet in sheets.write_sheets():
         yield PictureWritten(sheet)
 

@@ -6,21 +6,17 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Optional
 
 from PIL import Image
 
-from jstyle.adapters.spec import AdapterSpec
 from jstyle.jobs.engine import Engine
 from jstyle.jobs.task import Outcome, Task, WorkerSpec
-from jstyle.methods.cost import CountingPipeline, count_evaluations
 from jstyle.pictures import images
 from jstyle.pictures.finished import read_state
 from jstyle.pictures.sheets import add_caption, draw_grid
-from jstyle.pictures.spec import identify_model
-from jstyle.pipelines.prompted import PromptedPicture, draw_prompted
+from jstyle.pictures.spec import AdapterSpec, PromptedPicture, identify_model
 from jstyle.settings.model import ModelSettings
 from jstyle.settings.reader import plain
 from jstyle.training.many_styles.spec import StyleTraining
@@ -84,12 +80,6 @@ class BeforeAfter:
         output = str((self._root / picture.place).resolve())
         data = {"spec": plain(picture.spec), "files": files, "output": output}
         return Task(picture.place, data, _describe_kernels(picture))
-
-
-def count_pictures(pictures: Sequence[SidePicture], checkpoint: Checkpoint) -> dict[str, int]:
-    """The latents that each picture, by its place, sends through the UNet."""
-    pipe = CountingPipeline.of_folder(checkpoint.folder)
-    return {picture.place: count_evaluations(partial(draw_prompted, spec=picture.spec), pipe) for picture in pictures}
 
 
 def _plan_pictures(training: StyleTraining, model: ModelSettings, checkpoint: Checkpoint) -> Iterator[SidePicture]:

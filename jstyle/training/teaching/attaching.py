@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from jstyle.adapters.spec import AdapterSpec
 from jstyle.errors import InputError
+from jstyle.pictures.spec import AdapterSpec
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.table import load_attribute
 from jstyle.training.teaching.table import TEACHINGS

@@ -13,8 +13,8 @@ import numpy as np
 from jstyle.events import Event, PictureWritten, Planned, exhaust
 from jstyle.pictures import images
 from jstyle.pictures.finished import hash_pixels, read_state, write_picture
-from jstyle.pictures.spec import identify_model
-from jstyle.pipelines.prompted import PromptedPicture, draw_prompted
+from jstyle.pictures.spec import PromptedPicture, identify_model
+from jstyle.pipelines.prompted import draw_prompted
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.training.draws import make_generator
 from jstyle.training.teaching import examples, tuning

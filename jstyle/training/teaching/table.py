@@ -77,11 +77,9 @@ def train(settings: Any, pipe: Any = None, show: Optional[Callable[[Event], obje
 
     >>> from pathlib import Path
     >>> import jstyle
-    >>> from jstyle.training.settings import LoopSettings
-    >>> from jstyle.training.teaching.lora.settings import LoraSettings
     >>> pipe = jstyle.StableDiffusionPipeline.from_pretrained("tiny")
-    >>> loop = LoopSettings(steps=2)
-    >>> settings = LoraSettings(data=(Path("samples/style"),), output=Path("lora"), loop=loop, prompt="{name}, style_01")
+    >>> pictures, folder, loop = (Path("samples/style"),), Path("lora"), jstyle.LoopSettings(steps=2)
+    >>> settings = jstyle.LoraSettings(data=pictures, output=folder, loop=loop, prompt="{name} in style_01")
     >>> pipe.load_lora_weights(jstyle.train(settings))
 
     Args:

@@ -1,4 +1,4 @@
-"""Trains the whole UNet, by option the text encoder too: DreamBooth (arXiv 2208.12242) and plain fine-tuning."""
+"""Trains the whole UNet, optionally the text encoder too: DreamBooth (arXiv 2208.12242) and plain fine-tuning."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from jstyle.errors import InputError
 from jstyle.events import Event
 from jstyle.ops.precision import unet_dtype
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
+from jstyle.training import checkpoint
 from jstyle.training.teaching import captioned, tuning
 from jstyle.training.teaching.settings import CaptionedSettings
 
@@ -22,12 +23,14 @@ def train_networks(
 ) -> Generator[Event, None, Path]:
     """Train and write the whole model to the folder ``model``, whose path is returned.
 
-    Raises InputError for what cannot be, such as a ``pipe`` that is loaded already, whose weights would change.
-    Closing the run writes a checkpoint, from which the next one goes on.
+    A model that a finished run of these settings has written is kept. Raises InputError for what cannot be, such as a
+    ``pipe`` that is loaded already, whose weights would change, and another model in the folder. Closing the run writes
+    a checkpoint, from which the next one goes on.
     """
     folder = settings.output / MODEL
-    if folder.exists():
-        raise InputError(f"{folder} is there already; remove it, or choose another output")
+    is_finished = folder.exists() and _has_last_checkpoint(settings)
+    if folder.exists() and not is_finished:
+        raise InputError(f"{folder} exists, but no finished run of this output; remove it, or choose another output")
     if pipe is not None:
         raise InputError(
             "this would change the pipeline's own weights; leave it out, and the settings' model is loaded"
@@ -42,9 +45,16 @@ def train_networks(
     }
     read = tuning.make_reader(pipe, settings)
     state = yield from tuning.tune(pipe, settings, parameters, lessons.make_batch, read, lessons.identity())
+    if is_finished:  # by this very run: the checkpoint of another would have been refused
+        return folder
     with state.averaged():
         pipe.save_pretrained(folder)
     return folder
+
+
+def _has_last_checkpoint(settings: CaptionedSettings) -> bool:
+    saved = checkpoint.find_latest(settings.output / "checkpoint")
+    return saved is not None and saved.step == settings.loop.steps
 
 
 def open_whole_model(settings: CaptionedSettings) -> StableDiffusionPipeline:

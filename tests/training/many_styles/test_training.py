@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from jstyle import StableDiffusionPipeline
-from jstyle.adapters.spec import AdapterSpec
 from jstyle.errors import InputError
 from jstyle.events import Evaluated, Event, Failure, PictureWritten, Planned, Remark, StyleTaught, Updated
 from jstyle.jobs.engine import Engine
 from jstyle.pictures import images
+from jstyle.pictures.spec import AdapterSpec
 from jstyle.runtime import jt
 from jstyle.training.many_styles import record
 from jstyle.training.many_styles.job import TrainingJob

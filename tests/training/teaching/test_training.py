@@ -171,8 +171,12 @@ def test_the_class_is_drawn_once(finished: dict[str, Path], data: Path, monkeypa
     folder = finished["dreambooth"].parent
     assert sorted(os.listdir(folder / "class")) == ["00000.png", "00001.png"]
     before = [(folder / "class" / name).stat().st_mtime_ns for name in sorted(os.listdir(folder / "class"))]
-    with pytest.raises(InputError, match="model is there already; remove it"):
-        run("dreambooth", data, folder)
+    written = finished["dreambooth"] / "unet" / "diffusion_pytorch_model.safetensors"
+    time_of = written.stat().st_mtime_ns
+    run("dreambooth", data, folder)  # finished: what is there stays
+    assert written.stat().st_mtime_ns == time_of
+    with pytest.raises(InputError, match="was begun with rate = "):
+        run("dreambooth", data, folder, rate=0.5)
     finished["dreambooth"].rename(folder / "moved")
     try:
         run("dreambooth", data, folder)

@@ -8,7 +8,7 @@ from jstyle.training.teaching.table import Teaching
 TEACHING = Teaching(
     name="dreambooth",
     title="DreamBooth",
-    summary="trains the whole UNet, by option with pictures of the class that must not be forgotten",
+    summary="trains the whole UNet, optionally with pictures of the class that must not be forgotten",
     paper="arXiv 2208.12242",
     settings=DreamBoothSettings,
     run="jstyle.training.teaching.whole_networks:train_networks",

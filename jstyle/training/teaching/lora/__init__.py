@@ -8,7 +8,7 @@ from jstyle.training.teaching.table import Teaching
 TEACHING = Teaching(
     name="lora",
     title="LoRA",
-    summary="learns low-rank changes of the UNet's layers, by option of the text encoder's too",
+    summary="learns low-rank changes of the UNet's layers, optionally of the text encoder's too",
     paper="arXiv 2106.09685",
     settings=LoraSettings,
     run="jstyle.training.teaching.lora.train:train_lora",

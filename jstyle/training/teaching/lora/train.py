@@ -1,4 +1,4 @@
-"""Trains LoRA (arXiv 2106.09685): low-rank changes of the UNet's layers, by option of the text encoder's too."""
+"""Trains LoRA (arXiv 2106.09685): low-rank changes of the UNet's layers, optionally of the text encoder's too."""
 
 from __future__ import annotations
 
