@@ -5,8 +5,9 @@ Importing this starts nothing: what is asked for is imported then, and Jittor co
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from jstyle.lazy import imported_on_demand
 
 if TYPE_CHECKING:
     from jstyle.diffusion import samplers
@@ -56,38 +57,34 @@ __all__ = [
 ]
 __version__ = "0.2.0"
 
-_HOMES = {
-    "DreamBoothSettings": "jstyle.training.teaching.dreambooth.settings",
-    "FineTuningSettings": "jstyle.training.teaching.fine_tuning.settings",
-    "InST": "jstyle.methods.inst.run",
-    "InputError": "jstyle.errors",
-    "InstSettings": "jstyle.methods.inst.settings",
-    "InstTrainSettings": "jstyle.methods.inst.settings",
-    "LoopSettings": "jstyle.training.settings",
-    "LoraSettings": "jstyle.training.teaching.lora.settings",
-    "ModelSettings": "jstyle.settings.model",
-    "StableDiffusionImg2ImgPipeline": "jstyle.pipelines.image_to_image",
-    "StableDiffusionInpaintPipeline": "jstyle.pipelines.image_to_image",
-    "StableDiffusionPipeline": "jstyle.pipelines.stable_diffusion",
-    "StyleAlignSettings": "style_align.settings",
-    "StyleAligned": "style_align.run",
-    "StyleID": "styleid.run",
-    "StyleIDSettings": "styleid.settings",
-    "TextualInversionSettings": "jstyle.training.teaching.textual_inversion.settings",
-    "accelerate": "jstyle.pipelines.wrapping",
-    "attached": "jstyle.networks.editing",
-    "samplers": "jstyle.diffusion.samplers",
-    "swapped": "jstyle.networks.editing",
-    "train": "jstyle.training.teaching.table",
-    "wrap": "jstyle.pipelines.wrapping",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = import_module(_HOMES[name])
-    return home if _HOMES[name].endswith(f".{name}") else getattr(home, name)  # a module, or something in one
+__getattr__ = imported_on_demand(
+    __name__,
+    {
+        "DreamBoothSettings": "jstyle.training.teaching.dreambooth.settings",
+        "FineTuningSettings": "jstyle.training.teaching.fine_tuning.settings",
+        "InST": "jstyle.methods.inst.run",
+        "InputError": "jstyle.errors",
+        "InstSettings": "jstyle.methods.inst.settings",
+        "InstTrainSettings": "jstyle.methods.inst.settings",
+        "LoopSettings": "jstyle.training.settings",
+        "LoraSettings": "jstyle.training.teaching.lora.settings",
+        "ModelSettings": "jstyle.settings.model",
+        "StableDiffusionImg2ImgPipeline": "jstyle.pipelines.image_to_image",
+        "StableDiffusionInpaintPipeline": "jstyle.pipelines.image_to_image",
+        "StableDiffusionPipeline": "jstyle.pipelines.stable_diffusion",
+        "StyleAlignSettings": "style_align.settings",
+        "StyleAligned": "style_align.run",
+        "StyleID": "styleid.run",
+        "StyleIDSettings": "styleid.settings",
+        "TextualInversionSettings": "jstyle.training.teaching.textual_inversion.settings",
+        "accelerate": "jstyle.pipelines.wrapping",
+        "attached": "jstyle.networks.editing",
+        "samplers": "jstyle.diffusion.samplers",
+        "swapped": "jstyle.networks.editing",
+        "train": "jstyle.training.teaching.table",
+        "wrap": "jstyle.pipelines.wrapping",
+    },
+)
 
 
 def __dir__() -> list[str]:

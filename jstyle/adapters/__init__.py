@@ -5,8 +5,9 @@ Both leave the networks exactly as they were once they are taken off. Importing 
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from jstyle.lazy import imported_on_demand
 
 if TYPE_CHECKING:
     from jstyle.adapters.loading import AdapterLoading
@@ -16,17 +17,14 @@ if TYPE_CHECKING:
 
 __all__ = ["AdapterLoading", "Lora", "LoraAdapters", "LowRank", "Vocabulary", "words"]
 
-_HOMES = {
-    "AdapterLoading": "loading",
-    "Lora": "lora",
-    "LoraAdapters": "lora_adapters",
-    "LowRank": "lora",
-    "Vocabulary": "textual_inversion",
-    "words": "textual_inversion",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = imported_on_demand(
+    __name__,
+    {
+        "AdapterLoading": "jstyle.adapters.loading",
+        "Lora": "jstyle.adapters.lora",
+        "LoraAdapters": "jstyle.adapters.lora_adapters",
+        "LowRank": "jstyle.adapters.lora",
+        "Vocabulary": "jstyle.adapters.textual_inversion",
+        "words": "jstyle.adapters.textual_inversion",
+    },
+)

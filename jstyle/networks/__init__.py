@@ -5,8 +5,9 @@ Importing this starts nothing: what is asked for is imported then.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from jstyle.lazy import imported_on_demand
 
 if TYPE_CHECKING:
     from jstyle.networks.attention import TextContext
@@ -17,16 +18,13 @@ if TYPE_CHECKING:
 
 __all__ = ["AutoencoderKL", "CLIPTextModel", "CLIPVisionModelWithProjection", "TextContext", "UNet2DConditionModel"]
 
-_HOMES = {
-    "AutoencoderKL": "vae",
-    "CLIPTextModel": "clip_text",
-    "CLIPVisionModelWithProjection": "clip_vision",
-    "TextContext": "attention",
-    "UNet2DConditionModel": "unet",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = imported_on_demand(
+    __name__,
+    {
+        "AutoencoderKL": "jstyle.networks.vae",
+        "CLIPTextModel": "jstyle.networks.clip_text",
+        "CLIPVisionModelWithProjection": "jstyle.networks.clip_vision",
+        "TextContext": "jstyle.networks.attention",
+        "UNet2DConditionModel": "jstyle.networks.unet",
+    },
+)

@@ -6,8 +6,9 @@ Importing this starts nothing: what is asked for is imported then.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from jstyle.lazy import imported_on_demand
 
 if TYPE_CHECKING:
     from jstyle.training.loop import TrainStep, train
@@ -28,20 +29,17 @@ __all__ = [
     "diffusion_loss",
 ]
 
-_HOMES = {
-    "LoopSettings": "settings",
-    "TrainState": "state",
-    "TrainStep": "loop",
-    "train": "loop",
-    "stop_requests": "stopping",
-    "LossSettings": "settings",
-    "Question": "loss",
-    "ask": "loss",
-    "diffusion_loss": "loss",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = imported_on_demand(
+    __name__,
+    {
+        "LoopSettings": "jstyle.training.settings",
+        "TrainState": "jstyle.training.state",
+        "TrainStep": "jstyle.training.loop",
+        "train": "jstyle.training.loop",
+        "stop_requests": "jstyle.training.stopping",
+        "LossSettings": "jstyle.training.settings",
+        "Question": "jstyle.training.loss",
+        "ask": "jstyle.training.loss",
+        "diffusion_loss": "jstyle.training.loss",
+    },
+)
