@@ -75,7 +75,7 @@ def describe_other(path: Path, spec: Any) -> str:
         return f"{str(path)!r} was made by another version of the code"
     name, now, then = difference
     if all(isinstance(value, str) and _HASH.fullmatch(value) for value in (now, then)):
-        return f"{str(path)!r} was made with another {name.rpartition('.')[2]}"
+        return f"{str(path)!r} was made with another {name}"
     return f"{str(path)!r} was made with {name} = {then!r}, not {now!r}"
 
 

@@ -412,5 +412,5 @@ def test_adapters_are_attached_for_their_picture_alone(
     make(submission(data, tmp_path / "out", text))
     assert seen == ["00.safetensors x 0.5 on", "00.safetensors off"] * 2
     (tmp_path / "00.safetensors").write_bytes(b"other weights")
-    with pytest.raises(InputError, match=r"made with adapters\[0\]\.identity"):
+    with pytest.raises(InputError, match=r"made with another adapters\[0\]\.identity;"):
         submission(data, tmp_path / "out", text).read_progress(overwrite=False)

@@ -131,7 +131,7 @@ def test_what_is_something_else_is_refused_before_anything_is_made(tmp_path: Pat
     assert contents_of(out) == before
     assert written(start(files[:1], files[2:], out, share=0.25, overwrite=True)) == ["cat_stylized_sea.png"]
     picture(10).save(files[0])  # other pixels under the same name
-    with pytest.raises(InputError, match=r"was made with subject\.content"):
+    with pytest.raises(InputError, match=r"was made with another subject\.content;"):
         start(files[:1], files[2:], out, share=0.25)
     foreign = out / "cat_stylized_cat.png"
     foreign.write_bytes(b"somebody's file")
@@ -276,7 +276,7 @@ def test_names_that_run_into_each_other_are_numbered(tmp_path: Path, files: list
     paths = [tmp_path / "a_stylized_b.png", tmp_path / "a.png"], [tmp_path / "c.png", tmp_path / "b_stylized_c.png"]
     for number, path in enumerate([*paths[0], *paths[1]]):
         picture(number).save(path)
-    pairs = PairFiles(tmp_path, "toy", ToySettings(), ModelIdentity("h"), *paths)
+    pairs = PairFiles(tmp_path, "toy", ToySettings(), ModelIdentity("h", "c"), *paths)
     assert sorted(pairs.path(pair).name for pair in pairs.pairs) == [
         "a_stylized_b_stylized_b_stylized_c.png",
         "a_stylized_b_stylized_c.png",

@@ -115,7 +115,7 @@ def test_image_to_image_and_inpainting(tmp_path: Path, pictures: dict[str, Path]
     assert [image.size for image in made] == [(32, 32), (32, 32)]
     assert made[0] != made[1]
     Image.new("RGB", (64, 48), (0, 40, 90)).save(pictures["picture"])
-    with pytest.raises(InputError, match="subject.image = "):
+    with pytest.raises(InputError, match=r"another subject\.image;"):
         run(*common, "--strength", 0.7, "--output", tmp_path / "i2i")
 
 
@@ -177,5 +177,5 @@ def test_another_scheduler_makes_other_images(tmp_path: Path) -> None:
     content = json.loads(file.read_text("utf-8"))
     assert content["_class_name"] != "EulerDiscreteScheduler"
     file.write_text(json.dumps({**content, "_class_name": "EulerDiscreteScheduler"}), "utf-8")
-    with pytest.raises(InputError, match=r"00000\.png' was made with model\.configuration = "):
+    with pytest.raises(InputError, match=r"00000\.png' was made with another model\.configuration;"):
         run(*words)

@@ -106,7 +106,7 @@ def test_a_set_from_python(pipe: StableDiffusionPipeline, plain_set: dict[int, n
     assert style_aligned(texts[:2], reference=TRAIN, starts=[picture(4)]) != expected[:2]
     with pytest.raises(InputError, match="2 pictures to start 4"):
         style_aligned(texts, reference=TRAIN, starts=[picture(4)] * 2)
-    with pytest.raises(InputError, match="a text"):
+    with pytest.raises(InputError, match="at least one text"):
         style_aligned([])
 
 

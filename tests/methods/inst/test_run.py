@@ -19,7 +19,6 @@ from jstyle.events import Evaluated, Event, Failure, PictureWritten, Planned, Re
 from jstyle.files import hash_files
 from jstyle.methods.cost import count_evaluations
 from jstyle.methods.inst import METHOD, run
-from jstyle.methods.inst import training as inst_training
 from jstyle.methods.inst.inputs import InstInputs
 from jstyle.methods.inst.settings import InstSettings, InstTraining, InstTrainSettings
 from jstyle.methods.inst.styles import Style, is_learnt, plan_trainings, read_style
@@ -273,7 +272,7 @@ def test_another_encoder_of_the_same_name_learns_another_style(model: Path, data
         assert read_spec(plain(training.spec)) == training.spec
         return training.identity
 
-    inst_training.train(settings_through(encoder))
+    jstyle.train(settings_through(encoder))
     checkpoint, before = describe_checkpoint(ModelSettings(str(model))), identify(encoder)
     assert is_learnt(settings_through(encoder), checkpoint)
     encoder = encoder.rename(tmp_path / "image_encoder")

@@ -155,7 +155,8 @@ def test_a_run_tells_what_failed_draws_the_rest_and_goes_on(data: Path, tmp_path
     assert only(events, Remark)[-1].text == f"1 of 2 styles are in {out}"
     sheets = out / "sheets"
     assert [path.name for path in sheets.iterdir()] == ["02.png"]
-    assert only(events, PictureWritten) == [PictureWritten(sheets / "02.png")]
+    written = [out / "02" / side / "00.png" for side in ("before", "after")]
+    assert only(events, PictureWritten) == [PictureWritten(path) for path in (*written, sheets / "02.png")]
     before, after = (images.open_image(out / "02" / side / "00.png") for side in ("before", "after"))
     assert before.size == after.size == (32, 32) and before.tobytes() != after.tobytes()
     kept = {path: path.stat().st_mtime_ns for path in (out / "02").rglob("*.*")}

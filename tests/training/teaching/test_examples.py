@@ -10,6 +10,7 @@ from PIL import Image
 
 from jstyle import StableDiffusionPipeline
 from jstyle.errors import InputError
+from jstyle.events import exhaust
 from jstyle.pictures import images
 from jstyle.runtime import jt
 from jstyle.training.teaching import captioned, examples, tuning
@@ -91,7 +92,7 @@ def test_every_epoch_shows_each_picture_once_and_flips_half(pipe: StableDiffusio
 def test_the_class_counts_as_it_should(pipe: StableDiffusionPipeline, tmp_path: Path) -> None:
     """A mean over both halves, so weighted, is the sum of the means."""
     given = settings("dreambooth", pictures(tmp_path / "data"), tmp_path / "out")
-    batch = captioned.prepare_lessons(pipe, given).make_batch(0)
+    batch = exhaust(captioned.prepare_lessons(pipe, given)).make_batch(0)
     assert batch.latents.shape == (4, 4, 8, 8) and list(batch.captions[2:]) == ["a painting"] * 2
     errors = np.array([1.0, 3.0, 10.0, 20.0])
     assert np.isclose((errors * batch.weights).mean(), errors[:2].mean() + 0.5 * errors[2:].mean())
@@ -99,7 +100,7 @@ def test_the_class_counts_as_it_should(pipe: StableDiffusionPipeline, tmp_path: 
 
 def test_captions_are_left_out_as_often_as_asked(pipe: StableDiffusionPipeline, tmp_path: Path) -> None:
     given = settings("lora", pictures(tmp_path), tmp_path, caption_dropout=0.3)
-    taught = captioned.prepare_lessons(pipe, given)
+    taught = exhaust(captioned.prepare_lessons(pipe, given))
     said = [caption for index in range(200) for caption in taught.make_batch(index).captions]
     assert 0.25 < np.mean([caption == "" for caption in said]) < 0.35
     assert set(said) - {""} == {"old house in s7", "wheat field in s7", "a cone of ice cream in s7"}

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from jstyle.training.teaching import examples, tuning
 from jstyle.training.teaching.table import TEACHINGS
 from jstyle.training.teaching.textual_inversion import train as textual_inversion
 from jstyle.weights.tensors import FileTensors
-from tests.training.teaching.small import CHANGES, GOLDEN, WHOLE, interrupt, pictures, run, settings
+from tests.training.teaching.small import CHANGES, GOLDEN, LOOP, WHOLE, interrupt, pictures, run, settings
 
 ROOT = Path(__file__).resolve().parents[3]
 PROMPT = "a river in the style of <style>"
@@ -176,7 +177,7 @@ def test_the_class_is_drawn_once(finished: dict[str, Path], data: Path, monkeypa
     run("dreambooth", data, folder)  # finished: what is there stays
     assert written.stat().st_mtime_ns == time_of
     with pytest.raises(InputError, match="was begun with rate = "):
-        run("dreambooth", data, folder, rate=0.5)
+        run("dreambooth", data, folder, loop=replace(LOOP, rate=0.5))
     finished["dreambooth"].rename(folder / "moved")
     try:
         run("dreambooth", data, folder)
