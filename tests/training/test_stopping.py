@@ -5,12 +5,20 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 import pytest
 
 from jstyle.events import Event, Planned, Updated, exhaust
 from jstyle.training.stopping import stop_between_updates
+
+
+@pytest.fixture(autouse=True)
+def interruptible() -> Iterator[None]:
+    """Python's own handler, which a process that was started in the background with `&` lacks."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def make_run(plan: Planned, number: int, seen: list[str]) -> Generator[Event, None, str]:
