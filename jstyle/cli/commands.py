@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -82,7 +83,10 @@ def _explain_unknown(argv: Sequence[str], names: Sequence[str]) -> str:
     """One line on words that no command has."""
     group = [name for name in names if name.startswith(f"{argv[0]} ")]
     if not group:
-        return f"unknown command {argv[0]!r} ({suggest(argv[0], names)})"
+        phrase = " ".join(argv[:2])  # as a slip in a group's name would have it: `trian lora`
+        of_two_words = [name for name in names if " " in name]
+        name = phrase if difflib.get_close_matches(phrase, of_two_words) else argv[0]
+        return f"unknown command {name!r} ({suggest(name, names)})"
     if len(argv) == 1 or argv[1].startswith("-"):
         return f"{argv[0]!r} needs another word: {', '.join(group)}"
     name = f"{argv[0]} {argv[1]}"

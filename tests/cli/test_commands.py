@@ -104,6 +104,8 @@ def test_the_version(answers: list[dict[str, Any]]) -> None:
         (["stylid"], "unknown command 'stylid' (did you mean styleid?)"),
         (["style_align"], "unknown command 'style_align' (did you mean style-align?)"),
         (["--versoin"], "unknown command '--versoin'"),
+        (["trian", "lora"], "unknown command 'trian lora' (did you mean train lora?)"),
+        (["stylid", "a.png"], "unknown command 'stylid' (did you mean styleid?)"),
         (["train", "lroa"], "unknown command 'train lroa' (did you mean train lora?)"),
         (["train"], "'train' needs another word: "),
         (["train", "--config", "x"], "'train' needs another word: "),
