@@ -138,7 +138,7 @@ def test_the_installed_command_makes_pictures(installed: Path, tmp_path: Path, n
     words = ("--config", "styleid", "--content", ROOT / "samples" / "content" / "still_life.png", "--output", "made")
     words += ("--style", ROOT / "samples" / "style" / "woodcut.png", "--steps", 2, "--width", 64, "--height", 64)
     shown = run_installed(installed, folder, "styleid", *words, **environment)
-    assert "1 pairs, 0 of them finished before" in shown
+    assert "1 pair, 0 of them finished before" in shown
     assert [path.name for path in (folder / "made").glob("*stylized*")] == ["still_life_stylized_woodcut.png"]
     assert [path.name for path in folder.iterdir()] == ["made"]
     assert not calls.exists(), calls.read_text()

@@ -30,10 +30,10 @@ def helps() -> dict[str, str]:
     program = """
 import contextlib, io, json, runpy, sys
 answers = {}
+sys.path.insert(0, sys.argv[2].rpartition("/")[0])  # as for a script that is run
 for script in sys.argv[2:]:
     shown = io.StringIO()
     sys.argv = [script, "--help"]
-    sys.path[0] = script.rpartition("/")[0]
     with contextlib.redirect_stdout(shown), contextlib.suppress(SystemExit):
         runpy.run_path(script, run_name="__main__")
     answers[script] = shown.getvalue()
