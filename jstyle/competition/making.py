@@ -18,8 +18,9 @@ from jstyle.methods.pairs import Stylised
 from jstyle.methods.sets import ImageReference, PictureSet, TextReference
 from jstyle.methods.table import METHODS
 from jstyle.pictures import images
-from jstyle.pipelines.stable_diffusion import PipelineOutput, PipelineStep, StableDiffusionPipeline
-from jstyle.pipelines.starts import FromNoise, FromPictures, Start
+from jstyle.pipelines.prompted import draw_prompted
+from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
+from jstyle.pipelines.starts import FromPictures
 from jstyle.table import load_attribute
 
 Files = Mapping[str, Path]
@@ -51,21 +52,10 @@ class PictureMaker:
         yield picture
 
     def _sample(self, spec: SubmissionPicture, start: Optional[Image.Image]) -> Made:
-        begin: Start = FromNoise(spec.height, spec.width)
+        begin = None
         if spec.start is not None and start is not None:
             begin = FromPictures(start, spec.start.strength)
-        steps = self._pipe.sample(
-            spec.prompt,
-            begin,
-            steps=spec.steps,
-            guidance=spec.guidance,
-            negative_prompt=spec.negative_prompt,
-            eta=spec.eta,
-            seeds=spec.seed,
-            sampler=spec.sampler,
-        )
-        output = yield from _tell_evaluations(steps)
-        yield output.images[0]
+        yield (yield from draw_prompted(self._pipe, spec, begin))
 
     def _make_of_set(
         self, spec: SubmissionPicture, set_spec: SetSpec, files: Files, start: Optional[Image.Image]
@@ -122,19 +112,6 @@ def open_pictures(hashes: Iterable[str], files: Files) -> list[Image.Image]:
 def take_picture(made: Made) -> Image.Image:
     """Run to the end. Returns the picture."""
     return exhaust(_pass_events(made))
-
-
-def _tell_evaluations(
-    steps: Generator[PipelineStep, None, PipelineOutput],
-) -> Generator[Evaluated, None, PipelineOutput]:
-    """An event for every step of a sampling; returns what it comes to."""
-    with closing(steps):
-        while True:
-            try:
-                step = next(steps)
-            except StopIteration as end:
-                return end.value
-            yield Evaluated("picture", step.evaluations)
 
 
 def _pass_events(made: Made) -> Generator[Evaluated, None, Image.Image]:

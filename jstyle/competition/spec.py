@@ -10,9 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Optional
 
 from jstyle.methods.table import METHODS
-from jstyle.pictures.spec import AdapterSpec, ModelIdentity
+from jstyle.pictures.spec import PromptedPicture
 from jstyle.settings.reader import build
-from jstyle.settings.vocabulary import SamplerName
 
 
 @dataclass(frozen=True)
@@ -67,21 +66,10 @@ class FinishSpec:
 
 
 @dataclass(frozen=True)
-class SubmissionPicture:
+class SubmissionPicture(PromptedPicture):
     """One picture, whole: the same spec on the same machine gives the same pixels."""
 
-    model: ModelIdentity
-    width: int
-    height: int
-    prompt: str
-    negative_prompt: str = ""
-    sampler: Optional[SamplerName] = None
-    steps: int = 25
-    guidance: float = 7.5
-    eta: float = 0.0
-    seed: int = 0
     start: Optional[StartSpec] = None
-    adapters: tuple[AdapterSpec, ...] = ()
     set: Optional[SetSpec] = None
     finish: Optional[FinishSpec] = None
 

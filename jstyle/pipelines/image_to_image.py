@@ -7,13 +7,13 @@ from typing import Optional
 import numpy as np
 
 from jstyle.diffusion.noise import Seeds
+from jstyle.events import exhaust
 from jstyle.pipelines.stable_diffusion import (
     OnStep,
     PipelineOutput,
     Prompt,
     StableDiffusionPipeline,
     choose_seeds,
-    exhaust_steps,
 )
 from jstyle.pipelines.starts import FromMaskedPictures, FromPictures, Pictures
 
@@ -57,7 +57,7 @@ class StableDiffusionImg2ImgPipeline(StableDiffusionPipeline):
             sampler=sampler,
             output_type=output_type,
         )
-        return exhaust_steps(steps, on_step)
+        return exhaust(steps, on_step)
 
 
 class StableDiffusionInpaintPipeline(StableDiffusionPipeline):
@@ -99,4 +99,4 @@ class StableDiffusionInpaintPipeline(StableDiffusionPipeline):
             sampler=sampler,
             output_type=output_type,
         )
-        return exhaust_steps(steps, on_step)
+        return exhaust(steps, on_step)

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TYPE_CHECKING
+from contextlib import closing
+from typing import TYPE_CHECKING, Optional
 
 from PIL import Image
 
 from jstyle.events import Evaluated
 from jstyle.pictures.spec import PromptedPicture
-from jstyle.pipelines.starts import FromNoise
+from jstyle.pipelines.starts import FromNoise, Start
 
 if TYPE_CHECKING:
-    from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
+    from jstyle.pipelines.stable_diffusion import PipelineOutput, PipelineStep, StableDiffusionPipeline
 
 
-def draw_prompted(pipe: StableDiffusionPipeline, spec: PromptedPicture) -> Generator[Evaluated, None, Image.Image]:
-    """The picture, on a pipeline that has the spec's model and adapters."""
+def draw_prompted(
+    pipe: StableDiffusionPipeline, spec: PromptedPicture, start: Optional[Start] = None
+) -> Generator[Evaluated, None, Image.Image]:
+    """The picture, on a pipeline that has the spec's model and adapters, by default from noise."""
     steps = pipe.sample(
         spec.prompt,
-        FromNoise(spec.height, spec.width),
+        start or FromNoise(spec.height, spec.width),
         steps=spec.steps,
         guidance=spec.guidance,
         negative_prompt=spec.negative_prompt,
@@ -27,9 +30,17 @@ def draw_prompted(pipe: StableDiffusionPipeline, spec: PromptedPicture) -> Gener
         seeds=spec.seed,
         sampler=spec.sampler,
     )
-    while True:
-        try:
-            step = next(steps)
-        except StopIteration as end:
-            return end.value.images[0]
-        yield Evaluated("picture", step.evaluations)
+    return (yield from tell_evaluations(steps, "picture")).images[0]
+
+
+def tell_evaluations(
+    steps: Generator[PipelineStep, None, PipelineOutput], stage: str
+) -> Generator[Evaluated, None, PipelineOutput]:
+    """An event for every step of a sampling; returns what it comes to. Closing it closes the sampling."""
+    with closing(steps):
+        while True:
+            try:
+                step = next(steps)
+            except StopIteration as end:
+                return end.value
+            yield Evaluated(stage, step.evaluations)

@@ -18,6 +18,7 @@ from jstyle.diffusion.noise import NoiseSource, Seeds, image_seeds
 from jstyle.diffusion.samplers import Sampler, Step, sampler
 from jstyle.diffusion.schedule import Schedule
 from jstyle.errors import InputError
+from jstyle.events import exhaust
 from jstyle.networks.vae import DiagonalGaussian
 from jstyle.pictures import images
 from jstyle.pipelines.starts import FromNoise, Start
@@ -257,7 +258,7 @@ class StableDiffusionPipeline(AdapterLoading):
             sampler=sampler,
             output_type=output_type,
         )
-        return exhaust_steps(steps, on_step)
+        return exhaust(steps, on_step)
 
     def sample(
         self,
@@ -353,16 +354,3 @@ def without_gradients(steps: Iterator[Step]) -> Iterator[Step]:
         if step is None:
             return
         yield step
-
-
-def exhaust_steps(
-    steps: Generator[PipelineStep, None, PipelineOutput], on_step: Optional[OnStep] = None
-) -> PipelineOutput:
-    """Run a sampling to its end; ``on_step`` sees every step."""
-    while True:
-        try:
-            step = next(steps)
-        except StopIteration as end:
-            return end.value
-        if on_step is not None:
-            on_step(step)

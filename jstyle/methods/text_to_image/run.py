@@ -17,6 +17,7 @@ from jstyle.methods.text_to_image.settings import TextSubject, TextToImageInputs
 from jstyle.pictures import images
 from jstyle.pictures.finished import is_finished, write_picture
 from jstyle.pictures.spec import PictureSpec, identify_model
+from jstyle.pipelines.prompted import tell_evaluations
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.pipelines.starts import FromMaskedPictures, FromNoise, FromPictures, Start
 from jstyle.settings.model import ModelSettings
@@ -74,13 +75,7 @@ def generate(
         seeds=[subject.seed for subject in subjects],
         sampler=settings.sampler,
     )
-    with closing(steps):
-        while True:
-            try:
-                step = next(steps)
-            except StopIteration as end:
-                return end.value.images
-            yield Evaluated("images", step.evaluations)
+    return (yield from tell_evaluations(steps, "images")).images
 
 
 def choose_start(
