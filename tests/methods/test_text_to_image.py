@@ -20,6 +20,7 @@ from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.settings.model import ModelSettings
 from jstyle.settings.words import parse_words
 from tests.parity.networks import GOLDEN
+from tests.telling import contents, plan
 
 BASE = ["--model", GOLDEN / "diffusers_folder", "--steps", 3, "--width", 32, "--height", 32]
 
@@ -28,15 +29,6 @@ def run(*words: object) -> list[Event]:
     """The events of ``jstyle txt2img WORDS``."""
     kinds = (TextToImageInputs, TextToImageSettings, ModelSettings)
     return list(METHOD.start(*parse_words(kinds, [str(word) for word in words], "txt2img", "")))
-
-
-def plan(events: list[Event]) -> Planned:
-    (planned,) = (event for event in events if isinstance(event, Planned))
-    return planned
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def test_images_are_made_once(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from style_align.files import ReferenceSubject, SetFiles, SetSubject
 from style_align.inputs import SetInputs
 from style_align.settings import SamplingSettings, StyleAlignSettings
 from tests.parity.networks import GOLDEN
+from tests.telling import contents, plan
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = GOLDEN / "diffusers_folder"
@@ -34,15 +34,6 @@ def run(*words: object) -> list[Event]:
     """The events of ``jstyle style-align WORDS``."""
     kinds = (SetInputs, StyleAlignSettings, ModelSettings)
     return list(METHOD.start(*parse_words(kinds, [str(word) for word in words], "style-align", "")))
-
-
-def plan(events: Sequence[Event]) -> Planned:
-    (planned,) = (event for event in events if isinstance(event, Planned))
-    return planned
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def spec(path: Path) -> dict[str, Any]:

@@ -6,7 +6,6 @@ import os
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -25,6 +24,7 @@ from jstyle.training.teaching.attaching import attach_all
 from jstyle.training.teaching.table import TEACHINGS
 from tests.competition.folders import write_data
 from tests.methods.inst.small import write_model
+from tests.telling import only
 from tests.training.many_styles.small import MODEL, RECIPE, ROOT, results, teach, train, training, write
 
 
@@ -188,11 +188,6 @@ def test_what_is_recorded_names_no_folder(here: TrainingJob) -> None:
         assert str(here.root.parent) not in text and str(MODEL) not in text
         names = sorted(path.name for path in each.settings.data)
         assert sorted((record.read_record(here.root / each.place) or {})["pictures"]) == names
-
-
-def only(events: list[Event], kind: type) -> list[Any]:
-    """The events of a kind."""
-    return [event for event in events if isinstance(event, kind)]
 
 
 def assert_bars_are_filled(events: list[Event]) -> None:
