@@ -5,11 +5,14 @@ A run is a generator of these. Whoever iterates it (a command, the page, a worke
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional, TypeVar, Union
+
+from jstyle.errors import InputWarning
 
 T = TypeVar("T")
 
@@ -76,6 +79,40 @@ class Remark:
 
 
 Event = Union[Planned, Evaluated, Updated, PictureWritten, StyleTaught, Failure, Remark]
+
+
+def tell_warnings(run: Iterable[T]) -> Iterator[Union[T, Remark]]:
+    """A run in which every `InputWarning` is a `Remark`, once, before the event that it came with."""
+    shown: set[str] = set()
+    with closing(run) as events:
+        iterator = iter(events)
+        while True:
+            given: list[str] = []
+            with _warnings_kept(given):
+                event = next(iterator, None)
+            yield from (Remark(text) for text in dict.fromkeys(given) if text not in shown)
+            shown.update(given)
+            if event is None:
+                return
+            yield event
+
+
+@contextmanager
+def _warnings_kept(given: list[str]) -> Iterator[None]:
+    """Inside, the texts of `InputWarning`s go into ``given``; other warnings are shown as ever."""
+    show = warnings.showwarning
+
+    def keep(message: Any, category: Any, *place: Any) -> None:
+        if issubclass(category, InputWarning):
+            given.append(str(message))
+        else:
+            show(message, category, *place)
+
+    warnings.showwarning = keep
+    try:
+        yield
+    finally:
+        warnings.showwarning = show
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from jstyle.methods.cost import Meter
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline, step_noise, without_gradients
 from jstyle.pipelines.starts import first_step
 from jstyle.runtime import jt
+from jstyle.settings.vocabulary import is_guided
 from style_align.features import Recorder, feature_bytes, shared_sites
 from style_align.panorama import Panorama, WindowDenoiser, windows
 from style_align.reference import Reference, References, Trajectory, invert, load_same
@@ -200,7 +201,8 @@ class StyleAlignedOnLatents:
         self, reference: Row, clean: np.ndarray
     ) -> Generator[Evaluated, None, tuple[tuple[float, ...], np.ndarray]]:
         sampling, guidance = self._settings.sampling, self._settings.reference.inversion_guidance
-        denoiser = self._pipe.denoiser([reference.prompt], sampling.negative_prompt, guidance)
+        negative = sampling.negative_prompt if is_guided(guidance) else ""
+        denoiser = self._pipe.denoiser([reference.prompt], negative, guidance)
         levels = self._sampler.levels(self._pipe.schedule, sampling.steps, None)
         return (yield from invert(denoiser, jt.array(clean[None]), levels, self._pipe.schedule))
 
@@ -273,7 +275,7 @@ class StyleAlignedOnLatents:
         if features != "auto" or batches == 1:
             return features != "memory"
         itemsize = int(np.dtype(self._settings.reference.feature_dtype).itemsize)
-        halves = 1 + (self.guidance != 1.0)
+        halves = 1 + is_guided(self.guidance)
         step = feature_bytes(self._pipe.unet, self._paths, self._reference_shape, halves, itemsize)
         return step * self._settings.sampling.steps * len(self._named) > MEMORY_SHARE * _free_memory()
 

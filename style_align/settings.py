@@ -12,9 +12,11 @@ from jstyle.settings.vocabulary import (
     FeatureDtype,
     SamplerName,
     require_at_least,
-    require_positive,
+    require_count,
+    require_finite,
     require_seed,
     require_share,
+    require_size,
     require_steps,
 )
 
@@ -43,8 +45,7 @@ class Sharing:
     steps: tuple[int, Optional[int]] = (0, None)
 
     def __post_init__(self) -> None:
-        for name in ("shared_score_shift", "shared_score_scale"):
-            require(math.isfinite(getattr(self, name)), f"{name} must be a finite number")
+        require_finite(shared_score_shift=self.shared_score_shift, shared_score_scale=self.shared_score_scale)
         require_at_least(0, style_strength=self.style_strength)
         require_share(only_self_level=self.only_self_level)
         for name in ("layers", "steps"):
@@ -79,7 +80,7 @@ class SamplingSettings:
     """Sampling steps, and those of an inversion."""
 
     guidance: Optional[float] = None
-    """Classifier-free guidance, by default the preset's; 1 turns it off."""
+    """Classifier-free guidance, by default the preset's; 1 or less turns it off."""
 
     negative_prompt: str = ""
     """What the pictures should not show; for the reference too."""
@@ -105,7 +106,7 @@ class SamplingSettings:
         require_share(eta=self.eta)
         require_seed(self.seed)
         require(0.0 < self.image_strength <= 1.0, f"image_strength must be over 0, at most 1: {self.image_strength}")
-        require_at_least(1, batch_size=self.batch_size)
+        require_count(batch_size=self.batch_size)
 
 
 @dataclass(frozen=True)
@@ -223,8 +224,8 @@ class CanvasSettings:
     """The right edge of a panorama meets its left edge."""
 
     def __post_init__(self) -> None:
-        require_positive(width=self.width, height=self.height)
-        require_at_least(1, window=self.window, stride=self.stride)
+        require_size(width=self.width, height=self.height)
+        require_count(window=self.window, stride=self.stride)
         require(not self.circular or self.panorama, "circular must go with a panorama: give --panorama too")
 
 

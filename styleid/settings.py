@@ -11,9 +11,11 @@ from jstyle.settings.fields import free, require
 from jstyle.settings.vocabulary import (
     FeatureDtype,
     require_at_least,
+    require_count,
     require_positive,
     require_seed,
     require_share,
+    require_size,
     require_steps,
 )
 
@@ -81,9 +83,10 @@ class StyleIDSettings:
     def __post_init__(self) -> None:
         require_steps(self.steps, least=2)
         require_share(gamma=self.gamma)
-        require_positive(temperature=self.temperature, width=self.width, height=self.height)
+        require_positive(temperature=self.temperature)
+        require_size(width=self.width, height=self.height)
         require_at_least(0, adain_eps=self.adain_eps)
-        require_at_least(1, batch_size=self.batch_size)
+        require_count(batch_size=self.batch_size)
         require_seed(self.seed)
         require(self.layers is None or len(self.layers) > 0, "layers must name at least one layer")
         stop = self.steps if self.inject_stop is None else self.inject_stop

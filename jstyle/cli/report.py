@@ -6,7 +6,18 @@ import sys
 from collections.abc import Iterable
 from typing import Any, Union
 
-from jstyle.events import Evaluated, Event, Failure, PictureWritten, Planned, Remark, StyleTaught, Updated, closing
+from jstyle.events import (
+    Evaluated,
+    Event,
+    Failure,
+    PictureWritten,
+    Planned,
+    Remark,
+    StyleTaught,
+    Updated,
+    closing,
+    tell_warnings,
+)
 
 
 def show_events(events: Iterable[Event], counted: str = "pictures") -> int:
@@ -16,8 +27,8 @@ def show_events(events: Iterable[Event], counted: str = "pictures") -> int:
     """
     report = _Report(counted)
     try:
-        with closing(events):
-            for event in events:
+        with closing(tell_warnings(events)) as told:
+            for event in told:
                 report.show(event)
     finally:
         report.close_bar()

@@ -14,7 +14,7 @@ from jstyle.jobs.engine import Engine
 from jstyle.jobs.task import Done
 from jstyle.settings.configs import find_config
 from jstyle.settings.fields import require
-from jstyle.settings.vocabulary import Backend, require_at_least
+from jstyle.settings.vocabulary import Backend, require_at_least, require_count
 
 if TYPE_CHECKING:
     from jstyle.competition.plan import SubmissionPlan
@@ -74,7 +74,7 @@ class SubmissionInputs:
     def __post_init__(self) -> None:
         require((self.recipe is None) != (self.preset is None), "give either a --recipe or a --preset")
         require_at_least(0, workers=self.workers)
-        require_at_least(1, verify=self.verify)
+        require_count(verify=self.verify)
         self.find_recipe()
 
     def find_recipe(self) -> Path:

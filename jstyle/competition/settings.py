@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import string
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -10,7 +9,14 @@ from typing import Any, Optional, Union
 
 from jstyle.settings.fields import flat, require
 from jstyle.settings.model import ModelSettings
-from jstyle.settings.vocabulary import SamplerName, require_seed, require_share, require_steps
+from jstyle.settings.vocabulary import (
+    SamplerName,
+    require_finite,
+    require_seed,
+    require_share,
+    require_size,
+    require_steps,
+)
 
 
 @dataclass(frozen=True)
@@ -104,7 +110,7 @@ class PictureSettings:
     """Sampling steps."""
 
     guidance: float = 7.5
-    """Classifier-free guidance; 1 turns it off."""
+    """Classifier-free guidance; 1 or less turns it off."""
 
     eta: float = 0.0
     """Noise of ddim."""
@@ -120,7 +126,7 @@ class PictureSettings:
     def __post_init__(self) -> None:
         require_template(self.prompt, "prompt", {"prompt", "style"})
         require_steps(self.steps)
-        require(math.isfinite(self.guidance), f"guidance must be finite, not {self.guidance}")
+        require_finite(guidance=self.guidance)
         for seed in self.seed if isinstance(self.seed, tuple) else (self.seed,):
             require_seed(seed)
         require_share(eta=self.eta)
@@ -139,6 +145,9 @@ class RecipeModel:
 
     height: Optional[int] = None
     """As width."""
+
+    def __post_init__(self) -> None:
+        require_size(width=self.width, height=self.height)
 
 
 def require_template(text: str, name: str, known: Collection[str]) -> None:

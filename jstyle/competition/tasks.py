@@ -19,6 +19,7 @@ from jstyle.files import hash_files
 from jstyle.jobs.task import Task
 from jstyle.pictures.spec import AdapterSpec, ModelIdentity
 from jstyle.settings.reader import plain
+from jstyle.settings.vocabulary import is_guided
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ class _SpecMaker:
 def _describe_kernels(spec: SubmissionPicture) -> str:
     """What decides which kernels are compiled: sizes and methods, no numbers."""
     parts: list[Any] = [plain(spec.model), spec.width, spec.height, spec.sampler]
-    parts += [spec.guidance != 1.0, spec.start is not None, [adapter.kind for adapter in spec.adapters]]
+    parts += [is_guided(spec.guidance), spec.start is not None, [adapter.kind for adapter in spec.adapters]]
     parts += [spec.finish and [spec.finish.method, plain(spec.finish.settings)]]
     parts += [spec.set and [spec.set.method, plain(spec.set.settings)]]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]

@@ -7,16 +7,17 @@ from typing import Optional
 from jstyle.diffusion.schedule import Level, Prediction, to_prediction
 from jstyle.networks import TextContext, UNet2DConditionModel
 from jstyle.runtime import jt
+from jstyle.settings.vocabulary import is_guided
 
 
 class GuidedDenoiser:
     """Classifier-free guidance (arXiv 2207.12598, equation 6) around a UNet.
 
     ``text`` and ``negative_text`` are (batch, tokens, cross_attention_dim). In the UNet's batch the
-    unconditional half always comes first. At guidance_scale 1, or without a negative_text, only the
-    conditional half runs. ``extra`` (batch, channels, height, width) is appended to the latent's channels,
-    where inpainting checkpoints expect their mask and masked image. ``evaluations`` counts the latents that
-    the UNet has seen.
+    unconditional half always comes first. At a guidance_scale of 1 or less, or without a negative_text, only
+    the conditional half runs, as in diffusers. ``extra`` (batch, channels, height, width) is appended to the
+    latent's channels, where inpainting checkpoints expect their mask and masked image. ``evaluations`` counts the
+    latents that the UNet has seen.
     """
 
     def __init__(
@@ -28,7 +29,7 @@ class GuidedDenoiser:
         guidance_scale: float = 1.0,
         extra: Optional[jt.Var] = None,
     ) -> None:
-        self.guided = negative_text is not None and guidance_scale != 1.0
+        self.guided = negative_text is not None and is_guided(guidance_scale)
         self.unet = unet
         self.prediction_type = prediction_type
         self.text = TextContext(jt.concat([negative_text, text], dim=0) if self.guided else text)

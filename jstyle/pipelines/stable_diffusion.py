@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +18,7 @@ from jstyle.diffusion.guidance import GuidedDenoiser
 from jstyle.diffusion.noise import NoiseSource, Seeds, image_seeds
 from jstyle.diffusion.samplers import Sampler, Step, sampler
 from jstyle.diffusion.schedule import Schedule
-from jstyle.errors import InputError
+from jstyle.errors import InputError, InputWarning
 from jstyle.events import exhaust
 from jstyle.networks.vae import DiagonalGaussian
 from jstyle.pictures import images
@@ -25,11 +26,14 @@ from jstyle.pipelines.starts import FromNoise, Start
 from jstyle.pipelines.tiling import in_tiles
 from jstyle.runtime import jt
 from jstyle.settings.model import ModelSettings
+from jstyle.settings.vocabulary import is_guided
 from jstyle.weights import backends, checkpoint
 from jstyle.weights.configuration import hash_configuration
 
 Prompt = Union[str, Sequence[str]]
 OnStep = Callable[["PipelineStep"], None]
+
+UNUSED_NEGATIVE = "the negative prompt is not used: at a guidance of 1 or less the prompt's prediction stands alone"
 
 MAX_TILE = 512  # pixels; what decoding one tile takes grows with its area, its attention with the square of that
 
@@ -206,7 +210,9 @@ class StableDiffusionPipeline(AdapterLoading):
         """The UNet under a text, as samplers take it. ``negative_prompt`` is one for all prompts or one each."""
         text = self.encode_prompt(prompt, copies)
         negative = None
-        if guidance_scale != 1.0:
+        if negative_prompt and not is_guided(guidance_scale):
+            warnings.warn(UNUSED_NEGATIVE, InputWarning, stacklevel=2)
+        if is_guided(guidance_scale):
             negatives = (
                 [negative_prompt or ""] if isinstance(negative_prompt or "", str) else list(negative_prompt or [])
             )

@@ -23,14 +23,35 @@ MOST_STEPS = 1000
 """The times that a Stable Diffusion checkpoint knows: there are no more sampling steps."""
 
 
-def require_steps(steps: int, least: int = 1) -> None:
+MOST_THINGS = 100_000
+"""Pictures, or rows of a batch: larger counts are slips, found before anything is made ready for them."""
+
+LONGEST_SIDE = 16384
+"""Of a picture, in pixels; a longer one is a slip."""
+
+
+def require_steps(steps: int, least: int = 1, name: str = "steps") -> None:
     """Raise ValueError unless a checkpoint has that many sampling steps."""
-    require(least <= steps <= MOST_STEPS, f"steps must be from {least} to {MOST_STEPS}, not {steps}")
+    require(least <= steps <= MOST_STEPS, f"{name} must be from {least} to {MOST_STEPS}, not {steps}")
 
 
 def require_seed(seed: int) -> None:
     """Raise ValueError for a negative seed."""
     require(seed >= 0, f"seed must not be negative, not {seed}")
+
+
+def is_guided(guidance: float) -> bool:
+    """Whether a picture takes an unconditional half beside the text's: at 1 or less the text's prediction stands alone.
+
+    As in diffusers; the checkpoints that are distilled for it (SD-Turbo) name 0.
+    """
+    return guidance > 1
+
+
+def require_finite(**values: Optional[float]) -> None:
+    """Raise ValueError for the first of the named values that is infinite or NaN; None is left alone."""
+    for name, value in values.items():
+        require(value is None or math.isfinite(value), f"{name} must be a finite number, not {value}")
 
 
 def require_at_least(least: float, **values: Optional[float]) -> None:
@@ -46,6 +67,20 @@ def require_positive(**values: Optional[float]) -> None:
     """Raise ValueError for the first of the named values that is not above 0 and finite; None is left alone."""
     for name, value in values.items():
         require(value is None or 0 < value < math.inf, f"{name} must be positive, not {value}")
+
+
+def require_count(**values: Optional[int]) -> None:
+    """Raise ValueError for the first of the named values that is no number of things from 1 to `MOST_THINGS`; None is
+    left alone.
+    """
+    for name, value in values.items():
+        require(value is None or 1 <= value <= MOST_THINGS, f"{name} must be from 1 to {MOST_THINGS}, not {value}")
+
+
+def require_size(**values: Optional[int]) -> None:
+    """Raise ValueError for the first of the named sides, in pixels, that no picture can have; None is left alone."""
+    for name, value in values.items():
+        require(value is None or 1 <= value <= LONGEST_SIDE, f"{name} must be from 1 to {LONGEST_SIDE}, not {value}")
 
 
 def require_share(**values: float) -> None:

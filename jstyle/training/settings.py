@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, Literal, Optional
 
 from jstyle.settings.fields import free, require
 from jstyle.settings.identity import identity
-from jstyle.settings.vocabulary import require_at_least, require_positive
+from jstyle.settings.vocabulary import require_at_least, require_count, require_finite, require_positive
+
+MOST_UPDATES = 10_000_000
+"""Of a training; more would take years."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,9 @@ class LoopSettings:
     """Updates between two checkpoints."""
 
     def __post_init__(self) -> None:
-        require_at_least(1, steps=self.steps, accumulate=self.accumulate, checkpoint_every=self.checkpoint_every)
+        require(1 <= self.steps <= MOST_UPDATES, f"steps must be from 1 to {MOST_UPDATES}, not {self.steps}")
+        require_count(accumulate=self.accumulate)
+        require_at_least(1, checkpoint_every=self.checkpoint_every)
         require_at_least(0, warmup=self.warmup, seed=self.seed, weight_decay=self.weight_decay)
         require_at_least(1, loss_scale=self.loss_scale)
         require_positive(rate=self.rate, eps=self.eps, clip=self.clip)
@@ -105,4 +109,4 @@ class LossSettings:
         require_positive(min_snr=self.min_snr, times_deviation=self.times_deviation)
         require_at_least(0, offset_noise=self.offset_noise)
         require(self.times in ("uniform", "logit_normal"), f"times {self.times!r} is not known")
-        require(math.isfinite(self.times_mean), f"times_mean must be a number, not {self.times_mean}")
+        require_finite(times_mean=self.times_mean)

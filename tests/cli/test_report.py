@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from jstyle.cli.report import show_events
-from jstyle.errors import InputError
+from jstyle.errors import InputError, InputWarning
 from jstyle.events import Evaluated, Event, Failure, PictureWritten, Planned, Remark, Updated
 
 Captured = pytest.CaptureFixture[str]
@@ -26,6 +27,22 @@ def test_a_run_that_goes_well(capsys: Captured) -> None:
     shown = capsys.readouterr()
     assert shown.out.splitlines() == ["3 pairs, 1 of them finished before", "pictures are in out"]
     assert "sampling: 100%" in shown.err and "8/8" in shown.err and "error" not in shown.err
+
+
+def test_a_warning_of_what_was_given_is_a_line_once(capsys: Captured) -> None:
+    def run() -> Iterator[Event]:
+        for _ in range(2):
+            warnings.warn("no such word: zebra", InputWarning, stacklevel=1)
+            yield Evaluated("sampling", 1)
+        warnings.warn("of a library", UserWarning, stacklevel=1)
+
+    show = warnings.showwarning
+    with warnings.catch_warnings(record=True) as others:
+        warnings.simplefilter("always")
+        assert show_events(run()) == 0
+    assert capsys.readouterr().out.splitlines() == ["no such word: zebra"]
+    assert [str(warning.message) for warning in others] == ["of a library"]
+    assert warnings.showwarning is show
 
 
 def test_a_failure_is_one_line_and_makes_the_code_1(capsys: Captured) -> None:

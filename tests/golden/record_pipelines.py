@@ -165,6 +165,30 @@ def record_inpaint(name: str, pipe: DiffusionPipeline, strengths: dict[str, floa
     save(name, arrays)
 
 
+def record_unguided() -> None:
+    """A guidance of 0 under a negative prompt, of which diffusers takes no notice then; 0.5 gives the same arrays."""
+    pipe = StableDiffusionPipeline.from_pretrained(FOLDER)
+    forward = noise("img2img/noise", LATENT)
+    posterior = np.zeros_like(forward)
+    picture, mask = Image.fromarray(photo()), Image.fromarray(disc())
+
+    def generate_all(guidance: float) -> dict[str, np.ndarray]:
+        inputs: dict[str, Any] = {"guidance_scale": guidance}
+        arrays = generate(pipe, "text_", latents=torch.from_numpy(forward), **inputs)
+        inputs.update(image=picture, strength=0.6)
+        with drawn(img2img, [posterior, forward]):
+            arrays.update(generate(StableDiffusionImg2ImgPipeline.from_pipe(pipe), "image_", **inputs))
+        inputs.update(mask_image=mask, height=HEIGHT, width=WIDTH)
+        with drawn(inpaint, [posterior, forward, posterior]):
+            arrays.update(generate(StableDiffusionInpaintPipeline.from_pipe(pipe), "mask_", **inputs))
+        return arrays
+
+    arrays = generate_all(0.0)
+    half = generate_all(0.5)
+    assert all(np.array_equal(arrays[key], half[key]) for key in arrays)
+    save("unguided", {**SETTINGS, "strength": 0.6, "init_image": photo(), "mask": disc(), "noise": forward, **arrays})
+
+
 def main() -> None:
     """Writes the folder, then records the pipelines on it."""
     torch.set_num_threads(1)
@@ -172,6 +196,7 @@ def main() -> None:
     write_folder()
     record_text_to_image()
     record_image_to_image()
+    record_unguided()
     pipe = StableDiffusionInpaintPipeline.from_pretrained(FOLDER)
     record_inpaint("inpaint4", pipe, {"": 1.0, "partial_": 0.75})
     pipe = StableDiffusionInpaintPipeline.from_pretrained(

@@ -35,7 +35,7 @@ def sample(pipe: StableDiffusionPipeline, name: str, guidance: float, steps: int
 
 
 @pytest.mark.parametrize(("name", "calls"), [("ddim", 6), ("pndm", 7), ("lms", 6)])
-@pytest.mark.parametrize(("guidance", "halves"), [(1.0, 1), (7.5, 2)])
+@pytest.mark.parametrize(("guidance", "halves"), [(0.5, 1), (1.0, 1), (7.5, 2)])
 def test_every_latent_and_half_is_counted(
     pipe: StableDiffusionPipeline, name: str, calls: int, guidance: float, halves: int
 ) -> None:

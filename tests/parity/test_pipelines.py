@@ -66,6 +66,24 @@ def test_image_to_image(pipe: StableDiffusionPipeline) -> None:
     assert psnr(out.images, recorded["mode_image"]) > 80
 
 
+@pytest.mark.parametrize("guidance", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("case", ["text", "image", "mask"])
+@pytest.mark.filterwarnings("ignore:the negative prompt is not used")
+def test_guidance_of_one_or_less_is_the_prompts_prediction_alone(
+    pipe: StableDiffusionPipeline, case: str, guidance: float
+) -> None:
+    recorded = golden("unguided")
+    settings = {**common(recorded), "guidance_scale": guidance, "latents": recorded["noise"]}
+    picture, mask = (Image.fromarray(recorded[key]) for key in ("init_image", "mask"))
+    if case == "text":
+        out = pipe(width=picture.width, height=picture.height, **settings)
+    elif case == "image":
+        out = StableDiffusionImg2ImgPipeline.from_pipe(pipe)(image=picture, strength=0.6, **settings)
+    else:
+        out = StableDiffusionInpaintPipeline.from_pipe(pipe)(image=picture, mask_image=mask, strength=0.6, **settings)
+    assert psnr(out.images, recorded[f"{case}_image"]) > 80
+
+
 @pytest.mark.parametrize("case", ["", "partial_"])
 def test_inpainting_by_blending(pipe: StableDiffusionPipeline, case: str) -> None:
     recorded = golden("inpaint4")

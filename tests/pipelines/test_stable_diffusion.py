@@ -12,7 +12,7 @@ from PIL import Image
 from jstyle import StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline, StableDiffusionPipeline
 from jstyle.diffusion.noise import NoiseSource
 from jstyle.diffusion.samplers import SAMPLERS
-from jstyle.errors import InputError
+from jstyle.errors import InputError, InputWarning
 from jstyle.pictures import images
 from jstyle.pipelines.starts import FromNoise
 from jstyle.pipelines.tiling import in_tiles
@@ -65,7 +65,7 @@ def test_every_sampler_runs_and_differs(pipe: StableDiffusionPipeline, sampler: 
     assert sampler == "ddim" or relative_error(out, make(pipe, num_inference_steps=6)) > 1e-3
 
 
-def test_guidance_one_runs_one_half_only(pipe: StableDiffusionPipeline) -> None:
+def test_up_to_guidance_one_only_the_texts_half_runs(pipe: StableDiffusionPipeline) -> None:
     rows = []
 
     def count(site: Any, step: int, qkv: Any) -> Any:
@@ -74,7 +74,7 @@ def test_guidance_one_runs_one_half_only(pipe: StableDiffusionPipeline) -> None:
 
     from jstyle import attached
 
-    for guidance, expected in ((1.0, 1), (7.5, 2)):
+    for guidance, expected in ((0.0, 1), (0.5, 1), (1.0, 1), (7.5, 2)):
         rows.clear()
         with attached(pipe.unet, count):
             make(pipe, guidance_scale=guidance)
@@ -119,8 +119,11 @@ def test_a_call_may_be_left_after_any_step(pipe: StableDiffusionPipeline) -> Non
     assert np.array_equal(make(pipe), whole)
 
 
-def test_a_negative_prompt_matters_under_guidance(pipe: StableDiffusionPipeline) -> None:
+def test_a_negative_prompt_matters_under_guidance_and_is_said_not_to_without(pipe: StableDiffusionPipeline) -> None:
     assert relative_error(make(pipe, negative_prompt="a bridge"), make(pipe)) > 1e-3
+    with pytest.warns(InputWarning, match="the negative prompt is not used"):
+        without = make(pipe, negative_prompt="a bridge", guidance_scale=0.5)
+    assert np.array_equal(without, make(pipe, guidance_scale=0.5))
 
 
 @pytest.mark.parametrize(("height", "width"), [(4, 4), (36, 20), (8, 64)])

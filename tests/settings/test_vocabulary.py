@@ -11,10 +11,14 @@ import pytest
 from jstyle.settings.fields import is_free
 from jstyle.settings.model import ModelSettings
 from jstyle.settings.vocabulary import (
+    is_guided,
     require_at_least,
+    require_count,
+    require_finite,
     require_positive,
     require_seed,
     require_share,
+    require_size,
     require_steps,
 )
 
@@ -32,6 +36,13 @@ from jstyle.settings.vocabulary import (
         (lambda: require_positive(rate=0.0), "rate must be positive, not 0.0"),
         (lambda: require_positive(rate=math.inf), "rate must be positive, not inf"),
         (lambda: require_positive(rate=math.nan), "rate must be positive, not nan"),
+        (lambda: require_steps(10**9, name="class_steps"), "class_steps must be from 1 to 1000, not 1000000000"),
+        (lambda: require_count(images=10**9), "images must be from 1 to 100000, not 1000000000"),
+        (lambda: require_count(batch=1, images=0), "images must be from 1 to 100000, not 0"),
+        (lambda: require_size(height=None, width=10**12), "width must be from 1 to 16384, not 1000000000000"),
+        (lambda: require_size(width=0), "width must be from 1 to 16384, not 0"),
+        (lambda: require_finite(guidance=math.nan), "guidance must be a finite number, not nan"),
+        (lambda: require_finite(guidance=math.inf), "guidance must be a finite number, not inf"),
         (lambda: require_share(eta=1.1), "eta must be from 0 to 1, not 1.1"),
         (lambda: require_share(eta=math.nan), "eta must be from 0 to 1, not nan"),
     ],
@@ -49,6 +60,13 @@ def test_bounds_and_null_are_allowed() -> None:
     require_at_least(1, batch=1, window=None)
     require_positive(rate=1e-300, clip=None)  # no subnormal number: Jittor has the processor flush them
     require_share(low=0.0, high=1.0)
+    require_count(images=1, rows=100_000, batch=None)
+    require_size(width=1, height=16384)
+    require_finite(guidance=-1e300, scale=None)
+
+
+def test_only_above_one_is_there_an_unconditional_half() -> None:
+    assert [is_guided(guidance) for guidance in (-1.0, 0.0, 0.5, 1.0, 1.001, 7.5)] == [False] * 4 + [True] * 2
 
 
 def test_the_weights_hash_stands_for_where_they_come_from() -> None:

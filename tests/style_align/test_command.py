@@ -182,7 +182,7 @@ BESIDE = ["--prompt", "a car", "a boat", "--reference_prompt", "a train"]
     "words",
     [
         [*TEXTS, "--batch_size", 2],
-        [*TEXTS, "--guidance", 1],
+        [*TEXTS, "--guidance", 0.5],
         [*TEXTS, "--sampler", "pndm", "--step_stop", 1],
         [*TEXTS, "--style_strength", 0],
         [*TEXTS, "--preset", "full_attention"],
@@ -233,7 +233,7 @@ OUT = ["--output", "never-made"]
         (["--prompt", "a", *OUT, "--reference", "x", "y", "--save_reference", "z"], "one after another"),
         (["--prompt", "a", "b", *OUT, "--steps", "0"], "steps"),
         (["--prompt", "a", "b", *OUT, "--circular"], "--panorama"),
-        (["--prompt", "a", "b", *OUT, "--height", "0"], "height must be positive, not 0"),
+        (["--prompt", "a", "b", *OUT, "--height", "0"], "height must be from 1 to 16384, not 0"),
         (["--reference_image", "{broken}", "--reference_prompt", "x"], "broken.png"),
         (["--image", "{broken}", "--reference_prompt", "x"], "broken.png"),
         (["--reference", "{broken}"], "no saved reference"),

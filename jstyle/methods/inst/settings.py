@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import Literal, Optional
 
 from jstyle.settings.fields import free, require
-from jstyle.settings.vocabulary import require_at_least, require_positive, require_seed, require_steps
+from jstyle.settings.vocabulary import require_count, require_finite, require_seed, require_size, require_steps
 from jstyle.training.settings import LoopSettings
 from jstyle.training.teaching.settings import TeachOptions, TeachSettings
 
@@ -53,11 +52,11 @@ class InstSettings:
         require_steps(self.steps)
         require(0 < self.strength <= 1, f"strength must be above 0 and at most 1, not {self.strength}")
         require(int(self.steps * self.strength) > 0, f"strength {self.strength} of {self.steps} steps must leave one")
-        require(math.isfinite(self.guidance), f"guidance must be a number, not {self.guidance}")
+        require_finite(guidance=self.guidance)
         require("{token}" in self.prompt, "prompt must contain {token}, the learnt word")
-        require_positive(width=self.width, height=self.height)
+        require_size(width=self.width, height=self.height)
         require_seed(self.seed)
-        require_at_least(1, batch_size=self.batch_size)
+        require_count(batch_size=self.batch_size)
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ class InstTraining(TeachOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         require("{token}" in self.prompt, "prompt must contain {token}, the word")
-        require_at_least(1, heads=self.heads, head_width=self.head_width)
+        require_count(heads=self.heads, head_width=self.head_width)
         require(0 <= self.dropout < 1, f"dropout must be from 0 to below 1, not {self.dropout}")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
@@ -10,10 +9,11 @@ from typing import Optional
 from jstyle.settings.fields import free, require
 from jstyle.settings.vocabulary import (
     SamplerName,
-    require_at_least,
-    require_positive,
+    require_count,
+    require_finite,
     require_seed,
     require_share,
+    require_size,
     require_steps,
 )
 
@@ -34,7 +34,7 @@ class TextToImageSettings:
     """Sampling steps."""
 
     guidance: float = 7.5
-    """Classifier-free guidance; 1 turns it off."""
+    """Classifier-free guidance; 1 or less turns it off."""
 
     sampler: Optional[SamplerName] = None
     """By default the checkpoint's own."""
@@ -56,11 +56,11 @@ class TextToImageSettings:
 
     def __post_init__(self) -> None:
         require_steps(self.steps)
-        require(math.isfinite(self.guidance), f"guidance must be finite, not {self.guidance}")
+        require_finite(guidance=self.guidance)
         require_share(eta=self.eta)
         require_seed(self.seed)
-        require_positive(width=self.width, height=self.height)
-        require_at_least(1, batch_size=self.batch_size)
+        require_size(width=self.width, height=self.height)
+        require_count(batch_size=self.batch_size)
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class TextToImageInputs:
 
     def __post_init__(self) -> None:
         require(bool(self.prompt), "at least one prompt is needed")
-        require_at_least(1, images=self.images)
+        require_count(images=self.images)
         require(self.mask is None or self.image is not None, "a mask needs the picture it belongs to: give --image too")
 
 

@@ -8,7 +8,14 @@ from typing import Optional
 
 from jstyle.settings.fields import flat, free, require
 from jstyle.settings.model import ModelSettings
-from jstyle.settings.vocabulary import require_at_least, require_share, require_steps
+from jstyle.settings.vocabulary import (
+    require_at_least,
+    require_count,
+    require_finite,
+    require_share,
+    require_size,
+    require_steps,
+)
 from jstyle.training.settings import LoopSettings, LossSettings
 
 _ONLY_SHOWN = "it is drawn to be looked at"
@@ -38,6 +45,7 @@ class TeachPlace:
 
     def __post_init__(self) -> None:
         require(bool(self.data), "data must name at least one picture or folder")
+        require_size(width=self.width, height=self.height)
         require(self.model.precision != "bf16", "precision must be fp32 or fp16 for training, not bf16")
 
 
@@ -76,8 +84,10 @@ class TeachOptions:
     """How it is trained."""
 
     def __post_init__(self) -> None:
-        require_at_least(1, batch=self.batch, validation_every=self.validation_every)
-        require_at_least(1, validation_steps=self.validation_steps)
+        require_count(batch=self.batch)
+        require_at_least(1, validation_every=self.validation_every)
+        require_steps(self.validation_steps, name="validation_steps")
+        require_finite(guidance=self.guidance)
 
 
 @dataclass(frozen=True)
@@ -112,8 +122,9 @@ class ClassPictures:
     """The weight of their loss."""
 
     def __post_init__(self) -> None:
-        require_at_least(1, class_images=self.class_images)
-        require_steps(self.class_steps)
+        require_count(class_images=self.class_images)
+        require_steps(self.class_steps, name="class_steps")
+        require_finite(class_guidance=self.class_guidance)
         require_at_least(0, prior_weight=self.prior_weight)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Optional
 
 from jstyle.settings.fields import require
-from jstyle.settings.vocabulary import require_at_least, require_positive
+from jstyle.settings.vocabulary import require_count, require_positive
 from jstyle.training.settings import LoopSettings
 from jstyle.training.teaching.settings import CaptionedSettings
 
@@ -38,6 +38,6 @@ class LoraSettings(CaptionedSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_at_least(1, rank=self.rank)
+        require_count(rank=self.rank)
         require_positive(alpha=self.alpha)
         require(0 <= self.dropout < 1, f"dropout must be from 0 to below 1, not {self.dropout}")
