@@ -8,13 +8,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Optional
+from typing import Any, Optional
 
 import numpy as np
 
-from jstyle.diffusion.schedule_config import PREDICTION_TYPES, SPACINGS, ScheduleConfig, make_choice_error
+from jstyle.diffusion.schedule_config import (
+    PREDICTION_TYPES,
+    SPACINGS,
+    ScheduleConfig,
+    compute_betas,
+    make_choice_error,
+)
 from jstyle.errors import InputError
 from jstyle.runtime import jt
+from jstyle.settings.leaves import unwrap_numpy
 
 
 @dataclass(frozen=True)
@@ -30,6 +37,9 @@ class Level:
 
 CLEAN = Level(-1.0, 1.0)
 
+NEARLY_NO_SIGNAL = 2.0**-24
+"""What stands for an alpha_bar of 0 where sigma = sqrt(1 / alpha_bar - 1) must be a number, as in diffusers."""
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -37,6 +47,11 @@ class Prediction:
 
     x0: jt.Var
     eps: jt.Var
+
+
+def keep_some_signal(alpha_bar: Any) -> Any:
+    """alpha_bar, `NEARLY_NO_SIGNAL` where it is 0."""
+    return np.where(alpha_bar == 0, NEARLY_NO_SIGNAL, alpha_bar)
 
 
 def diffuse(x0: jt.Var, eps: jt.Var, alpha_bar: float | jt.Var) -> jt.Var:
@@ -84,7 +99,8 @@ class Schedule:
     def __init__(self, config: ScheduleConfig) -> None:
         self.config = config
         self.prediction_type = config.prediction_type
-        self.alpha_bars: np.ndarray = np.cumprod(1.0 - _compute_betas(config))
+        alpha_bars = np.cumprod(1.0 - compute_betas(config))
+        self.alpha_bars: np.ndarray = _rescale_to_zero_snr(alpha_bars) if config.rescale_betas_zero_snr else alpha_bars
         self.final_alpha_bar = 1.0 if config.set_alpha_to_one else float(self.alpha_bars[0])
 
     def level(self, t: float) -> Level:
@@ -100,13 +116,13 @@ class Schedule:
         low = math.floor(t)
         if t == low:
             return Level(float(t), float(self.alpha_bars[low]))
-        sigma_low, sigma_high = (1 / self.alpha_bars[low : low + 2] - 1) ** 0.5
+        sigma_low, sigma_high = (1 / keep_some_signal(self.alpha_bars[low : low + 2]) - 1) ** 0.5
         sigma = sigma_low + (t - low) * (sigma_high - sigma_low)
         return Level(float(t), float(1 / (1 + sigma**2)))
 
     def stride(self, steps: int) -> int:
         """How many training times each of `steps` sampling steps covers. Raises InputError unless 1 <= steps <= T."""
-        total = len(self.alpha_bars)
+        total, steps = len(self.alpha_bars), unwrap_numpy(steps)
         if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= total:
             raise InputError(f"the number of steps must be a whole number from 1 to {total}, not {steps!r}")
         return total // steps
@@ -141,15 +157,7 @@ class Schedule:
         return jt.clamp(x0, -self.config.clip_sample_range, self.config.clip_sample_range)
 
 
-def _compute_betas(config: ScheduleConfig) -> np.ndarray:
-    """beta_t of the forward process, (num_train_timesteps,) float64."""
-    total = config.num_train_timesteps
-    if config.trained_betas is not None:
-        return np.asarray(config.trained_betas, np.float64)
-    if config.beta_schedule == "linear":
-        return np.linspace(config.beta_start, config.beta_end, total)
-    if config.beta_schedule == "scaled_linear":
-        return np.linspace(config.beta_start**0.5, config.beta_end**0.5, total) ** 2
-    # cosine: Improved DDPM, arXiv 2102.09672, eq. 17
-    alpha_bar = np.cos((np.arange(total + 1) / total + 0.008) / 1.008 * math.pi / 2) ** 2
-    return np.minimum(1 - alpha_bar[1:] / alpha_bar[:-1], 0.999)
+def _rescale_to_zero_snr(alpha_bars: np.ndarray) -> np.ndarray:
+    """alpha_bars shifted and scaled so that the first stays and the last is 0 (arXiv 2305.08891, algorithm 1)."""
+    roots = alpha_bars**0.5
+    return ((roots - roots[-1]) * (roots[0] / (roots[0] - roots[-1]))) ** 2

@@ -124,7 +124,7 @@ class CountingPipeline(StableDiffusionPipeline):
         return cls(
             UNetConfig.from_dict(read_json(folder / "unet" / "config.json")),
             VAEConfig.from_dict(read_json(folder / "vae" / "config.json")),
-            ScheduleConfig.from_dict(read_json(folder / "scheduler" / "scheduler_config.json")),
+            ScheduleConfig.read(folder / "scheduler" / "scheduler_config.json"),
             dtype,
             model,
         )

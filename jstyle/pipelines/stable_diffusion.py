@@ -223,8 +223,8 @@ class StableDiffusionPipeline(AdapterLoading):
         return GuidedDenoiser(self.unet, self.schedule.config.prediction_type, text, negative, guidance_scale, extra)
 
     def sampler(self, name: Optional[str] = None) -> Sampler:
-        """The sampler of that name, the checkpoint's own by default."""
-        return sampler(name or self.schedule.config.sampler)
+        """The sampler of that name, the checkpoint's own by default. Raises InputError for one that it cannot have."""
+        return sampler(self.schedule.config.choose_sampler(name))
 
     def __call__(
         self,

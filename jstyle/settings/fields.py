@@ -13,6 +13,7 @@ from typing import Any
 
 MISSING: Any = dataclasses.MISSING
 _FREE = "changes no result because"
+_LATER = "is no part of the identity at this value"
 _FLAT = "stands at its holder's level, with these changes"
 
 
@@ -24,6 +25,11 @@ def free(default: Any = MISSING, *, default_factory: Any = MISSING, because: str
     `jstyle.settings.identity` leaves such fields out.
     """
     return dataclasses.field(default=default, default_factory=default_factory, metadata={_FREE: because})
+
+
+def later(default: Any) -> Any:
+    """A field that is no part of the identity while it has its default, so what was made before it came stays known."""
+    return dataclasses.field(default=default, metadata={_LATER: default})
 
 
 def flat(kind: type, **changes: Any) -> Any:
@@ -48,6 +54,11 @@ def join_flat(kinds: Sequence[type]) -> type:
 def is_free(field: dataclasses.Field) -> bool:
     """Whether the field says that it does not change the result."""
     return _FREE in field.metadata
+
+
+def is_later_default(field: dataclasses.Field, value: Any) -> bool:
+    """Whether the field came later, and has the value that stands for how it was before."""
+    return _LATER in field.metadata and field.metadata[_LATER] == value
 
 
 def is_flat(field: dataclasses.Field) -> bool:

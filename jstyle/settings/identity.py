@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Optional
 
-from jstyle.settings.fields import is_free
+from jstyle.settings.fields import is_free, is_later_default
 from jstyle.settings.reader import plain
 
 
@@ -22,8 +22,10 @@ ABSENT = Absent()
 
 
 def identity(value: Any) -> dict[str, Any]:
-    """A settings dataclass as JSON holds it, without the fields that do not change the result (`fields.free`)."""
-    return plain(value, without=is_free)
+    """A settings dataclass as JSON holds it, without the fields that do not change the result (`fields.free`), and
+    without later ones that are as everything was before there were any (`fields.later`).
+    """
+    return plain(value, without=lambda field, held: is_free(field) or is_later_default(field, held))
 
 
 def digest(value: Any) -> str:

@@ -69,12 +69,12 @@ def read_value(hint: Any, value: Any, where: Where, default: Any = MISSING, *, w
     return read_leaf(hint, value, where)
 
 
-def plain(value: Any, *, without: Callable[[dataclasses.Field], bool] = lambda field: False) -> Any:
+def plain(value: Any, *, without: Callable[[dataclasses.Field, Any], bool] = lambda field, value: False) -> Any:
     """Settings as JSON holds them: `build(kind, plain(settings)) == settings`. Flat fields stand at one level.
 
     Args:
         value: a dataclass, or what a field of one holds.
-        without: which fields to leave out, at every level.
+        without: which fields to leave out, by what they hold, at every level.
 
     Raises TypeError for a value that JSON has no form for.
     """
@@ -82,8 +82,9 @@ def plain(value: Any, *, without: Callable[[dataclasses.Field], bool] = lambda f
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         content: dict[str, Any] = {}
         for field, _ in typed_fields(type(value)):
-            if not without(field):
-                inner = plain(getattr(value, field.name), without=without)
+            held = getattr(value, field.name)
+            if not without(field, held):
+                inner = plain(held, without=without)
                 content.update(inner if is_flat(field) else {field.name: inner})
         return content
     if isinstance(value, Mapping):

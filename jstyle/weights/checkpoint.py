@@ -55,7 +55,7 @@ def load(
     """Read a folder, a hub id or "tiny". Raises InputError for anything that is missing, damaged or of another kind."""
     dtype = unet_dtype(precision)
     folder = hub.locate(str(model), revision=revision, variant=variant)
-    schedule = ScheduleConfig.from_dict(read_json(folder / "scheduler" / "scheduler_config.json"))
+    schedule = ScheduleConfig.read(folder / "scheduler" / "scheduler_config.json")
     tokenizer = prompts.load_tokenizer(folder / "tokenizer")
     unet = UNet2DConditionModel(UNetConfig.from_dict(read_json(folder / "unet" / "config.json")))
     vae = AutoencoderKL(VAEConfig.from_dict(read_json(folder / "vae" / "config.json")))

@@ -43,7 +43,7 @@ def describe_checkpoint(model: ModelSettings, width: Optional[int] = None, heigh
     folder = hub.locate(model.model, revision=model.revision, variant=model.variant)
     networks = [name for name in _NETWORKS if (folder / name / "config.json").is_file()]
     files = [file for name in networks for file in hub.weight_files(folder / name, model.variant)]
-    schedule = ScheduleConfig.from_dict(read_json(folder / "scheduler" / "scheduler_config.json"))
+    schedule = ScheduleConfig.read(folder / "scheduler" / "scheduler_config.json")
     unet = UNetConfig.from_dict(read_json(folder / "unet" / "config.json"))
     vae = VAEConfig.from_dict(read_json(folder / "vae" / "config.json"))
     text = CLIPTextConfig.from_dict(read_json(folder / "text_encoder" / "config.json"))

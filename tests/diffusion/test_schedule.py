@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jstyle.diffusion.samplers import SAMPLERS
+from jstyle.diffusion.samplers import SAMPLERS, ddim_invert
 from jstyle.diffusion.schedule import Level, Schedule, diffuse, from_prediction, to_prediction
 from jstyle.diffusion.schedule_config import PREDICTION_TYPES, ScheduleConfig
 from jstyle.errors import InputError
 from jstyle.runtime import jt
+from jstyle.settings.identity import digest, identity
 
 SD21 = {
     "_class_name": "DDIMScheduler",
@@ -159,6 +160,7 @@ def test_a_checkpoint_keeps_its_spacing_for_every_sampler() -> None:
 
 @pytest.mark.parametrize("changes", [
     {}, {"_class_name": "PNDMScheduler"}, {"timestep_spacing": "trailing"}, {"clip_sample": True},
+    {"rescale_betas_zero_snr": True},
     {"num_train_timesteps": 3, "trained_betas": [0.1, 0.2, 0.3]},
 ])  # fmt: skip
 def test_to_dict_is_read_back_as_the_same_config(changes: dict[str, Any]) -> None:
@@ -167,11 +169,8 @@ def test_to_dict_is_read_back_as_the_same_config(changes: dict[str, Any]) -> Non
 
 
 @pytest.mark.parametrize(("key", "value"), [
-    ("thresholding", True), ("use_karras_sigmas", True), ("rescale_betas_zero_snr", True),
-    ("solver_order", 3), ("algorithm_type", "sde-dpmsolver++"), ("variance_type", "learned_range"),
-    ("final_sigmas_type", "sigma_min"), ("lambda_min_clipped", -5.1), ("skip_prk_steps", False),
-    ("a_new_switch", 1), ("_class_name", "Heun"),
-    ("_class_name", None), ("_class_name", ["DDIMScheduler"]), ("beta_schedule", "sigmoid"),
+    ("rescale_betas_zero_snr", 1), ("num_train_timesteps", 10**9), ("steps_offset", 10**9), ("beta_end", 0.9),
+    ("a_new_switch", 1), ("_class_name", None), ("_class_name", ["DDIMScheduler"]), ("beta_schedule", "sigmoid"),
     ("prediction_type", "flow_prediction"), ("timestep_spacing", "even"), ("num_train_timesteps", 0),
     ("num_train_timesteps", "1000"), ("steps_offset", -1), ("clip_sample", "false"), ("clip_sample_range", 0),
     ("beta_start", "x"), ("beta_end", 1.5), ("beta_start", float("nan")), ("trained_betas", [0.1]),
@@ -184,7 +183,85 @@ def test_what_is_wrong_or_not_supported_is_named(key: str, value: Any) -> None:
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(("class_name", "key", "value"), [
+    ("DDIMScheduler", "thresholding", True), ("EulerDiscreteScheduler", "use_karras_sigmas", True),
+    ("DPMSolverMultistepScheduler", "solver_order", 3), ("DDPMScheduler", "variance_type", "learned_range"),
+    ("DPMSolverMultistepScheduler", "algorithm_type", "sde-dpmsolver++"), ("PNDMScheduler", "skip_prk_steps", False),
+    ("DPMSolverMultistepScheduler", "final_sigmas_type", "sigma_min"),
+    ("DPMSolverMultistepScheduler", "lambda_min_clipped", -5.1),
+])  # fmt: skip
+def test_what_the_checkpoints_own_sampler_does_not_support_is_named_where_it_is_wanted(
+    class_name: str, key: str, value: Any
+) -> None:
+    config = ScheduleConfig.from_dict({**SD21, "_class_name": class_name, key: value}, "model/scheduler_config.json")
+    with pytest.raises(InputError, match=f"^model/scheduler_config.json: {key} .*name another sampler") as error:
+        config.choose_sampler()
+    assert "\n" not in str(error.value)
+    other = "pndm" if config.sampler != "pndm" else "ddim"
+    assert config.choose_sampler(other) == other
+    assert ScheduleConfig.from_dict(json.loads(json.dumps(config.to_dict())), config.source) == config
+    with pytest.raises(InputError, match=key):  # from Python too, where no pipeline has asked
+        next(SAMPLERS[config.sampler or ""](None, None, Schedule(config), 10))  # type: ignore[arg-type]
+
+
 def test_runge_kutta_pndm_is_refused_even_when_the_json_is_silent() -> None:
     silent = {key: value for key, value in SD21.items() if key != "skip_prk_steps"}
     with pytest.raises(InputError, match="skip_prk_steps"):
-        ScheduleConfig.from_dict({**silent, "_class_name": "PNDMScheduler"})
+        ScheduleConfig.from_dict({**silent, "_class_name": "PNDMScheduler"}).choose_sampler()
+
+
+def test_an_unknown_scheduler_leaves_the_choice_to_the_user() -> None:
+    heun = {**SD21, "_class_name": "HeunDiscreteScheduler", "use_karras_sigmas": True, "a_new_switch": [1]}
+    config = ScheduleConfig.from_dict(heun, "model/scheduler_config.json")
+    with pytest.raises(InputError, match='^model/scheduler_config.json: .*"HeunDiscreteScheduler".*ddim, ddpm'):
+        config.choose_sampler()
+    assert config.choose_sampler("ddim") == "ddim"
+    with pytest.raises(InputError, match="use_karras_sigmas true is not supported by euler"):  # diffusers keeps it
+        config.choose_sampler("euler")
+    assert [level.t for level in Schedule(config).levels(50)] == list(range(981, 0, -20))
+    again = ScheduleConfig.from_dict(json.loads(json.dumps(config.to_dict())), config.source)
+    assert again == config and again.to_dict()["a_new_switch"] == [1]
+    for key in ("beta_schedule", "beta_start", "beta_end"):
+        with pytest.raises(InputError, match=f"no {key}"):
+            ScheduleConfig.from_dict({**heun, key: None})
+
+
+# A last level of pure noise
+
+
+def zero_snr(**changes: Any) -> Schedule:
+    return sd_schedule(**{"rescale_betas_zero_snr": True, "timestep_spacing": "trailing", **changes})
+
+
+def test_a_prediction_of_the_noise_says_nothing_at_pure_noise() -> None:
+    with pytest.raises(InputError, match="rescale_betas_zero_snr .* needs v_prediction or sample"):
+        zero_snr(prediction_type="epsilon")
+
+
+@pytest.mark.parametrize("name", ["pndm", "lms"])
+def test_who_divides_by_the_signal_does_not_start_from_pure_noise(name: str) -> None:
+    with pytest.raises(InputError, match=f"{name} cannot start from the pure noise of rescale_betas_zero_snr"):
+        zero_snr().config.choose_sampler(name)
+
+
+def test_between_the_last_times_sigma_stays_a_number() -> None:
+    assert 0 < zero_snr().level(998.5).alpha_bar < zero_snr().alpha_bars[998]
+
+
+def test_an_inversion_does_not_go_on_from_pure_noise() -> None:
+    def denoise(x: Any, level: Level, step: int) -> Any:
+        return to_prediction(x * 0.3, x, level.alpha_bar, "v_prediction")
+
+    x = jt.array(unit_normal())
+    with pytest.raises(InputError, match="rescale_betas_zero_snr leaves nothing .* inversion target"):
+        next(ddim_invert(denoise, x, zero_snr(), 4))
+    for schedule, convention in ((zero_snr(), "target"), (zero_snr(timestep_spacing="leading"), "current")):
+        last = list(ddim_invert(denoise, x, schedule, 4, convention))[-1]
+        assert last.next_level.alpha_bar == 0 and np.isfinite(last.x.numpy()).all()
+
+
+def test_a_checkpoint_without_zero_snr_is_what_it_was() -> None:
+    """The field came later: identities and files of other checkpoints do not show it."""
+    assert not {"rescale_betas_zero_snr", "foreign", "source"} & set(identity(sd_schedule().config))
+    assert "rescale_betas_zero_snr" not in sd_schedule().config.to_dict()
+    assert digest(zero_snr().config) != digest(sd_schedule(timestep_spacing="trailing").config)

@@ -1,4 +1,4 @@
-"""Records diffusers' schedulers step by step: tests/golden/samplers.npz.
+"""Records diffusers' schedulers step by step: tests/golden/samplers.npz, and samplers_zero_snr.npz.
 
 Needs PyTorch 2.13, diffusers 0.42.1 and scipy, which the project itself does not:
 
@@ -35,6 +35,7 @@ CLASSES = {
     "dpmpp_2m": (diffusers.DPMSolverMultistepScheduler, {}),
     "inverse": (diffusers.schedulers.DDIMInverseScheduler, dict(clip_sample=False, set_alpha_to_one=False)),
 }
+ZERO_SNR = ("ddim", "ddpm", "euler", "dpmpp_2m")  # the others' schedulers do not know it
 START = 4
 
 rng = np.random.default_rng(7)
@@ -101,9 +102,22 @@ def cases() -> Iterator[dict[str, Any]]:
         yield dict(name=name, settings=settings, steps=10, start=0, eta=0.0)
 
 
-def main() -> None:
+def zero_snr_cases() -> Iterator[dict[str, Any]]:
+    """From a last level of pure noise, which trailing and linspace spacing feed."""
+    for name in ZERO_SNR:
+        for spacing in ("trailing", "linspace", "leading"):
+            for kind in TYPES[1:]:
+                settings = dict(SD, **CLASSES[name][1], timestep_spacing=spacing, prediction_type=kind)
+                settings["rescale_betas_zero_snr"] = True
+                yield dict(name=name, settings=settings, steps=10, start=0, eta=0.0)
+                if name == "ddim":
+                    yield dict(name=name, settings=settings, steps=10, start=0, eta=1.0)
+
+
+def record(file: str, cases: Iterator[dict[str, Any]], **more: Any) -> None:
+    """Write the times and samples of every call of the cases."""
     listed, times, samples = [], [], []
-    for case in cases():
+    for case in cases:
         scheduler = CLASSES[case["name"]][0](**case.pop("settings"))
         first = len(times)
         for t, x in run(case["name"], scheduler, case["steps"], case["start"], case["eta"]):
@@ -113,18 +127,25 @@ def main() -> None:
         config = json.loads(scheduler.to_json_string())
         listed.append(dict(case, config=config, init_noise_sigma=scale, first=first, calls=len(times) - first))
     np.savez_compressed(
-        Path(__file__).with_name("samplers.npz"),
+        Path(__file__).with_name(file),
         cases=json.dumps(listed),
         times=np.float64(times),
         samples=np.float32(samples),
         initial=INITIAL,
         drift=DRIFT,
         noises=NOISES,
-        **{
-            f"alpha_bars_{name}": diffusers.DDIMScheduler(beta_schedule=name).alphas_cumprod.numpy()[::37]
-            for name in ("linear", "scaled_linear", "squaredcos_cap_v2")
-        },
+        **more,
     )
+
+
+def main() -> None:
+    alpha_bars = {
+        f"alpha_bars_{name}": diffusers.DDIMScheduler(beta_schedule=name).alphas_cumprod.numpy()[::37]
+        for name in ("linear", "scaled_linear", "squaredcos_cap_v2")
+    }
+    record("samplers.npz", cases(), **alpha_bars)
+    zero = diffusers.DDIMScheduler(**SD, rescale_betas_zero_snr=True).alphas_cumprod.numpy()
+    record("samplers_zero_snr.npz", zero_snr_cases(), alpha_bars=zero)
 
 
 if __name__ == "__main__":

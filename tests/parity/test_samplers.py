@@ -15,8 +15,9 @@ from jstyle.diffusion.schedule import Level, Prediction, Schedule, to_prediction
 from jstyle.diffusion.schedule_config import ScheduleConfig
 from jstyle.runtime import jt
 
-GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "samplers.npz")
-CASES = json.loads(str(GOLDEN["cases"]))
+FOLDER = Path(__file__).parents[1] / "golden"
+GOLDEN, ZERO_SNR = (np.load(FOLDER / f"{name}.npz") for name in ("samplers", "samplers_zero_snr"))
+CASES, ZERO_SNR_CASES = (json.loads(str(golden["cases"])) for golden in (GOLDEN, ZERO_SNR))
 # Measured: under 2.5e-6, but 6e-6 for "sample": diffusers has 1 - alpha_bar near t = 0 in float32.
 TOLERANCE = 1e-5
 
@@ -53,6 +54,29 @@ class Network:
 
 @pytest.mark.parametrize("case", CASES, ids=label)
 def test_every_step_is_diffusers(case: dict[str, Any]) -> None:
+    compare_steps(case, GOLDEN)
+
+
+@pytest.mark.parametrize("case", ZERO_SNR_CASES, ids=label)
+def test_every_step_from_pure_noise_is_diffusers(case: dict[str, Any]) -> None:
+    first = SAMPLERS[case["name"]].levels(schedule_of(case), case["steps"])[0]
+    if case["config"]["timestep_spacing"] == "leading":
+        assert first.alpha_bar > 0.001
+    else:
+        assert first == Level(999.0, 0.0 if case["name"] in ("ddim", "ddpm") else 2.0**-24)
+    # At pure noise diffusers' float32 leaves of what is 0 the root of a rounding error (eta 1), and takes x0 from an x
+    # of 4096 times its size (euler).
+    is_rough = case["eta"] or (case["name"], case["config"]["prediction_type"]) == ("euler", "sample")
+    compare_steps(case, ZERO_SNR, 4e-4 if is_rough else TOLERANCE)
+
+
+def test_alpha_bars_down_to_zero_are_diffusers() -> None:
+    schedule = schedule_of(ZERO_SNR_CASES[0])
+    assert schedule.alpha_bars[-1] == 0.0
+    np.testing.assert_allclose(schedule.alpha_bars, ZERO_SNR["alpha_bars"], rtol=1e-4, atol=1e-7)
+
+
+def compare_steps(case: dict[str, Any], golden: Any, tolerance: float = TOLERANCE) -> None:
     schedule, steps, start = schedule_of(case), case["steps"], case["start"]
     recorded = slice(case["first"], case["first"] + case["calls"])
     initial = jt.array(GOLDEN["initial"])
@@ -68,11 +92,11 @@ def test_every_step_is_diffusers(case: dict[str, Any]) -> None:
                 noise=lambda step: jt.array(GOLDEN["noises"][step % 20]),
             )  # fmt: skip
         taken = list(run)
-    np.testing.assert_allclose([step.level.t for step in taken], GOLDEN["times"][recorded], rtol=1e-6)
+    np.testing.assert_allclose([step.level.t for step in taken], golden["times"][recorded], rtol=1e-6)
     assert [step.index for step in taken] == list(range(start, start + case["calls"]))
-    for step, reference in zip(taken, GOLDEN["samples"][recorded]):
+    for step, reference in zip(taken, golden["samples"][recorded]):
         error = np.linalg.norm(step.x.numpy() - reference) / np.linalg.norm(reference)
-        assert error < TOLERANCE, f"call {step.index} at t {step.level.t:g}: relative error {error:.1e}"
+        assert error < tolerance, f"call {step.index} at t {step.level.t:g}: relative error {error:.1e}"
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case["name"] in SAMPLERS and not case["start"]], ids=label)

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from jstyle.errors import InputError
+from jstyle.methods.cost import CountingPipeline
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.settings.model import ModelSettings
 from jstyle.weights.description import Checkpoint, describe_checkpoint
@@ -37,6 +39,17 @@ def test_a_folder_is_described_as_what_is_loaded_from_it(model: Path, tmp_path: 
     assert (described.model_hash, described.configuration) == (pipe.model_hash, pipe.configuration)
     pipe.save_pretrained(tmp_path / "saved")
     assert describe(tmp_path / "saved").configuration == pipe.configuration
+
+
+def test_the_users_sampler_comes_before_an_unknown_scheduler(model: Path) -> None:
+    file = model / "scheduler" / "scheduler_config.json"
+    change_json(file, _class_name="HeunDiscreteScheduler", use_karras_sigmas=False)
+    describe(model)
+    pipe = CountingPipeline.of_folder(model)
+    assert pipe.sampler("dpmpp_2m").name == "dpmpp_2m"
+    with pytest.raises(InputError, match="HeunDiscreteScheduler.*name another sampler") as caught:
+        pipe.sampler()
+    assert str(caught.value).startswith(f"{file}: ")
 
 
 @pytest.mark.parametrize(

@@ -53,8 +53,8 @@ def ddim(
     """
     if not 0 <= eta <= 1:
         raise InputError(f"eta must be from 0 to 1, not {eta}")
-    stride = schedule.stride(steps)
-    for index, level in enumerate(take_levels(training_levels(schedule, steps, spacing), start), start):
+    stride, fed = schedule.stride(steps), training_levels(schedule, steps, spacing)
+    for index, level in enumerate(take_levels(schedule, "ddim", fed, start), start):
         next_level = schedule.level(level.t - stride)
         prediction = denoiser(x, level, index)
         x0 = schedule.clip(prediction.x0)
@@ -82,7 +82,7 @@ def ddpm(
 
     The last step adds no noise. Raises InputError for steps or start out of range, and without a source of noise.
     """
-    levels = take_levels(training_levels(schedule, steps, spacing), start)
+    levels = take_levels(schedule, "ddpm", training_levels(schedule, steps, spacing), start)
     for index, (level, next_level) in enumerate(pair_levels(levels), start):
         x0 = schedule.clip(denoiser(x, level, index).x0)
         alpha = level.alpha_bar / next_level.alpha_bar
@@ -100,8 +100,13 @@ def _inversion_path(
     schedule: Schedule, steps: int, spacing: Optional[str], convention: str
 ) -> list[tuple[Level, Level, Level]]:
     """(the level at which x stands, the level fed, the level reached) of every inversion step."""
-    fed = training_levels(schedule, steps, spacing)[::-1]
+    fed = take_levels(schedule, "ddim", training_levels(schedule, steps, spacing))[::-1]
     if convention == "current":
+        if fed[-1].alpha_bar == 0:
+            raise schedule.config.error(
+                f"rescale_betas_zero_snr leaves nothing of a picture at time {fed[-1].t:g}, from where the inversion "
+                "'current' would go on; use the inversion target, or timestep_spacing leading"
+            )
         reached = [*fed[1:], schedule.level(schedule.config.num_train_timesteps - 1)]
         return list(zip(fed, fed, reached))
     if convention == "target":

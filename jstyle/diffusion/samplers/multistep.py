@@ -10,7 +10,7 @@ from numpy.polynomial import polynomial
 
 from jstyle.diffusion.samplers.ddim import training_levels
 from jstyle.diffusion.samplers.step import AfterStep, Denoiser, Step, finish_step, pair_levels, take_levels, transfer
-from jstyle.diffusion.schedule import CLEAN, Level, Schedule, from_prediction, to_prediction
+from jstyle.diffusion.schedule import CLEAN, Level, Schedule, from_prediction, keep_some_signal, to_prediction
 from jstyle.errors import InputError
 from jstyle.runtime import jt
 
@@ -30,7 +30,7 @@ def sigma(level: Level) -> float:
 
 def sigma_levels(schedule: Schedule, steps: int, spacing: Optional[str] = None) -> list[Level]:
     """The levels that lms and euler feed, by default in linspace spacing, with fractional times."""
-    return schedule.levels(steps, schedule.spacing(spacing, "linspace"), whole=False)
+    return _above_zero(schedule.levels(steps, schedule.spacing(spacing, "linspace"), whole=False))
 
 
 def dpmpp_levels(schedule: Schedule, steps: int, spacing: Optional[str] = None) -> list[Level]:
@@ -40,11 +40,16 @@ def dpmpp_levels(schedule: Schedule, steps: int, spacing: Optional[str] = None) 
     """
     spacing = schedule.spacing(spacing, "linspace")
     if spacing == "trailing":
-        return schedule.levels(steps, spacing)
+        return _above_zero(schedule.levels(steps, spacing))
     schedule.stride(steps)
     if steps == len(schedule.alpha_bars):
         raise InputError(f"dpmpp_2m with {spacing} spacing needs fewer than {steps} steps")
-    return schedule.levels(steps + 1, spacing)[:-1]
+    return _above_zero(schedule.levels(steps + 1, spacing)[:-1])
+
+
+def _above_zero(levels: Sequence[Level]) -> list[Level]:
+    """The levels, as diffusers has them where sigma must be a number (`NEARLY_NO_SIGNAL`)."""
+    return [Level(level.t, float(keep_some_signal(level.alpha_bar))) for level in levels]
 
 
 def _weighted_sum(weights: Sequence[float], terms: Sequence[jt.Var]) -> jt.Var:
@@ -72,7 +77,7 @@ def pndm(
     Raises InputError for steps or start out of range.
     """
     stride, kind = schedule.stride(steps), schedule.prediction_type
-    levels = take_levels(training_levels(schedule, steps, spacing), start)
+    levels = take_levels(schedule, "pndm", training_levels(schedule, steps, spacing), start)
     first_x, outputs = x, []
     for index, fed in enumerate([*levels[:2], *levels[1:]]):
         output = from_prediction(denoiser(x, fed, start + index), fed.alpha_bar, kind)
@@ -117,7 +122,7 @@ def lms(
 
     Raises InputError for steps or start out of range.
     """
-    levels = take_levels(sigma_levels(schedule, steps, spacing), start)
+    levels = take_levels(schedule, "lms", sigma_levels(schedule, steps, spacing), start)
     sigmas, slopes = [], []
     for index, (level, next_level) in enumerate(pair_levels(levels), start):
         prediction = denoiser(x, level, index)
@@ -144,7 +149,7 @@ def euler(
 
     Raises InputError for steps or start out of range.
     """
-    levels = take_levels(sigma_levels(schedule, steps, spacing), start)
+    levels = take_levels(schedule, "euler", sigma_levels(schedule, steps, spacing), start)
     for index, (level, next_level) in enumerate(pair_levels(levels), start):
         prediction = denoiser(x, level, index)
         change = (sigma(next_level) - sigma(level)) * prediction.eps
@@ -168,7 +173,7 @@ def dpmpp_2m(
 
     Raises InputError for steps or start out of range.
     """
-    levels = take_levels(dpmpp_levels(schedule, steps, spacing), start)
+    levels = take_levels(schedule, "dpmpp_2m", dpmpp_levels(schedule, steps, spacing), start)
     last_x0, last_h = None, math.nan
     for index, (level, next_level) in enumerate(pair_levels(levels), start):
         prediction = denoiser(x, level, index)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Optional, Protocol
 
-from jstyle.diffusion.schedule import CLEAN, Level, Prediction, diffuse
+from jstyle.diffusion.schedule import CLEAN, Level, Prediction, Schedule, diffuse
 from jstyle.errors import InputError
 from jstyle.runtime import jt
 
@@ -61,8 +61,11 @@ def transfer(x: jt.Var, eps: jt.Var, alpha_bar: float, next_alpha_bar: float) ->
     return diffuse(x0, eps, next_alpha_bar), x0
 
 
-def take_levels(levels: Sequence[Level], start: int) -> Sequence[Level]:
-    """The levels from index `start` on. Raises InputError where there are none."""
+def take_levels(schedule: Schedule, sampler: str, levels: Sequence[Level], start: int = 0) -> Sequence[Level]:
+    """The levels from index `start` on. Raises InputError where there are none, and for a sampler that does not
+    fit the checkpoint.
+    """
+    schedule.config.choose_sampler(sampler)
     if not 0 <= start < len(levels):
         raise InputError(f"the first step must be from 0 to {len(levels) - 1}, not {start}")
     return levels[start:]

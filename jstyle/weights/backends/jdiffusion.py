@@ -7,7 +7,6 @@ from typing import Any, Optional
 
 from jstyle.diffusion.schedule_config import ScheduleConfig
 from jstyle.errors import InputError
-from jstyle.networks.config import read_json
 from jstyle.weights import checkpoint, hub
 from jstyle.weights.backends import library
 from jstyle.weights.backends.hosted import HostedTextEncoder, HostedUNet, HostedVAE
@@ -27,7 +26,7 @@ def load(
         raise InputError(f"backend jdiffusion runs in fp32, not in {precision}; leave precision at fp32")
     module = library.jdiffusion()
     folder = hub.locate(str(model), revision=revision, variant=variant)
-    schedule = ScheduleConfig.from_dict(read_json(folder / "scheduler" / "scheduler_config.json"))
+    schedule = ScheduleConfig.read(folder / "scheduler" / "scheduler_config.json")
     with library.jtorch_mode(), library.silence():
         pipe = module.StableDiffusionPipeline.from_pretrained(
             str(folder), variant=variant, safety_checker=None, requires_safety_checker=False, local_files_only=True
