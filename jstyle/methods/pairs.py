@@ -20,7 +20,7 @@ from jstyle.files import check_output, hash_files
 from jstyle.methods.table import Method, PairInputs
 from jstyle.pictures import images
 from jstyle.pictures.finished import is_finished, read_state, write_picture
-from jstyle.pictures.sheets import check_sheet, draw_grid, measure_cell
+from jstyle.pictures.sheets import check_sheet, choose_cell_side, draw_table, measure_cell, write_sheet
 from jstyle.pictures.spec import ModelIdentity, PairSubject, PictureSpec, identify_model
 from jstyle.settings.model import ModelSettings
 from jstyle.table import load_attribute
@@ -212,14 +212,14 @@ class PairFiles:
 
     def write_sheet(self, contents: Sequence[Image.Image], styles: Sequence[Image.Image]) -> None:
         """Contents down, styles across, with the originals in the first column and row."""
-        made = {pair: images.open_image(self.path(pair)) for pair in self.pairs if self._is_finished(pair)}
+        side = choose_cell_side(len(contents) + 1, len(styles) + 1)
+        made = {pair: images.open_small(self.path(pair), side) for pair in self.pairs if self._is_finished(pair)}
         rows: list[list[Optional[Image.Image]]] = [[None, *styles]]
         for row, content in enumerate(contents):
             rows.append([content, *(made.get((row, column)) for column in range(len(styles)))])
-        cell = measure_cell(list(made.values()))
-        sheet = draw_grid(rows, ["", *self._names[0]], ["", *self._names[1]], cell=cell)
-        self._folder.mkdir(parents=True, exist_ok=True)
-        images.save_png(sheet, self._folder / SHEET)
+        cell = measure_cell(list(made.values()), side)
+        sheet = draw_table(rows, ["", *self._names[0]], ["", *self._names[1]], cell)
+        write_sheet(sheet, self._folder / SHEET)
 
     def _is_finished(self, pair: Pair) -> bool:
         return read_state(self.path(pair), self.spec(pair)) == "finished"
