@@ -28,6 +28,7 @@ from jstyle.settings.vocabulary import Fit
 SHEET_MARK = {"kind": "contact sheet"}
 """What contact sheets say of themselves, so that none is taken for a picture."""
 
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _METADATA_KEY = "jstyle"
 
 

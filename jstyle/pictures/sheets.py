@@ -26,7 +26,7 @@ def check_sheet(path: Path) -> None:
     """Raise InputError where something else than a sheet of ours stands at ``path``, which a sheet would replace."""
     if path.exists() and not images.is_sheet(path):
         advice = "--overwrite replaces it, another --output keeps both"
-        raise InputError(f"{str(path)!r} exists, but is no contact sheet of jstyle's; {advice}")
+        raise InputError(f"{str(path)!r} exists, but jstyle did not make it; {advice}")
 
 
 def write_sheet(sheet: Image.Image, path: Path, metadata: Optional[Mapping[str, object]] = None) -> None:

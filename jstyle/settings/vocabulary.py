@@ -24,6 +24,9 @@ Fit = Literal["keep", "crop", "pad", "stretch"]
 mirrored border, or out of shape.
 """
 
+FixedFit = Literal["crop", "pad", "stretch"]
+"""The same where all pictures must have one size."""
+
 MOST_STEPS = 1000
 """The times that a Stable Diffusion checkpoint knows: there are no more sampling steps."""
 
