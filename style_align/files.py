@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from jstyle.events import Event, Failure, PictureWritten
 from jstyle.methods.pairs import NOT_FINITE
 from jstyle.pictures import images
 from jstyle.pictures.finished import is_finished, read_state, write_picture
-from jstyle.pictures.sheets import draw_grid, measure_cell
+from jstyle.pictures.sheets import choose_cell_side, draw_grid, join_sheets, measure_cell, write_sheet
 from jstyle.pictures.spec import ModelIdentity, PictureSpec
 from style_align.settings import StyleAlignSettings
 
@@ -109,19 +110,16 @@ class SetFiles:
         ]
         if not paths:
             return
-        labelled = [(images.open_image(path), self._specs[path].subject.prompt) for path in paths]
-        width, height = cell = measure_cell([picture for picture, _ in labelled])
-        columns = max(1, min(SHEET_COLUMNS, len(labelled), 8 * SHEET_COLUMNS * height // width))
+        columns = max(SHEET_COLUMNS, math.ceil(math.sqrt(len(paths))))
+        side = choose_cell_side(columns, columns)
+        labelled = [(images.open_small(path, side), self._specs[path].subject.prompt) for path in paths]
+        width, height = cell = measure_cell([picture for picture, _ in labelled], side)
+        columns = max(1, min(columns, len(labelled), 8 * columns * height // width))
         rows = [labelled[start : start + columns] for start in range(0, len(labelled), columns)]
         strips = [
             draw_grid([[picture for picture, _ in row]], None, [label for _, label in row], cell=cell) for row in rows
         ]
-        size = max(strip.width for strip in strips), sum(strip.height for strip in strips)
-        sheet, top = Image.new("RGB", size, "white"), 0
-        for strip in strips:
-            sheet.paste(strip, (0, top))
-            top += strip.height
-        images.save_png(sheet, self._folder / SHEET)
+        write_sheet(join_sheets(strips, across=False), self._folder / SHEET)
 
 
 def shorten(text: str) -> str:

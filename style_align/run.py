@@ -18,6 +18,8 @@ from jstyle.methods.pairs import NOT_FINITE
 from jstyle.methods.sets import ImageReference, TextReference
 from jstyle.methods.table import Method
 from jstyle.pictures import images
+from jstyle.pictures.colours import Tell
+from jstyle.pictures.fitting import Frame, Size
 from jstyle.pictures.sheets import check_sheet
 from jstyle.pictures.spec import identify_model
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
@@ -105,6 +107,10 @@ class AlignedSet:
         self._pipe = pipe
         self._is_circular = settings.canvas.circular
         self._shape, self._reference_shape = latent_shapes(pipe, settings)
+        factor, how = pipe.vae.config.factor, settings.canvas.fit
+        self.frame, self.reference_frame = (
+            Frame(shape[2] * factor, shape[1] * factor, how) for shape in (self._shape, self._reference_shape)
+        )
         rows = [self._to_latents(reference) for reference in references]
         self.on_latents = StyleAlignedOnLatents(pipe, settings, rows, weights)
 
@@ -112,7 +118,7 @@ class AlignedSet:
         """Make the targets: (number, picture) as soon as it is there, None in its place where it is not finite."""
         side = self._reference_shape[2]
         rows = [
-            Row(target.prompt, target.seed, None if target.image is None else self._encode(target.image, self._shape))
+            Row(target.prompt, target.seed, None if target.image is None else self._encode(target.image, self.frame))
             for target in targets
         ]
         with closing(self.on_latents.align(rows)) as events:
@@ -143,12 +149,11 @@ class AlignedSet:
             return reference
         if isinstance(reference, TextReference):
             return Row(reference.prompt, reference.seed)
-        return Row(reference.prompt, 0, self._encode(reference.image, self._reference_shape))
+        return Row(reference.prompt, 0, self._encode(reference.image, self.reference_frame))
 
-    def _encode(self, picture: Image.Image, shape: tuple[int, int, int]) -> np.ndarray:
-        """The latents (channels, height, width) of a picture, cropped and scaled to their size."""
-        factor = self._pipe.vae.config.factor
-        pixels = images.to_array([images.fit(picture, shape[2] * factor, shape[1] * factor)])
+    def _encode(self, picture: Image.Image, frame: Frame) -> np.ndarray:
+        """The latents (channels, height, width) of a picture as it is fitted."""
+        pixels = images.to_array([frame.fit(picture)])
         return np.array(self._pipe.encode_images(jt.array(pixels)).numpy())[0]
 
 
@@ -172,11 +177,17 @@ def run_set(method: Method, inputs: SetInputs, settings: StyleAlignSettings, mod
     picture's file is something else.
     """
     check_output(inputs.output)
-    references, reference_subjects = open_references(inputs, settings)
-    starts = [images.open_image(path) for path in inputs.image]
+    remarks: list[str] = []
+    references, reference_subjects = open_references(inputs, settings, remarks.append)
+    starts = [images.open_image(path, remarks.append) for path in inputs.image]
     targets = make_targets(inputs.target_prompts, settings.sampling.seed, starts)
     counting = CountingPipeline.from_settings(model)
-    on_latents = AlignedSet(counting, settings, references, inputs.reference_weights).on_latents
+    planned = AlignedSet(counting, settings, references, inputs.reference_weights)
+    on_latents = planned.on_latents
+    given = [reference.image for reference in references if isinstance(reference, ImageReference)]
+    remarks += planned.reference_frame.describe_losses(measure(inputs.reference_image, given))
+    remarks += planned.frame.describe_losses(measure(inputs.image, starts))
+    yield from map(Remark, remarks)
     files = SetFiles(
         inputs.output,
         method.name,
@@ -218,10 +229,15 @@ def run_set(method: Method, inputs: SetInputs, settings: StyleAlignSettings, mod
     yield Remark(f"pictures are in {inputs.output}")
 
 
+def measure(paths: Sequence[Path], pictures: Sequence[Image.Image]) -> dict[str, Size]:
+    """The sizes of pictures by their files."""
+    return {str(path): picture.size for path, picture in zip(paths, pictures)}
+
+
 def open_references(
-    inputs: SetInputs, settings: StyleAlignSettings
+    inputs: SetInputs, settings: StyleAlignSettings, tell: Tell
 ) -> tuple[list[AnyReference], list[ReferenceSubject]]:
-    """The references, saved ones first, and what pictures' files say of them.
+    """The references, saved ones first, and what pictures' files say of them; ``tell`` hears what is odd in a picture.
 
     Raises InputError for files that cannot be read.
     """
@@ -233,7 +249,7 @@ def open_references(
     for number, prompt in enumerate(inputs.reference_prompts):
         if inputs.reference_image:
             path = inputs.reference_image[number]
-            references.append(ImageReference(prompt, images.open_image(path)))
+            references.append(ImageReference(prompt, images.open_image(path, tell)))
             subjects.append(ReferenceSubject(prompt, file=hash_files([path])))
         else:
             seed = settings.sampling.seed + number

@@ -10,6 +10,7 @@ from typing import Literal, Optional
 from jstyle.settings.fields import flat, free, require
 from jstyle.settings.vocabulary import (
     FeatureDtype,
+    FixedFit,
     SamplerName,
     require_at_least,
     require_count,
@@ -210,6 +211,11 @@ class CanvasSettings:
 
     height: Optional[int] = None
     """Height in pixels; the model's own size by default."""
+
+    fit: FixedFit = "crop"
+    """How a reference's picture, and one to start from, comes to the size of the others: without its sides (crop),
+    with a mirrored border (pad), out of shape (stretch).
+    """
 
     panorama: bool = False
     """Paint pictures of any size by overlapping windows (MultiDiffusion, arXiv 2302.08113)."""

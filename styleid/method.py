@@ -12,6 +12,7 @@ from jstyle.diffusion.adain import adain
 from jstyle.diffusion.guidance import GuidedDenoiser
 from jstyle.diffusion.samplers import Denoiser, Step, ddim, ddim_invert
 from jstyle.diffusion.schedule import Level, Prediction, Schedule
+from jstyle.errors import InputError
 from jstyle.events import Evaluated
 from jstyle.methods.cost import Meter
 from jstyle.networks import UNet2DConditionModel
@@ -117,6 +118,10 @@ class _WithReferences:
     def __init__(self, denoiser: GuidedDenoiser, references: Sequence[Inverted]) -> None:
         self._denoiser = denoiser
         self._trajectories = [reference.trajectory for reference in references if reference.trajectory is not None]
+        if len({trajectory.shape for trajectory in self._trajectories}) > 1:
+            raise InputError(
+                "features that are computed again need content and style of one shape: fit must be crop, pad or stretch"
+            )
 
     def __call__(self, x: jt.Var, level: Level, step: int) -> Prediction:
         n = len(self._trajectories)

@@ -45,8 +45,7 @@ class StyleID:
         *,
         store: Optional[Path] = None,
     ) -> None:
-        _, height, width = pipe.latent_shape(settings.height, settings.width)
-        self._size = width * pipe.vae.config.factor, height * pipe.vae.config.factor
+        self._frame = pipe.make_frame(settings.width, settings.height, settings.fit)
         self._pipe = pipe
         self._settings = settings
         self._latents = StyleIDOnLatents(pipe.unet, pipe.encode_prompt(""), pipe.schedule, settings)
@@ -57,7 +56,7 @@ class StyleID:
             self._store = FeatureStore(store, pipe, settings, self._latents.paths)
 
     def __call__(self, content: Image.Image, style: Image.Image) -> Image.Image:
-        """The content in the style, of the size in the settings. Raises InputError where it is not finite."""
+        """The content in the style, of the size that it comes to. Raises InputError where it is not finite."""
         return stylise_one(self, content, style)
 
     def stylise_pairs(
@@ -78,19 +77,19 @@ class StyleID:
         for style in dict.fromkeys(style for _, style in ordered):
             reference = (yield from self._invert([styles[style]], "style"))[0]
             of_style = [content for content, other in ordered if other == style]
-            for batch in split_batches(of_style, self._settings.batch_size):
+            for batch in split_batches(of_style, self._settings.batch_size, lambda i: inverted[i].latent.shape):
                 x = yield from self._latents.stylise([inverted[i] for i in batch], reference)
                 for row, content in enumerate(batch):
                     yield Stylised.from_array(content, style, self._pipe.decode_latents(x[row : row + 1]))
 
     def _invert(self, pictures: Sequence[Image.Image], role: Role) -> Generator[Evaluated, None, list[Inverted]]:
         """Invert the pictures, equal ones once."""
-        arrays = [images.to_array([images.fit(picture, *self._size)]) for picture in pictures]
+        arrays = [images.to_array([self._frame.fit(picture)]) for picture in pictures]
         firsts: dict[bytes, int] = {}
         equals = [firsts.setdefault(array.tobytes(), i) for i, array in enumerate(arrays)]
         inverted = {i: self._store.find(arrays[i], role) if self._store else None for i in firsts.values()}
         missing = [i for i, end in inverted.items() if end is None]
-        for batch in split_batches(missing, self._settings.batch_size):
+        for batch in split_batches(missing, self._settings.batch_size, lambda i: arrays[i].shape):
             fresh = yield from self._invert_batch([arrays[i] for i in batch], role)
             inverted.update(zip(batch, fresh))
         return [end for end in (inverted[i] for i in equals) if end is not None]

@@ -10,6 +10,7 @@ from jstyle.methods.table import PairInputs
 from jstyle.settings.fields import free, require
 from jstyle.settings.vocabulary import (
     FeatureDtype,
+    Fit,
     require_at_least,
     require_count,
     require_positive,
@@ -65,6 +66,11 @@ class StyleIDSettings:
 
     height: Optional[int] = None
     """Height in pixels; the model's own size by default."""
+
+    fit: Fit = "keep"
+    """How pictures come to that size: with their own aspect and about that area (keep), without their sides (crop),
+    with a mirrored border (pad), out of shape (stretch).
+    """
 
     seed: int = 22
     """Used where vae is sample; nothing else is random."""

@@ -37,6 +37,7 @@ FOLDER = {
         from typing import Optional
 
         from jstyle.settings.fields import free, require
+        from jstyle.settings.vocabulary import Fit
 
 
         @dataclass(frozen=True)
@@ -46,6 +47,7 @@ FOLDER = {
 
             width: Optional[int] = None
             height: Optional[int] = None
+            fit: Fit = "crop"
             batch_size: int = free(1, because="pictures do not see each other")
 
             def __post_init__(self) -> None:

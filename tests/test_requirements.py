@@ -15,6 +15,7 @@ PYTHONS = ("3.9", "3.10", "3.11", "3.12")
 EXTRAS = {
     "requirements.txt": None,
     "requirements-ray.txt": "ray",
+    "requirements-pictures.txt": "pictures",
     "requirements-score.txt": "score",
     "requirements-dev.txt": "dev",
 }

@@ -12,7 +12,7 @@ from PIL import Image
 from jstyle.competition.archive import picture_name
 from jstyle.competition.dataset import Dataset, Style
 from jstyle.pictures import images
-from jstyle.pictures.sheets import add_caption, check_sheet, draw_grid
+from jstyle.pictures.sheets import add_caption, check_sheet, draw_grid, write_sheet
 
 COLUMNS = 5
 CELL = 192  # pixels
@@ -46,8 +46,7 @@ class StyleSheets:
     def draw(self) -> None:
         """Renew the sheets of styles that got a picture since."""
         for number in sorted(self._changed):
-            self._folder.mkdir(parents=True, exist_ok=True)
-            images.save_png(self._draw_sheet(self._styles[number]), self._place(number))
+            write_sheet(self._draw_sheet(self._styles[number]), self._place(number))
         self._changed.clear()
         self._drawn = time.monotonic()
 

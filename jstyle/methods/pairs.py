@@ -6,7 +6,7 @@ re-run that skips what is finished, the contact sheet and the finish of a recipe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Optional, Protocol, Union
@@ -20,7 +20,8 @@ from jstyle.files import check_output, hash_files
 from jstyle.methods.table import Method, PairInputs
 from jstyle.pictures import images
 from jstyle.pictures.finished import is_finished, read_state, write_picture
-from jstyle.pictures.sheets import check_sheet, draw_grid, measure_cell
+from jstyle.pictures.fitting import Frame, Size
+from jstyle.pictures.sheets import check_sheet, choose_cell_side, draw_table, measure_cell, write_sheet
 from jstyle.pictures.spec import ModelIdentity, PairSubject, PictureSpec, identify_model
 from jstyle.settings.model import ModelSettings
 from jstyle.table import load_attribute
@@ -87,10 +88,16 @@ def list_pairs(contents: int, styles: int) -> list[Pair]:
     return [(content, style) for style in range(styles) for content in range(contents)]
 
 
-def split_batches(items: Sequence[int], size: int) -> Iterator[list[int]]:
-    """The items in pieces of at most ``size``."""
-    for start in range(0, len(items), size):
-        yield list(items[start : start + size])
+def split_batches(
+    items: Sequence[int], size: int, kind: Callable[[int], Hashable] = lambda item: None
+) -> Iterator[list[int]]:
+    """The items in pieces of at most ``size``, each of one kind, such as the shape of pictures."""
+    kinds: dict[Hashable, list[int]] = {}
+    for item in items:
+        kinds.setdefault(kind(item), []).append(item)
+    for alike in kinds.values():
+        for start in range(0, len(alike), size):
+            yield alike[start : start + size]
 
 
 def run_pairs(method: Method, inputs: PairInputs, settings: Any, model: ModelSettings) -> Iterator[Event]:
@@ -102,10 +109,11 @@ def run_pairs(method: Method, inputs: PairInputs, settings: Any, model: ModelSet
     from jstyle.methods.cost import CountingPipeline
     from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 
-    contents = yield from open_pictures(inputs.content)
-    styles = yield from open_pictures(inputs.style)
     check_output(inputs.output)
     counting, make = CountingPipeline.from_settings(model), load_attribute(method.stylise or "")
+    frame = counting.make_frame(settings.width, settings.height, settings.fit)
+    contents = yield from open_pictures(inputs.content, frame)
+    styles = yield from open_pictures(inputs.style, frame)
     identity = identify_model(model, counting)
     files = PairFiles(inputs.output, method.name, settings, identity, list(contents), list(styles))
     pictures = list(contents.values()), list(styles.values())
@@ -144,22 +152,29 @@ def write_pairs(
             yield files.write(event) if isinstance(event, Stylised) else event
 
 
-def open_pictures(paths: Sequence[Path]) -> Generator[Failure, None, dict[Path, Image.Image]]:
-    """Open the pictures of files and folders; returns them by path, and yields those that cannot be read.
+def open_pictures(
+    paths: Sequence[Path], frame: Frame
+) -> Generator[Union[Failure, Remark], None, dict[Path, Image.Image]]:
+    """Open the pictures of files and folders; returns them by path, as a frame fits them.
 
-    Raises InputError when no picture is left.
+    One is in memory at its full size. Yields those that cannot be read, and what a person should know of the others,
+    such as sides that are cut. Raises InputError when no picture is left.
     """
     pictures: dict[Path, Image.Image] = {}
+    sizes: dict[str, Size] = {}
     failures = []
-    for path in images.find_images(paths):
+    remarks: list[str] = []
+    for path in images.find_images(paths, remarks.append):
         try:
-            pictures[path] = images.open_image(path)
+            picture = images.open_image(path, remarks.append)
+            sizes[str(path)], pictures[path] = picture.size, frame.fit(picture)
         except InputError as error:
             failures.append(Failure(str(path), str(error)))
     if not pictures:
         first = failures[0].reason
         raise InputError(first if len(failures) == 1 else f"none of the pictures can be read: {first}")
     yield from failures
+    yield from map(Remark, [*remarks, *frame.describe_losses(sizes)])
     return pictures
 
 
@@ -212,14 +227,14 @@ class PairFiles:
 
     def write_sheet(self, contents: Sequence[Image.Image], styles: Sequence[Image.Image]) -> None:
         """Contents down, styles across, with the originals in the first column and row."""
-        made = {pair: images.open_image(self.path(pair)) for pair in self.pairs if self._is_finished(pair)}
+        side = choose_cell_side(len(contents) + 1, len(styles) + 1)
+        made = {pair: images.open_small(self.path(pair), side) for pair in self.pairs if self._is_finished(pair)}
         rows: list[list[Optional[Image.Image]]] = [[None, *styles]]
         for row, content in enumerate(contents):
             rows.append([content, *(made.get((row, column)) for column in range(len(styles)))])
-        cell = measure_cell(list(made.values()))
-        sheet = draw_grid(rows, ["", *self._names[0]], ["", *self._names[1]], cell=cell)
-        self._folder.mkdir(parents=True, exist_ok=True)
-        images.save_png(sheet, self._folder / SHEET)
+        cell = measure_cell(list(made.values()), side)
+        sheet = draw_table(rows, ["", *self._names[0]], ["", *self._names[1]], cell)
+        write_sheet(sheet, self._folder / SHEET)
 
     def _is_finished(self, pair: Pair) -> bool:
         return read_state(self.path(pair), self.spec(pair)) == "finished"

@@ -42,8 +42,8 @@ class Method:
     * ``run(method, inputs, settings, model)`` is the generator behind the command; it neither prints nor exits.
     * ``stylise``, of a method that puts contents into styles, is the class of `jstyle.methods.pairs.PairMethod`. With
       it alone the method is a command over contents x styles and finishes pictures of recipes. Its settings have
-      ``width``, ``height`` and ``batch_size``: a finish replaces the first two by the picture's size and makes a
-      picture at a time, so a recipe sets none of the three.
+      ``width``, ``height``, ``fit`` and ``batch_size``: a finish replaces the first two by the picture's size and makes
+      a picture at a time, so a recipe sets neither these nor the last.
     * ``check_finish(settings)``, where a finish cannot have all settings, raises ValueError for those it cannot have.
     * ``picture_set``, of a method that makes pictures as a set, is the class of `jstyle.methods.sets.PictureSet`
       by which recipes make theirs.

@@ -24,7 +24,7 @@ from jstyle.settings.reader import plain
 State = Literal["finished", "missing", "damaged", "other"]
 
 _HASH = re.compile("[0-9a-f]{64}")
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_LONGEST_VALUE = 60  # characters of a value that is shown
 
 
 def write_picture(picture: Image.Image, path: Path, spec: Any) -> str:
@@ -76,7 +76,7 @@ def describe_other(path: Path, spec: Any) -> str:
     name, now, then = difference
     if all(isinstance(value, str) and _HASH.fullmatch(value) for value in (now, then)):
         return f"{str(path)!r} was made with another {name}"
-    return f"{str(path)!r} was made with {name} = {then!r}, not {now!r}"
+    return f"{str(path)!r} was made with {name} = {_show(then)}, not {_show(now)}"
 
 
 def read_intact(path: Path) -> Optional[dict[str, Any]]:
@@ -107,13 +107,19 @@ def keep_names(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str,
     }
 
 
+def _show(value: Any) -> str:
+    """A value as a line has room for it."""
+    shown = repr(value)
+    return shown if len(shown) <= _LONGEST_VALUE else f"{shown[:_LONGEST_VALUE]}..."
+
+
 def _is_half_a_png(path: Path) -> bool:
     """Whether it was to be a PNG and is none."""
     with open(path, "rb") as file:
-        start = file.read(len(_SIGNATURE))
+        start = file.read(len(images.PNG_SIGNATURE))
     try:
         with Image.open(path, formats=("PNG",)) as image:
             image.verify()
     except Exception:  # on damaged bytes Pillow's reader raises nearly anything
-        return _SIGNATURE.startswith(start)
+        return images.PNG_SIGNATURE.startswith(start)
     return False

@@ -1,44 +1,46 @@
-"""Pictures: found, opened, cropped, turned into arrays and back, and written as PNG files.
+"""Pictures: found, opened, turned into arrays and back, and written as PNG files.
 
-An opened picture is always an upright 8-bit RGB `PIL.Image`; an array is always float32 in [-1, 1] of
-shape (n, 3, height, width), the range the VAE works in.
+An opened picture is always an upright 8-bit sRGB `PIL.Image`, and so is what a caller brings, once it is asked for its
+pixels; an array is always float32 in [-1, 1] of shape (n, 3, height, width), the range the VAE works in.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
 from typing import Optional
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
 from jstyle.errors import InputError
 from jstyle.files import replacing
+from jstyle.pictures import colours
+from jstyle.pictures.colours import Tell
+from jstyle.pictures.formats import HEAD, MOST_PIXELS, READABLE, SUFFIXES, check_pixels, choose_readers
+from jstyle.settings.vocabulary import Fit
 
-SUFFIXES = frozenset(
-    [".png", ".jpg", ".jpeg", ".jfif", ".webp", ".avif", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".pbm"]
-)
-"""File name endings (lower case) by which a picture is recognised inside a folder."""
+SHEET_MARK = {"kind": "contact sheet"}
+"""What contact sheets say of themselves, so that none is taken for a picture."""
 
-# Only these readers are offered a file: others of Pillow's start outside programs (EPS calls Ghostscript).
-_FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "BMP", "TIFF", "GIF", "PPM")
-_READABLE = "PNG, JPEG, WebP, AVIF, BMP, TIFF, GIF or PPM"
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _METADATA_KEY = "jstyle"
 
 
-def find_images(paths: Sequence[Path]) -> list[Path]:
+def find_images(paths: Sequence[Path], tell: Tell = warnings.warn) -> list[Path]:
     """Files as they are given, folders as the pictures directly in them, sorted by name; each path once.
 
     Inside a folder, hidden files, sub-folders and files without one of `SUFFIXES` are passed over. A file
-    that is named outright is kept whatever its ending: its bytes decide when it is opened.
+    that is named outright is kept whatever its ending: its bytes decide when it is opened. Contact sheets of ours are
+    passed over wherever they are named, and ``tell`` hears of them.
 
     Raises:
-        InputError: a path is missing or unreadable, or a folder holds no picture.
+        InputError: a path is missing or unreadable, or there is no picture.
     """
     files: list[Path] = []
     for path in map(Path, paths):
@@ -50,37 +52,88 @@ def find_images(paths: Sequence[Path]) -> list[Path]:
                 files.append(path)
         except OSError as error:
             raise InputError(f"cannot read {str(path)!r}: {error.strerror}") from error
-    return list(dict.fromkeys(files))
+    files = list(dict.fromkeys(files))
+    sheets = [file for file in files if is_sheet(file)]
+    if sheets:
+        shown = f"{str(sheets[0])!r}" + (f" and {len(sheets) - 1} more" if len(sheets) > 1 else "")
+        if len(sheets) == len(files):
+            raise InputError(f"{shown}: contact sheets of jstyle; name the pictures themselves")
+        tell(f"contact sheets are passed over: {shown}")
+    return [file for file in files if file not in sheets]
 
 
 def _pictures_in(folder: Path) -> list[Path]:
-    names = sorted(entry for entry in folder.iterdir() if entry.suffix.lower() in SUFFIXES)
-    pictures = [entry for entry in names if not entry.name.startswith(".") and not entry.is_dir()]
+    pictures = list_pictures(sorted(folder.iterdir()))
     if not pictures:
-        raise InputError(f"the folder {str(folder)!r} holds no picture ({_READABLE})")
+        raise InputError(f"the folder {str(folder)!r} holds no picture ({READABLE})")
     return pictures
 
 
-def open_image(path: Path) -> Image.Image:
-    """The picture in a file as RGB, turned upright by its EXIF orientation.
+def list_pictures(entries: Sequence[Path]) -> list[Path]:
+    """The pictures among a folder's entries, by their endings; hidden files and sub-folders are none."""
+    named = [entry for entry in entries if entry.suffix.lower() in SUFFIXES and not entry.name.startswith(".")]
+    return [entry for entry in named if not entry.is_dir()]
 
-    16-bit grey is scaled to 8 bits, transparency is laid on white, of an animation the first frame is
-    taken, and an embedded colour profile is ignored.
+
+def open_image(path: Path, tell: Tell = warnings.warn) -> Image.Image:
+    """The picture in a file as an eye sees it on white: upright 8-bit RGB in the colours of sRGB (`colours.to_rgb`).
+
+    What the file is, its content says. Of an animation or several pages the first is taken. ``tell`` is given a line
+    for that, and for a colour profile that cannot be used.
 
     Raises:
-        InputError: one line that names the file and says what is wrong with it.
+        InputError: one line that names the file and says what is wrong with it, such as more pixels than are read.
     """
     path = Path(path)
     with _complaints_about(path), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's remarks on odd files; what matters arrives as an error
-        if not path.is_file():
-            path.stat()
-            raise InputError(f"{str(path)!r} is not a file: name a picture ({_READABLE})")
-        if path.stat().st_size == 0:
-            raise InputError(f"{str(path)!r} is empty (0 bytes)")
-        with Image.open(path, formats=_FORMATS) as image:
+        readers = choose_readers(_read_head(path))
+        remarks: list[str] = []
+        with Image.open(path, formats=readers) as image:
+            check_pixels(*image.size)
+            _keep_exact_transparency(image)
             image.load()
-            return _to_rgb(_turn_upright(image))
+            picture = colours.to_rgb(image, remarks.append)
+        with suppress(Exception), Image.open(path, formats=readers) as image:  # the first was read: that suffices
+            if image.is_animated and image.format != "MPO":  # it holds a photograph's other views  # type: ignore
+                remarks.append(f"it has several {'pages' if image.format == 'TIFF' else 'frames'}; the first is taken")
+    for remark in remarks:
+        tell(f"{str(path)!r}: {remark}")
+    return picture
+
+
+def open_small(path: Path, side: int) -> Image.Image:
+    """The picture in a file, scaled down to at most ``side`` pixels, for looking at. Errors as of `open_image`."""
+    picture = open_image(path)
+    picture.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return picture
+
+
+def _read_head(path: Path) -> bytes:
+    """How a picture's file begins. Raises InputError for what is no file, and an empty one."""
+    if not path.is_file():
+        path.stat()
+        raise InputError(f"it is not a file: name a picture ({READABLE})")
+    with open(path, "rb") as file:
+        head = file.read(HEAD)
+    if not head:
+        raise InputError("it is empty (0 bytes)")
+    return head
+
+
+def _keep_exact_transparency(image: Image.Image) -> None:
+    """Bring a PNG's transparent value to the scale of its pixels: Pillow scales those to 8 bits, but not the value.
+
+    Seen in Pillow 11.3 to 13.0; of 16 bits a channel, the upper eight decide. Grey TIFFs of 16 bits with black as the
+    largest value are left as they are stored by it, those of 8 bits are not.
+    """
+    clear = image.info.get("transparency")
+    raw = image.tile[0][3] if getattr(image, "tile", None) else None
+    if image.format == "PNG" and clear is not None:
+        if raw in ("L;2", "L;4") and isinstance(clear, int):
+            image.info["transparency"] = clear * (85 if raw == "L;2" else 17)
+        elif raw == "RGB;16B" and isinstance(clear, tuple):
+            image.info["transparency"] = tuple(value >> 8 for value in clear)
 
 
 @contextmanager
@@ -89,13 +142,15 @@ def _complaints_about(path: Path) -> Iterator[None]:
     shown = repr(str(path))
     try:
         yield
-    except InputError:
-        raise
+    except InputError as error:
+        raise InputError(f"{shown}: {error}") from error
     except Image.DecompressionBombError as error:
-        limit = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 10**6
-        raise InputError(f"{shown} has more than {limit} million pixels: scale it down first") from error
+        count = re.search(r"\d+", str(error))
+        promised = f"{int(count[0]) / 1e6:.0f} million" if count else "more"
+        most = f"at most {MOST_PIXELS / 1e6:.0f} million are read"
+        raise InputError(f"{shown}: {promised} pixels, and {most}: scale it down first") from error
     except UnidentifiedImageError as error:
-        raise InputError(f"{shown} is no readable picture ({_READABLE})") from error
+        raise InputError(f"{shown} is no readable picture ({READABLE})") from error
     except Exception as error:  # on damaged bytes Pillow's readers raise nearly anything
         if isinstance(error, OSError) and error.strerror:
             raise InputError(f"cannot read {shown}: {error.strerror}") from error
@@ -103,35 +158,18 @@ def _complaints_about(path: Path) -> Iterator[None]:
         raise InputError(f"cannot read {shown}: {detail}") from error
 
 
-def _turn_upright(image: Image.Image) -> Image.Image:
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception:  # the pixels were read: a damaged EXIF block alone is no reason to refuse them
-        return image
+def fit(image: Image.Image, width: int, height: int, how: Fit = "crop") -> Image.Image:
+    """The picture, of any kind, as RGB of (width, height) pixels, resized by Lanczos.
 
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "F" or image.mode.startswith("I"):
-        return _from_deep_grey(image)
-    if image.has_transparency_data:
-        opaque = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(opaque, image.convert("RGBA")).convert("RGB")
-    return image.convert("RGB")
-
-
-def _from_deep_grey(image: Image.Image) -> Image.Image:
-    """16-bit grey, scaled: Pillow's own conversion clips everything above 255 to white."""
-    values = np.asarray(image)
-    if image.mode == "F" or values.min() < 0 or values.max() > 65535:
-        raise ValueError("its 32-bit pixels have no known scale; save it with 8 or 16 bits")
-    return Image.fromarray(np.rint(values / 257.0).astype(np.uint8)).convert("RGB")
-
-
-def fit(image: Image.Image, width: int, height: int) -> Image.Image:
-    """The largest centred part with the wanted aspect, resized by Lanczos to (width, height) pixels.
-
-    For a square this is StyleID's own preparation: the centre square of the shorter side, then Lanczos.
+    crop and keep take the largest centred part with that aspect: for a square this is StyleID's own preparation, the
+    centre square of the shorter side. stretch gives up the aspect. pad keeps all of the picture, in the middle, and
+    goes on mirrored at its edges.
     """
+    image = require_rgb(image)
+    if how == "stretch":
+        return image.resize((width, height), Image.Resampling.LANCZOS)
+    if how == "pad":
+        return _pad(image, width, height)
     crop_width = max(1, min(image.width, round(image.height * width / height)))
     crop_height = max(1, min(image.height, round(image.width * height / width)))
     left = round((image.width - crop_width) / 2)
@@ -140,13 +178,29 @@ def fit(image: Image.Image, width: int, height: int) -> Image.Image:
     return part.resize((width, height), Image.Resampling.LANCZOS)
 
 
+def _pad(image: Image.Image, width: int, height: int) -> Image.Image:
+    scale = min(width / image.width, height / image.height)
+    inner = min(width, max(1, round(image.width * scale))), min(height, max(1, round(image.height * scale)))
+    pixels = np.asarray(image.resize(inner, Image.Resampling.LANCZOS))
+    left, top = (width - inner[0]) // 2, (height - inner[1]) // 2
+    border = (top, height - inner[1] - top), (left, width - inner[0] - left), (0, 0)
+    return Image.fromarray(np.pad(pixels, border, mode="symmetric"))
+
+
+def require_rgb(image: Image.Image) -> Image.Image:
+    """A picture that a caller brings, as `open_image` would open it. Raises InputError for pixels without a scale."""
+    if image.mode == "RGB" and not image.info:
+        return image
+    return colours.to_rgb(image, warnings.warn)
+
+
 def to_array(images: Sequence[Image.Image]) -> np.ndarray:
-    """RGB pictures of one size as float32 (n, 3, height, width) in [-1, 1].
+    """Pictures of one size, of any kind, as float32 (n, 3, height, width) in [-1, 1].
 
     Raises:
         InputError: there is no picture, or they differ in size.
     """
-    pixels = _stack([image.convert("RGB") for image in images])  # (n, height, width, 3)
+    pixels = _stack([require_rgb(image) for image in images])  # (n, height, width, 3)
     return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1.0)
 
 
@@ -156,7 +210,7 @@ def to_mask(images: Sequence[Image.Image]) -> np.ndarray:
     Raises:
         InputError: there is no mask, or they differ in size.
     """
-    pixels = _stack([image.convert("L") for image in images])  # (n, height, width)
+    pixels = _stack([require_rgb(image).convert("L") for image in images])  # (n, height, width)
     return (pixels[:, None] >= 127.5).astype(np.float32)
 
 
@@ -211,10 +265,21 @@ def _plain(value: object) -> str:
 
 def read_metadata(path: Path) -> Optional[dict[str, object]]:
     """The settings `save_png` stored, or None where there is no file, no such text, or a damaged PNG."""
+    return _read_metadata(path, whole=True)
+
+
+def is_sheet(path: Path) -> bool:
+    """Whether a file says that it is one of our contact sheets (`jstyle.pictures.sheets.write_sheet`)."""
+    return (_read_metadata(path, whole=False) or {}).get("kind") == SHEET_MARK["kind"]
+
+
+def _read_metadata(path: Path, *, whole: bool) -> Optional[dict[str, object]]:
+    """``whole`` looks at every checksum, else no further than the pixels."""
     try:
         with Image.open(path, formats=("PNG",)) as image:
             text = image.info[_METADATA_KEY]
-            image.verify()
+            if whole:
+                image.verify()
         metadata = json.loads(text)
     except Exception:  # on damaged bytes Pillow's reader raises nearly anything
         return None

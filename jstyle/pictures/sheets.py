@@ -1,41 +1,111 @@
-"""Sheets: many pictures in one, in a grid with labels, or each with a line of text below."""
+"""Sheets: many pictures in one, in a grid or a table with labels, or each with a line of text below."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Optional
 
 from PIL import Image, ImageDraw, ImageFont
 
 from jstyle.errors import InputError
-from jstyle.pictures.images import read_metadata
+from jstyle.pictures import images
 
 _LABELLED_SIDE = 192  # pixels that a cell has at least: small pictures leave no room for their names
 _SHEET_SIDE = 8192  # pixels; a sheet is shrunk to stay inside, so that any viewer opens it
+_TABLE_SIDE = 4096  # pixels; a table of hundreds of pictures gets smaller cells to stay inside
+_LEAST_CELL = 64  # pixels in which a picture is still told from others
+_GAP = 8
 _INK = "#333333"
 
 Row = Sequence[Optional[Image.Image]]
 
 
 def check_sheet(path: Path) -> None:
-    """Raise InputError where something else than a sheet of ours stands at ``path``, which a sheet would replace.
+    """Raise InputError where something else than a sheet of ours stands at ``path``, which a sheet would replace."""
+    if path.exists() and not images.is_sheet(path):
+        advice = "--overwrite replaces it, another --output keeps both"
+        raise InputError(f"{str(path)!r} exists, but jstyle did not make it; {advice}")
 
-    Every picture that `save_png` writes says that it is ours, and a finished one what it is, which sheets do not.
+
+def write_sheet(sheet: Image.Image, path: Path, metadata: Optional[Mapping[str, object]] = None) -> None:
+    """Write a sheet, which says that it is one, whole or not at all, making its folder.
+
+    Raises InputError where it cannot be written.
     """
-    if path.exists():
-        about = read_metadata(path)
-        if about is None or "spec" in about:
-            advice = "--overwrite replaces it, another --output keeps both"
-            raise InputError(f"{str(path)!r} exists, but jstyle did not make it; {advice}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make the folder {str(path.parent)!r}: {error.strerror}") from error
+    images.save_png(sheet, path, {**(metadata or {}), **images.SHEET_MARK})
 
 
-def measure_cell(pictures: Sequence[Image.Image]) -> tuple[int, int]:
-    """The (width, height) of a cell: the largest picture's, or the least multiple of it that has room for a label."""
+def measure_cell(pictures: Sequence[Image.Image], most: int = _SHEET_SIDE) -> tuple[int, int]:
+    """The (width, height) of a cell: the largest picture's, or the least multiple of it that has room for a label.
+
+    ``most`` is what its longer side may have.
+    """
     width = max((picture.width for picture in pictures), default=1)
     height = max((picture.height for picture in pictures), default=1)
-    larger = max(1, -(-_LABELLED_SIDE // max(width, height)))
+    larger = max(1, min(-(-_LABELLED_SIDE // max(width, height)), most // max(width, height)))
     return width * larger, height * larger
+
+
+def choose_cell_side(rows: int, columns: int) -> int:
+    """The side in pixels that a cell of such a table has at most, before it is shrunk: pictures need be no larger."""
+    per_side = math.sqrt(rows * columns) + 1  # as `draw_table` folds it
+    return max(_LEAST_CELL, int(_TABLE_SIDE / per_side) - _GAP)
+
+
+def draw_table(
+    rows: Sequence[Row], row_labels: Sequence[str], column_labels: Sequence[str], cell: tuple[int, int]
+) -> Image.Image:
+    """A grid whose first row and first column are headings.
+
+    One that is long and narrow is drawn in pieces side by side, a wide one in pieces one below the other, each with
+    its headings, so that it can be looked at.
+    """
+    height, width = len(rows) - 1, len(rows[0]) - 1
+    along = height >= width
+    pieces = []
+    for places in _fold(max(height, width), min(height, width) + 1):
+        picked = [0, *(place + 1 for place in places)]
+        if along:
+            pieces.append(
+                draw_grid([rows[i] for i in picked], [row_labels[i] for i in picked], column_labels, cell=cell)
+            )
+        else:
+            part = [[row[i] for i in picked] for row in rows]
+            pieces.append(draw_grid(part, row_labels, [column_labels[i] for i in picked], cell=cell))
+    return join_sheets(pieces, across=along)
+
+
+def join_sheets(pieces: Sequence[Image.Image], *, across: bool) -> Image.Image:
+    """Sheets on white, side by side or one below the other."""
+    sizes = [piece.size for piece in pieces]
+    width = sum(size[0] for size in sizes) if across else max(size[0] for size in sizes)
+    height = max(size[1] for size in sizes) if across else sum(size[1] for size in sizes)
+    sheet, x, y = Image.new("RGB", (width, height), "white"), 0, 0
+    for piece in pieces:
+        sheet.paste(piece, (x, y))
+        x, y = (x + piece.width, y) if across else (x, y + piece.height)
+    return sheet
+
+
+def _fold(length: int, breadth: int) -> list[range]:
+    """Places 0 to length - 1 in the pieces, of a heading and some places each, whose row is the squarest.
+
+    ``breadth`` is that of a piece. What is at most twice as long as broad stays whole.
+    """
+    if length + 1 <= 2 * breadth:
+        return [range(length)]
+
+    def unevenness(pieces: int) -> float:
+        return abs(math.log(pieces * breadth / (math.ceil(length / pieces) + 1)))
+
+    size = math.ceil(length / min(range(1, length + 1), key=unevenness))
+    return [range(start, min(start + size, length)) for start in range(0, length, size)]
 
 
 def draw_grid(
@@ -44,7 +114,7 @@ def draw_grid(
     column_labels: Optional[Sequence[str]] = None,
     *,
     cell: Optional[tuple[int, int]] = None,
-    gap: int = 8,
+    gap: int = _GAP,
 ) -> Image.Image:
     """A sheet on white. Pictures are scaled into their cell with their aspect kept; None is empty.
 

@@ -81,14 +81,19 @@ class StableDiffusionInpaintPipeline(StableDiffusionPipeline):
         seed: Optional[Seeds] = None,
         sampler: Optional[str] = None,
         on_step: Optional[OnStep] = None,
+        overlay: bool = True,
+        padding_mask_crop: Optional[int] = None,
     ) -> PipelineOutput:
         """``mask_image`` is white where the picture is to change, of the picture's size.
 
-        Other arguments and errors as in image-to-image; strength 1 starts from pure noise.
+        Every other pixel of a picture is the given one's, to the bit, unless ``overlay`` is off: then the autoencoder
+        changes it a little, as in diffusers. ``padding_mask_crop`` paints the part around the mask alone, with so many
+        pixels more on each side, at the model's own size; the picture may then have any size. Other arguments and
+        errors as in image-to-image; strength 1 starts from pure noise.
         """
         steps = self.sample(
             prompt,
-            FromMaskedPictures(image, mask_image, strength),
+            FromMaskedPictures(image, mask_image, strength, overlay, padding_mask_crop),
             steps=num_inference_steps,
             guidance=guidance_scale,
             negative_prompt=negative_prompt,

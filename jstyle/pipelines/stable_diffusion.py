@@ -22,11 +22,12 @@ from jstyle.errors import InputError, InputWarning
 from jstyle.events import exhaust
 from jstyle.networks.vae import DiagonalGaussian
 from jstyle.pictures import images
-from jstyle.pipelines.starts import FromNoise, Start
+from jstyle.pictures.fitting import Frame
+from jstyle.pipelines.starts import Finish, FromNoise, Start
 from jstyle.pipelines.tiling import in_tiles
 from jstyle.runtime import jt
 from jstyle.settings.model import ModelSettings
-from jstyle.settings.vocabulary import is_guided
+from jstyle.settings.vocabulary import Fit, is_guided
 from jstyle.weights import backends, checkpoint
 from jstyle.weights.configuration import hash_configuration
 
@@ -171,6 +172,12 @@ class StableDiffusionPipeline(AdapterLoading):
             raise InputError(f"a size must be a positive multiple of {factor}, not {width}x{height} (width x height)")
         return self.vae.config.latent_channels, height // factor, width // factor
 
+    def make_frame(self, width: Optional[int], height: Optional[int], how: Fit) -> Frame:
+        """How pictures come to a size in pixels, the model's own by default. Raises InputError as `latent_shape`."""
+        factor = self.vae.config.factor
+        _, rows, columns = self.latent_shape(height, width)
+        return Frame(columns * factor, rows * factor, how, factor)
+
     def encode_prompt(self, prompt: Prompt, copies: int = 1) -> jt.Var:
         """(prompts * copies, tokens, hidden_size), the copies of one prompt side by side."""
         texts = [prompt] if isinstance(prompt, str) else list(prompt)
@@ -308,12 +315,14 @@ class StableDiffusionPipeline(AdapterLoading):
             x = step.x
             yield PipelineStep(**vars(step), evaluations=denoiser.evaluations - before)
             before = denoiser.evaluations
-        return PipelineOutput(self._decode(x, output_type), noise.seeds)
+        return PipelineOutput(self._decode(x, output_type, begun.finish), noise.seeds)
 
-    def _decode(self, x: jt.Var, output_type: str) -> Any:
+    def _decode(self, x: jt.Var, output_type: str, finish: Optional[Finish]) -> Any:
         if output_type == "latent":
             return np.array(x.numpy())
         decoded = self.decode_latents(x)
+        if finish is not None:
+            decoded = finish(decoded)
         if output_type == "pil":
             return images.to_images(decoded)
         return np.clip(decoded / 2 + 0.5, 0, 1).transpose(0, 2, 3, 1)

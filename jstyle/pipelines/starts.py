@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Optional, Protocol, Union
 
 import numpy as np
@@ -14,25 +14,30 @@ from jstyle.diffusion.samplers import AfterStep, Sampler
 from jstyle.diffusion.schedule import Level, diffuse
 from jstyle.errors import InputError
 from jstyle.pictures import images
+from jstyle.pictures.masks import Masked, find_region, read_mask
 from jstyle.runtime import jt
 
 if TYPE_CHECKING:
     from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 
 Pictures = Union[Image.Image, Sequence[Image.Image]]
+Finish = Callable[[np.ndarray], np.ndarray]
+"""From decoded images (images, 3, height, width) in about [-1, 1] to what is returned of them."""
 
 
 @dataclass(frozen=True)
 class Beginning:
     """Where sampling begins: x (images, channels, height, width) at the level that step ``index`` is fed.
 
-    ``extra`` is what an inpainting checkpoint sees beside x, ``after_step`` what is done to x after each step.
+    ``extra`` is what an inpainting checkpoint sees beside x, ``after_step`` what is done to x after each step,
+    ``finish`` what becomes of the decoded images.
     """
 
     x: jt.Var
     index: int = 0
     extra: Optional[jt.Var] = None
     after_step: Optional[AfterStep] = None
+    finish: Optional[Finish] = None
 
 
 class Start(Protocol):
@@ -87,12 +92,20 @@ class FromMaskedPictures:
     """Inpainting: the part of the pictures under a white mask is painted anew; strength 1 starts from pure noise.
 
     With a 4-channel UNet the known part is put back, noised, after every step (RePaint's blending,
-    arXiv 2201.09865, equation 8); a 9-channel inpainting checkpoint sees the mask and the masked picture.
+    arXiv 2201.09865, equation 8); a 9-channel inpainting checkpoint sees the mask and the masked picture. Both leave
+    the known part to the autoencoder, which changes it; so the picture itself is laid over the result, but for latents,
+    unless ``overlay`` is off.
+
+    ``padding_mask_crop`` sends the part around the mask alone through the model, with so many pixels more on each side,
+    at ``size`` (width, height), by default the model's own; the result has the picture's size. The name is diffusers'.
     """
 
     pictures: Pictures
     masks: Pictures
     strength: float = 1.0
+    overlay: bool = True
+    padding_mask_crop: Optional[int] = None
+    size: Optional[tuple[int, int]] = None
 
     def begin(
         self, pipe: StableDiffusionPipeline, method: Sampler, steps: int, noise: NoiseSource, unit: Optional[np.ndarray]
@@ -100,27 +113,66 @@ class FromMaskedPictures:
         """As every `Start` does."""
         start = first_step(steps, self.strength)
         count = len(noise.seeds)
-        pixels = images.to_array(list_pictures(self.pictures))
+        masked = self._read_masks(pipe)
+        parts = [self._cut_part(one, pipe) for one in masked]
+        pixels = images.to_array([picture for picture, _ in parts])
         clean = encode_each(pipe, pixels, count)
         drawn = draw_unit(noise, clean.shape[1:], unit)
         if self.strength == 1.0:
             begun = Beginning(drawn * method.initial_scale(pipe.schedule, steps), start)
         else:
             begun = noise_part_of_the_way(pipe, method, steps, start, clean, drawn)
-        mask, masked = self._encode_masks(pipe, pixels, count)
+        masks = images.to_mask([mask for _, mask in parts])  # (pictures, 1, height, width)
+        rows = [row * len(masked) // count for row in range(count)]
+        small = jt.array(_shrink_masks(masks, pipe.vae.config.factor)[rows])
+        finish = self._make_finish([masked[row] for row in rows])
         if pipe.unet.config.in_channels == clean.shape[1]:
-            return Beginning(begun.x, start, after_step=keep_known(clean, drawn, mask))
-        return Beginning(begun.x, start, extra=jt.concat([mask, masked], dim=1))
+            return Beginning(begun.x, start, after_step=keep_known(clean, drawn, small), finish=finish)
+        known = encode_each(pipe, np.where(masks > 0.5, np.float32(0), pixels), count)  # the masked part is grey
+        return Beginning(begun.x, start, extra=jt.concat([small, known], dim=1), finish=finish)
 
-    def _encode_masks(self, pipe: StableDiffusionPipeline, pixels: np.ndarray, count: int) -> tuple[jt.Var, jt.Var]:
-        """The mask at the latent's size and the latents of the pictures with the masked part grey."""
-        masks = images.to_mask(list_pictures(self.masks))  # (masks, 1, height, width)
-        if len(masks) not in (1, len(pixels)) or masks.shape[2:] != pixels.shape[2:]:
-            raise InputError("a mask of the picture's size is needed, one for all pictures or one each")
-        factor = pipe.vae.config.factor
-        rows = [i * len(masks) // count for i in range(count)]
-        small = jt.array(masks[rows][:, :, ::factor, ::factor])
-        return small, encode_each(pipe, np.where(masks > 0.5, np.float32(0), pixels), count)
+    def _read_masks(self, pipe: StableDiffusionPipeline) -> list[Masked]:
+        """Every picture with its mask. Raises InputError where they do not fit each other."""
+        pictures, given = list_pictures(self.pictures), list_pictures(self.masks)
+        if len(given) not in (1, len(pictures)):
+            raise InputError(f"{len(given)} masks for {len(pictures)} pictures: give one for all, or one each")
+        masked = [read_mask(picture, given[i % len(given)]) for i, picture in enumerate(pictures)]
+        if self.padding_mask_crop is None:
+            return masked
+        if self.padding_mask_crop < 0:
+            raise InputError(f"padding_mask_crop must be at least 0, not {self.padding_mask_crop}")
+        width, height = self._choose_size(pipe)
+        return [replace(one, region=find_region(one.free, width / height, self.padding_mask_crop)) for one in masked]
+
+    def _cut_part(self, masked: Masked, pipe: StableDiffusionPipeline) -> tuple[Image.Image, Image.Image]:
+        """What of a picture goes through the model, and its mask."""
+        if self.padding_mask_crop is None:
+            height, width = masked.free.shape
+            return masked.cut_out(width, height)
+        return masked.cut_out(*self._choose_size(pipe))
+
+    def _choose_size(self, pipe: StableDiffusionPipeline) -> tuple[int, int]:
+        return self.size or (pipe.size, pipe.size)
+
+    def _make_finish(self, masked: Sequence[Masked]) -> Optional[Finish]:
+        """Lay each picture over its image. A region's image alone is of no use, so it is always put back."""
+        if not self.overlay and self.padding_mask_crop is None:
+            return None
+        if self.padding_mask_crop is None:
+            known = images.to_array([Image.fromarray(one.pixels) for one in masked])
+            free = np.stack([one.free for one in masked])[:, None]
+            return lambda decoded: np.where(free, decoded, known)
+        return lambda decoded: images.to_array(
+            [one.lay_over(image) for one, image in zip(masked, images.to_images(decoded))]
+        )
+
+
+def _shrink_masks(masks: np.ndarray, factor: int) -> np.ndarray:
+    """Masks (n, 1, height, width) at the latents' size. Raises InputError where nothing of one is left there."""
+    small = masks[:, :, ::factor, ::factor]
+    if not small.any(axis=(1, 2, 3)).all():
+        raise InputError(f"the mask's white parts are too small: of {factor}x{factor} pixels the model sees one")
+    return small
 
 
 def draw_unit(noise: NoiseSource, shape: tuple[int, int, int], unit: Optional[np.ndarray] = None) -> jt.Var:

@@ -19,6 +19,14 @@ SamplerName = Literal["ddim", "ddpm", "pndm", "lms", "euler", "dpmpp_2m"]
 FeatureDtype = Literal["float16", "float32"]
 """Precision in which attention features are kept."""
 
+Fit = Literal["keep", "crop", "pad", "stretch"]
+"""How a picture comes to the size that is wanted: with its own aspect and about the area, without its sides, with a
+mirrored border, or out of shape.
+"""
+
+FixedFit = Literal["crop", "pad", "stretch"]
+"""The same where all pictures must have one size."""
+
 MOST_STEPS = 1000
 """The times that a Stable Diffusion checkpoint knows: there are no more sampling steps."""
 

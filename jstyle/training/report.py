@@ -14,7 +14,7 @@ from PIL import Image
 
 from jstyle.files import write_text
 from jstyle.pictures import images
-from jstyle.pictures.sheets import draw_grid
+from jstyle.pictures.sheets import draw_grid, write_sheet
 from jstyle.training.tensorboard import Events
 
 LOG = "log.jsonl"
@@ -98,4 +98,4 @@ def write_grid(
     metadata: Optional[Mapping[str, object]] = None,
 ) -> None:
     """Write pictures as one contact sheet."""
-    images.save_png(draw_grid(rows, row_labels, column_labels), path, metadata)
+    write_sheet(draw_grid(rows, row_labels, column_labels), path, metadata)

@@ -26,10 +26,12 @@ from jstyle.methods.pairs import (
 )
 from jstyle.methods.table import Method
 from jstyle.pictures import images
+from jstyle.pictures.fitting import Frame
 from jstyle.pictures.spec import ModelIdentity
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.settings.fields import free
 from jstyle.settings.model import ModelSettings
+from jstyle.settings.vocabulary import Fit
 from tests.parity.networks import GOLDEN
 
 Result = TypeVar("Result")
@@ -42,6 +44,7 @@ class ToySettings:
     share: float = 0.5
     width: Optional[int] = None
     height: Optional[int] = None
+    fit: Fit = "crop"
     batch_size: int = free(1, because="toys are alike")
 
 
@@ -175,15 +178,16 @@ def test_the_sheet_shows_no_picture_of_other_settings(tmp_path: Path, files: lis
     ],
 )
 def test_wrong_inputs_are_told_before_the_model_is_loaded(
-    tmp_path: Path, files: list[Path], wrong: dict, said: str
+    tmp_path: Path, files: list[Path], wrong: dict, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(StableDiffusionPipeline, "from_settings", lambda model: pytest.fail("it is loaded"))
     (tmp_path / "empty").mkdir()
     (tmp_path / "broken.png").write_bytes(b"no picture")
     places = {"content": files[0], "style": files[2], "output": tmp_path / "out"}
     places.update({name: tmp_path / value for name, value in wrong.items()})
     inputs = PairInputs((places["content"],), (places["style"],), places["output"])
     with pytest.raises(InputError, match=said) as caught:
-        list(run_pairs(METHOD, inputs, ToySettings(), ModelSettings(model="no-such-model")))
+        list(run_pairs(METHOD, inputs, ToySettings(), ModelSettings(model=str(GOLDEN / "diffusers_folder"))))
     assert "\n" not in str(caught.value) and not (tmp_path / "out").exists()
 
 
@@ -298,8 +302,8 @@ def test_a_style_of_several_files_is_told_apart_by_the_hash_given(tmp_path: Path
 
 def test_broken_pictures_are_told_and_the_others_kept(tmp_path: Path, files: list[Path]) -> None:
     (tmp_path / "b" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
-    failures, pictures = finish(open_pictures([tmp_path / "b"]))
+    failures, pictures = finish(open_pictures([tmp_path / "b"], Frame(16, 16)))
     assert [path.name for path in pictures] == ["cat.png", "sea.png"]
     assert len(failures) == 1 and "broken.png" in failures[0].reason
     with pytest.raises(InputError, match=r"broken\.png"):
-        finish(open_pictures([tmp_path / "b" / "broken.png"]))
+        finish(open_pictures([tmp_path / "b" / "broken.png"], Frame(16, 16)))

@@ -7,11 +7,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from jstyle.errors import InputError
-from jstyle.events import Evaluated, Event, PictureWritten, Planned
+from jstyle.events import Evaluated, Event, PictureWritten, Planned, Remark
 from jstyle.methods.text_to_image import METHOD
 from jstyle.methods.text_to_image.settings import TextToImageInputs, TextToImageSettings
 from jstyle.networks import UNet2DConditionModel
@@ -104,8 +105,18 @@ def test_image_to_image_and_inpainting(tmp_path: Path, pictures: dict[str, Path]
     run(*common, "--strength", 0.7, "--output", tmp_path / "i2i")
     run(*common, "--mask", pictures["mask"], "--output", tmp_path / "inpaint")
     made = [images.open_image(tmp_path / name / "00000.png") for name in ("i2i", "inpaint")]
-    assert [image.size for image in made] == [(32, 32), (32, 32)]
+    assert [image.size for image in made] == [(36, 28), (36, 28)], "64x48 keeps its aspect, in multiples of 4"
     assert made[0] != made[1]
+    given = images.fit(images.open_image(pictures["picture"]), 36, 28)
+    free = np.asarray(images.fit(images.open_image(pictures["mask"]), 36, 28).convert("L")) >= 127.5
+    assert np.array_equal(np.asarray(made[1])[~free], np.asarray(given)[~free]) and free.mean() < 0.6
+    events = run(*common, "--strength", 0.7, "--fit", "crop", "--output", tmp_path / "crop")
+    assert images.open_image(tmp_path / "crop" / "00000.png").size == (32, 32)
+    assert next(event.text for event in events if isinstance(event, Remark)) == (
+        f"--fit crop: 1 of 1 pictures lose their sides ('{pictures['picture']}', 64x48 to 32x32, loses 25%)"
+    )
+    run(*common, "--mask", pictures["mask"], "--padding_mask_crop", 2, "--output", tmp_path / "region")
+    assert images.open_image(tmp_path / "region" / "00000.png").size == (64, 48)
     Image.new("RGB", (64, 48), (0, 40, 90)).save(pictures["picture"])
     with pytest.raises(InputError, match=r"another subject\.image;"):
         run(*common, "--strength", 0.7, "--output", tmp_path / "i2i")

@@ -90,6 +90,7 @@ def test_inpainting_by_blending(pipe: StableDiffusionPipeline, case: str) -> Non
     out = StableDiffusionInpaintPipeline.from_pipe(pipe)(
         image=Image.fromarray(recorded["init_image"]),
         mask_image=Image.fromarray(recorded["mask"]),
+        overlay=False,
         strength=float(recorded[f"{case}strength"]),
         latents=recorded["noise"],
         **common(recorded),
@@ -104,6 +105,7 @@ def test_inpainting_checkpoint(pipe: StableDiffusionPipeline) -> None:
     out = StableDiffusionInpaintPipeline(components)(
         image=Image.fromarray(recorded["init_image"]),
         mask_image=Image.fromarray(recorded["mask"]),
+        overlay=False,
         strength=float(recorded["strength"]),
         latents=recorded["noise"],
         **common(recorded),

@@ -177,7 +177,7 @@ DAMAGED: dict[str, tuple[bytes, str]] = {
     ),
     "no_pixels.png": (png(0, 0, 8, 2, b""), "no readable picture"),
     "large.png": (png(10_000, 10_000, 1, 0, b"\0"), "cannot read"),  # of this size Pillow warns
-    "bomb.png": (bomb(), "million pixels: scale it down first"),
+    "bomb.png": (bomb(), "400 million pixels, and at most 179 million are read: scale it down first"),
     "postscript.eps": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "no readable picture"),
     "float.tiff": (encoded(Image.new("F", (2, 2), 0.5), "TIFF"), "no known scale"),
     "deep.tiff": (encoded(Image.new("I", (2, 2), -70_000), "TIFF"), "no known scale"),

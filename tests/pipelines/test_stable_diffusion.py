@@ -151,6 +151,35 @@ def test_tiled_decoding_is_near_the_whole(pipe: StableDiffusionPipeline) -> None
     assert np.corrcoef(tiled.ravel(), whole.ravel())[0, 1] > 0.95
 
 
+def draw_box(box: tuple[int, int, int, int], size: tuple[int, int] = (32, 32)) -> Image.Image:
+    mask = Image.new("L", size)
+    mask.paste(255, box)
+    return mask
+
+
+@pytest.mark.parametrize("settings", [{}, {"strength": 0.5}, {"padding_mask_crop": 3}])
+def test_inpainting_leaves_every_other_pixel_as_it_was(pipe: StableDiffusionPipeline, settings: dict) -> None:
+    size = (70, 50) if "padding_mask_crop" in settings else (48, 32)
+    rng = np.random.default_rng(0)
+    pictures = [Image.fromarray(rng.integers(0, 256, (*size[::-1], 3), np.uint8)) for _ in range(2)]
+    masks = [draw_box((8, 8, 24, 24), size), draw_box((5, 12, 40, 20), size)]
+    inpaint = StableDiffusionInpaintPipeline.from_pipe(pipe)
+    common: dict = {"mask_image": masks, "num_inference_steps": 2, "seed": 0, "num_images_per_prompt": 2, **settings}
+    made = inpaint(["a", "b"], pictures, **common).images
+    given = np.stack([np.asarray(pictures[i]) for i in (0, 0, 1, 1)])
+    free = np.stack([np.asarray(masks[i]) > 127 for i in (0, 0, 1, 1)])
+    found = np.stack([np.asarray(picture) for picture in made])
+    assert np.array_equal(found[~free], given[~free])
+    assert (found[free] != given[free]).mean() > 0.5
+    as_floats = inpaint(["a", "b"], pictures, output_type="np", **common).images
+    assert np.array_equal(np.rint(as_floats[~free] * 255), given[~free])
+    if not settings:
+        bare = np.stack(
+            [np.asarray(picture) for picture in inpaint(["a", "b"], pictures, overlay=False, **common).images]
+        )
+        assert np.array_equal(bare[free], found[free]) and (bare[~free] != given[~free]).mean() > 0.5
+
+
 def test_from_pipe_shares_the_networks(pipe: StableDiffusionPipeline) -> None:
     assert StableDiffusionInpaintPipeline.from_pipe(pipe).unet is pipe.unet
 
@@ -186,13 +215,17 @@ def test_what_cannot_be_is_one_line(pipe: StableDiffusionPipeline, changes: dict
         (StableDiffusionImg2ImgPipeline, {"strength": 0.01}, "leaves none"),
         (StableDiffusionImg2ImgPipeline, {"image": []}, "pictures"),
         (StableDiffusionImg2ImgPipeline, {"image": Image.new("RGB", (31, 32))}, "multiple"),
-        (StableDiffusionInpaintPipeline, {"mask_image": Image.new("L", (16, 16))}, "mask"),
+        (StableDiffusionInpaintPipeline, {"mask_image": Image.new("L", (16, 16), 255)}, "mask is 16x16"),
+        (StableDiffusionInpaintPipeline, {"mask_image": [Image.new("L", (32, 32), 255)] * 2}, "2 masks for 1 pictures"),
+        (StableDiffusionInpaintPipeline, {"mask_image": Image.new("L", (32, 32))}, "nowhere white"),
+        (StableDiffusionInpaintPipeline, {"mask_image": draw_box((1, 1, 3, 3))}, "too small: of 4x4 pixels"),
+        (StableDiffusionInpaintPipeline, {"padding_mask_crop": -1}, "padding_mask_crop must be at least 0"),
     ],
 )
 def test_what_cannot_be_with_a_picture(pipe: StableDiffusionPipeline, kind: Any, changes: dict, said: str) -> None:
     settings: dict = {"image": Image.new("RGB", (32, 32)), "num_inference_steps": 4, "seed": 0, **changes}
     if kind is StableDiffusionInpaintPipeline:
-        settings.setdefault("mask_image", Image.new("L", (32, 32)))
+        settings.setdefault("mask_image", draw_box((8, 8, 24, 24)))
     with pytest.raises(InputError, match=said):
         kind.from_pipe(pipe)("a river", **settings)
 

@@ -14,7 +14,7 @@ from jstyle.competition.score.formula import METRICS, TITLES, list_missing, meas
 from jstyle.competition.score.scoring import VARIANTS, Report, Score, Values
 from jstyle.files import write_text
 from jstyle.pictures import images
-from jstyle.pictures.sheets import add_caption, draw_grid
+from jstyle.pictures.sheets import add_caption, draw_grid, write_sheet
 
 SHOWN = 3  # worst and best pictures of a style
 CELL = 192  # pixels
@@ -78,7 +78,7 @@ def save_picture(report: Report, root: Path, dataset: Dataset, path: Path) -> No
                 cells.append(add_caption(picture, _describe_picture(score, style.number, prompt, word), CELL))
         rows.append(cells)
     labels = [f"{style.number}  by {', '.join(used)}" for style in dataset.styles]
-    images.save_png(draw_grid(rows, labels), path)
+    write_sheet(draw_grid(rows, labels), path)
 
 
 def _describe_picture(score: Score, style: str, prompt: str, word: str) -> str:

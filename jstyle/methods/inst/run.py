@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Optional, Union
 
@@ -12,6 +12,7 @@ from PIL import Image
 
 from jstyle.errors import InputError
 from jstyle.events import Evaluated, Event, Remark
+from jstyle.methods.cost import CountingPipeline
 from jstyle.methods.inst.inputs import InstInputs
 from jstyle.methods.inst.method import stylise
 from jstyle.methods.inst.settings import InstSettings, InstTraining, InstTrainSettings
@@ -58,8 +59,7 @@ class InST:
         pipe: StableDiffusionPipeline,
         settings: InstSettings = InstSettings(),  # noqa: B008  (frozen)
     ) -> None:
-        _, height, width = pipe.latent_shape(settings.height, settings.width)
-        self._size = width * pipe.vae.config.factor, height * pipe.vae.config.factor
+        self._frame = pipe.make_frame(settings.width, settings.height, settings.fit)
         self._pipe = pipe
         self._settings = settings
 
@@ -76,12 +76,13 @@ class InST:
         """
         pairs = list_pairs(len(contents), len(styles)) if pairs is None else pairs
         ordered = sorted(pairs, key=lambda pair: pair[::-1])
+        fitted = {content: self._frame.fit(contents[content]) for content, _ in ordered}
         for style in dict.fromkeys(style for _, style in ordered):
-            reference = self._encode([styles[style].picture]) if self._settings.adain else None
+            reference = self._encode([self._frame.fit(styles[style].picture)]) if self._settings.adain else None
             of_style = [content for content, other in ordered if other == style]
-            for batch in split_batches(of_style, self._settings.batch_size):
+            for batch in split_batches(of_style, self._settings.batch_size, lambda i: fitted[i].size):
                 with self._word_of(styles[style]) as token:
-                    clean = self._encode([contents[i] for i in batch])
+                    clean = self._encode([fitted[i] for i in batch])
                     x = yield from stylise(self._pipe, self._settings, clean, token, reference)
                 for row, content in enumerate(batch):
                     yield Stylised.from_array(content, style, self._pipe.decode_latents(x[row : row + 1]))
@@ -97,8 +98,7 @@ class InST:
             vocabulary.remove([token])
 
     def _encode(self, pictures: Sequence[Image.Image]) -> jt.Var:
-        fitted = [images.fit(picture, *self._size) for picture in pictures]
-        return self._pipe.encode_images(jt.array(images.to_array(fitted)))
+        return self._pipe.encode_images(jt.array(images.to_array(pictures)))
 
 
 def run_inst(method: Method, inputs: InstInputs, settings: InstSettings, model: ModelSettings) -> Iterator[Event]:
@@ -107,17 +107,18 @@ def run_inst(method: Method, inputs: InstInputs, settings: InstSettings, model: 
     What is learnt or made already is skipped. Raises InputError where nothing can be made, a pair's file is
     something else, or a picture's training was begun with other settings.
     """
-    contents = (yield from open_pictures(inputs.content)) if inputs.content else {}
     check_output(inputs.output)
+    frame = CountingPipeline.from_settings(model).make_frame(settings.width, settings.height, settings.fit)
+    contents = (yield from open_pictures(inputs.content, frame)) if inputs.content else {}
     folder = inputs.styles or inputs.output / "styles"
     trainings = plan_trainings(inputs.style, folder, training_settings(inputs, settings, model))
     pipe = StableDiffusionPipeline.from_settings(model)
-    InST(pipe, settings)  # refuses a size before anything is learnt
     styles = []
     for path, training in trainings.items():
         if training is not None:
             yield from learn_style(path, training, pipe)
-        styles.append(read_style(path, path if training is None else training.output))
+        style = read_style(path, path if training is None else training.output)
+        styles.append(replace(style, picture=frame.fit(style.picture)))
     if not contents:
         yield Remark(f"{len(styles)} styles are learnt; those of pictures are in {folder}")
         return
@@ -151,6 +152,7 @@ def training_settings(
                 model=model,
                 width=settings.width,
                 height=settings.height,
+                fit="crop" if settings.fit == "keep" else settings.fit,
                 image_encoder=inputs.image_encoder,
                 compat=inputs.compat,
                 **training,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Optional
 
 from jstyle.settings.fields import free, require
-from jstyle.settings.vocabulary import require_count, require_finite, require_seed, require_size, require_steps
+from jstyle.settings.vocabulary import Fit, require_count, require_finite, require_seed, require_size, require_steps
 from jstyle.training.settings import LoopSettings
 from jstyle.training.teaching.settings import TeachOptions, TeachSettings
 
@@ -41,6 +41,11 @@ class InstSettings:
 
     height: Optional[int] = None
     """Height in pixels; the model's own size by default."""
+
+    fit: Fit = "keep"
+    """How pictures come to that size: with their own aspect and about that area (keep), without their sides (crop),
+    with a mirrored border (pad), out of shape (stretch). With keep a style is learnt from its centre.
+    """
 
     seed: int = 42
     """Decides the noise, which is the same for every content."""

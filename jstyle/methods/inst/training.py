@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 
 from jstyle.adapters.textual_inversion import TABLE
 from jstyle.errors import InputError
-from jstyle.events import Event
+from jstyle.events import Event, Remark
 from jstyle.files import hash_files
 from jstyle.methods.inst import files as inst_files
 from jstyle.methods.inst.encoder import hash_image_encoder
@@ -46,10 +46,12 @@ def train_inst(
     """
     settings = resolve_settings(settings)
     (file,) = settings.data
-    picture = images.open_image(file)
+    remarks: list[str] = []
+    picture = images.open_image(file, lambda line: None)  # what there is to tell, `encode_pictures` does
     pipe, clock = tuning.open_model(settings, pipe), Clock()
     tokens = show_to_clip(pipe, settings, picture)
-    shown = tuning.encode_pictures(pipe, settings, [file])
+    shown = tuning.encode_pictures(pipe, settings, [file], remarks.append)
+    yield from map(Remark, remarks)
     network = start_network(pipe, settings, tokens.shape[2])
     hashes = {
         "picture": hash_files([file]),
@@ -97,7 +99,7 @@ def describe_training(settings: InstTrainSettings) -> dict[str, Any]:
 
 def find_picture(settings: InstTrainSettings) -> Path:
     """The picture to learn from. Raises InputError where none has the name that is asked for."""
-    files = sorted(images.find_images(settings.data), key=lambda file: file.name)
+    files = sorted(images.find_images(settings.data, lambda line: None), key=lambda file: file.name)
     if settings.picture is None:
         return files[0]
     matches = [file for file in files if settings.picture in (file.name, file.stem)]
@@ -165,9 +167,7 @@ def show_to_clip(pipe: StableDiffusionPipeline, settings: InstTrainSettings, pic
             f"the model {settings.model.model!r} has no image encoder; "
             "give --image_encoder, a model or folder that has one"
         )
-    _, height, width = pipe.latent_shape(settings.height, settings.width)
-    factor = pipe.vae.config.factor
-    fitted = images.fit(picture, width * factor, height * factor)
+    fitted = pipe.make_frame(settings.width, settings.height, settings.fit).fit(picture)
     pictures = [fitted, ImageOps.mirror(fitted)] if settings.flip else [fitted]
     return encode_by_clip(encoder, pictures, compat=settings.compat)
 

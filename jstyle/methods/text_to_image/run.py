@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Optional, Union
@@ -16,11 +17,14 @@ from jstyle.methods.table import Method
 from jstyle.methods.text_to_image.settings import TextSubject, TextToImageInputs, TextToImageSettings
 from jstyle.pictures import images
 from jstyle.pictures.finished import is_finished, write_picture
+from jstyle.pictures.fitting import Frame
 from jstyle.pictures.spec import PictureSpec, identify_model
 from jstyle.pipelines.prompted import tell_evaluations
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.pipelines.starts import FromMaskedPictures, FromNoise, FromPictures, Start
 from jstyle.settings.model import ModelSettings
+
+SHAPES_DIFFER = 0.02  # of the aspects' logarithms: more than rounding to whole pixels
 
 
 def run_text_to_image(
@@ -33,8 +37,15 @@ def run_text_to_image(
     if settings.strength is not None and inputs.image is None:
         raise InputError("strength says how far a picture is changed: give --image too")
     check_output(inputs.output)
-    pictures = [None if path is None else images.open_image(path) for path in (inputs.image, inputs.mask)]
+    remarks: list[str] = []
+    pictures = [
+        None if path is None else images.open_image(path, remarks.append) for path in (inputs.image, inputs.mask)
+    ]
+    yield from map(Remark, remarks)
     counting = CountingPipeline.from_settings(model)
+    if inputs.image is not None and pictures[0] is not None and settings.padding_mask_crop is None:
+        losses = make_frame(counting, settings).describe_losses({str(inputs.image): pictures[0].size})
+        yield from map(Remark, losses)
     identity = identify_model(model, counting)
     specs = {
         inputs.output / f"{subject.seed:05d}.png": PictureSpec(method.name, identity, settings, subject)
@@ -84,16 +95,31 @@ def choose_start(
     image: Optional[Image.Image] = None,
     mask: Optional[Image.Image] = None,
 ) -> Start:
-    """Noise, or the picture, cropped and scaled to the size that is wanted, or what of it a white mask leaves."""
+    """Noise, or the picture, brought to the size that is wanted, or what of it a white mask leaves.
+
+    Raises InputError for a mask of another shape than the picture's.
+    """
     if image is None:
         return FromNoise(settings.height, settings.width)
-    width, height = settings.width or pipe.size, settings.height or pipe.size
-    pipe.latent_shape(height, width)
+    frame = make_frame(pipe, settings)
     strength: dict[str, Any] = {} if settings.strength is None else {"strength": settings.strength}
-    picture = images.fit(image, width, height)
     if mask is None:
-        return FromPictures(picture, **strength)
-    return FromMaskedPictures(picture, images.fit(mask, width, height), **strength)
+        return FromPictures(frame.fit(image), **strength)
+    if settings.padding_mask_crop is not None:
+        region = {"padding_mask_crop": settings.padding_mask_crop, "size": (frame.width, frame.height)}
+        return FromMaskedPictures(image, mask, **strength, **region)
+    if abs(math.log(image.width / image.height * mask.height / mask.width)) > SHAPES_DIFFER:
+        shown = f"the mask is {mask.width}x{mask.height} and its picture {image.width}x{image.height}"
+        raise InputError(f"{shown}: give a mask of the picture's shape")
+    size = frame.choose_size(image.size)
+    return FromMaskedPictures(
+        frame.fit(image), images.fit(mask, *size, settings.fit), **strength, overlay=settings.overlay
+    )
+
+
+def make_frame(pipe: StableDiffusionPipeline, settings: TextToImageSettings) -> Frame:
+    """The size that a picture is brought to. Raises InputError for one that the model cannot take."""
+    return pipe.make_frame(settings.width, settings.height, settings.fit)
 
 
 def list_subjects(inputs: TextToImageInputs, settings: TextToImageSettings) -> list[TextSubject]:

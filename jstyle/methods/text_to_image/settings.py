@@ -8,7 +8,9 @@ from typing import Optional
 
 from jstyle.settings.fields import free, require
 from jstyle.settings.vocabulary import (
+    Fit,
     SamplerName,
+    require_at_least,
     require_count,
     require_finite,
     require_seed,
@@ -51,6 +53,17 @@ class TextToImageSettings:
     height: Optional[int] = None
     """Height in pixels; the model's own size by default."""
 
+    fit: Fit = "keep"
+    """How a picture comes to that size: with its own aspect and about that area (keep), without its sides (crop), with
+    a mirrored border (pad), out of shape (stretch).
+    """
+
+    overlay: bool = True
+    """Lay the picture over what is painted anew, so that every pixel outside the mask stays as it is."""
+
+    padding_mask_crop: Optional[int] = None
+    """Paint the part around the mask alone, with so many pixels more on each side; the image has the picture's size."""
+
     batch_size: int = free(1, because="images are the same in any batch")
     """Images that go through the UNet together."""
 
@@ -61,6 +74,7 @@ class TextToImageSettings:
         require_seed(self.seed)
         require_size(width=self.width, height=self.height)
         require_count(batch_size=self.batch_size)
+        require_at_least(0, padding_mask_crop=self.padding_mask_crop)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from jstyle.jobs.engine import Engine
 from jstyle.jobs.task import Outcome, Task, WorkerSpec
 from jstyle.pictures import images
 from jstyle.pictures.finished import read_state
-from jstyle.pictures.sheets import add_caption, draw_grid
+from jstyle.pictures.sheets import add_caption, draw_grid, write_sheet
 from jstyle.pictures.spec import AdapterSpec, PromptedPicture, identify_model
 from jstyle.settings.model import ModelSettings
 from jstyle.settings.reader import plain
@@ -68,8 +68,7 @@ class BeforeAfter:
                 prompts = [_fill_prompt(training, text) for text in training.settings.validation_prompts]
                 files = [[self._root / _place(training, side, i) for i in range(len(prompts))] for side in _SIDES]
                 file = self._root / FOLDER / f"{training.style}.png"
-                file.parent.mkdir(parents=True, exist_ok=True)
-                images.save_png(_compose_sheet(training, prompts, files), file)
+                write_sheet(_compose_sheet(training, prompts, files), file)
                 yield file
 
     def _is_finished(self, picture: SidePicture) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, Optional
 
 import numpy as np
 
-from jstyle.events import Event, PictureWritten, Planned, exhaust
+from jstyle.events import Event, PictureWritten, Planned, Remark, exhaust
 from jstyle.pictures import images
 from jstyle.pictures.finished import hash_pixels, read_state, write_picture
 from jstyle.pictures.spec import PromptedPicture, identify_model
@@ -59,7 +59,8 @@ class Lessons:
 
 def prepare_lessons(pipe: StableDiffusionPipeline, settings: CaptionedSettings) -> Generator[Event, None, Lessons]:
     """Read and encode everything, drawing the pictures of the class first."""
-    files = images.find_images(settings.data)
+    remarks: list[str] = []
+    files = images.find_images(settings.data, remarks.append)
     captions = [
         examples.fill_template(settings.prompt, name=name, article=examples.find_article(name))
         for name in examples.read_names(files)
@@ -67,7 +68,9 @@ def prepare_lessons(pipe: StableDiffusionPipeline, settings: CaptionedSettings) 
     prior = None
     if settings.class_pictures.class_prompt is not None:
         prior = tuning.encode_pictures(pipe, settings, (yield from draw_class_pictures(pipe, settings)))
-    return Lessons(settings, tuning.encode_pictures(pipe, settings, files), captions, prior)
+    taught = tuning.encode_pictures(pipe, settings, files, remarks.append)
+    yield from map(Remark, remarks)
+    return Lessons(settings, taught, captions, prior)
 
 
 def draw_class_pictures(

@@ -72,12 +72,11 @@ class Moments:
         return self.mean[indices] + self.deviation[indices] * noise
 
 
-def encode_moments(vae: AutoencoderKL, pictures: Sequence[Image.Image], width: int, height: int, flip: bool) -> Moments:
-    """Crop, scale and encode pictures one by one; with ``flip`` the mirrored ones follow in the same order."""
-    fitted = [images.fit(picture, width, height) for picture in pictures]
-    fitted += [ImageOps.mirror(picture) for picture in fitted] if flip else []
+def encode_moments(vae: AutoencoderKL, pictures: Sequence[Image.Image], flip: bool) -> Moments:
+    """Encode pictures of one size one by one; with ``flip`` the mirrored ones follow in the same order."""
+    mirrored = [ImageOps.mirror(picture) for picture in pictures] if flip else []
     means, deviations = [], []
-    for picture in fitted:
+    for picture in [*pictures, *mirrored]:
         with jt.no_grad():
             posterior = vae.encode(jt.array(images.to_array([picture])))
             scale = vae.config.scaling_factor

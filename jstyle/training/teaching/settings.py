@@ -9,6 +9,7 @@ from typing import Optional
 from jstyle.settings.fields import flat, free, require
 from jstyle.settings.model import ModelSettings
 from jstyle.settings.vocabulary import (
+    FixedFit,
     require_at_least,
     require_count,
     require_finite,
@@ -38,10 +39,15 @@ class TeachPlace:
     """What is taught. fp16 is what the UNet computes in; what is learnt stays in fp32 (arXiv 1710.03740)."""
 
     width: Optional[int] = None
-    """Pixels; pictures are scaled and cropped to it. By default the model's own size."""
+    """Pixels. By default the model's own size."""
 
     height: Optional[int] = None
     """Pixels."""
+
+    fit: FixedFit = "crop"
+    """How a picture of another shape comes to that size: without its sides (crop), with a mirrored border (pad), out of
+    shape (stretch).
+    """
 
     def __post_init__(self) -> None:
         require(bool(self.data), "data must name at least one picture or folder")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from jstyle.errors import InputError
 from jstyle.events import Event, PictureWritten, Planned, Updated
 from jstyle.ops.precision import unet_dtype
 from jstyle.pictures import images
+from jstyle.pictures.colours import Tell
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
 from jstyle.settings.identity import identity
@@ -77,12 +79,22 @@ def require_teachable(pipe: StableDiffusionPipeline, settings: TeachSettings) ->
     return pipe
 
 
-def encode_pictures(pipe: StableDiffusionPipeline, settings: TeachSettings, files: Sequence[Path]) -> EncodedPictures:
-    """Open the pictures, at the settings' size, and encode them."""
-    _, height, width = pipe.latent_shape(settings.height, settings.width)
-    factor = pipe.vae.config.factor
-    pictures = [images.open_image(file) for file in files]
-    moments = examples.encode_moments(pipe.vae, pictures, width * factor, height * factor, settings.flip)
+def encode_pictures(
+    pipe: StableDiffusionPipeline, settings: TeachSettings, files: Sequence[Path], tell: Tell = warnings.warn
+) -> EncodedPictures:
+    """Open the pictures, one at a time at its full size, bring them to the settings' size, and encode them.
+
+    ``tell`` is given a line for what a person should know of them, such as sides that are cut.
+    """
+    frame = pipe.make_frame(settings.width, settings.height, settings.fit)
+    fitted, sizes = [], {}
+    for file in files:
+        picture = images.open_image(file, tell)
+        sizes[str(file)] = picture.size
+        fitted.append(frame.fit(picture))
+    for line in frame.describe_losses(sizes):
+        tell(line)
+    moments = examples.encode_moments(pipe.vae, fitted, settings.flip)
     return EncodedPictures(tuple(files), tuple(examples.read_names(files)), moments)
 
 

@@ -10,7 +10,7 @@ from typing import Optional
 import numpy as np
 
 from jstyle.adapters import textual_inversion
-from jstyle.events import Event
+from jstyle.events import Event, Remark
 from jstyle.pictures import images
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
@@ -29,9 +29,11 @@ def train_textual_inversion(
     ``pipe`` is the settings' model where it is loaded already; afterwards it is as it was. Raises InputError for what
     cannot be. Closing the run writes a checkpoint, from which the next one goes on.
     """
-    files = images.find_images(settings.data)
+    remarks: list[str] = []
+    files = images.find_images(settings.data, remarks.append)
     pipe = tuning.open_model(settings, pipe)
-    pictures = tuning.encode_pictures(pipe, settings, files)
+    pictures = tuning.encode_pictures(pipe, settings, files, remarks.append)
+    yield from map(Remark, remarks)
     rows = start_rows(pipe, settings)
     prompts = tuple(prompt.replace("{token}", settings.token) for prompt in settings.validation_prompts)
     settings = replace(settings, validation_prompts=prompts)
