@@ -7,6 +7,8 @@ import sys
 import tempfile
 from dataclasses import fields
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 from benchmarks.fuzz import trials
 from benchmarks.fuzz.spoiling import draw_mapping, spoil_text, write_as_yaml
@@ -55,11 +57,8 @@ NAMES += ["file", "kind", "loop", *level_fields(RecipeModel), *METHODS, *TEACHIN
 NAMES += [field.name for entry in (*METHODS.values(), *TEACHINGS.values()) for field in fields(entry.settings)]
 
 
-class _Model:
-    """What trainings ask of a model."""
-
-    model_hash = "0" * 64
-    configuration = "1" * 64
+MODEL: Any = SimpleNamespace(model_hash="0" * 64, configuration="1" * 64)
+"""What trainings ask of a model."""
 
 
 def draw(chance: random.Random) -> bytes:
@@ -87,7 +86,7 @@ def _read_trainings(file: Path) -> None:
     recipe = read_recipe(file)
     styles = [StylePictures(name, (PICTURE,)) for name in ("00", "07")]
     for teaching in TEACHINGS.values():
-        plan_trainings(recipe, styles, teaching, _Model(), {})
+        plan_trainings(recipe, styles, teaching, MODEL, {})
 
 
 if __name__ == "__main__":
