@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -54,10 +55,19 @@ def write_text(path: Path, text: str) -> None:
 
 
 def check_output(folder: Path) -> None:
-    """Raise InputError where a file stands in the place of a folder for results, or of one above it."""
+    """Raise InputError where a folder for results can neither be written to nor be made, such as below a file."""
     for place in (folder, *folder.parents):
-        if place.exists() and not place.is_dir():
+        try:
+            status = place.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            raise InputError(f"cannot write to {str(folder)!r}: {error.strerror}; choose another output") from error
+        if not stat.S_ISDIR(status.st_mode):
             raise InputError(f"{str(place)!r} is a file, not a folder for the results; choose another output")
+        if not os.access(place, os.W_OK | os.X_OK):
+            raise InputError(f"there is no permission to write to {str(place)!r}; choose another output")
+        return
 
 
 def sweep(folder: Path, *, untouched_for: float = 0.0) -> None:

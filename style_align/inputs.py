@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Optional
 
 from jstyle.settings.fields import free, require
+from jstyle.settings.paths import ReadFile, ResultFile, ResultsFolder
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class SetInputs:
     prompt: tuple[str, ...]
     """Texts, one a picture; without another reference the first one's picture is the reference."""
 
-    output: Path
+    output: ResultsFolder
     """Folder for the results; made where it is missing."""
 
     style: str = ""
@@ -25,19 +25,19 @@ class SetInputs:
     reference_prompt: tuple[str, ...] = ()
     """Text of a reference to generate, or what a reference picture shows; several are mixed."""
 
-    reference_image: tuple[Path, ...] = ()
+    reference_image: tuple[ReadFile, ...] = ()
     """Pictures as references; each needs its --reference_prompt."""
 
-    reference: tuple[Path, ...] = ()
+    reference: tuple[ReadFile, ...] = ()
     """References that an earlier run has saved."""
 
     reference_weights: Optional[tuple[float, ...]] = None
     """How much each reference counts, saved ones first; by default all the same."""
 
-    save_reference: Optional[Path] = None
+    save_reference: Optional[ResultFile] = None
     """File to keep the reference in for later runs."""
 
-    image: tuple[Path, ...] = ()
+    image: tuple[ReadFile, ...] = ()
     """Pictures to start from (image-to-image): one for all texts, or one each."""
 
     overwrite: bool = free(False, because="asks for the same pictures again")

@@ -24,6 +24,7 @@ from jstyle.errors import InputError
 from jstyle.events import Evaluated
 from jstyle.methods.cost import Meter
 from jstyle.runtime import jt
+from jstyle.settings.json_files import parse_json
 from jstyle.weights.tensors import write_tensors
 from style_align.features import Features, Recorder, mix
 from style_align.settings import Sharing
@@ -112,7 +113,7 @@ def load_trajectory(file: Path) -> Trajectory:
         raise InputError(f"there is no saved reference at {str(file)!r}; make one with --save_reference")
     try:
         arrays = load_file(file)
-        content = json.loads(arrays["about"].tobytes().decode())
+        content = parse_json(arrays["about"].tobytes(), "about")
         trajectory = Trajectory(
             str(content["prompt"]),
             str(content["negative_prompt"]),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, Optional
 
 from jstyle.methods.table import PairInputs
 from jstyle.settings.fields import free, require
+from jstyle.settings.paths import ResultsFolder
 from jstyle.settings.vocabulary import (
     FeatureDtype,
     Fit,
@@ -114,7 +114,7 @@ class StyleIDSettings:
 class StyleIDInputs(PairInputs):
     """What to work on."""
 
-    store: Optional[Path] = free(None, because="features are the same wherever they are kept")
+    store: Optional[ResultsFolder] = free(None, because="features are the same wherever they are kept")
     """Where disk features are kept; by default features/ in the output folder."""
 
     def arguments(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from jstyle.errors import InputError
-from jstyle.files import locked, replacing, write_text
+from jstyle.files import check_output, locked, replacing, write_text
 
 
 def test_a_file_has_its_name_when_it_is_whole(tmp_path: Path) -> None:
@@ -96,3 +96,17 @@ def test_a_process_that_was_forked_inside_does_not_keep_the_lock(tmp_path: Path,
         os.kill(child, signal.SIGKILL)
         os.close(reader)
         os.close(writer)
+
+
+def test_where_results_cannot_lie_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for folder in (tmp_path, tmp_path / "new" / "newer"):
+        check_output(folder)
+    assert os.listdir(tmp_path) == ["file"]
+    for name, said in (
+        ("file", "file' is a file, not a folder"),
+        ("file/new", "file' is a file, not a folder"),
+        ("n" * 300, "File name too long"),
+    ):
+        with pytest.raises(InputError, match=f"{said}.*choose another output"):
+            check_output(tmp_path / name)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, Optional
 
 from jstyle.errors import InputError
 
@@ -104,9 +104,9 @@ def limited_memory() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_AS, before)
 
 
-def main(doc: str, draw: Callable[[random.Random], bytes], read: Callable[[bytes], None]) -> int:
+def main(doc: Optional[str], draw: Callable[[random.Random], bytes], read: Callable[[bytes], None]) -> int:
     """A command: tries as many inputs as it is asked to, and says what came of them. Returns 1 after a failure."""
-    parser = argparse.ArgumentParser(description=doc.split("\n", 1)[0])
+    parser = argparse.ArgumentParser(description=doc)
     parser.add_argument("--inputs", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path, help="folder for inputs at which something goes wrong")

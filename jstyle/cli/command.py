@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from jstyle.cli.paths import check_paths
 from jstyle.settings.configs import find_config
 from jstyle.settings.words import make_parser, parse_words
 
@@ -54,7 +55,10 @@ class SettingsCommand:
 
     def main(self, argv: Sequence[str], prog: str) -> int:
         """Read the words and run."""
-        return self.run(*parse_words(self.settings, argv, prog, self._description(), find_config))
+        settings = parse_words(self.settings, argv, prog, self._description(), find_config)
+        for part in settings:
+            check_paths(part)
+        return self.run(*settings)
 
     def _description(self) -> str:
         sentence = self.summary[:1].upper() + self.summary[1:]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-from jstyle.errors import InputError
+from jstyle.errors import InputError, make_printable
 from jstyle.runtime.start_error import StartError
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -18,8 +19,10 @@ def exit_with(main: Callable[[], int]) -> NoReturn:
     """Call ``main`` and leave the process with its exit code; what a user can mend becomes one line on stderr.
 
     Wrong input exits with 2, an engine that cannot start and a full disk with 1, Ctrl-C with 130, and a reader that
-    closed our output (`| head`) silently with 141.
+    closed our output (`| head`) silently with 141. What a terminal's encoding lacks is written as \\xe9 is.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as Python has stderr
     try:
         code = main()
         sys.stdout.flush()
@@ -40,5 +43,5 @@ def exit_with(main: Callable[[], int]) -> NoReturn:
 
 
 def _fail(code: int, message: str) -> NoReturn:
-    print("error:", " ".join(message.split()), file=sys.stderr)
+    print("error:", make_printable(message), file=sys.stderr)
     sys.exit(code)

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any, Union
 
+from jstyle.errors import make_printable
 from jstyle.events import (
     Evaluated,
     Event,
@@ -51,7 +52,7 @@ class _Report:
             self._advance(event)
         elif isinstance(event, (PictureWritten, StyleTaught)):
             if self._bar is not None:
-                self._bar.set_postfix_str(event.path.name, refresh=False)
+                self._bar.set_postfix_str(make_printable(event.path.name), refresh=False)
                 self._bar.update(int(self._counts_pictures))
         elif isinstance(event, Failure):
             self.has_failures = True
@@ -82,13 +83,14 @@ class _Report:
     def _advance(self, step: Union[Evaluated, Updated]) -> None:
         if self._bar is None:
             return
-        self._bar.set_description(step.stage, refresh=False)
+        self._bar.set_description(make_printable(step.stage), refresh=False)
         if isinstance(step, Updated) and step.loss is not None:
             self._bar.set_postfix(loss=f"{step.loss:.4f}", refresh=False)
         self._bar.update(step.count)
 
     def _print(self, text: str, stream: Any) -> None:
         """A line that the bar does not run into."""
+        text = make_printable(text)
         if self._bar is None:
             print(text, file=stream, flush=True)
         else:
@@ -97,5 +99,4 @@ class _Report:
 
 def _describe(failure: Failure) -> str:
     """What could not be made and why, the subject not twice."""
-    text = failure.reason if failure.subject in failure.reason else f"{failure.subject}: {failure.reason}"
-    return " ".join(text.split())
+    return failure.reason if failure.subject in failure.reason else f"{failure.subject}: {failure.reason}"

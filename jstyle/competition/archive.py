@@ -41,22 +41,26 @@ def check_pictures(
     if partial:
         numbers = {style.number for style in dataset.styles}
         present = {name for name in present if name.split("/")[0] in numbers}
-    missing = [name for name in names if name not in present]
-    findings.errors += [f"{name!r} is missing" for name in missing]
+    findings.add_errors([f"{name!r} is missing" for name in names if name not in present])
     surplus = sorted(present - set(names))
-    findings.errors += [f"{name!r} does not belong there: the scorer opens every file" for name in surplus]
+    findings.add_errors([f"{name!r} does not belong there: the scorer opens every file" for name in surplus])
+    damaged = Findings()
     sizes: dict[tuple[int, int], str] = {}
     for name in names:
         if name in present:
-            measured = _measure_picture(root / name, name, findings)
+            measured = _measure_picture(root / name, name, damaged)
             if measured is not None:
                 sizes.setdefault(measured, name)
+    findings.add_errors(damaged.errors)
     wanted = size or next(iter(sizes), None)
-    for width, height in sizes:
-        if wanted is not None and (width, height) != wanted:
-            shown = f"{width}x{height}, not {wanted[0]}x{wanted[1]}"
-            findings.errors.append(f"{sizes[width, height]!r} is {shown}: all pictures must be of one size")
+    others = [measured for measured in sizes if measured != wanted]
+    findings.add_errors([_describe_size(sizes[other], other, wanted) for other in others if wanted is not None])
     return findings
+
+
+def _describe_size(name: str, size: tuple[int, int], wanted: tuple[int, int]) -> str:
+    shown = f"{size[0]}x{size[1]}, not {wanted[0]}x{wanted[1]}"
+    return f"{name!r} is {shown}: all pictures must be of one size"
 
 
 def pack_pictures(root: Path, dataset: Dataset, archive: Path, *, folder: str = "") -> None:

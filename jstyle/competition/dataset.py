@@ -6,23 +6,26 @@ which do not.
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Optional
 
 from PIL import Image
 
-from jstyle.competition.findings import Findings
+from jstyle.competition.findings import NAMED, Findings
 from jstyle.competition.names import find_objection, fold_case
 from jstyle.errors import InputError
 from jstyle.pictures import images
+from jstyle.settings.json_files import read_json
+from jstyle.settings.messages import show
 
 _STYLE = re.compile(r"[0-9]{2,}")
 _MEANT_AS_STYLE = re.compile(r"[0-9]+")
-_NAMED = 5  # of a list of strays, so many are named
+_NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 @dataclass(frozen=True)
@@ -88,11 +91,12 @@ def _find_style_folders(root: Path, findings: Findings) -> list[Path]:
         findings.errors.append(f"{str(root)!r} holds no style: folders 00, 01, ... are needed")
         return []
     folders.sort(key=lambda folder: (int(folder.name), folder.name))
-    numbers = [int(folder.name) for folder in folders]
-    for number in sorted({number for number in numbers if numbers.count(number) > 1}):
-        spelt = " and ".join(repr(folder.name) for folder in folders if int(folder.name) == number)
-        findings.errors.append(f"{str(root)!r}: {spelt} are the same style; keep one")
-    _remark_on_gaps(str(root), "styles", numbers, findings)
+    spellings: dict[int, list[str]] = {}
+    for folder in folders:
+        spellings.setdefault(int(folder.name), []).append(repr(folder.name))
+    same = [" and ".join(spelt) for spelt in spellings.values() if len(spelt) > 1]
+    findings.add_errors([f"{str(root)!r}: {spelt} are the same style; keep one" for spelt in same])
+    _remark_on_gaps(str(root), "styles", list(spellings), findings)
     return folders
 
 
@@ -107,22 +111,27 @@ def _find_references(folder: Path, findings: Findings) -> list[Path]:
     pictures = [entry for entry in entries if entry.suffix.lower() in images.SUFFIXES and entry.is_file()]
     pictures = [picture for picture in pictures if not picture.name.startswith(".")]
     _remark_on_strays(place, [entry for entry in entries if entry not in pictures], findings)
-    readable = [picture for picture in pictures if _is_readable(picture, findings)]
     if not pictures:
         findings.errors.append(f"style {folder.name} has no pictures: {str(place)!r} is empty of them")
+    return _keep_readable(pictures, findings)
+
+
+def _keep_readable(pictures: Sequence[Path], findings: Findings) -> list[Path]:
+    """The pictures less those that cannot be read, of which the findings say why."""
+    readable, errors, remarks = [], [], []
+    for picture in pictures:
+        try:
+            images.open_image(picture)
+        except InputError as error:
+            errors.append(str(error))
+            continue
+        readable.append(picture)
+        with Image.open(picture) as image:
+            if image.mode != "RGB":
+                remarks.append(f"{str(picture)!r} is {image.mode}, not RGB; it is converted")
+    findings.add_errors(errors)
+    findings.add_remarks(remarks)
     return readable
-
-
-def _is_readable(picture: Path, findings: Findings) -> bool:
-    try:
-        images.open_image(picture)
-    except InputError as error:
-        findings.errors.append(str(error))
-        return False
-    with Image.open(picture) as image:
-        if image.mode != "RGB":
-            findings.remarks.append(f"{str(picture)!r} is {image.mode}, not RGB; it is converted")
-    return True
 
 
 def _read_prompts(folder: Path, findings: Findings) -> list[str]:
@@ -130,83 +139,80 @@ def _read_prompts(folder: Path, findings: Findings) -> list[str]:
     extra = [entry for entry in sorted(folder.iterdir()) if entry.name not in ("images", "prompt.json")]
     _remark_on_strays(folder, extra, findings)
     file = folder / "prompt.json"
-    pairs = _read_pairs(file, findings)
-    if pairs is None:
+    listed = _read_list(file, findings)
+    if listed is None:
         return []
-    if not pairs:
+    if not listed:
         findings.errors.append(f"{str(file)!r} lists no prompt")
-    for key, prompt in pairs:
-        if not (key.isascii() and key.isdigit()):
-            findings.errors.append(f"{str(file)!r}: the key {key!r} is no number")
-        if not isinstance(prompt, str):
-            findings.errors.append(f"{str(file)!r}: prompt {key!r} is no text")
-        elif find_objection(prompt):
-            findings.errors.append(f"{str(file)!r}: {prompt!r} cannot be a file name: {find_objection(prompt)}")
-    good = [(int(key), prompt) for key, prompt in pairs if key.isascii() and key.isdigit() and _is_usable(prompt)]
+    no_texts = {key for key, prompt in listed.items() if not isinstance(prompt, str)}
+    objections = {key: find_objection(prompt) for key, prompt in listed.items() if key not in no_texts}
+    no_numbers = [key for key in listed if not _NUMBER.fullmatch(key)]
+    findings.add_errors([f"{str(file)!r}: the key {show(key)} is no number (0, 1, 2, ...)" for key in no_numbers])
+    findings.add_errors([f"{str(file)!r}: prompt {show(key)} is no text" for key in listed if key in no_texts])
+    findings.add_errors(
+        [
+            f"{str(file)!r}: {show(listed[key])} cannot be a file name: {objection}"
+            for key, objection in objections.items()
+            if objection
+        ]
+    )
+    usable = [key for key, objection in objections.items() if _NUMBER.fullmatch(key) and not objection]
+    good = [(int(key), listed[key]) for key in usable]
     _find_collisions(file, good, findings)
     _remark_on_gaps(str(file), "prompts", [number for number, _ in good], findings)
     return [prompt for _, prompt in sorted(good, key=lambda pair: pair[0])]
 
 
-def _is_usable(prompt: Any) -> bool:
-    return isinstance(prompt, str) and not find_objection(prompt)
-
-
-def _read_pairs(file: Path, findings: Findings) -> Optional[list[tuple[str, Any]]]:
-    """The pairs of a JSON object, duplicate keys and all; None where there is no such object."""
+def _read_list(file: Path, findings: Findings) -> Optional[Mapping[str, Any]]:
+    """A JSON object as it stands there; None where there is no such object."""
     try:
-        text = file.read_text("utf-8-sig")
-    except FileNotFoundError:
-        findings.errors.append(f"style {file.parent.name} has no prompts: {str(file)!r} is missing")
+        listed = read_json(file)
+    except InputError as error:
+        missing = f"style {file.parent.name} has no prompts: {str(file)!r} is missing"
+        findings.errors.append(missing if isinstance(error.__cause__, FileNotFoundError) else str(error))
         return None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        findings.errors.append(f"cannot read {str(file)!r}: {reason}")
-        return None
-    try:
-        pairs = json.loads(text, object_pairs_hook=_Pairs)
-    except (ValueError, RecursionError) as error:
-        findings.errors.append(f"{str(file)!r} is not JSON: {error}")
-        return None
-    if not isinstance(pairs, _Pairs):
+    if not isinstance(listed, dict):
         findings.errors.append(f'{str(file)!r} is no object of prompts like {{"0": "Dolphin"}}')
         return None
-    return list(pairs)
-
-
-class _Pairs(list):
-    """A JSON object as its pairs, because a dict forgets duplicate keys."""
+    return listed
 
 
 def _find_collisions(file: Path, prompts: Sequence[tuple[int, str]], findings: Findings) -> None:
-    numbers = [number for number, _ in prompts]
-    for number in sorted({number for number in numbers if numbers.count(number) > 1}):
-        findings.errors.append(f"{str(file)!r}: two prompts have the number {number}")
+    times = Counter(number for number, _ in prompts)
+    twice = sorted(number for number, count in times.items() if count > 1)
+    findings.add_errors([f"{str(file)!r}: two prompts have the number {number}" for number in twice])
     seen: dict[str, str] = {}
+    errors, dotted = [], []
     for _, prompt in prompts:
         other = seen.get(fold_case(prompt))
         if other is None:
             seen[fold_case(prompt)] = prompt
-            if "." in prompt:
-                findings.remarks.append(f"{str(file)!r}: the scorer reads {prompt!r} up to its first dot")
+            dotted += [prompt] if "." in prompt else []
         elif other == prompt:
-            findings.errors.append(f"{str(file)!r}: {prompt!r} is listed twice and would be one file")
+            errors.append(f"{str(file)!r}: {show(prompt)} is listed twice and would be one file")
         else:
-            findings.errors.append(f"{str(file)!r}: {other!r} and {prompt!r} are one file where case is ignored")
+            errors.append(f"{str(file)!r}: {show(other)} and {show(prompt)} are one file where case is ignored")
+    findings.add_errors(errors)
+    findings.add_remarks([f"{str(file)!r}: the scorer reads {show(prompt)} up to its first dot" for prompt in dotted])
 
 
 def _remark_on_gaps(place: str, what: str, numbers: Sequence[int], findings: Findings) -> None:
-    missing = sorted(set(range(max(numbers, default=-1) + 1)) - set(numbers))
+    """Numbers may be huge: what is missing is counted, and its first ones are named."""
+    there = sorted(set(numbers))
+    missing = there[-1] + 1 - len(there) if there else 0
     if missing:
-        findings.remarks.append(f"{place}: the numbering of the {what} has gaps ({_shorten(missing)})")
+        gaps = chain.from_iterable(range(before + 1, after) for before, after in zip([-1, *there], there))
+        shown = _shorten(list(islice(gaps, NAMED)), missing)
+        findings.remarks.append(f"{place}: the numbering of the {what} has gaps ({shown})")
 
 
 def _remark_on_strays(place: Path, strays: Sequence[Path], findings: Findings) -> None:
     if strays:
-        names = _shorten([entry.name for entry in strays])
+        names = _shorten([entry.name for entry in strays[:NAMED]], len(strays))
         findings.remarks.append(f"{str(place)!r} contains files that are not used: {names}")
 
 
-def _shorten(items: Sequence[object]) -> str:
-    more = f" and {len(items) - _NAMED} more" if len(items) > _NAMED else ""
-    return ", ".join(map(str, items[:_NAMED])) + more
+def _shorten(first: Sequence[object], count: int) -> str:
+    """The first of so many things."""
+    more = f" and {count - NAMED} more" if count > NAMED else ""
+    return ", ".join(map(str, first)) + more

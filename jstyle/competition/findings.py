@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from jstyle.errors import InputError
 from jstyle.events import Event, Failure, Remark
+
+NAMED = 5
+"""So many of one kind are named, the others counted."""
 
 
 @dataclass
@@ -20,6 +23,14 @@ class Findings:
         """Take over what others have found."""
         self.errors += others.errors
         self.remarks += others.remarks
+
+    def add_errors(self, lines: Sequence[str]) -> None:
+        """Errors of one kind."""
+        self.errors += sum_up(lines)
+
+    def add_remarks(self, lines: Sequence[str]) -> None:
+        """Remarks of one kind."""
+        self.remarks += sum_up(lines)
 
     def report(self) -> Iterator[Event]:
         """Say everything. Raises InputError with the last of the errors, where there are any."""
@@ -35,3 +46,9 @@ class Findings:
         if self.errors:
             others = f" (and {len(self.errors) - 1} more)" if len(self.errors) > 1 else ""
             raise InputError(f"{self.errors[0]}{others}")
+
+
+def sum_up(lines: Sequence[str]) -> list[str]:
+    """The first of the lines, and one that says how many more there are."""
+    more = len(lines) - NAMED
+    return [*lines[:NAMED], f"... and {more} more of this kind"] if more > 0 else list(lines)

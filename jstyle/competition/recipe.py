@@ -25,8 +25,8 @@ from jstyle.competition.findings import Findings
 from jstyle.competition.methods import Size, build_finish, build_set, check_adapter
 from jstyle.competition.references import find_finish_files, find_set_file, find_start_files
 from jstyle.competition.settings import PictureSettings, RecipeModel
-from jstyle.errors import InputError
 from jstyle.settings.fields import require
+from jstyle.settings.messages import Where, show
 from jstyle.settings.reader import build, check
 from jstyle.settings.yaml_files import choose_base, read_yaml
 
@@ -64,15 +64,9 @@ def load_recipe(path: Path, base: Optional[str] = None, model: Optional[Mapping[
     Raises InputError, one line, where it is no YAML or its outline is wrong.
     """
     content = choose_base(read_yaml(path, "recipe"), base, path)
-    picture, styles = content.pop("picture", None) or {}, content.pop("styles", None) or {}
+    picture, styles = _take_section(content, "picture", "picture"), _take_section(content, "styles", "styles")
     check(PictureSettings, picture, "picture")
-    model_settings = build(RecipeModel, {**content, **(model or {})}, "recipe")
-    try:
-        return Recipe(model_settings, picture, _read_styles(styles))
-    except InputError:
-        raise
-    except ValueError as error:
-        raise InputError(str(error)) from error
+    return Recipe(build(RecipeModel, {**content, **(model or {})}, "recipe"), picture, _read_styles(styles))
 
 
 def lay_over(recipe: Recipe, dataset: Dataset, size: Size) -> tuple[list[RecipePicture], Findings]:
@@ -135,19 +129,28 @@ def _list_seeds(seed: Union[int, tuple[int, ...]], count: int, place: str) -> li
     return [seed + index for index in range(count)]
 
 
-def _read_styles(styles: object) -> dict[str, Mapping[str, Any]]:
-    """The part ``styles``, its outline checked. Raises ValueError."""
-    if not isinstance(styles, dict):
-        raise ValueError('styles: a mapping like {"07": {steps: 30}} is needed')
+def _read_styles(styles: Mapping[Any, Any]) -> dict[str, Mapping[str, Any]]:
+    """The part ``styles``, its outline checked. Raises InputError."""
+    read = {}
     for number, settings in styles.items():
         if not isinstance(number, str):
-            raise ValueError(f'styles: write style numbers in quotes, such as "{number:0>2}"')
+            raise Where("styles").error(f'write style numbers in quotes, such as "07", not {show(number)}')
         place = f"styles.{number}"
-        require(isinstance(settings, (dict, type(None))), f"{place}: settings (name: value) are needed")
-        prompts = (settings or {}).get("prompts") or {}
-        of_style = {key: value for key, value in (settings or {}).items() if key != "prompts"}
+        of_style = dict(_require_section(settings, place))
+        prompts = _take_section(of_style, "prompts", f"{place}.prompts")
         check(PictureSettings, of_style, place)
-        require(isinstance(prompts, dict), f"{place}.prompts: a mapping like {{Dolphin: {{seed: 3}}}} is needed")
         for prompt, values in prompts.items():
             check(PictureSettings, values, f"{place}.prompts.{prompt}")
-    return {number: settings or {} for number, settings in styles.items()}
+        read[number] = settings or {}
+    return read
+
+
+def _take_section(content: dict[str, Any], name: str, place: str) -> Mapping[Any, Any]:
+    return _require_section(content.pop(name, None), place)
+
+
+def _require_section(section: Any, place: str) -> Mapping[Any, Any]:
+    """A mapping; one that was left empty is an empty one."""
+    if not isinstance(section, (Mapping, type(None))):
+        raise Where(place).error(f"settings (name: value) are needed, not {show(section)}")
+    return section or {}

@@ -14,6 +14,7 @@ from jstyle.jobs.engine import Engine
 from jstyle.jobs.task import Done
 from jstyle.settings.configs import find_config
 from jstyle.settings.fields import require
+from jstyle.settings.paths import ReadFolder, ResultsFolder
 from jstyle.settings.vocabulary import Backend, require_at_least, require_count
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ PREFIX = "submission_"
 class SubmissionInputs:
     """What to make, where, and with what."""
 
-    data: Path
+    data: ReadFolder
     """The competition's data: NN/images and NN/prompt.json."""
 
     recipe: Optional[Path] = None
@@ -44,7 +45,7 @@ class SubmissionInputs:
     model: Optional[str] = None
     """A folder in diffusers' layout, a hub id, or tiny, in the place of the recipe's."""
 
-    output: Path = Path("outputs/submission")
+    output: ResultsFolder = Path("outputs/submission")
     """Folder for pictures, sheets, manifest and zip; run again, the command goes on where it stopped."""
 
     zip: str = "result.zip"

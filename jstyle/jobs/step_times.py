@@ -8,8 +8,10 @@ import statistics
 from pathlib import Path
 from typing import Optional
 
+from jstyle.errors import InputError
 from jstyle.files import write_text
 from jstyle.runtime.cache import cache_folder
+from jstyle.settings.json_files import read_json
 
 
 class StepTimes:
@@ -39,7 +41,8 @@ class StepTimes:
 
     def _read_all(self) -> dict[str, float]:
         try:
-            kept = json.loads(self._file.read_text("utf-8"))
-        except (OSError, ValueError):  # nothing was measured, or the file is damaged and will be replaced
+            kept = read_json(self._file)
+        except InputError:  # nothing was measured, or the file is damaged and will be replaced
             return {}
-        return kept if isinstance(kept, dict) else {}
+        items = kept.items() if isinstance(kept, dict) else ()
+        return {key: float(seconds) for key, seconds in items if isinstance(seconds, (int, float))}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Optional
 
 from jstyle.events import Event
 from jstyle.settings.fields import free
+from jstyle.settings.paths import Pictures, ResultsFolder
 from jstyle.table import Table, load_attribute
 
 
@@ -16,13 +16,13 @@ from jstyle.table import Table, load_attribute
 class PairInputs:
     """What to work on. A method that is given more has a dataclass of its own that adds it."""
 
-    content: tuple[Path, ...]
+    content: tuple[Pictures, ...]
     """Pictures to be stylised, or folders of them."""
 
-    style: tuple[Path, ...]
+    style: tuple[Pictures, ...]
     """Pictures, or folders of pictures, whose style is taken."""
 
-    output: Path
+    output: ResultsFolder
     """Folder for the results; made where it is missing."""
 
     overwrite: bool = free(False, because="asks for the same picture again")

@@ -52,8 +52,9 @@ def read_leaf(hint: Any, value: Any, where: Where) -> Any:
     """
     from pydantic import ValidationError
 
-    if hint is Path and isinstance(value, str):
-        value = Path(value)
+    if isinstance(value, str):
+        _refuse_odd_text(hint, value, where)
+        value = Path(value) if hint is Path else value
     if typing.get_origin(hint) is Literal:  # for pydantic, True and 1.0 are a 1
         if not any(type(value) is type(choice) and value == choice for choice in typing.get_args(hint)):
             raise where.mismatch(describe(hint), value)
@@ -63,6 +64,19 @@ def read_leaf(hint: Any, value: Any, where: Where) -> Any:
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         raise where.mismatch(_DEMANDS.get(first["type"], describe(hint)), value) from None
+
+
+def _refuse_odd_text(hint: Any, text: str, where: Where) -> None:
+    """Raise InputError for a path that names nothing, and for texts that no file and no tokenizer can take."""
+    if hint is Path and not text:
+        raise where.mismatch("a path", text, "write . for the current folder")
+    if "\0" in text and hint in (Path, str):
+        raise where.mismatch(f"{describe(hint)} without zero bytes", text)
+    if hint is str:
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError:  # bytes of a command line that are no UTF-8, or half of a pair of surrogates
+            raise where.mismatch("a text in UTF-8", text) from None
 
 
 def unwrap_numpy(value: Any) -> Any:

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from jstyle.errors import InputError
+from jstyle.errors import InputError, make_printable
 
 _LONGEST_LINE, _LONGEST_PATH, _LONGEST_VALUE = 500, 100, 40
 
@@ -64,6 +64,5 @@ def _shorten(path: str) -> str:
 
 def one_line(text: str) -> str:
     """The text without line ends and control characters, and of a length that can be read."""
-    line = " ".join(text.split())
-    line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in line)
+    line = make_printable(" ".join(text.split()))
     return line if len(line) <= _LONGEST_LINE else f"{line[: _LONGEST_LINE - 3]}..."

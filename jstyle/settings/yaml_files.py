@@ -14,7 +14,7 @@ from jstyle.settings.messages import Where
 from jstyle.settings.reader import merged
 
 _LARGEST_FILE = 1 << 20  # bytes
-_MOST_NODES, _DEEPEST = 100_000, 100
+_MOST_NODES, _DEEPEST, _LONGEST_NUMBER = 100_000, 100, 400
 _TOO_DEEP = f"this nests over {_DEEPEST} deep"
 _PREFIX = "tag:yaml.org,2002:"
 _PLAIN = ("null", "bool", "int", "float", "str", "seq", "map")
@@ -92,7 +92,7 @@ def _parse(text: str, where: Where) -> tuple[Any, bool]:
         return loader.construct_document(node), False
     except InputError:
         raise
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a number of over 4300 digits
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: what only looks like a number, such as 0x_
         raise Where().error(f"{where.place} is not YAML: {_explain(error)}") from error
     finally:
         if loader is not None:
@@ -174,6 +174,16 @@ class _Loader(yaml.SafeLoader):
         node = super().compose_node(parent, index)
         self.depth -= 1
         return node
+
+
+def _construct_int(loader: _Loader, node: yaml.ScalarNode) -> int:
+    """As PyYAML's; reading thousands of digits takes long, and Python refuses most."""
+    if len(node.value) > _LONGEST_NUMBER:
+        raise _error(f"a number of {len(node.value)} digits", node)
+    return loader.construct_yaml_int(node)
+
+
+_Loader.add_constructor(f"{_PREFIX}int", _construct_int)
 
 
 class _Dumper(yaml.SafeDumper):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Optional
 
@@ -12,9 +13,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
+from jstyle.errors import InputError
 from jstyle.files import write_text
 from jstyle.pictures import images
 from jstyle.pictures.sheets import draw_grid, write_sheet
+from jstyle.settings.json_files import parse_json
 from jstyle.training.tensorboard import Events
 
 LOG = "log.jsonl"
@@ -59,12 +62,14 @@ class Log:
 
 
 def read_log(folder: Path) -> list[dict[str, float]]:
-    """The records of a run, in order; a line that a killed run left unfinished is passed over."""
+    """The records of a run, in order; a line that a killed run or a full disk left damaged is passed over."""
     records = []
     if (folder / LOG).exists():
-        for line in (folder / LOG).read_text().splitlines(keepends=True):
-            if line.endswith("\n"):
-                records.append(json.loads(line))
+        for line in (folder / LOG).read_bytes().splitlines(keepends=True):
+            with suppress(InputError):
+                record = parse_json(line, LOG)
+                if line.endswith(b"\n") and isinstance(record, dict) and isinstance(record.get("step"), int):
+                    records.append(record)
     return records
 
 

@@ -40,13 +40,19 @@ def locate(model: str, *, revision: Optional[str] = None, variant: Optional[str]
         folder = Path(path)
     elif os.path.exists(path):
         raise InputError(f"the model {model!r} is a file: name a folder in diffusers' layout")
-    elif _HUB_ID.fullmatch(model):
+    elif is_hub_id(model):
         return _check_folder(_fetch(model, revision, _list_patterns(variant)), model, variant)
     else:
         raise InputError(f"no model {model!r}: it is no folder, no hub id 'owner/name', and not {EMBEDDED!r}")
     if revision is not None:
         raise InputError(f"a revision ({revision!r}) can only be asked of a hub id; {model!r} is a folder")
     return _check_folder(folder, model, variant)
+
+
+def is_hub_id(model: str) -> bool:
+    """Whether a name is neither the embedded model nor something on this machine, and has the form `owner/name`."""
+    is_here = model == EMBEDDED or os.path.exists(os.path.expanduser(model))
+    return not is_here and _HUB_ID.fullmatch(model) is not None
 
 
 def locate_part(model: str, part: str, *, variant: Optional[str] = None) -> Path:
@@ -58,7 +64,7 @@ def locate_part(model: str, part: str, *, variant: Optional[str] = None) -> Path
     folder = Path(os.path.expanduser(model))
     if model == EMBEDDED:
         folder = locate(model)
-    elif not folder.exists() and _HUB_ID.fullmatch(model):
+    elif is_hub_id(model):
         folder = _fetch(model, None, _list_patterns(variant, (part,)))
     place = folder.parent if folder.name == part else folder
     if (place / part / "config.json").is_file():

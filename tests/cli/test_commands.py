@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from jstyle import __version__
 from jstyle.cli.commands import find_command, iterate_commands
@@ -179,3 +180,52 @@ def test_the_module_is_the_command(tmp_path: Path) -> None:
     done = subprocess.run(wrong, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "error: unknown command 'stylid' (did you mean styleid?)\n"
+
+
+PATHS = """
+import contextlib, io, json, sys
+from pathlib import Path
+from jstyle.cli.command import SettingsCommand
+from jstyle.cli.commands import iterate_commands
+from jstyle.cli.main import main
+from jstyle.errors import InputError
+from jstyle.settings.options import list_options
+from jstyle.settings.fields import join_flat, is_required, level_fields
+
+there, folder = sys.argv[1:]
+GOOD = {"data": folder, "submission": folder, "network_python": there}
+NEEDED = {"submit": ["--recipe", "submission"], "txt2img": ["--prompt", "a", "--image", there]}
+NEEDED["style-align"] = ["--prompt", "a", "b", "c", "--reference_prompt", "d"]
+answers = []
+for command in iterate_commands():
+    if not isinstance(command, SettingsCommand):
+        continue
+    fields = level_fields(join_flat(command.settings))
+    paths = {name for name, (_, hint) in fields.items() if "Path" in str(hint) and name != "recipe"}
+    required = {name for name in paths if is_required(fields[name][0])}
+    for name in sorted(paths) + ["model"] * ("model" in fields):
+        words = list(NEEDED.get(command.words, []))
+        for other in sorted(required - {name}):
+            words += [f"--{other}", str(Path(folder, "out")) if other == "output" else GOOD.get(other, there)]
+        wrong = str(Path(there, "out")) if name in ("output", "store", "styles", "save_reference") else "no/such/path"
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):
+                end = main([*command.words.split(), *words, f"--{name}", wrong])
+        except InputError as error:
+            end = f"error: {error}"
+        answers.append((f"{command.words} --{name}", wrong, str(end), "jittor" in sys.modules))
+json.dump(answers, sys.stdout)
+"""
+
+
+def test_a_wrong_path_is_told_before_anything_starts(tmp_path: Path) -> None:
+    there = tmp_path / "there.png"
+    Image.new("RGB", (8, 8)).save(there)
+    command = [sys.executable, "-c", PATHS, str(there), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    answers = json.loads(done.stdout)
+    for asked, wrong, end, started in answers:
+        assert end.startswith("error: ") and not started, (asked, end)
+        assert (repr(str(there)) if wrong.startswith(str(there)) else "no/such/path") in end, (asked, end)
+    assert {"styleid --store", "score --submission", "train lora --data", "inst --model"} < {one[0] for one in answers}
+    assert [path.name for path in tmp_path.iterdir()] == ["there.png"]

@@ -61,3 +61,11 @@ def test_a_closed_pipe_is_silent() -> None:
     assert process.stderr.read() == b""
     process.stderr.close()
     assert process.wait() == 141
+
+
+def test_what_the_terminal_has_no_letters_for_is_written_out() -> None:
+    code = "from jstyle.cli.exit_codes import exit_with; exit_with(lambda: print('caf\\xe9 \\udcff') or 0)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii"}, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, rb"caf\xe9 \udcff" + b"\n"), done.stderr

@@ -111,3 +111,12 @@ def test_a_run_is_closed_when_it_cannot_be_shown(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(BrokenPipeError):
         show_events(events)
     assert closed == [True]
+
+
+def test_what_files_are_called_cannot_steer_the_terminal(capsys: Captured) -> None:
+    nasty = "a\x1b]0;owned\x07\x9b2J\u202e\udcff.png"
+    events = [Planned(1, 0, 2), Evaluated(nasty, 1), PictureWritten(Path(nasty)), Failure(nasty, "no"), Remark(nasty)]
+    assert show_events(events) == 1
+    shown = capsys.readouterr()
+    assert shown.out.splitlines()[1:] == [r"a\x1b]0;owned\x07\x9b2J\u202e\udcff.png"]
+    assert set("\x07\x9b\u202e\udcff").isdisjoint(shown.err) and "\x1b]" not in shown.err

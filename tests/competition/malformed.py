@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,11 @@ def write(name: str, content: bytes = b"") -> Break:
     return do
 
 
+def _in_place_of(path: Path) -> Path:
+    path.unlink()
+    return path
+
+
 def remove_all(pattern: str) -> Break:
     return lambda root: [path.unlink() for path in root.glob(pattern)]
 
@@ -40,13 +46,27 @@ DATASETS: list[tuple[str, Break, str]] = [
     ("json is a list", prompts(["Dolphin"]), "is no object of prompts"),
     ("json is no text", lambda root: write("00/prompt.json", b"\xff\xfe\x00")(root), "is not UTF-8 text"),
     ("json is empty", prompts({}), "lists no prompt"),
+    ("json is an empty file", prompts(""), "is not JSON"),
+    ("json is UTF-16", write("00/prompt.json", '{"0": "Lion"}'.encode("utf-16")), "is not UTF-8 text"),
+    ("json is a folder", lambda root: _in_place_of(root / "00" / "prompt.json").mkdir(), "this is not a file"),
+    ("json is a pipe", lambda root: os.mkfifo(_in_place_of(root / "00" / "prompt.json")), "this is not a file"),
+    ("json is large", prompts("{" + " " * (1 << 20) + "}"), "this is larger than 1024 KiB"),
+    ("json is deep", prompts("[" * 200 + "]" * 200), "this nests over 100 deep"),
+    ("json is deeper", prompts("[" * 100_000), "this nests over 100 deep"),
+    ("not a number", prompts('{"0": NaN}'), "is not JSON: it has no NaN"),
+    ("long number", prompts('{"0": ' + "9" * 5000 + "}"), "is not JSON: it holds a number of 5000 digits"),
     ("json nests", prompts({"0": {"0": "Dolphin"}}), "prompt '0' is no text"),
     ("number", prompts({"0": 7}), "prompt '0' is no text"),
     ("null", prompts({"0": None}), "prompt '0' is no text"),
     ("key is no number", prompts({"first": "Dolphin"}), "the key 'first' is no number"),
-    ("key twice", prompts('{"0": "Dolphin", "0": "Lion"}'), "two prompts have the number 0"),
+    ("key of ten digits", prompts({"0": "Dolphin", "9999999999": "Lion"}), "the key '9999999999' is no number"),
+    ("key of 5000 digits", prompts({"9" * 5000: "Lion"}), "9... is no number (0, 1, 2, ...)"),
+    ("key of other digits", prompts({"\u0663": "Lion"}), "is no number"),
+    ("key with a sign", prompts({"+1": "Lion"}), "the key '+1' is no number"),
+    ("key twice", prompts('{"0": "Dolphin", "0": "Lion"}'), "the key '0' stands there twice"),
     ("key twice, spelt apart", prompts({"0": "Dolphin", "00": "Lion"}), "two prompts have the number 0"),
     ("prompt twice", prompt("Dolphin"), "'Dolphin' is listed twice"),
+    ("letter twice", prompts({"0": "A", "1": "A"}), "'A' is listed twice"),
     ("same but for case", prompt("dolphin"), "'Dolphin' and 'dolphin' are one file where case is ignored"),
     ("same but for composition", prompts({"0": "Caf\u00e9", "1": "Cafe\u0301"}), "are one file"),
     ("empty prompt", prompt(""), "cannot be a file name: it is empty"),
@@ -129,10 +149,14 @@ RECIPES: list[tuple[str, str, str]] = [
     ("set start", "picture: {set: {reference: prompt}, start: {}}", "starts from noise: start: null"),
     ("set offset", "picture: {set: {settings: {offset: 99}}}", "offset must be from 0"),
     ("bases no mapping", "bases: [sd21]", "bases: a mapping"),
-    ("style as a number", "styles: {2: {steps: 4}}", 'write style numbers in quotes, such as "02"'),
-    ("styles no mapping", "styles: [02]", "styles: a mapping"),
+    ("style as a number", "styles: {2: {steps: 4}}", 'styles: write style numbers in quotes, such as "07", not 2'),
+    ("style of null", "styles: {~: {steps: 4}}", 'such as "07", not null'),
+    ("styles no mapping", "styles: [02]", "styles: settings (name: value) are needed, not [2]"),
+    ("styles false", "styles: false", "styles: settings (name: value) are needed, not false"),
+    ("picture no mapping", "picture: []", "picture: settings (name: value) are needed, not []"),
     ("a style no mapping", 'styles: {"02": 4}', "styles.02: settings (name: value) are needed"),
-    ("prompts no mapping", 'styles: {"02": {prompts: [Lion]}}', "styles.02.prompts: a mapping"),
+    ("prompts no mapping", 'styles: {"02": {prompts: [Lion]}}', "styles.02.prompts: settings (name: value) are needed"),
+    ("prompts false", 'styles: {"02": {prompts: 0}}', "styles.02.prompts: settings (name: value) are needed, not 0"),
     ("no such prompt", 'styles: {"02": {prompts: {Tiger: {seed: 1}}}}', "the style has no prompt 'Tiger'"),
     (
         "unknown in a prompt",

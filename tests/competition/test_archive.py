@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from jstyle.competition.archive import check_pictures, list_pictures, pack_pictures
-from jstyle.competition.dataset import Dataset
+from jstyle.competition.dataset import Dataset, Style
 from jstyle.errors import InputError
 from tests.competition.folders import SIDE, picture
 
@@ -44,6 +44,12 @@ def test_what_is_wrong_is_one_line(damage: Break, said: str, dataset: Dataset, m
     findings = check_pictures(made, dataset)
     assert len(findings.errors) == 1
     assert said in findings.errors[0]
+
+
+def test_many_missing_pictures_are_summed_up(tmp_path: Path) -> None:
+    dataset = Dataset(tmp_path, (Style("00", (), tuple(f"Prompt {i}" for i in range(100))),))
+    errors = check_pictures(tmp_path, dataset).errors
+    assert errors == [f"'00/Prompt {i}.png' is missing" for i in range(5)] + ["... and 95 more of this kind"]
 
 
 def test_a_good_submission(dataset: Dataset, made: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -78,3 +79,25 @@ def test_the_helpers_data_is_good(tmp_path: Path) -> None:
     dataset, findings = survey_dataset(write_data(tmp_path))
     assert not findings.errors
     assert {style.number: style.prompts for style in dataset.styles} == PROMPTS
+
+
+def test_what_is_wrong_a_thousand_times_is_summed_up(tmp_path: Path) -> None:
+    root = write_data(tmp_path, {"00": ["Lion"]})
+    prompts({f"key {number}": number for number in range(1000)})(root)
+    _, findings = survey_dataset(root)
+    no_numbers, no_texts = findings.errors[:6], findings.errors[6:]
+    assert all("is no number" in line for line in no_numbers[:5]) and all("is no text" in line for line in no_texts[:5])
+    assert no_numbers[5] == no_texts[5] == "... and 995 more of this kind" and len(no_texts) == 6
+
+
+def test_a_gap_in_the_numbers_costs_nothing(tmp_path: Path) -> None:
+    root = write_data(tmp_path, {"00": ["Lion"], "9" * 200: ["Lion"]})
+    prompts('\ufeff{"1": "Lion", "999999999": "Dolphin"}')(root)
+    tracemalloc.start()
+    dataset, findings = survey_dataset(root)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 22 and dataset.styles[0].prompts == ("Lion", "Dolphin")
+    said = [remark for remark in findings.remarks if "gaps" in remark]
+    assert said[0].endswith(f"(1, 2, 3, 4, 5 and {10**200 - 2 - 5} more)")
+    assert said[1].endswith(f"(0, 2, 3, 4, 5 and {10**9 - 2 - 5} more)")

@@ -61,6 +61,10 @@ def test_settings_survive_json(sample: Any) -> None:
         ({**CONTENT, "adain": 1}, "recipe: adain must be true or false, not 1"),
         ({**CONTENT, "prompt": 12}, "recipe: prompt must be a text, not 12"),
         ({**CONTENT, "prompt": b"a"}, "recipe: prompt must be a text, not b'a'"),
+        ({**CONTENT, "prompt": "a\udcffb"}, "recipe: prompt must be a text in UTF-8, not 'a\\udcffb'"),
+        ({**CONTENT, "prompt": "a\0b"}, "recipe: prompt must be a text without zero bytes, not 'a\\x00b'"),
+        ({"content": [""]}, "recipe: content[0] must be a path, not '' (write . for the current folder)"),
+        ({"content": ["a\0b"]}, "recipe: content[0] must be a path without zero bytes, not 'a\\x00b'"),
         ({**CONTENT, "gamma": -2}, "recipe: gamma is -2.0: it must be at least 0"),
         ({**CONTENT, "inner": 5}, "recipe: inner must be settings (name: value), not 5"),
         ({**CONTENT, "inner": {"widht": 1}}, "recipe: inner: unknown setting 'widht' (did you mean width?)"),
@@ -217,3 +221,7 @@ def test_a_free_field_may_make_its_default() -> None:
 
     assert Folder().names == [] and Folder().names is not Folder().names
     assert field_docs(Folder) == {}
+
+
+def test_a_file_may_have_a_name_that_is_no_text() -> None:
+    assert build(Everything, {"content": ["a\udcffb"]}).content == (Path("a\udcffb"),)

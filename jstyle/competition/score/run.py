@@ -11,25 +11,26 @@ from jstyle.competition.archive import check_pictures
 from jstyle.competition.dataset import Dataset, survey_dataset
 from jstyle.events import Event, PictureWritten, Remark
 from jstyle.metrics.networks import CLIP, DINO, Answer, StylePictures, ask_networks, give_no_answer
+from jstyle.settings.paths import ReadFile, ReadFolder, ResultsFolder
 
 
 @dataclass(frozen=True)
 class ScoreInputs:
     """What to score, and where the networks are."""
 
-    data: Path
+    data: ReadFolder
     """The competition's data: NN/images and NN/prompt.json."""
 
-    submission: Path
+    submission: ReadFolder
     """The folder with NN/<Prompt>.png."""
 
-    output: Path = Path("outputs/score")
+    output: ResultsFolder = Path("outputs/score")
     """Folder for score.json and score.png; made where it is missing."""
 
     styles: Optional[tuple[str, ...]] = None
     """Score these styles alone, such as 00 07."""
 
-    network_python: Optional[Path] = None
+    network_python: Optional[ReadFile] = None
     """A Python that has 'jstyle[score]', for DINO, LPIPS, FID, CLIP-IQA and CLIP-R; without it there is no total."""
 
     dino: str = DINO

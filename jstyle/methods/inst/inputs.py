@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Optional
 
 from jstyle.methods.inst.settings import InstTraining
 from jstyle.settings.fields import free
+from jstyle.settings.paths import Pictures, ReadPath, ResultsFolder
 
 
 @dataclass(frozen=True)
 class InstInputs:
     """What to work on."""
 
-    style: tuple[Path, ...]
+    style: tuple[ReadPath, ...]
     """Pictures whose style is learnt, or folders of trainings that are finished."""
 
-    output: Path
+    output: ResultsFolder
     """Folder for the results; made where it is missing."""
 
-    content: tuple[Path, ...] = ()
+    content: tuple[Pictures, ...] = ()
     """Pictures to be stylised, or folders of them; without any, the styles are learnt and that is all."""
 
-    styles: Optional[Path] = free(None, because="a training is the same wherever it lies")
+    styles: Optional[ResultsFolder] = free(None, because="a training is the same wherever it lies")
     """Where the trainings of style pictures are kept, for later runs too; by default styles/ in the output folder."""
 
     image_encoder: Optional[str] = None

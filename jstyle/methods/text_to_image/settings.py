@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Optional
 
 from jstyle.settings.fields import free, require
+from jstyle.settings.paths import ReadFile, ResultsFolder
 from jstyle.settings.vocabulary import (
     Fit,
     SamplerName,
@@ -84,13 +85,13 @@ class TextToImageInputs:
     prompt: tuple[str, ...]
     """One or more texts; each becomes its own images."""
 
-    output: Path = Path("outputs/txt2img")
+    output: ResultsFolder = Path("outputs/txt2img")
     """Folder for the results; made where it is missing."""
 
-    image: Optional[Path] = None
+    image: Optional[ReadFile] = None
     """Start from this picture (image-to-image)."""
 
-    mask: Optional[Path] = None
+    mask: Optional[ReadFile] = None
     """White where the picture is to change (inpainting)."""
 
     images: int = 1

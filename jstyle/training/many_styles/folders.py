@@ -9,8 +9,10 @@ from pathlib import Path
 
 from jstyle.errors import InputError
 from jstyle.pictures import images
+from jstyle.settings.messages import Where, show
 
-_RANGE = re.compile(r"(\d+)-(\d+)")
+_RANGE = re.compile(r"([0-9]{1,255})-([0-9]{1,255})")
+_NUMBER = re.compile(r"[0-9]+")
 
 
 @dataclass(frozen=True)
@@ -66,10 +68,10 @@ def _resolve_word(word: str, names: Sequence[str]) -> list[str]:
     ends = _RANGE.fullmatch(word)
     within = []
     if ends:
-        within = [name for name in names if name.isdigit() and int(ends[1]) <= int(name) <= int(ends[2])]
+        within = [name for name in names if _NUMBER.fullmatch(name) and int(ends[1]) <= int(name) <= int(ends[2])]
     if not within:
         shown = ", ".join(names[:30]) + (", ..." if len(names) > 30 else "")
-        raise InputError(f"there is no style {word!r} (there are: {shown})")
+        raise Where().error(f"there is no style {show(word)} (there are: {shown})")
     return within
 
 

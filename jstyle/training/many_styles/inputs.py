@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Optional
 
 from jstyle.settings.configs import find_config
+from jstyle.settings.paths import ReadFolder, ResultsFolder
 from jstyle.settings.vocabulary import Backend, require_at_least
 
 
@@ -14,14 +15,14 @@ from jstyle.settings.vocabulary import Backend, require_at_least
 class StylesInputs:
     """What to teach, and how."""
 
-    data: Optional[Path] = None
+    data: Optional[ReadFolder] = None
     """NN/images/* as in the competition, a folder of folders of pictures, or one folder of pictures; by default the
     sample styles, each picture a style."""
 
     method: str = "lora"
     """A way to teach (docs/methods.md), by its name in recipes."""
 
-    output: Path = Path("outputs/train_style")
+    output: ResultsFolder = Path("outputs/train_style")
     """Folder for the results; run again, the command goes on where it stopped."""
 
     recipe: Path = Path("train_style")

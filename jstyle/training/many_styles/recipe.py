@@ -19,7 +19,7 @@ from typing import Any, Optional
 
 from jstyle.errors import InputError
 from jstyle.settings.fields import flat
-from jstyle.settings.messages import Where
+from jstyle.settings.messages import Where, show
 from jstyle.settings.model import ModelSettings
 from jstyle.settings.reader import build, check, merged
 from jstyle.settings.yaml_files import choose_base, parse_yaml, read_yaml
@@ -29,6 +29,8 @@ from jstyle.training.teaching.table import TEACHINGS, Teaching
 from jstyle.weights.description import Checkpoint
 
 Values = Mapping[str, Any]
+
+_DEEPEST = 10  # names of a setting within settings
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def read_recipe(path: Path, base: Optional[str] = None, model: Optional[Values] 
         check(TEACHINGS[name].settings, section, name)
     for style, of_style in styles.items():
         if not isinstance(style, str):
-            raise InputError(f'styles: write names in quotes, such as "{style:0>2}"')
+            raise Where("styles").error(f'write names in quotes, such as "07", not {show(style)}')
         for name in set(TEACHINGS) & set(_require_section(of_style, f"styles.{style}")):
             check(TEACHINGS[name].settings, of_style[name], f"styles.{style}.{name}")
     sections = {"teachings": teachings, "styles": styles}
@@ -109,10 +111,11 @@ def parse_changes(words: Sequence[str]) -> dict[str, Any]:
     changes: dict[str, Any] = {}
     for word in words:
         key, sign, text = word.partition("=")
-        if not sign or not key:
-            raise InputError(f"{word!r} is no setting: write NAME=VALUE, such as loop.steps=50")
-        value = parse_yaml(text, f"the setting {word!r}")
-        for part in reversed(key.split(".")):
+        parts = key.split(".")
+        if not sign or not all(parts) or len(parts) > _DEEPEST:
+            raise InputError(f"{show(word)} is no setting: write NAME=VALUE, such as loop.steps=50")
+        value = parse_yaml(text, f"the setting {show(word)}")
+        for part in reversed(parts):
             value = {part: value}
         changes = merged(changes, value)
     return changes
@@ -124,5 +127,5 @@ def _take_section(content: dict[str, Any], name: str) -> Values:
 
 def _require_section(value: Any, place: str) -> Values:
     if not isinstance(value, (Mapping, type(None))):
-        raise Where(place).error(f"settings (name: value) are needed, not {value!r}")
+        raise Where(place).error(f"settings (name: value) are needed, not {show(value)}")
     return value or {}

@@ -7,9 +7,11 @@ import shutil
 from pathlib import Path
 from typing import Any, Literal, Optional
 
+from jstyle.errors import InputError
 from jstyle.files import hash_files, read_code_version, write_text
 from jstyle.pictures.finished import keep_names
 from jstyle.settings.identity import digest, find_difference, identity
+from jstyle.settings.json_files import read_json
 from jstyle.training.many_styles.spec import StyleTraining, TrainingSpec
 
 RECORD = "trained.json"
@@ -19,6 +21,7 @@ No folder of a machine is named: the same training says the same wherever it lie
 
 LOG = "train.log"
 
+_LARGEST = 64 << 20  # bytes; a record names every picture
 _HASHED = 256 << 20  # bytes; of larger results the size alone is compared when one looks for what is finished
 
 State = Literal["finished", "missing", "begun", "damaged", "other"]
@@ -55,8 +58,8 @@ def describe_difference(training: StyleTraining, root: Path) -> str:
 def read_record(folder: Path) -> Optional[dict[str, Any]]:
     """What `begin` and `finish` wrote, None where there is nothing that can be read."""
     try:
-        record = json.loads((folder / RECORD).read_text("utf-8"))
-    except (OSError, ValueError):
+        record = read_json(folder / RECORD, largest=_LARGEST)
+    except InputError:
         return None
     return record if isinstance(record, dict) else None
 
@@ -83,9 +86,11 @@ def _write(folder: Path, spec: TrainingSpec, finished: Optional[dict[str, Any]])
     write_text(folder / RECORD, json.dumps(record, indent=1) + "\n")
 
 
-def _is_whole(result: Path, finished: dict[str, Any]) -> bool:
+def _is_whole(result: Path, finished: Any) -> bool:
     try:
         size = result.stat().st_size
     except OSError:
         return False
-    return size == finished["bytes"] and (size > _HASHED or hash_files([result]) == finished["hash"])
+    if not isinstance(finished, dict) or size != finished.get("bytes"):
+        return False
+    return size > _HASHED or hash_files([result]) == finished.get("hash")

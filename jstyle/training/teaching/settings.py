@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Optional
 
 from jstyle.settings.fields import flat, free, require
 from jstyle.settings.model import ModelSettings
+from jstyle.settings.paths import Pictures, ResultsFolder
 from jstyle.settings.vocabulary import (
     FixedFit,
     require_at_least,
@@ -29,10 +29,10 @@ class TeachPlace:
     ValueError for values that make no sense.
     """
 
-    data: tuple[Path, ...] = free(because="the pictures' own bytes count")
+    data: tuple[Pictures, ...] = free(because="the pictures' own bytes count")
     """Pictures, or folders of pictures. A file of the same name ending in .txt holds a picture's caption."""
 
-    output: Path = free(because="where a result lies is not what it is")
+    output: ResultsFolder = free(because="where a result lies is not what it is")
     """Folder for the result, checkpoints and reports; a run goes on from what is there."""
 
     model: ModelSettings = flat(ModelSettings)

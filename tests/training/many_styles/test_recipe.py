@@ -96,7 +96,7 @@ def test_settings_of_the_command_line() -> None:
     expected = {"loop": {"steps": 5, "rate": 0.5}, "rank": 3, "prompt": "a: b", "class_prompt": None}
     words[3] = 'prompt="a: b"'
     assert parse_changes(words) == expected
-    for wrong in ("steps", "=5", "a=[1"):
+    for wrong in ("steps", "=5", "a=[1", "a..b=1", f"{'a.' * 100_000}b=1", "\x1b[31m"):
         with pytest.raises(InputError, match="is no setting|^the setting .* is not YAML"):
             parse_changes([wrong])
 
@@ -112,7 +112,8 @@ def test_settings_of_the_command_line() -> None:
         ("lora: {loop: 3}", "lora: loop must be settings (name: value), not 3"),
         ("loar: {rank: 3}", "recipe: unknown setting 'loar'"),
         ("styles: [1]", "styles: settings (name: value) are needed"),
-        ("styles: {2: {rank: 3}}", 'styles: write names in quotes, such as "02"'),
+        ("styles: {2: {rank: 3}}", 'styles: write names in quotes, such as "07", not 2'),
+        ("styles: {~: {rank: 3}}", 'styles: write names in quotes, such as "07", not null'),
         ('styles: {"02": {lora: {rnak: 3}}}', "styles.02.lora: unknown setting 'rnak'"),
         ('styles: {"02": {token: x}}', "styles.02: unknown setting 'token'"),
         ('styles: {"02": {textual_inversion: {rank: 3}}}', "styles.02.textual_inversion: unknown setting 'rank'"),

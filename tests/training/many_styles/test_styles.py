@@ -68,7 +68,12 @@ def test_words_choose_styles(words: list, names: list) -> None:
     assert [style.name for style in select_styles(NUMBERS, words)] == names
 
 
-@pytest.mark.parametrize("word", ["04", "4-8", "oil", "00,oil", "9-2"])
+def test_a_name_of_other_digits_is_no_number() -> None:
+    styles = [StylePictures(name, ()) for name in ("²", "٣", "3")]
+    assert [style.name for style in select_styles(styles, ["0-9"])] == ["3"]
+
+
+@pytest.mark.parametrize("word", ["04", "4-8", "oil", "00,oil", "9-2", "0-" + "9" * 5000, "\x1b[31m"])
 def test_words_that_choose_nothing(word: str) -> None:
     with pytest.raises(InputError, match="there is no style .*there are: 00, 02, 03, 09, 27, ink-2"):
         select_styles(NUMBERS, [word])

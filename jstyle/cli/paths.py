@@ -1,0 +1,74 @@
+"""Paths that cannot be what they are given for, told before anything is started."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Union
+
+from jstyle.errors import InputError
+from jstyle.files import check_output
+from jstyle.pictures.images import find_images
+from jstyle.settings.model import ModelSettings
+from jstyle.settings.paths import Use, list_paths
+from jstyle.weights.hub import is_hub_id, locate
+
+
+def check_paths(settings: Any) -> None:
+    """Raise InputError for the first path of a settings dataclass that cannot be used, or a model that is not there.
+
+    A model of the hub is not asked for.
+    """
+    for path, use in list_paths(settings):
+        _CHECKS[use](path)
+    model = settings if isinstance(settings, ModelSettings) else getattr(settings, "model", None)
+    if model is not None:
+        _check_model(model)
+
+
+def _check_model(model: Union[ModelSettings, str]) -> None:
+    """Of a name alone a recipe may say the variant: only whether there is such a thing can be looked at."""
+    if isinstance(model, str):
+        if not is_hub_id(model) and not Path(model).expanduser().exists():
+            locate(model)
+    elif not is_hub_id(model.model):
+        locate(model.model, revision=model.revision, variant=model.variant)
+
+
+def _check_pictures(path: Path) -> None:
+    find_images([path])
+
+
+def _check_file(path: Path) -> None:
+    _check_something(path)
+    if path.is_dir():
+        raise InputError(f"{str(path)!r} is a folder, and a file is needed")
+
+
+def _check_folder(path: Path) -> None:
+    _check_something(path)
+    if not path.is_dir():
+        raise InputError(f"{str(path)!r} is a file, and a folder is needed")
+
+
+def _check_something(path: Path) -> None:
+    try:
+        path.stat()
+    except OSError as error:
+        raise InputError(f"cannot read {str(path)!r}: {error.strerror}") from error
+
+
+def _check_result(path: Path) -> None:
+    if path.is_dir():
+        raise InputError(f"{str(path)!r} is a folder, and the name of a file is needed")
+    check_output(path.parent)
+
+
+_CHECKS: Mapping[Use, Callable[[Path], None]] = {
+    Use.PICTURES: _check_pictures,
+    Use.FILE: _check_file,
+    Use.FOLDER: _check_folder,
+    Use.SOMETHING: _check_something,
+    Use.RESULTS_FOLDER: check_output,
+    Use.RESULT: _check_result,
+}
