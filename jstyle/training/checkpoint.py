@@ -31,11 +31,14 @@ _PART = ".part-"  # begins the name of a folder that is not whole
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A whole checkpoint. ``identity`` is what the run must keep when it is resumed."""
+    """A whole checkpoint. ``identity`` is what the run must keep when it is resumed; ``finished`` the updates that it
+    had when it last came to an end, before it was made longer, 0 where it never has.
+    """
 
     path: Path
     step: int
     identity: dict[str, Any]
+    finished: int = 0
 
     def tensors(self) -> FileTensors:
         """Its arrays, read when they are asked for."""
@@ -50,15 +53,17 @@ def find_latest(folder: Path) -> Optional[Checkpoint]:
     path = folder / max(matches, key=lambda match: int(match[1]))[0]
     try:
         stored = json.loads((path / "state.json").read_text())
-        return Checkpoint(path, stored["step"], stored["identity"])
+        return Checkpoint(path, stored["step"], stored["identity"], stored.get("finished", 0))
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{path} is damaged ({error}); remove it to go on from an earlier one, if any") from None
 
 
-def save(folder: Path, tensors: Mapping[str, jt.Var], step: int, identity: Mapping[str, Any]) -> Checkpoint:
+def save(
+    folder: Path, tensors: Mapping[str, jt.Var], step: int, identity: Mapping[str, Any], finished: int = 0
+) -> Checkpoint:
     """Write a checkpoint; once it is whole, remove the others. Raises InputError where it cannot be written."""
     path, part = folder / f"step-{step:08d}", folder / f"{_PART}{os.getpid()}"
-    described = {"step": step, "identity": dict(identity), "versions": _versions()}
+    described = {"step": step, "finished": finished, "identity": dict(identity), "versions": _versions()}
     try:
         part.mkdir(parents=True, exist_ok=True)
         with open(part / "state.safetensors", "wb") as stream:
@@ -76,7 +81,7 @@ def save(folder: Path, tensors: Mapping[str, jt.Var], step: int, identity: Mappi
     for name in _names(folder):
         if name != path.name and (_NAME.fullmatch(name) or name.startswith(_PART)):
             _remove(folder / name)
-    return Checkpoint(path, step, described["identity"])
+    return Checkpoint(path, step, described["identity"], finished)
 
 
 def _names(folder: Path) -> list:

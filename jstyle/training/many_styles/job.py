@@ -23,12 +23,15 @@ WORKER = "jstyle.workers.training:TrainingWorker"
 
 @dataclass(frozen=True)
 class Progress:
-    """The trainings still to be done, and those that are finished; how many of the former were begun, or damaged."""
+    """The trainings still to be done, and those that are finished; how many of the former were begun, go on from a
+    shorter run, or are damaged.
+    """
 
     todo: Sequence[StyleTraining]
     finished: Sequence[StyleTraining]
     begun: int
     damaged: int
+    shorter: int = 0
 
     @property
     def steps(self) -> int:
@@ -37,7 +40,9 @@ class Progress:
 
     def describe(self) -> str:
         """One line for people."""
-        more = f" ({self.begun} begun, {self.damaged} damaged)" if self.begun or self.damaged else ""
+        counts = {"begun": self.begun, "to make longer": self.shorter, "damaged": self.damaged}
+        told = ", ".join(f"{number} {what}" for what, number in counts.items() if number)
+        more = f" ({told})" if told else ""
         count = len(self.todo)
         return (
             f"{count + len(self.finished)} styles to teach: {len(self.finished)} finished before, "
@@ -61,8 +66,8 @@ class TrainingJob:
                 raise InputError(f"{str(self.root / training.place)!r}: {reason}; --overwrite trains it anew")
         finished = [training for training in self.trainings if states[training.place] == "finished"]
         todo = [training for training in self.trainings if states[training.place] != "finished"]
-        all_states = list(states.values())
-        return Progress(todo, finished, all_states.count("begun"), all_states.count("damaged"))
+        count = list(states.values()).count
+        return Progress(todo, finished, count("begun"), count("damaged"), count("shorter"))
 
     def run(self, engine: Engine, todo: Sequence[StyleTraining]) -> Generator[Event, None, list[StyleTraining]]:
         """Train these; the bar counts their updates. Returns those that have failed.

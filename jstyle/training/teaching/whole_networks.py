@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
@@ -23,14 +24,15 @@ def train_networks(
 ) -> Generator[Event, None, Path]:
     """Train and write the whole model to the folder ``model``, whose path is returned.
 
-    A model that a finished run of these settings has written is kept. Raises InputError for what cannot be, such as a
+    A model that a finished run of these settings has written is kept, that of a shorter one replaced. Raises InputError for what cannot be, such as a
     ``pipe`` that is loaded already, whose weights would change, and another model in the folder. Closing the run writes
     a checkpoint, from which the next one goes on.
     """
     folder = settings.output / MODEL
-    is_finished = folder.exists() and _has_last_checkpoint(settings)
-    if folder.exists() and not is_finished:
+    saved = checkpoint.find_latest(settings.output / "checkpoint")
+    if folder.exists() and (saved is None or not saved.finished):
         raise InputError(f"{folder} exists, but no finished run of this output; remove it, or choose another output")
+    is_finished = folder.exists() and saved is not None and saved.finished == settings.loop.steps
     if pipe is not None:
         raise InputError(
             "this would change the pipeline's own weights; leave it out, and the settings' model is loaded"
@@ -47,14 +49,10 @@ def train_networks(
     state = yield from tuning.tune(pipe, settings, parameters, lessons.make_batch, read, lessons.identity())
     if is_finished:  # by this very run: the checkpoint of another would have been refused
         return folder
+    shutil.rmtree(folder, ignore_errors=True)  # of this very run when it was shorter
     with state.averaged():
         pipe.save_pretrained(folder)
     return folder
-
-
-def _has_last_checkpoint(settings: CaptionedSettings) -> bool:
-    saved = checkpoint.find_latest(settings.output / "checkpoint")
-    return saved is not None and saved.step == settings.loop.steps
 
 
 def open_whole_model(settings: CaptionedSettings) -> StableDiffusionPipeline:

@@ -100,6 +100,33 @@ def test_other_settings_are_refused_or_train_anew(data: Path, here: TrainingJob,
     assert states == ["other", "finished"]
 
 
+def test_a_finished_style_is_made_longer(data: Path, tmp_path: Path) -> None:
+    """It goes on from its checkpoint to the bits of one that was as long at once, and is known by the new identity."""
+    short, long = (training(data, tmp_path / "a", changes={"loop": {"steps": n}}, only=["00"]) for n in (2, 4))
+    train(short)
+    progress = long.read_progress(overwrite=False)
+    assert progress.describe().endswith("0 finished before, 1 to train (1 to make longer), 2 training steps")
+    assert [type(event) for event in train(long)] == [StyleTaught] and steps(tmp_path / "a" / "00") == [1, 2, 3, 4]
+    at_once = training(data, tmp_path / "b", changes={"loop": {"steps": 4}}, only=["00"])
+    train(at_once)
+    assert results(long) == results(at_once) and long.trainings[0].identity == at_once.trainings[0].identity
+    assert not long.read_progress(overwrite=False).todo
+    with pytest.raises(InputError, match="it was trained with loop.steps = 4, not 2; --overwrite"):
+        short.read_progress(overwrite=False)
+
+
+def test_a_style_of_another_schedule_or_rank_is_not_made_longer(data: Path, tmp_path: Path) -> None:
+    loops = [{"steps": n, "schedule": "cosine"} for n in (2, 4)]
+    first, longer = (training(data, tmp_path / "a", changes={"loop": loop}, only=["00"]) for loop in loops)
+    train(first)
+    with pytest.raises(InputError, match=r"loop.steps = 2, not 4 \(a cosine schedule depends on them.*--overwrite"):
+        longer.read_progress(overwrite=False)
+    train(training(data, tmp_path / "b", only=["00"]))
+    other = training(data, tmp_path / "b", changes={"rank": 3, "loop": {"steps": 4}}, only=["00"])
+    with pytest.raises(InputError, match="it was trained with "):
+        other.read_progress(overwrite=False)
+
+
 @pytest.mark.parametrize("method", [name for name in TEACHINGS if name != "lora"])
 def test_every_method_gives_what_its_loader_puts_on_a_model_and_takes_off(
     method: str, data: Path, tmp_path: Path
