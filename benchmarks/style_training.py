@@ -81,7 +81,7 @@ def main() -> None:
             changes = merged(parse_changes(options.set), {"loop": {"seed": seed}})
             checkpoint = describe_checkpoint(recipe.model, recipe.width, recipe.height)
             trainings = plan_trainings(recipe, shown, TEACHINGS[method], checkpoint, changes)
-            job = TrainingJob(trainings, options.work / method / str(seed))
+            job = TrainingJob(trainings, options.work / method / str(seed), checkpoint)
             failed = exhaust(job.run(Engine(), job.read_progress(overwrite=True).todo))
             assert not failed, [training.place for training in failed]
             for subject, training in zip(taught, trainings):

@@ -28,6 +28,7 @@ from jstyle.runtime import jt
 from jstyle.settings.identity import identity
 from jstyle.training.initial import initialise
 from jstyle.training.teaching import tuning
+from jstyle.training.teaching.cost import count_work
 from jstyle.training.teaching.dropout import Dropout
 from jstyle.training.teaching.tuning import Clock
 from jstyle.weights import checkpoint, hub
@@ -48,6 +49,7 @@ def train_inst(
     (file,) = settings.data
     picture = images.open_image(file)
     pipe, clock = tuning.open_model(settings, pipe), Clock()
+    yield count_work(pipe, settings)
     tokens = show_to_clip(pipe, settings, picture)
     shown = tuning.encode_pictures(pipe, settings, [file])
     network = start_network(pipe, settings, tokens.shape[2])

@@ -14,6 +14,7 @@ from jstyle.ops.precision import unet_dtype
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.training import checkpoint
 from jstyle.training.teaching import captioned, tuning
+from jstyle.training.teaching.cost import count_work
 from jstyle.training.teaching.settings import CaptionedSettings
 
 MODEL = "model"
@@ -24,9 +25,9 @@ def train_networks(
 ) -> Generator[Event, None, Path]:
     """Train and write the whole model to the folder ``model``, whose path is returned.
 
-    A model that a finished run of these settings has written is kept, that of a shorter one replaced. Raises InputError for what cannot be, such as a
-    ``pipe`` that is loaded already, whose weights would change, and another model in the folder. Closing the run writes
-    a checkpoint, from which the next one goes on.
+    A model that a finished run of these settings has written is kept, that of a shorter one replaced. Raises InputError
+    for what cannot be, such as a ``pipe`` that is loaded already, whose weights would change, and another model in the
+    folder. Closing the run writes a checkpoint, from which the next one goes on.
     """
     folder = settings.output / MODEL
     saved = checkpoint.find_latest(settings.output / "checkpoint")
@@ -38,6 +39,7 @@ def train_networks(
             "this would change the pipeline's own weights; leave it out, and the settings' model is loaded"
         )
     pipe = open_whole_model(settings)
+    yield count_work(pipe, settings)
     lessons = yield from captioned.prepare_lessons(pipe, settings)
     learning = {"unet": pipe.unet, **({"text_encoder": pipe.text_encoder} if settings.text_encoder else {})}
     parameters = {

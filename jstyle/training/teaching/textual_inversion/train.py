@@ -16,6 +16,7 @@ from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
 from jstyle.training.draws import make_generator
 from jstyle.training.teaching import examples, tuning
+from jstyle.training.teaching.cost import count_work
 from jstyle.training.teaching.textual_inversion.settings import TextualInversionSettings
 
 INITIAL = {"style": "painting", "object": "thing"}
@@ -31,6 +32,7 @@ def train_textual_inversion(
     """
     files = images.find_images(settings.data)
     pipe = tuning.open_model(settings, pipe)
+    yield count_work(pipe, settings)
     pictures = tuning.encode_pictures(pipe, settings, files)
     rows = start_rows(pipe, settings)
     prompts = tuple(prompt.replace("{token}", settings.token) for prompt in settings.validation_prompts)
