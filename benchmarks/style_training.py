@@ -1,18 +1,21 @@
 """What each way of teaching a style comes to, on styles and a thing that the embedded model never saw.
 
-    python -m benchmarks.style_training [--methods lora inst ...] [--seeds 0 1 2] [--styles DATA] [--work runs/teaching]
-        [--set loop.steps=200 ...]
+    python -m benchmarks.style_training [--methods lora inst ...] [--seeds 0 1 2] [--data DATA]
+        [--subjects style_06 ...] [--at 30 60 100 300] [--set loop.steps=200 ...] [--work runs/teaching]
 
 Every subject is trained by `configs/train_style.yaml` as it is, or with ``--set`` over it, with each seed. Before and
 after, on pictures kept from the training: the denoising loss for the same noise, and pictures of the same prompts and
-seeds, compared with the references and read by the judge of `benchmarks.tiny_quality`. ``--styles`` adds those of a
-competition's dataset. Finished trainings and results are kept. The figure shows, for the drawn subjects, what was
+seeds, compared with the references and read by the judge of `benchmarks.tiny_quality`: a style that has come nearer
+has lost its objects where they are read no more. ``--data`` adds the styles of a competition's dataset, whose prompts
+are the embedded model's objects. ``--at`` measures one training at several numbers of updates, at a constant rate, each
+time made longer. Finished trainings and results are kept. The figure shows, for the drawn subjects, what was
 taught, what the model draws before, and what it draws after each method with the first seed.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -25,7 +28,7 @@ from PIL import Image
 from benchmarks import machine
 from benchmarks.options import ROOT
 from benchmarks.quality import judge, likeness, unseen
-from benchmarks.quality.unseen import Example, Subject
+from benchmarks.quality.unseen import Subject
 from jstyle.events import exhaust
 from jstyle.files import write_text
 from jstyle.jobs.engine import Engine
@@ -45,9 +48,10 @@ from jstyle.training.teaching.attaching import attach_all
 from jstyle.training.teaching.table import TEACHINGS
 from jstyle.training.teaching.textual_inversion.train import INITIAL
 from jstyle.weights.description import describe_checkpoint
+from recipes.tiny.drawings import Scene
 
 ROUNDS, NOISE_SEED = 8, 4711  # draws of noise and level for each picture of the loss
-PROMPTS, STEPS = 8, 30
+STEPS = 30
 SHOWN = 3  # pictures of a subject in a row of the figure
 OF_A_THING = {
     "textual_inversion": {"kind": "object", "prompt": "a {token} {name}", "initial": "mushroom"},
@@ -70,28 +74,32 @@ def main() -> None:
     recipe = replace(recipe, styles={"umbrella": OF_A_THING})
     study = Study(pipe, judge.train(options.work.parent / "quality"), options.work)
     drawn = [*(unseen.style(name, pipe.size) for name in unseen.STYLES), unseen.thing(pipe.size)]
-    subjects = [*drawn, *(unseen.real(options.styles) if options.styles else [])]
+    subjects = [*drawn, *(unseen.real(options.data) if options.data else [])]
+    subjects = [one for one in subjects if not options.subjects or one.name in options.subjects]
     pictures = [
         StylePictures(subject.name, unseen.write(subject, options.work / "data" / subject.name)) for subject in subjects
     ]
-    for seed in options.seeds:
-        for method in options.methods:
-            taught = [one for one in subjects if one.kind == "style" or method in OF_A_THING]
-            shown = [one for one in pictures if one.name in [subject.name for subject in taught]]
-            changes = merged(parse_changes(options.set), {"loop": {"seed": seed}})
+    for seed, method in itertools.product(options.seeds, options.methods):
+        taught = [one for one in subjects if one.kind == "style" or method in OF_A_THING]
+        shown = [one for one in pictures if one.name in [subject.name for subject in taught]]
+        for steps in options.at or [None]:
+            asked = {} if steps is None else {"steps": steps, "schedule": "constant"}
+            changes = merged(parse_changes(options.set), {"loop": {"seed": seed, **asked}})
             checkpoint = describe_checkpoint(recipe.model, recipe.width, recipe.height)
             trainings = plan_trainings(recipe, shown, TEACHINGS[method], checkpoint, changes)
-            job = TrainingJob(trainings, options.work / method / str(seed))
-            failed = exhaust(job.run(Engine(), job.read_progress(overwrite=True).todo))
+            job = TrainingJob(trainings, options.work / method / str(seed), checkpoint)
+            unknown = [one for one in job.read_progress(overwrite=True).todo if study.read(one, seed) is None]
+            failed = exhaust(job.run(Engine(), unknown))
             assert not failed, [training.place for training in failed]
             for subject, training in zip(taught, trainings):
                 study.measure(subject, training, job.root, seed)
             study.write(options.output)
-    draw_figure(drawn, options.methods, options.work, str(options.seeds[0]), options.figure)
+    if not options.subjects and not options.at:
+        draw_figure(drawn, options.methods, options.work, str(options.seeds[0]), options.figure)
 
 
 class Study:
-    """Measures trainings; each result lies beside what was trained."""
+    """Measures trainings; results are kept by what they are of."""
 
     def __init__(self, pipe: StableDiffusionPipeline, reader: judge.Judge, work: Path) -> None:
         self._pipe = pipe
@@ -103,13 +111,13 @@ class Study:
 
     def measure(self, subject: Subject, training: StyleTraining, root: Path, seed: int) -> None:
         """Before and after this training."""
-        file = root / training.place / "measured.json"
-        known = json.loads(file.read_text()) if file.exists() else {}
-        if known.get("identity") != training.identity:
+        known = self.read(training, seed)
+        if known is None:
             known = {
                 "identity": training.identity,
                 "method": training.teaching.name,
                 "subject": subject.name,
+                "steps": training.steps,
                 "seed": seed,
             }
             adapter = AdapterSpec(training.teaching.name, training.identity)
@@ -118,16 +126,27 @@ class Study:
             with attach_all(self._pipe, [adapter], {training.identity: root / training.result}):
                 known["after"], drawn = self._side(subject, training, True)
             _save(drawn, root / training.place / "after")
-            write_text(file, json.dumps(known, indent=1) + "\n")
+            write_text(self._find_file(training, seed), json.dumps(known, indent=1) + "\n")
         self._results.append(known)
         if subject.name not in self._drawn:
-            self._drawn[subject.name] = self._likeness(subject, [one.picture for one in subject.kept], subject.kept)
+            kept = [one.picture for one in subject.kept], [one.scene for one in subject.kept]
+            self._drawn[subject.name] = self._likeness(subject, *kept)
+
+    def read(self, training: StyleTraining, seed: int) -> Optional[dict[str, Any]]:
+        """What was measured of this very training before, if it was: a longer one may be in its place by now."""
+        file = self._find_file(training, seed)
+        known = json.loads(file.read_text()) if file.exists() else {}
+        return known if known.get("identity") == training.identity else None
+
+    def _find_file(self, training: StyleTraining, seed: int) -> Path:
+        name = f"{training.teaching.name}-{seed}-{training.style}-{training.steps}.json"
+        return self._work / "measured" / name
 
     def write(self, file: Path) -> None:
         """All results with means and spreads over seeds, a table for people, and what the kept pictures measure."""
         found = {}
         for one in self._results:
-            found.setdefault(f"{one['method']}, {one['subject']}", []).append(one)
+            found.setdefault(f"{one['method']}, {one['subject']}, {one['steps']} updates", []).append(one)
         rows = {name: _summary(several) for name, several in found.items()}
         told = {"machine": machine.describe(), "summary": rows, "kept": self._drawn, "results": self._results}
         write_text(file, json.dumps(told, indent=1) + "\n")
@@ -136,7 +155,7 @@ class Study:
 
     def _untaught(self, subject: Subject, training: StyleTraining) -> tuple[dict[str, float], list[Image.Image]]:
         """What the model does before, which is the same for every training of the same words."""
-        words = (subject.name, *(caption(training, example.name, False) for example in subject.kept))
+        words = (subject.name, *(caption(training, name, False) for name, _ in subject.asked))
         if words not in self._before:
             self._before[words] = self._side(subject, training, False)
         return self._before[words]
@@ -147,19 +166,17 @@ class Study:
         """Measures, and the pictures that they are of."""
         kept = [example.name for example in subject.kept]
         found = {"loss": self._loss(subject, [caption(training, name, known) for name in kept])}
-        chosen = (list(subject.kept) * PROMPTS)[:PROMPTS]
-        prompts = [caption(training, example.name, known) for example in chosen]
-        made = self._pipe(
-            prompts, num_inference_steps=STEPS, guidance_scale=training.settings.guidance, seed=list(range(PROMPTS))
-        ).images
-        return {**found, **self._likeness(subject, made, chosen)}, made
+        prompts = [caption(training, name, known) for name, _ in subject.asked]
+        guidance, seeds = training.settings.guidance, list(range(len(prompts)))
+        made = self._pipe(prompts, num_inference_steps=STEPS, guidance_scale=guidance, seed=seeds).images
+        return {**found, **self._likeness(subject, made, [scene for _, scene in subject.asked])}, made
 
     def _likeness(
-        self, subject: Subject, pictures: Sequence[Image.Image], shown: Sequence[Example]
+        self, subject: Subject, pictures: Sequence[Image.Image], shown: Sequence[Optional[Scene]]
     ) -> dict[str, float]:
-        """To the taught pictures, and how often the judge reads the object that is ``shown``."""
+        """To the taught pictures, and how often the judge reads the objects of the scenes, where all are known."""
         found = likeness.to_references(self._pipe, pictures, [example.picture for example in subject.taught])
-        scenes = [example.scene for example in shown if example.scene is not None]
+        scenes = [scene for scene in shown if scene is not None]
         if len(scenes) == len(shown):
             right = judge.hits(self._reader, np.stack([np.asarray(one) for one in pictures]), scenes)
             found["object read"] = float(right["object"].mean())
@@ -231,7 +248,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--model", default="tiny")
     parser.add_argument("--methods", nargs="+", choices=list(TEACHINGS), default=list(TEACHINGS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--styles", type=Path, help="a competition's dataset, whose styles are taught too")
+    parser.add_argument("--data", type=Path, help="a competition's dataset, whose styles are taught too")
+    parser.add_argument("--subjects", nargs="+", help="teach these alone: blueprint, halftone, umbrella, style_NN")
+    parser.add_argument("--at", nargs="+", type=int, help="numbers of updates, rising, to measure each training at")
     parser.add_argument(
         "--set", nargs="+", default=[], help="settings in the place of the recipe's, as train_style.sh has"
     )

@@ -21,8 +21,9 @@ T = TypeVar("T")
 class Planned:
     """Before a piece of work: how many pictures it is about, how many of them are there, and what is ahead.
 
-    ``evaluations`` are latents that will go through the UNet, each half of a guided call counted; ``updates`` those of
-    a training, made before or not. Where neither is said, what is ahead is the pictures that are not there.
+    ``evaluations`` are latents that will go through the UNet, each half of a guided call counted; ``updates`` those
+    that a training has still to make, beside the evaluations of the pictures that it draws. Where neither is said, what
+    is ahead is the pictures that are not there.
     """
 
     pictures: int = 0

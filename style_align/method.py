@@ -16,7 +16,7 @@ from jstyle.diffusion.samplers import Denoiser, Step
 from jstyle.diffusion.schedule import diffuse
 from jstyle.errors import InputError
 from jstyle.events import Evaluated
-from jstyle.methods.cost import Meter
+from jstyle.pipelines.cost import Meter
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline, step_noise, without_gradients
 from jstyle.pipelines.starts import first_step
 from jstyle.runtime import jt

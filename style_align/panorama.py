@@ -10,7 +10,7 @@ import numpy as np
 from jstyle.diffusion.samplers import Denoiser
 from jstyle.diffusion.schedule import Level, Prediction
 from jstyle.errors import InputError
-from jstyle.methods.cost import CountingDenoiser
+from jstyle.pipelines.cost import CountingDenoiser
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
 

@@ -22,7 +22,7 @@ from jstyle.diffusion.samplers.step import transfer
 from jstyle.diffusion.schedule import Level, Prediction, Schedule
 from jstyle.errors import InputError
 from jstyle.events import Evaluated
-from jstyle.methods.cost import Meter
+from jstyle.pipelines.cost import Meter
 from jstyle.runtime import jt
 from jstyle.settings.json_files import parse_json
 from jstyle.weights.tensors import write_tensors

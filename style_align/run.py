@@ -13,7 +13,6 @@ from PIL import Image
 from jstyle.errors import InputError
 from jstyle.events import Evaluated, Event, Planned, Remark, closing, exhaust
 from jstyle.files import check_output, hash_files
-from jstyle.methods.cost import CountingPipeline, count_evaluations
 from jstyle.methods.pairs import NOT_FINITE
 from jstyle.methods.sets import ImageReference, TextReference
 from jstyle.methods.table import Method
@@ -22,6 +21,7 @@ from jstyle.pictures.colours import Tell
 from jstyle.pictures.fitting import Frame, Size
 from jstyle.pictures.sheets import check_sheet
 from jstyle.pictures.spec import identify_model
+from jstyle.pipelines.cost import CountingPipeline, count_evaluations
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
 from jstyle.settings.model import ModelSettings

@@ -14,9 +14,9 @@ from jstyle.diffusion.samplers import Denoiser, Step, ddim, ddim_invert
 from jstyle.diffusion.schedule import Level, Prediction, Schedule
 from jstyle.errors import InputError
 from jstyle.events import Evaluated
-from jstyle.methods.cost import Meter
 from jstyle.networks import UNet2DConditionModel
 from jstyle.networks.editing import AttentionEditor, attached
+from jstyle.pipelines.cost import Meter
 from jstyle.runtime import jt
 from styleid.bank import Bank, Recorder, Role, Sink
 from styleid.inject import InjectFromBanks, InjectFromRows, injected_sites

@@ -12,9 +12,9 @@ from PIL import Image
 from jstyle.diffusion.noise import NoiseSource
 from jstyle.errors import InputError
 from jstyle.events import Evaluated
-from jstyle.methods.cost import CountingPipeline
 from jstyle.methods.pairs import Pair, Stylised, list_pairs, split_batches, stylise_one
 from jstyle.pictures import images
+from jstyle.pipelines.cost import CountingPipeline
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
 from styleid.bank import DiskWriter, MemoryBank, Role

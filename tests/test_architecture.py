@@ -17,6 +17,7 @@ FLOORS = [
         "jstyle/events.py",
         "jstyle/files.py",
         "jstyle/lazy.py",
+        "jstyle/pace.py",
         "jstyle/table.py",
         "jstyle/__init__.py",
     },

@@ -55,7 +55,7 @@ FOLDER = {
         """,
     "run.py": """
         import numpy as np
-        from jstyle.methods.cost import Meter
+        from jstyle.pipelines.cost import Meter
         from jstyle.methods.pairs import Stylised, list_pairs
         from jstyle.pictures import images
         from jstyle.runtime import jt

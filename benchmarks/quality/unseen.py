@@ -22,6 +22,7 @@ from recipes.tiny.drawings.techniques import DRAWN_BY
 
 SEED = 90210
 TAUGHT, KEPT = 6, 16  # pictures to learn from, and pictures kept to measure on
+PROMPTS = 8  # of the kept ones, which are drawn
 
 
 @dataclass(frozen=True)
@@ -35,12 +36,16 @@ class Example:
 
 @dataclass(frozen=True)
 class Subject:
-    """What is to be learnt, a "style" or an "object": examples to learn from, and others to measure on."""
+    """What is to be learnt, a "style" or an "object": examples to learn from, and others to measure the loss on.
+
+    ``asked`` is what is drawn before and after: names, and the scenes that the judge should read, where it can.
+    """
 
     name: str
     kind: str
     taught: Sequence[Example]
     kept: Sequence[Example]
+    asked: Sequence[tuple[str, Optional[Scene]]]
 
 
 def blueprint(layers: Layers) -> np.ndarray:
@@ -90,12 +95,9 @@ def style(name: str, size: int) -> Subject:
         scene = _scene(rng, thing, "poster")
         return Example(f"{thing} {PLACES[scene.setting]}", _picture(STYLES[name](draw_layers(scene, size))), scene)
 
-    return Subject(
-        name,
-        "style",
-        [example(thing) for thing in known],
-        [example(other[i % len(other)]) for i in range(KEPT)],
-    )
+    taught = [example(thing) for thing in known]
+    kept = [example(other[i % len(other)]) for i in range(KEPT)]
+    return Subject(name, "style", taught, kept, _ask_for(kept))
 
 
 def thing(size: int) -> Subject:
@@ -110,20 +112,20 @@ def thing(size: int) -> Subject:
         return Example(name, _picture(DRAWN_BY[technique](layers, scene.rng("technique"))))
 
     taught, kept = order[:TAUGHT], order[TAUGHT:]
-    return Subject(
-        "umbrella",
-        "object",
-        [example(one) for one in taught],
-        [example(kept[i % len(kept)]) for i in range(KEPT)],
-    )
+    shown = [example(kept[i % len(kept)]) for i in range(KEPT)]
+    return Subject("umbrella", "object", [example(one) for one in taught], shown, _ask_for(shown))
 
 
 def real(folder: Path) -> list[Subject]:
-    """The styles of a competition's dataset; the last picture of each is kept to measure on."""
+    """The styles of a competition's dataset; the last picture of each is kept to measure the loss on.
+
+    What they show the embedded model cannot draw, so its own objects are asked for.
+    """
     found = []
+    asked = [(thing, Scene(thing, "red", "plain", "poster", 0)) for thing in OBJECTS]
     for one in read_dataset(folder).styles:
         examples = [Example(path.stem, images.open_image(path)) for path in one.references]
-        found.append(Subject(f"style_{one.number}", "style", examples[:-1], examples[-1:]))
+        found.append(Subject(f"style_{one.number}", "style", examples[:-1], examples[-1:], asked))
     return found
 
 
@@ -134,6 +136,11 @@ def write(subject: Subject, folder: Path) -> tuple[Path, ...]:
     for path, example in zip(paths, subject.taught):
         images.save_png(example.picture, path)
     return paths
+
+
+def _ask_for(kept: Sequence[Example]) -> list[tuple[str, Optional[Scene]]]:
+    """As many of the kept ones as are drawn."""
+    return [(example.name, example.scene) for example in kept[:PROMPTS]]
 
 
 def _scene(rng: np.random.Generator, thing: str, technique: str) -> Scene:

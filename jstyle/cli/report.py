@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from typing import Any, Union
+from typing import TYPE_CHECKING, Any, Optional, Union
 
 from jstyle.errors import make_printable
 from jstyle.events import (
@@ -19,6 +19,9 @@ from jstyle.events import (
     closing,
     tell_warnings,
 )
+
+if TYPE_CHECKING:
+    from jstyle.cli.bars import TrainingBar
 
 
 def show_events(events: Iterable[Event], counted: str = "pictures") -> int:
@@ -44,8 +47,11 @@ class _Report:
         self._counted = counted
         self._counts_pictures = False
         self._bar: Any = None
+        self._training: Optional[TrainingBar] = None
 
     def show(self, event: Event) -> None:
+        if self._training is not None:
+            self._training.note(event)
         if isinstance(event, Planned):
             self._begin(event)
         elif isinstance(event, (Evaluated, Updated)):
@@ -64,25 +70,31 @@ class _Report:
         """Leave the bar as it stands."""
         if self._bar is not None:
             self._bar.close()
-        self._bar = None
+        self._bar = self._training = None
 
     def _begin(self, plan: Planned) -> None:
         from tqdm import tqdm
+
+        from jstyle.cli.bars import TrainingBar
 
         self.close_bar()
         if plan.pictures:
             counted = self._counted if plan.pictures != 1 else self._counted[:-1]
             self._print(f"{plan.pictures} {counted}, {plan.finished} of them finished before", sys.stdout)
-        totals = {"evaluation": plan.evaluations, "update": plan.updates}
-        self._counts_pictures = not any(totals.values())
-        totals["picture"] = plan.pictures - plan.finished if self._counts_pictures else 0
-        for unit, total in totals.items():
-            if total:
-                self._bar = tqdm(total=total, unit=unit)
+        self._counts_pictures = not plan.evaluations and not plan.updates
+        if plan.updates and plan.evaluations:
+            self._training = TrainingBar(plan)
+            self._bar = self._training
+        elif plan.updates or plan.evaluations:
+            self._bar = tqdm(total=plan.updates or plan.evaluations, unit="update" if plan.updates else "evaluation")
+        elif plan.pictures > plan.finished:
+            self._bar = tqdm(total=plan.pictures - plan.finished, unit="picture")
 
     def _advance(self, step: Union[Evaluated, Updated]) -> None:
         if self._bar is None:
             return
+        if self._training is not None and isinstance(step, Evaluated):
+            return  # of a picture that a training draws: it is in the time left
         self._bar.set_description(make_printable(step.stage), refresh=False)
         if isinstance(step, Updated) and step.loss is not None:
             self._bar.set_postfix(loss=f"{step.loss:.4f}", refresh=False)

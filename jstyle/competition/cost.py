@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
 from dataclasses import replace
-from pathlib import Path
 
 from jstyle.competition.making import PictureMaker, set_of, take_picture
 from jstyle.competition.spec import SubmissionPicture
 from jstyle.competition.tasks import PictureTask
-from jstyle.methods.cost import CountingPipeline, count_evaluations
+from jstyle.pipelines.cost import CountingPipeline, count_evaluations
 from jstyle.settings.identity import digest
+from jstyle.weights.description import Checkpoint
 
 
-def count_pictures(tasks: Iterable[PictureTask], checkpoint: Path) -> dict[str, int]:
+def count_pictures(tasks: Iterable[PictureTask], checkpoint: Checkpoint) -> dict[str, int]:
     """The latents that each picture, by its file's name, sends through the UNet; under guidance each counts twice.
 
-    What is done once a set is counted with the set's first picture. ``checkpoint`` is the model's folder, of which the
-    configurations alone are read.
+    What is done once a set is counted with the set's first picture.
+    Of the checkpoint the configurations alone are read.
     """
-    pipe = CountingPipeline.of_folder(checkpoint)
+    pipe = CountingPipeline.of_checkpoint(checkpoint)
     known: dict[Hashable, int] = {}
     begun: set[str] = set()
     counts = {}

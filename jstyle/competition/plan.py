@@ -15,9 +15,10 @@ from jstyle.competition.recipe import Recipe, RecipePicture, lay_over, load_reci
 from jstyle.competition.tasks import PictureTask, plan_tasks
 from jstyle.competition.trainings import Trainings, plan_trainings
 from jstyle.errors import InputError
+from jstyle.jobs.step_times import describe_duration
 from jstyle.pictures.spec import identify_model
 from jstyle.settings.reader import plain
-from jstyle.weights.description import Checkpoint, describe_checkpoint
+from jstyle.weights.description import Checkpoint, describe_checkpoint, describe_for_plan
 
 PICTURES, TRAINED = "pictures", "trained"
 """The folders of a submission's pictures and of what is trained for it."""
@@ -60,17 +61,19 @@ def make_plan(
     *,
     base: Optional[str] = None,
     model: Optional[Mapping[str, Any]] = None,
+    fetch: bool = True,
 ) -> Optional[SubmissionPlan]:
     """The plan of a submission in ``folder``, or None where data or recipe are wrong.
 
-    Every reason is then among the findings. ``base`` and ``model`` are `load_recipe`'s.
+    Every reason is then among the findings. ``base`` and ``model`` are `load_recipe`'s. Without ``fetch`` a model that
+    is not on this machine is only counted with (`describe_for_plan`).
     """
     try:
         loaded = load_recipe(recipe, base, model)
     except InputError as error:
         findings.errors.append(str(error))
         return None
-    checkpoint = _describe_checkpoint(loaded, findings)
+    checkpoint = _describe_checkpoint(loaded, findings, fetch=fetch)
     pictures, of_recipe = lay_over(loaded, dataset, _ANY_SIZE if checkpoint is None else checkpoint.size)
     findings.add(of_recipe)
     if checkpoint is None or findings.errors:
@@ -78,24 +81,34 @@ def make_plan(
     trainings = plan_trainings(pictures, loaded.model.model, checkpoint, folder / TRAINED)
     model_identity = identify_model(loaded.model.model, checkpoint)
     tasks = plan_tasks(pictures, model_identity, checkpoint.size, folder / PICTURES, trainings)
-    costs = count_pictures(tasks, checkpoint.folder)
+    costs = count_pictures(tasks, checkpoint)
     return SubmissionPlan(dataset, loaded, checkpoint, pictures, tasks, costs, trainings)
 
 
-def _describe_checkpoint(recipe: Recipe, findings: Findings) -> Optional[Checkpoint]:
+def _describe_checkpoint(recipe: Recipe, findings: Findings, *, fetch: bool) -> Optional[Checkpoint]:
     """None where it is missing or wrong: what else is wrong with a recipe is found all the same."""
     model = recipe.model
     try:
-        return describe_checkpoint(model.model, model.width, model.height)
+        describe = describe_checkpoint if fetch else describe_for_plan
+        return describe(model.model, model.width, model.height)
     except InputError as error:
         findings.errors.append(str(error))
         return None
 
 
-def describe_plan(
-    plan: SubmissionPlan, unfinished: Sequence[PictureTask], damaged: int, seconds: Optional[float], workers: int
-) -> str:
-    """The tasks by method, their UNet evaluations, and the time they take where an evaluation's was measured."""
+@dataclass(frozen=True)
+class Measured:
+    """What earlier runs took here: ``evaluation``, seconds of one worker, and ``trainings``, seconds of those still to
+    be done on all workers; None where that was never measured.
+    """
+
+    evaluation: Optional[float]
+    trainings: Optional[float]
+    workers: int
+
+
+def describe_plan(plan: SubmissionPlan, unfinished: Sequence[PictureTask], damaged: int, measured: Measured) -> str:
+    """The tasks by method, their UNet evaluations, and the time that all takes, trainings too, where measured."""
     ways = Counter(_describe_way(picture) for picture in plan.pictures)
     count = sum(plan.evaluations[task.name] for task in unfinished)
     width, height = plan.checkpoint.size
@@ -104,11 +117,17 @@ def describe_plan(
     finished = len(plan.pictures) - len(unfinished)
     lines.append(f"{finished} finished before, {len(unfinished)} to make ({damaged} of them damaged)")
     lines.append(f"{count} UNet evaluations to do, {sum(plan.evaluations.values())} in all")
-    if seconds is None:
+    if measured.trainings is None:
+        lines.append("no time was measured yet for trainings of this kind and this number of workers")
+    if measured.evaluation is None:
         lines.append("no time was measured yet for this model, size and number of workers")
     else:
-        duration = _describe_duration(count * seconds / max(1, workers))
-        lines.append(f"about {duration} ({seconds:.3g} s an evaluation, as measured here)")
+        pictures = count * measured.evaluation / max(1, measured.workers)
+        trainings = measured.trainings or 0.0
+        told = f"{measured.evaluation:.3g} s an evaluation, as measured here"
+        told += f"; {describe_duration(trainings)} of it training" if trainings else ""
+        told += "; without the trainings" if measured.trainings is None else ""
+        lines.append(f"about {describe_duration(pictures + trainings)} ({told})")
     return "\n".join(lines)
 
 
@@ -121,10 +140,3 @@ def _describe_way(picture: RecipePicture) -> str:
     parts += [] if settings.finish is None else [f"then {settings.finish.method}"]
     sampler = settings.sampler or "own sampler"
     return f"{', '.join(parts)}: {sampler}, {settings.steps} steps, guidance {settings.guidance:g}"
-
-
-def _describe_duration(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    if minutes == 0:
-        return f"{seconds:.0f} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"

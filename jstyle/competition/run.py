@@ -112,8 +112,11 @@ def make_submission(inputs: SubmissionInputs, engine: Engine) -> Iterator[Event]
 
 
 def plan_submission(inputs: SubmissionInputs, engine: Engine) -> Iterator[Event]:
-    """Say what `make_submission` would do and how long it takes."""
-    yield from _plan(inputs, engine)
+    """Say what `make_submission` would do and how long it takes; nothing is fetched."""
+    from jstyle.weights import hub
+
+    with hub.nothing_fetched():
+        yield from _plan(inputs, engine, fetch=False)
 
 
 def verify_submission(inputs: SubmissionInputs, engine: Engine, count: int) -> Iterator[Event]:
@@ -135,34 +138,43 @@ def verify_submission(inputs: SubmissionInputs, engine: Engine, count: int) -> I
     yield Remark(f"{different} differ" if different else "all are the same")
 
 
-def _read_plan(inputs: SubmissionInputs) -> Generator[Event, None, SubmissionPlan]:
+def _read_plan(inputs: SubmissionInputs, *, fetch: bool = True) -> Generator[Event, None, SubmissionPlan]:
     from jstyle.competition.plan import make_plan
 
     check_output(inputs.output)
     dataset, findings = survey_dataset(inputs.data, inputs.styles)
     model = {name: getattr(inputs, name) for name in ("model", "backend") if getattr(inputs, name) is not None}
-    plan = make_plan(inputs.find_recipe(), dataset, findings, inputs.output, base=inputs.base, model=model)
+    plan = make_plan(inputs.find_recipe(), dataset, findings, inputs.output, base=inputs.base, model=model, fetch=fetch)
     yield from findings.report()
     assert plan is not None, "where there is no plan, the findings say why"
     return plan
 
 
 def _plan(
-    inputs: SubmissionInputs, engine: Engine
+    inputs: SubmissionInputs, engine: Engine, *, fetch: bool = True
 ) -> Generator[Event, None, tuple[SubmissionPlan, Progress, StepTimes]]:
     """The plan, and how far the submission is."""
-    from jstyle.competition.plan import describe_plan
+    from jstyle.competition.plan import Measured, describe_plan
     from jstyle.competition.submission import Submission
+    from jstyle.training.many_styles.job import add_up
+    from jstyle.training.many_styles.times import TrainingTimes
+    from jstyle.weights.description import describe_unknown
 
-    plan = yield from _read_plan(inputs)
-    progress = Submission(plan, inputs.output).read_progress(overwrite=inputs.overwrite)
+    plan = yield from _read_plan(inputs, fetch=fetch)
+    is_known = plan.checkpoint.folder is not None
+    if not is_known:
+        yield Remark(describe_unknown(plan.recipe.model.model.model))
+    progress = Submission(plan, inputs.output).read_progress(overwrite=inputs.overwrite or not is_known)
     if progress.by_other_code:
         yield Remark(f"remark: {progress.by_other_code} pictures were made by another version of the code")
-    if plan.trainings.all:
-        yield Remark(plan.trainings.read_progress(progress.list_adapters()).describe())
     workers = len(engine.devices) or engine.workers
+    of_trainings = plan.trainings.read_progress(progress.list_adapters())
+    work = plan.trainings.job.plan_work(of_trainings.todo)
+    if plan.trainings.all:
+        yield Remark(of_trainings.describe(add_up(ahead for _, ahead in work)))
     times = _open_times(plan, workers)
-    summary = describe_plan(plan, progress.unfinished, progress.damaged, times.read(), workers)
+    measured = Measured(times.read(), TrainingTimes(workers).estimate(work), workers)
+    summary = describe_plan(plan, progress.unfinished, progress.damaged, measured)
     for line in summary.splitlines():
         yield Remark(line)
     return plan, progress, times

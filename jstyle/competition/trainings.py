@@ -24,6 +24,7 @@ class Trainings:
     """The trainings of a recipe, each once, below the folder ``root``."""
 
     root: Path
+    checkpoint: Checkpoint
     by_adapter: Mapping[str, StyleTraining] = field(default_factory=dict)
 
     @property
@@ -39,7 +40,7 @@ class Trainings:
     @property
     def job(self) -> TrainingJob:
         """What does them."""
-        return TrainingJob(self.all, self.root)
+        return TrainingJob(self.all, self.root, self.checkpoint)
 
     def read_progress(self, needed: Collection[str]) -> Progress:
         """How far they are. To do are those whose identity is needed and whose result is not there."""
@@ -71,7 +72,7 @@ def plan_trainings(
                     width=width,
                     height=height,
                 )
-    return Trainings(root, planned)
+    return Trainings(root, checkpoint, planned)
 
 
 def _key(style: Style, adapter: AdapterSettings) -> str:

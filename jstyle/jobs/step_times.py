@@ -14,6 +14,14 @@ from jstyle.runtime.cache import cache_folder
 from jstyle.settings.json_files import read_json
 
 
+def describe_duration(seconds: float) -> str:
+    """A duration for people, to the minute where it is longer."""
+    minutes = round(seconds / 60)
+    if minutes == 0:
+        return f"{seconds:.0f} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"
+
+
 class StepTimes:
     """Seconds per evaluation, kept in the user's cache by machine, number of workers and ``subject``: all else that
     decides over them, in words.

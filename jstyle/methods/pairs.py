@@ -106,7 +106,7 @@ def run_pairs(method: Method, inputs: PairInputs, settings: Any, model: ModelSet
     The model is loaded where there is anything to make. Raises InputError where nothing can be made, or where a pair's
     file is something else.
     """
-    from jstyle.methods.cost import CountingPipeline
+    from jstyle.pipelines.cost import CountingPipeline
     from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 
     check_output(inputs.output)
@@ -142,7 +142,7 @@ def write_pairs(
     Where ``pipe`` is a `CountingPipeline`, ``load`` gives the pipeline that makes pictures. Raises InputError, unless
     ``overwrite`` and before anything is made, where a pair's file is something else.
     """
-    from jstyle.methods.cost import count_evaluations
+    from jstyle.pipelines.cost import count_evaluations
 
     pairs = files.list_unfinished(overwrite=overwrite)
     evaluations = count_evaluations(lambda counting: stylise(counting, pairs), pipe)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import re
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
@@ -22,20 +21,23 @@ import numpy as np
 import jstyle
 from jstyle.errors import InputError
 from jstyle.runtime import jt
+from jstyle.training.step_folders import NAME, find_latest_step, name_step
 from jstyle.weights import streamed
 from jstyle.weights.tensors import FileTensors
 
-_NAME = re.compile(r"step-(\d{8,})")
 _PART = ".part-"  # begins the name of a folder that is not whole
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A whole checkpoint. ``identity`` is what the run must keep when it is resumed."""
+    """A whole checkpoint. ``identity`` is what the run must keep when it is resumed; ``finished`` the updates that it
+    had when it last came to an end, before it was made longer, 0 where it never has.
+    """
 
     path: Path
     step: int
     identity: dict[str, Any]
+    finished: int = 0
 
     def tensors(self) -> FileTensors:
         """Its arrays, read when they are asked for."""
@@ -44,21 +46,23 @@ class Checkpoint:
 
 def find_latest(folder: Path) -> Optional[Checkpoint]:
     """The checkpoint of the highest step, None where there is none. InputError where it is damaged."""
-    matches = [match for match in map(_NAME.fullmatch, _names(folder)) if match]
-    if not matches:
+    step = find_latest_step(folder)
+    if not step:
         return None
-    path = folder / max(matches, key=lambda match: int(match[1]))[0]
+    path = folder / name_step(step)
     try:
         stored = json.loads((path / "state.json").read_text())
-        return Checkpoint(path, stored["step"], stored["identity"])
+        return Checkpoint(path, stored["step"], stored["identity"], stored.get("finished", 0))
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{path} is damaged ({error}); remove it to go on from an earlier one, if any") from None
 
 
-def save(folder: Path, tensors: Mapping[str, jt.Var], step: int, identity: Mapping[str, Any]) -> Checkpoint:
+def save(
+    folder: Path, tensors: Mapping[str, jt.Var], step: int, identity: Mapping[str, Any], finished: int = 0
+) -> Checkpoint:
     """Write a checkpoint; once it is whole, remove the others. Raises InputError where it cannot be written."""
-    path, part = folder / f"step-{step:08d}", folder / f"{_PART}{os.getpid()}"
-    described = {"step": step, "identity": dict(identity), "versions": _versions()}
+    path, part = folder / name_step(step), folder / f"{_PART}{os.getpid()}"
+    described = {"step": step, "finished": finished, "identity": dict(identity), "versions": _versions()}
     try:
         part.mkdir(parents=True, exist_ok=True)
         with open(part / "state.safetensors", "wb") as stream:
@@ -74,9 +78,9 @@ def save(folder: Path, tensors: Mapping[str, jt.Var], step: int, identity: Mappi
         _remove(part)
         raise InputError(f"cannot write {path} ({error}); free some space or choose another place") from None
     for name in _names(folder):
-        if name != path.name and (_NAME.fullmatch(name) or name.startswith(_PART)):
+        if name != path.name and (NAME.fullmatch(name) or name.startswith(_PART)):
             _remove(folder / name)
-    return Checkpoint(path, step, described["identity"])
+    return Checkpoint(path, step, described["identity"], finished)
 
 
 def _names(folder: Path) -> list:

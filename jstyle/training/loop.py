@@ -51,6 +51,9 @@ def train(
     a step takes ``settings.accumulate``; they must depend on nothing else that changes. Then a resumed run gives the
     bits of an uninterrupted one. ``identity`` tells runs apart beyond their settings: which data, which method.
 
+    At a constant rate a finished run goes on where ``settings.steps`` are more than it had, to the bits of one that was
+    asked for them at once.
+
     A checkpoint is written every ``settings.checkpoint_every`` steps, at the end, and when the generator is closed:
 
         with stop_requests() as asked, closing(train(...)) as steps:
@@ -59,35 +62,45 @@ def train(
                 if asked():  # Ctrl-C or SIGTERM
                     raise KeyboardInterrupt
 
-    Raises InputError where the checkpoint is of another run, and where the loss or a gradient is not finite; that
-    step changes nothing.
+    Raises InputError where the checkpoint is of another run or past ``settings.steps``, and where the loss or a
+    gradient is not finite; that step changes nothing.
     """
     whole = json.loads(
         json.dumps({**settings.fixed_when_resumed(), **(identity or {})})
     )  # as it comes back from a file
-    saved = _resume(state, output, whole)
+    saved = _resume(state, output, whole, settings)
+    finished = saved.finished if saved else 0
     try:
         while state.step < settings.steps:
             yield _step(state, batch, loss, settings, saved)
             # only now, so that no step is in a checkpoint before the caller has seen it
-            if state.step % settings.checkpoint_every == 0 or state.step == settings.steps:
-                saved = checkpoint.save(output, state.tensors(), state.step, whole)
+            if state.step % settings.checkpoint_every == 0 and state.step < settings.steps:
+                saved = checkpoint.save(output, state.tensors(), state.step, whole, finished)
+        if finished != settings.steps:
+            checkpoint.save(output, state.tensors(), state.step, whole, settings.steps)
     except GeneratorExit:
         if saved is None or saved.step != state.step:
-            checkpoint.save(output, state.tensors(), state.step, whole)
+            checkpoint.save(output, state.tensors(), state.step, whole, finished)
         raise
 
 
-def _resume(state: TrainState, output: Path, identity: Mapping[str, Any]) -> Optional[checkpoint.Checkpoint]:
+def _resume(
+    state: TrainState, output: Path, identity: Mapping[str, Any], settings: LoopSettings
+) -> Optional[checkpoint.Checkpoint]:
     saved = checkpoint.find_latest(output)
     if saved is None:
         return None
     difference = find_difference(identity, saved.identity)
     if difference is not None:
         name, now, then = difference
+        why = settings.explain_fixed_steps() if name == "steps" else "go on with the same settings"
         raise InputError(
-            f"the run in {str(output)!r} was begun with {name} = {then!r}, not {now!r}; "
-            "go on with the same settings, or choose another output"
+            f"the run in {str(output)!r} was begun with {name} = {then!r}, not {now!r}; {why}, or choose another output"
+        )
+    if saved.step > settings.steps:
+        raise InputError(
+            f"the run in {str(output)!r} has had {saved.step} updates, more than steps = {settings.steps}; "
+            "ask for more of them, or choose another output"
         )
     state.restore(saved.tensors(), saved.step)
     return saved

@@ -27,7 +27,7 @@ class LoopSettings:
     """The learning rate, at its peak."""
 
     schedule: Literal["constant", "linear", "cosine"] = "constant"
-    """What becomes of the learning rate after the warm-up."""
+    """What becomes of the learning rate after the warm-up; a constant one lets a finished run be made longer."""
 
     warmup: int = 0
     """Updates over which the learning rate rises to its peak."""
@@ -81,6 +81,10 @@ class LoopSettings:
         if self.schedule == "constant":  # then a longer run begins like a shorter one
             del fixed["steps"]
         return fixed
+
+    def explain_fixed_steps(self) -> str:
+        """Why a run of this schedule cannot be made longer, and what to do."""
+        return f"a {self.schedule} schedule depends on them, and only a constant one can be made longer: keep them"
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from jstyle.errors import InputError
 from jstyle.files import hash_files
 from jstyle.settings.model import ModelSettings
 
+_USUAL_SIDE = 512
 _NETWORKS = ("unet", "vae", "text_encoder", "image_encoder")  # as the fingerprint of loaded networks orders them
 
 
@@ -17,17 +18,38 @@ _NETWORKS = ("unet", "vae", "text_encoder", "image_encoder")  # as the fingerpri
 class Checkpoint:
     """A model's folder as it is on disk."""
 
-    folder: Path
-    """In diffusers' layout."""
+    folder: Optional[Path]
+    """In diffusers' layout; None where it was only planned with, and is not on this machine."""
 
     model_hash: str
-    """Over the weights, as a loaded pipeline has it."""
+    """Over the weights, as a loaded pipeline has it; empty where there is no folder."""
 
     configuration: str
-    """Over all that a model is beside its weights, as a loaded pipeline has it."""
+    """Over all that a model is beside its weights, as a loaded pipeline has it; empty where there is no folder."""
 
     size: tuple[int, int]
     """(width, height) of the pictures, in pixels."""
+
+
+def describe_for_plan(model: ModelSettings, width: Optional[int] = None, height: Optional[int] = None) -> Checkpoint:
+    """As `describe_checkpoint`, but nothing is fetched: of a hub's model that is not here the digests are not known,
+    and its size is taken to be 512 where none is given.
+    """
+    from jstyle.weights import hub
+
+    with hub.nothing_fetched():
+        try:
+            return describe_checkpoint(model, width, height)
+        except hub.NotHere:
+            return Checkpoint(None, "", "", (width or _USUAL_SIDE, height or _USUAL_SIDE))
+
+
+def describe_unknown(model: str) -> str:
+    """One line for people who plan with a model that is not here."""
+    return (
+        f"{model} is not on this machine, and a plan fetches nothing: its digests are not known, so all counts as "
+        "unfinished, and it is taken to be of Stable Diffusion's usual shape"
+    )
 
 
 def describe_checkpoint(model: ModelSettings, width: Optional[int] = None, height: Optional[int] = None) -> Checkpoint:

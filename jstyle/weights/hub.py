@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Optional
 
@@ -24,6 +27,22 @@ _MOVED = {
     "runwayml/stable-diffusion-v1-5": "stable-diffusion-v1-5/stable-diffusion-v1-5",
 }
 
+_FETCHES: ContextVar[bool] = ContextVar("fetches", default=True)
+
+
+class NotHere(InputError):
+    """A model of the hub that is not wholly on this machine, while nothing is fetched."""
+
+
+@contextmanager
+def nothing_fetched() -> Iterator[None]:
+    """Inside, what is not on this machine is not asked for: `locate` and `locate_part` raise `NotHere`."""
+    token = _FETCHES.set(False)
+    try:
+        yield
+    finally:
+        _FETCHES.reset(token)
+
 
 def locate(model: str, *, revision: Optional[str] = None, variant: Optional[str] = None) -> Path:
     """The folder of a model: "tiny" (embedded), a local folder, or an id `owner/name` on Hugging Face's hub.
@@ -41,7 +60,11 @@ def locate(model: str, *, revision: Optional[str] = None, variant: Optional[str]
     elif os.path.exists(path):
         raise InputError(f"the model {model!r} is a file: name a folder in diffusers' layout")
     elif is_hub_id(model):
-        return _check_folder(_fetch(model, revision, _list_patterns(variant)), model, variant)
+        folder = _fetch(model, revision, _list_patterns(variant))
+        try:
+            return _check_folder(folder, model, variant)
+        except InputError as error:
+            raise error if _FETCHES.get() else NotHere(f"{model!r} is not wholly on this machine") from None
     else:
         raise InputError(f"no model {model!r}: it is no folder, no hub id 'owner/name', and not {EMBEDDED!r}")
     if revision is not None:
@@ -141,6 +164,11 @@ def _fetch(model: str, revision: Optional[str], patterns: list[str]) -> Path:
     # Imported here, because it takes a second, and reads its environment variables when it is imported.
     from huggingface_hub import snapshot_download
 
+    if not _FETCHES.get():
+        try:
+            return Path(snapshot_download(model, revision=revision, local_files_only=True))
+        except Exception:  # of several kinds, as below
+            raise NotHere(f"{model!r} is not on this machine") from None
     try:
         return Path(snapshot_download(model, revision=revision, allow_patterns=patterns))
     except Exception as error:  # includes the HTTP library's errors, which differ with huggingface_hub's version

@@ -15,9 +15,11 @@ from typing import Any, TextIO
 
 from jstyle.events import Event, PictureWritten, exhaust
 from jstyle.files import locked
+from jstyle.pace import Pace
 from jstyle.runtime import jt
 from jstyle.training.many_styles import record
 from jstyle.training.many_styles.spec import TrainingSpec, read_spec, shorten
+from jstyle.training.many_styles.times import describe_pace
 from jstyle.training.stopping import stop_between_updates
 from jstyle.training.teaching.table import TEACHINGS
 
@@ -46,21 +48,23 @@ class TrainingWorker:
             jt.gc()
 
     def run(self, data: Mapping[str, Any]) -> Generator[Event, None, dict[str, Any]]:
-        """Train to the end, from the last checkpoint if there is one. Returns the hash of the result."""
+        """Train to the end, from the last checkpoint if there is one. Returns the result's hash, and its pace."""
         spec = read_spec(data)
         folder = spec.settings.output
         result = folder / TEACHINGS[spec.teaching].result
         with _hold_folder(folder), self._open_log(folder) as log:
             start = time.perf_counter()
             record.begin(folder, result, spec)
+            pace = Pace()
             with closing(_teach(spec)) as events:
                 for event in events:
+                    pace.note(event)
                     if isinstance(event, PictureWritten):
                         print(event.path, file=log)
                     yield event
             jt.gc()
             content = record.finish(folder, result, spec, time.perf_counter() - start)
-        return {"hash": content}
+        return {"hash": content, "pace": describe_pace(pace)}
 
     @contextmanager
     def _open_log(self, folder: Path) -> Iterator[TextIO]:

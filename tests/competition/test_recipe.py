@@ -15,6 +15,7 @@ from jstyle.competition.trainings import Trainings
 from jstyle.methods.table import METHODS
 from jstyle.pictures.spec import ModelIdentity
 from jstyle.settings.identity import digest
+from jstyle.weights.description import Checkpoint
 from style_align.settings import PRESETS, Sharing
 from tests.competition.folders import picture, write_data
 
@@ -76,7 +77,8 @@ def test_a_setting_for_a_style_that_is_not_there_is_a_remark(dataset: Dataset, t
 
 def plan(dataset: Dataset, text: str, folder: Path) -> dict[str, PictureTask]:
     pictures = lay(dataset, text, folder)
-    tasks = plan_tasks(pictures, ModelIdentity("hash", "configuration"), SIZE, folder / "out", Trainings(folder))
+    trainings = Trainings(folder, Checkpoint(folder, "hash", "configuration", SIZE))
+    tasks = plan_tasks(pictures, ModelIdentity("hash", "configuration"), SIZE, folder / "out", trainings)
     return {task.name: task for task in tasks}
 
 

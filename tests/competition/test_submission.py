@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from PIL import Image
 from jstyle.competition.dataset import read_dataset
 from jstyle.competition.findings import Findings
 from jstyle.competition.making import mean_picture
-from jstyle.competition.plan import SubmissionPlan, describe_plan, make_plan
+from jstyle.competition.plan import Measured, SubmissionPlan, describe_plan, make_plan
 from jstyle.competition.references import choose_reference
 from jstyle.competition.run import SubmissionInputs, run_submission
 from jstyle.competition.submission import Submission
@@ -252,7 +253,7 @@ def test_the_plan_says_what_and_how_long(data: Path, tmp_path: Path) -> None:
     unfinished = submission(data, tmp_path / "out").read_progress(overwrite=False).unfinished
     times = StepTimes("a model", 0, tmp_path / "times.json")
     assert times.read() is None
-    assert "no time was measured" in describe_plan(made, unfinished, 0, times.read(), 0)
+    assert "no time was measured" in describe_plan(made, unfinished, 0, Measured(times.read(), 0.0, 0))
     for seconds in (300.0, 120.0, 110.0):
         times.add(seconds, 10)
     times.add(5.0, 0)  # a picture that cost nothing more
@@ -261,13 +262,27 @@ def test_the_plan_says_what_and_how_long(data: Path, tmp_path: Path) -> None:
     assert known == 12.0
     assert StepTimes("a model", 2, tmp_path / "times.json").read() is None
     count = sum(made.evaluations.values())
-    text = describe_plan(made, unfinished, 0, known, 0)
+    text = describe_plan(made, unfinished, 0, Measured(known, 0.0, 0))
     assert f"about {count * 12 // 60} min" in text
+    with_trainings = describe_plan(made, unfinished, 0, Measured(known, 3600.0, 0))
+    assert f"about 1 h {count * 12 // 60:02d} min (12 s an evaluation, as measured here; 1 h 00 min" in with_trainings
+    assert "without the trainings" in describe_plan(made, unfinished, 0, Measured(known, None, 0))
     assert "5 pictures of 32x32 in 2 styles" in text
     assert "1 from mean (0.7), then styleid: ddim, 3 steps, guidance 2" in text
     events = run(data, tmp_path / "out", plan=True)
     assert not (tmp_path / "out").exists()
     assert f"{count} UNet evaluations to do, {count} in all" in said(events)
+
+
+def test_a_model_that_is_not_here_is_planned_with(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is fetched, and pictures that are there are neither in the way nor taken for finished."""
+    make(submission(data, tmp_path / "out"))
+    monkeypatch.setattr(socket, "socket", lambda *_, **__: pytest.fail("the network was asked"))
+    lines = said(run(data, tmp_path / "out", plan=True, model="nobody/has-this"))
+    assert lines[0].startswith("nobody/has-this is not on this machine, and a plan fetches nothing")
+    count = sum(plan(data, tmp_path / "out").evaluations.values())
+    assert "0 finished before, 5 to make (0 of them damaged)" in lines
+    assert f"{count} UNet evaluations to do, {count} in all" in lines
 
 
 def test_verify_makes_pictures_again_and_compares(data: Path, tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from PIL import Image
 
 from jstyle.errors import InputError
 from jstyle.events import Evaluated
-from jstyle.methods.cost import CountingPipeline
 from jstyle.methods.sets import ImageReference, PictureSet
+from jstyle.pipelines.cost import CountingPipeline
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from style_align.picture_set import StyleAlignedSet
 from tests.style_align.small import TRAIN, picture

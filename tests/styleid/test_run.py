@@ -15,9 +15,9 @@ from safetensors import SafetensorError
 import jstyle
 from jstyle.errors import InputError
 from jstyle.events import Evaluated, Event, Failure, PictureWritten, Planned, Remark
-from jstyle.methods.cost import CountingPipeline, count_evaluations
 from jstyle.networks import UNet2DConditionModel
 from jstyle.pictures import images
+from jstyle.pipelines.cost import CountingPipeline, count_evaluations
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.settings.model import ModelSettings
 from jstyle.settings.reader import build

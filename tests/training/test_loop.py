@@ -7,6 +7,7 @@ import signal
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -71,10 +72,35 @@ def test_other_settings_are_not_mixed_up(tmp_path: Path) -> None:
 
 
 def test_a_run_at_constant_rate_may_be_made_longer(tmp_path: Path) -> None:
+    """Twice, the second time interrupted; not shorter again."""
     settings = replace(SETTINGS, schedule="constant")
+    run(tmp_path / "a", replace(settings, steps=3))
     run(tmp_path / "a", replace(settings, steps=4))
+    run(tmp_path / "a", settings, most=2)
+    saved = checkpoints.find_latest(tmp_path / "a")
+    assert saved is not None and (saved.step, saved.finished) == (6, 4)
     longer, _ = run(tmp_path / "a", settings)
     assert bits(longer) == bits(run(tmp_path / "b", settings)[0])
+    with pytest.raises(InputError, match="has had 7 updates, more than steps = 4; ask for more of them, or choose"):
+        run(tmp_path / "a", replace(settings, steps=4))
+
+
+@pytest.mark.parametrize("schedule", ["linear", "cosine"])
+def test_a_schedule_that_depends_on_the_steps_is_not_made_longer(schedule: Any, tmp_path: Path) -> None:
+    settings = replace(SETTINGS, schedule=schedule)
+    run(tmp_path, replace(settings, steps=4))
+    said = f"with steps = 4, not 7; a {schedule} schedule depends on them, .* keep them, or choose another output"
+    with pytest.raises(InputError, match=said):
+        run(tmp_path, settings)
+
+
+def test_a_run_that_was_closed_at_its_last_step_is_finished_by_the_next(tmp_path: Path) -> None:
+    run(tmp_path, most=SETTINGS.steps)
+    saved = checkpoints.find_latest(tmp_path)
+    assert saved is not None and (saved.step, saved.finished) == (7, 0)
+    run(tmp_path)
+    saved = checkpoints.find_latest(tmp_path)
+    assert saved is not None and (saved.step, saved.finished) == (7, 7)
 
 
 @pytest.mark.parametrize("where", ["loss", "gradient"])

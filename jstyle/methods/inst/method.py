@@ -10,8 +10,8 @@ from jstyle.diffusion.noise import NoiseSource
 from jstyle.diffusion.samplers import Denoiser, ddim
 from jstyle.diffusion.schedule import Level, Schedule, diffuse
 from jstyle.events import Evaluated
-from jstyle.methods.cost import Meter
 from jstyle.methods.inst.settings import InstSettings
+from jstyle.pipelines.cost import Meter
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.pipelines.starts import first_step
 from jstyle.runtime import jt

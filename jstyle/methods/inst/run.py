@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Optional, Union
 
@@ -12,11 +13,10 @@ from PIL import Image
 
 from jstyle.errors import InputError
 from jstyle.events import Evaluated, Event, Remark
-from jstyle.methods.cost import CountingPipeline
 from jstyle.methods.inst.inputs import InstInputs
 from jstyle.methods.inst.method import stylise
 from jstyle.methods.inst.settings import InstSettings, InstTraining, InstTrainSettings
-from jstyle.methods.inst.styles import Style, learn_style, plan_trainings, read_style
+from jstyle.methods.inst.styles import Style, is_learnt, learn_style, plan_trainings, read_style
 from jstyle.methods.pairs import (
     Pair,
     PairFiles,
@@ -31,6 +31,7 @@ from jstyle.methods.pairs import (
 from jstyle.methods.table import Method
 from jstyle.pictures import images
 from jstyle.pictures.spec import identify_model
+from jstyle.pipelines.cost import CountingPipeline
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
 from jstyle.settings.model import ModelSettings
@@ -104,33 +105,39 @@ class InST:
 def run_inst(method: Method, inputs: InstInputs, settings: InstSettings, model: ModelSettings) -> Iterator[Event]:
     """Learn each style picture, then put every content into every style, a file each, and a contact sheet.
 
-    What is learnt or made already is skipped. Raises InputError where nothing can be made, a pair's file is
-    something else, or a picture's training was begun with other settings.
+    What is learnt or made already is skipped, and the model loaded where anything is left. Raises InputError where
+    nothing can be made, a pair's file is something else, or a picture's training was begun with other settings.
     """
     check_output(inputs.output)
-    frame = CountingPipeline.from_settings(model).make_frame(settings.width, settings.height, settings.fit)
+    counting = CountingPipeline.from_settings(model)
+    frame = counting.make_frame(settings.width, settings.height, settings.fit)
     contents = (yield from open_pictures(inputs.content, frame)) if inputs.content else {}
     folder = inputs.styles or inputs.output / "styles"
     trainings = plan_trainings(inputs.style, folder, training_settings(inputs, settings, model))
-    pipe = StableDiffusionPipeline.from_settings(model)
+    InST(counting, settings)  # refuses a size before anything is loaded or learnt
+
+    @lru_cache(maxsize=1)
+    def load() -> StableDiffusionPipeline:
+        return StableDiffusionPipeline.from_settings(model)
+
     styles = []
     for path, training in trainings.items():
-        if training is not None:
-            yield from learn_style(path, training, pipe)
+        if training is not None and not is_learnt(training, counting):
+            yield from learn_style(path, training, load())
         style = read_style(path, path if training is None else training.output)
         styles.append(replace(style, picture=frame.fit(style.picture)))
     if not contents:
         yield Remark(f"{len(styles)} styles are learnt; those of pictures are in {folder}")
         return
     digests = {style.path: style.digest for style in styles}
-    identity = identify_model(model, pipe)
+    identity = identify_model(model, counting)
     files = PairFiles(inputs.output, method.name, settings, identity, list(contents), list(digests), digests)
     pictures = list(contents.values())
 
     def stylise_all(pipe: StableDiffusionPipeline, pairs: Collection[Pair]) -> Iterator[Union[Evaluated, Stylised]]:
         return InST(pipe, settings).stylise_pairs(pictures, styles, pairs)
 
-    yield from write_pairs(files, stylise_all, pipe, overwrite=inputs.overwrite)
+    yield from write_pairs(files, stylise_all, counting, overwrite=inputs.overwrite, load=load)
     files.write_sheet(pictures, [style.picture for style in styles])
     yield Remark(f"pictures are in {inputs.output}")
 

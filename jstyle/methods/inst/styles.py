@@ -53,13 +53,12 @@ def plan_trainings(
 
 
 def learn_style(path: Path, settings: InstTrainSettings, pipe: StableDiffusionPipeline) -> Iterator[Event]:
-    """Learn the style of the picture at ``path``, unless that is done. ``pipe`` is the settings' model.
+    """Learn the style of the picture at ``path``. ``pipe`` is the settings' model.
 
     Raises InputError for a training of this picture with other settings.
     """
-    if not is_learnt(settings, pipe):
-        yield Remark(f"learning the style of {path} in {settings.output}")
-        yield from inst_training.train_inst(settings, pipe)
+    yield Remark(f"learning the style of {path} in {settings.output}")
+    yield from inst_training.train_inst(settings, pipe)
 
 
 def is_learnt(settings: InstTrainSettings, model: Identifiable) -> bool:

@@ -28,6 +28,7 @@ from jstyle.runtime import jt
 from jstyle.settings.identity import identity
 from jstyle.training.initial import initialise
 from jstyle.training.teaching import tuning
+from jstyle.training.teaching.cost import count_work
 from jstyle.training.teaching.dropout import Dropout
 from jstyle.training.teaching.tuning import Clock
 from jstyle.weights import checkpoint, hub
@@ -49,6 +50,7 @@ def train_inst(
     remarks: list[str] = []
     picture = images.open_image(file, lambda line: None)  # what there is to tell, `encode_pictures` does
     pipe, clock = tuning.open_model(settings, pipe), Clock()
+    yield count_work(pipe, settings)
     tokens = show_to_clip(pipe, settings, picture)
     shown = tuning.encode_pictures(pipe, settings, [file], remarks.append)
     yield from map(Remark, remarks)

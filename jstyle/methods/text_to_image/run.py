@@ -12,13 +12,13 @@ from PIL import Image
 from jstyle.errors import InputError
 from jstyle.events import Evaluated, Event, PictureWritten, Planned, Remark, closing
 from jstyle.files import check_output, hash_files
-from jstyle.methods.cost import CountingPipeline, count_evaluations
 from jstyle.methods.table import Method
 from jstyle.methods.text_to_image.settings import TextSubject, TextToImageInputs, TextToImageSettings
 from jstyle.pictures import images
 from jstyle.pictures.finished import is_finished, write_picture
 from jstyle.pictures.fitting import Frame
 from jstyle.pictures.spec import PictureSpec, identify_model
+from jstyle.pipelines.cost import CountingPipeline, count_evaluations
 from jstyle.pipelines.prompted import tell_evaluations
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.pipelines.starts import FromMaskedPictures, FromNoise, FromPictures, Start

@@ -3,54 +3,72 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Union
 
 from jstyle.errors import InputError
-from jstyle.events import Event, Failure, PictureWritten, Planned, StyleTaught, Updated
+from jstyle.events import Evaluated, Event, Failure, PictureWritten, Planned, StyleTaught, Updated
 from jstyle.files import sweep
 from jstyle.jobs.engine import Engine
 from jstyle.jobs.task import Done, Failed, Outcome, Task, WorkerSpec
 from jstyle.settings.reader import plain
 from jstyle.training.many_styles.record import LOG, describe_difference, read_state
-from jstyle.training.many_styles.spec import StyleTraining
+from jstyle.training.many_styles.spec import StyleTraining, TrainingSpec
+from jstyle.training.many_styles.times import TrainingTimes
+from jstyle.weights.description import Checkpoint
 
 WORKER = "jstyle.workers.training:TrainingWorker"
 
 
 @dataclass(frozen=True)
 class Progress:
-    """The trainings still to be done, and those that are finished; how many of the former were begun, or damaged."""
+    """The trainings still to be done, and those that are finished; how many of the former were begun, go on from a
+    shorter run, or are damaged.
+    """
 
     todo: Sequence[StyleTraining]
     finished: Sequence[StyleTraining]
     begun: int
     damaged: int
+    shorter: int = 0
 
-    @property
-    def steps(self) -> int:
-        """Updates of the trainings still to be done, those counted in that were made of them before."""
-        return sum(training.steps for training in self.todo)
-
-    def describe(self) -> str:
-        """One line for people."""
-        more = f" ({self.begun} begun, {self.damaged} damaged)" if self.begun or self.damaged else ""
+    def describe(self, work: Planned) -> str:
+        """One line for people; ``work`` is all that is ahead of the trainings still to be done."""
+        counts = {"begun": self.begun, "to make longer": self.shorter, "damaged": self.damaged}
+        told = ", ".join(f"{number} {what}" for what, number in counts.items() if number)
+        more = f" ({told})" if told else ""
         count = len(self.todo)
         return (
             f"{count + len(self.finished)} styles to teach: {len(self.finished)} finished before, "
-            f"{count} to train{more}, {self.steps} training steps"
+            f"{count} to train{more}, {work.updates} training steps"
+            + (f", {work.evaluations} UNet evaluations for the pictures drawn meanwhile" if work.evaluations else "")
         )
 
 
 class TrainingJob:
-    """Trainings below one folder."""
+    """Trainings of one model below one folder."""
 
-    def __init__(self, trainings: Sequence[StyleTraining], root: Path) -> None:
+    def __init__(self, trainings: Sequence[StyleTraining], root: Path, checkpoint: Checkpoint) -> None:
         self.trainings = list(trainings)
         self.root = Path(root)
+        self._checkpoint = checkpoint
+
+    def plan_work(self, todo: Sequence[StyleTraining]) -> list[tuple[StyleTraining, Planned]]:
+        """What is ahead of each: updates, and evaluations for the pictures that it draws on the way."""
+        from jstyle.pipelines.cost import CountingPipeline
+        from jstyle.training.teaching.cost import count_work
+
+        if not todo:
+            return []
+        counting = CountingPipeline.of_checkpoint(self._checkpoint)
+        others = [training for training in todo if read_state(training, self.root) == "other"]  # which are removed
+        return [
+            (training, count_work(counting, self._place(training).settings, anew=training in others))
+            for training in todo
+        ]
 
     def read_progress(self, *, overwrite: bool) -> Progress:
         """Look at every training. Raises InputError, unless ``overwrite``, where another one's result is in the way."""
@@ -61,8 +79,8 @@ class TrainingJob:
                 raise InputError(f"{str(self.root / training.place)!r}: {reason}; --overwrite trains it anew")
         finished = [training for training in self.trainings if states[training.place] == "finished"]
         todo = [training for training in self.trainings if states[training.place] != "finished"]
-        all_states = list(states.values())
-        return Progress(todo, finished, all_states.count("begun"), all_states.count("damaged"))
+        count = list(states.values()).count
+        return Progress(todo, finished, count("begun"), count("damaged"), count("shorter"))
 
     def run(self, engine: Engine, todo: Sequence[StyleTraining]) -> Generator[Event, None, list[StyleTraining]]:
         """Train these; the bar counts their updates. Returns those that have failed.
@@ -73,20 +91,31 @@ class TrainingJob:
         failed: list[StyleTraining] = []
         if not todo:
             return failed
-        yield Planned(updates=sum(training.steps for training in todo))
-        trainings = {training.place: training for training in todo}
-        done = 0  # updates of the training that runs in this process, if one does
-        with closing(self._run_tasks(engine, todo)) as events:
-            for event in events:
-                if isinstance(event, (Updated, PictureWritten)):
-                    done += event.count if isinstance(event, Updated) else 0
-                    yield event
-                elif isinstance(event, (Done, Failed)):
-                    training = trainings[event.task.name]
-                    yield Updated(training.place, training.steps - done)
-                    done = 0
-                    yield self._describe_end(training, event)
-                    failed += [training] if isinstance(event, Failed) else []
+        self._clear(todo)
+        work = self.plan_work(todo)
+        yield add_up(ahead for _, ahead in work)
+        trainings = {training.place: (training, ahead) for training, ahead in work}
+        done = {Updated: 0, Evaluated: 0}  # of the training that runs in this process, if one does
+        times = TrainingTimes(len(engine.devices) or engine.workers)
+        try:
+            with closing(self._run_tasks(engine, todo)) as events:
+                for event in events:
+                    if isinstance(event, (Updated, Evaluated, PictureWritten)):
+                        if not isinstance(event, PictureWritten):
+                            done[type(event)] += event.count
+                        yield event
+                    elif isinstance(event, (Done, Failed)):
+                        training, ahead = trainings[event.task.name]
+                        yield Updated(training.place, ahead.updates - done[Updated])
+                        if ahead.evaluations != done[Evaluated]:
+                            yield Evaluated(training.place, ahead.evaluations - done[Evaluated])
+                        done = {Updated: 0, Evaluated: 0}
+                        if isinstance(event, Done):
+                            times.add(training, event.result["pace"])
+                        yield self._describe_end(training, event)
+                        failed += [training] if isinstance(event, Failed) else []
+        finally:
+            times.save()
         return failed
 
     def _describe_end(self, training: StyleTraining, outcome: Outcome) -> Event:
@@ -94,11 +123,14 @@ class TrainingJob:
             return StyleTaught(training.style, self.root / training.result)
         return Failure(training.place, f"{outcome.error}; see {self.find_log(training.place)}")
 
-    def _run_tasks(self, engine: Engine, todo: Sequence[StyleTraining]) -> Generator[Union[Event, Outcome], None, None]:
+    def _clear(self, todo: Sequence[StyleTraining]) -> None:
+        """Remove what other trainings and killed ones have left."""
         sweep(self.root)
         for training in todo:
             if read_state(training, self.root) == "other":
                 shutil.rmtree(self.root / training.place)
+
+    def _run_tasks(self, engine: Engine, todo: Sequence[StyleTraining]) -> Generator[Union[Event, Outcome], None, None]:
         # what other processes print would run into the bar
         quiet = engine.name == "ray" or bool(engine.workers or engine.devices)
         tasks = [self._make_task(training) for training in todo]
@@ -110,5 +142,15 @@ class TrainingJob:
 
     def _make_task(self, training: StyleTraining) -> Task:
         """Plain data for a worker: the spec, its result to be written below the root."""
+        return Task(training.place, plain(self._place(training)), training.kind)
+
+    def _place(self, training: StyleTraining) -> TrainingSpec:
+        """The spec with the folder of its result."""
         settings = replace(training.settings, output=(self.root / training.place).resolve())
-        return Task(training.place, plain(replace(training.spec, settings=settings)), training.kind)
+        return replace(training.spec, settings=settings)
+
+
+def add_up(work: Iterable[Planned]) -> Planned:
+    """Updates and evaluations of all together."""
+    parts = list(work)
+    return Planned(updates=sum(one.updates for one in parts), evaluations=sum(one.evaluations for one in parts))

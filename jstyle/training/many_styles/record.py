@@ -22,20 +22,25 @@ No folder of a machine is named: the same training says the same wherever it lie
 LOG = "train.log"
 
 _LARGEST = 64 << 20  # bytes; a record names every picture
+_STEPS = "settings.loop.steps"
 _HASHED = 256 << 20  # bytes; of larger results the size alone is compared when one looks for what is finished
 
-State = Literal["finished", "missing", "begun", "damaged", "other"]
+State = Literal["finished", "missing", "begun", "shorter", "damaged", "other"]
 
 
 def read_state(training: StyleTraining, root: Path) -> State:
-    """How far a training is; "other" where another one's result, or half of it, stands in its place."""
+    """How far a training is; "shorter" where it was begun with fewer updates at a constant rate, from which it goes on,
+    "other" where another one's result, or half of it, stands in its place.
+    """
     folder = root / training.place
     record = read_record(folder)
     if record is None:
         return "missing"
     if record.get("identity") != training.identity:
         is_begun = record.get("finished") or any((folder / "checkpoint").glob("step-*"))
-        return "other" if is_begun else "missing"  # what has failed before its first step is nothing to keep
+        if not is_begun:
+            return "missing"  # what has failed before its first step is nothing to keep
+        return "shorter" if _is_shorter(record, training) else "other"
     if not record.get("finished"):
         return "begun"
     return "finished" if _is_whole(root / training.result, record["finished"]) else "damaged"
@@ -51,7 +56,10 @@ def describe_difference(training: StyleTraining, root: Path) -> str:
             path, now, then = difference
             prefix = "settings."
             name = path[len(prefix) :] if path.startswith(prefix) else path
-            return f"it was trained with {name} = {then!r}, not {now!r}"
+            loop = training.settings.loop
+            more = path == _STEPS and isinstance(then, int) and then < now
+            why = f" ({loop.explain_fixed_steps()})" if more else ""
+            return f"it was trained with {name} = {then!r}, not {now!r}{why}"
     return "another training's result is there"
 
 
@@ -84,6 +92,18 @@ def _write(folder: Path, spec: TrainingSpec, finished: Optional[dict[str, Any]])
     names = [path.name for path in spec.settings.data]
     record = {"spec": identity(spec), "identity": digest(spec), "pictures": names, "finished": finished}
     write_text(folder / RECORD, json.dumps(record, indent=1) + "\n")
+
+
+def _is_shorter(record: dict[str, Any], training: StyleTraining) -> bool:
+    """Whether the record is of this training with fewer updates, which are the beginning of its own."""
+    there, wanted = record.get("spec"), identity(training.spec)
+    if not isinstance(there, dict) or training.settings.loop.schedule != "constant":
+        return False
+    difference = find_difference(wanted, keep_names(there, wanted))
+    if difference is None or difference[0] != _STEPS or not isinstance(difference[2], int):
+        return False
+    fewer = {**there, "settings": {**there["settings"], "loop": {**there["settings"]["loop"], "steps": difference[1]}}}
+    return difference[2] < difference[1] and find_difference(wanted, keep_names(fewer, wanted)) is None
 
 
 def _is_whole(result: Path, finished: Any) -> bool:

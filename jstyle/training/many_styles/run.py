@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import jstyle
 from jstyle.errors import InputError
 from jstyle.events import Event, Failure, PictureWritten, Planned, Remark, closing
 from jstyle.jobs.engine import Engine
+from jstyle.jobs.step_times import describe_duration
 from jstyle.jobs.task import Done
 from jstyle.settings.messages import suggest
 from jstyle.training.many_styles.folders import StylePictures, check_pictures, find_styles, select_styles
 from jstyle.training.many_styles.inputs import StylesInputs
-from jstyle.training.many_styles.job import TrainingJob
+from jstyle.training.many_styles.job import TrainingJob, add_up
 from jstyle.training.many_styles.recipe import TrainRecipe, parse_changes, plan_trainings, read_recipe
 from jstyle.training.many_styles.sheets import BeforeAfter
 from jstyle.training.many_styles.spec import StyleTraining
+from jstyle.training.many_styles.times import TrainingTimes
 from jstyle.training.teaching.table import TEACHINGS, Teaching
-from jstyle.weights.description import Checkpoint, describe_checkpoint
+from jstyle.weights import hub
+from jstyle.weights.description import Checkpoint, describe_checkpoint, describe_for_plan, describe_unknown
 
 
 def teach_styles(inputs: StylesInputs, engine: Engine) -> Iterator[Event]:
@@ -33,17 +37,47 @@ def teach_styles(inputs: StylesInputs, engine: Engine) -> Iterator[Event]:
     recipe = read_recipe(inputs.find_recipe(), inputs.base, model)
     styles = _open_styles(inputs)
     changes = parse_changes(inputs.set)
-    checkpoint = describe_checkpoint(recipe.model, recipe.width, recipe.height)
-    job = TrainingJob(plan_trainings(recipe, styles, teaching, checkpoint, changes), inputs.output)
-    progress = job.read_progress(overwrite=inputs.overwrite)
-    yield Remark(progress.describe())
     if inputs.plan:
+        with hub.nothing_fetched():
+            yield from _tell_plan(inputs, recipe, styles, teaching, changes, engine)
         return
+    checkpoint = describe_checkpoint(recipe.model, recipe.width, recipe.height)
+    job = TrainingJob(plan_trainings(recipe, styles, teaching, checkpoint, changes), inputs.output, checkpoint)
+    progress = job.read_progress(overwrite=inputs.overwrite)
+    yield Remark(progress.describe(add_up(ahead for _, ahead in job.plan_work(progress.todo))))
     failed = yield from job.run(engine, progress.todo)
     taught = [training for training in job.trainings if training not in failed]
     if inputs.sheets:
         yield from _draw_sheets(taught, inputs.output, recipe, checkpoint, engine)
     yield Remark(f"{len(taught)} of {len(job.trainings)} styles are in {inputs.output}")
+
+
+def _tell_plan(
+    inputs: StylesInputs,
+    recipe: TrainRecipe,
+    styles: Sequence[StylePictures],
+    teaching: Teaching,
+    changes: Mapping[str, Any],
+    engine: Engine,
+) -> Iterator[Event]:
+    """What would be done, and how long it takes where that was measured; nothing is fetched."""
+    checkpoint = describe_for_plan(recipe.model, recipe.width, recipe.height)
+    if checkpoint.folder is None:
+        yield Remark(describe_unknown(recipe.model.model))
+    job = TrainingJob(plan_trainings(recipe, styles, teaching, checkpoint, changes), inputs.output, checkpoint)
+    progress = job.read_progress(overwrite=inputs.overwrite or checkpoint.folder is None)
+    work = job.plan_work(progress.todo)
+    yield Remark(progress.describe(add_up(ahead for _, ahead in work)))
+    if inputs.sheets:
+        sheets = BeforeAfter(job.trainings, inputs.output, recipe.model, checkpoint)
+        unfinished = sheets.list_unfinished()
+        evaluations = sheets.count_evaluations(unfinished)
+        yield Remark(f"{len(unfinished)} pictures to draw for sheets, {evaluations} UNet evaluations")
+    seconds = TrainingTimes(len(engine.devices) or engine.workers).estimate(work)
+    if seconds is None:
+        yield Remark("no time was measured yet for a training of this kind and this number of workers")
+    elif progress.todo:
+        yield Remark(f"the trainings take about {describe_duration(seconds)}, as measured here")
 
 
 def _draw_sheets(

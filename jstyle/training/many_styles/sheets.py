@@ -48,6 +48,7 @@ class BeforeAfter:
         ]
         self._root = Path(root)
         self._model = model
+        self._checkpoint = checkpoint
         self.pictures = [
             picture for training in self._trainings for picture in _plan_pictures(training, model, checkpoint)
         ]
@@ -60,6 +61,21 @@ class BeforeAfter:
         """Draw these."""
         tasks = [self._make_task(picture) for picture in pictures]
         return engine.run(WorkerSpec(WORKER, plain(self._model)), tasks)
+
+    def count_evaluations(self, pictures: Sequence[SidePicture]) -> int:
+        """The latents that drawing these sends through the UNet."""
+        from jstyle.pipelines.cost import CountingPipeline, count_evaluations
+        from jstyle.pipelines.prompted import draw_prompted
+
+        if not pictures:
+            return 0
+        counting = CountingPipeline.of_checkpoint(self._checkpoint)
+        each: dict[tuple[object, ...], int] = {}
+        for spec in (picture.spec for picture in pictures):
+            key = spec.steps, spec.guidance, spec.sampler
+            if key not in each:
+                each[key] = count_evaluations(lambda pipe, spec=spec: draw_prompted(pipe, spec), counting)
+        return sum(each[one.spec.steps, one.spec.guidance, one.spec.sampler] for one in pictures)
 
     def write_sheets(self) -> Iterator[Path]:
         """Write the sheets whose pictures are all there, those of this very training. Gives their files."""

@@ -19,6 +19,7 @@ from jstyle.settings.reader import build, plain
 from jstyle.table import load_attribute
 from jstyle.training.teaching.settings import CaptionedSettings, TeachSettings
 from jstyle.training.teaching.table import TEACHINGS, Teaching
+from jstyle.weights import hub
 
 PROVIDED = ("data", "output", "model", "revision", "variant", "backend", "vae_tiling")
 """The settings of a training that its recipe's sections may not say: the run provides them."""
@@ -108,10 +109,18 @@ def plan_training(
     values = {"precision": model.precision, **values}
     settings = build_settings(teaching, values, provided, where, style)
     taught = checkpoint.model_hash, checkpoint.configuration
-    networks = load_attribute(teaching.hash_networks)(settings) if teaching.hash_networks else None
+    networks = _hash_networks(teaching, settings)
     spec = TrainingSpec(teaching.name, *taught, hash_pictures(pictures), settings, networks)
     kind = _describe_kernels(teaching, build_settings(teaching, values, provided, where), taught)
     return StyleTraining(style, spec, place or f"{style}/{teaching.name}-{digest(spec)[:12]}", kind)
+
+
+def _hash_networks(teaching: Teaching, settings: Any) -> Optional[str]:
+    """The hash of networks beside the model; empty where one is planned with and not on this machine."""
+    try:
+        return load_attribute(teaching.hash_networks)(settings) if teaching.hash_networks else None
+    except hub.NotHere:
+        return ""
 
 
 def build_settings(

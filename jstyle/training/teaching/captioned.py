@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
 
-from jstyle.events import Event, PictureWritten, Planned, Remark, exhaust
+from jstyle.events import Event, PictureWritten, Remark
 from jstyle.pictures import images
 from jstyle.pictures.finished import hash_pixels, read_state, write_picture
 from jstyle.pictures.spec import PromptedPicture, identify_model
@@ -77,16 +77,25 @@ def draw_class_pictures(
     pipe: StableDiffusionPipeline, settings: CaptionedSettings
 ) -> Generator[Event, None, list[Path]]:
     """The class's pictures as the model draws them; those that are there already are kept."""
-    count, seed = settings.class_pictures.class_images, settings.loop.seed
-    specs = {
-        settings.output / CLASS / f"{i:05d}.png": _specify_class_picture(pipe, settings, seed + i) for i in range(count)
-    }
-    unfinished = [file for file, spec in specs.items() if read_state(file, spec) != "finished"]
-    yield Planned(count, count - len(unfinished))
-    for file in unfinished:
-        write_picture(exhaust(draw_prompted(pipe, specs[file])), file, specs[file])
+    specs = plan_class_pictures(pipe, settings)
+    for file in list_unfinished(specs):
+        write_picture((yield from draw_prompted(pipe, specs[file])), file, specs[file])
         yield PictureWritten(file)
     return list(specs)
+
+
+def plan_class_pictures(pipe: StableDiffusionPipeline, settings: CaptionedSettings) -> dict[Path, PromptedPicture]:
+    """What each of the class's pictures is, by its file; none without a class."""
+    classes, seed = settings.class_pictures, settings.loop.seed
+    count = 0 if classes.class_prompt is None else classes.class_images
+    return {
+        settings.output / CLASS / f"{i:05d}.png": _specify_class_picture(pipe, settings, seed + i) for i in range(count)
+    }
+
+
+def list_unfinished(specs: Mapping[Path, PromptedPicture]) -> list[Path]:
+    """The files that are still to be drawn."""
+    return [file for file, spec in specs.items() if read_state(file, spec) != "finished"]
 
 
 def _specify_class_picture(pipe: StableDiffusionPipeline, settings: CaptionedSettings, seed: int) -> PromptedPicture:

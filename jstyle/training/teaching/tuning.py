@@ -10,14 +10,17 @@ from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
+from PIL import Image
 
 from jstyle.diffusion import prompts
 from jstyle.errors import InputError
-from jstyle.events import Event, PictureWritten, Planned, Updated
+from jstyle.events import Evaluated, Event, PictureWritten, Updated
 from jstyle.ops.precision import unet_dtype
 from jstyle.pictures import images
 from jstyle.pictures.colours import Tell
+from jstyle.pipelines.prompted import tell_evaluations
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
+from jstyle.pipelines.starts import FromNoise
 from jstyle.runtime import jt
 from jstyle.settings.identity import identity
 from jstyle.training import TrainState, ask, diffusion_loss
@@ -166,7 +169,6 @@ def tune(
     loop = settings.loop
     if settings.model.precision == "fp16" and loop.loss_scale is None:
         loop = replace(loop, loss_scale=FP16_LOSS_SCALE)
-    yield Planned(updates=loop.steps)
     with ExitStack() as stack:
         stack.enter_context(frozen(pipe.unet, pipe.vae, pipe.text_encoder))
         if settings.recompute:
@@ -175,14 +177,11 @@ def tune(
         state = TrainState(parameters, loop)
         loss = make_loss(pipe, settings, read, clock)
         steps = stack.enter_context(closing(fit_steps(settings.output, state, make_batch, loss, loop, whole)))
-        done = 0
         for step in steps:
             clock.index = None
-            sheet = draw_validation_if_due(pipe, settings, state)
-            yield Updated(settings.output.name, step.step - done, step.loss)
-            done = step.step
-            if sheet is not None:
-                yield PictureWritten(sheet)
+            yield Updated(settings.output.name, 1, step.loss)
+            if is_validation_due(settings, step.step):
+                yield from write_validation(pipe, settings, state)
     return state
 
 
@@ -205,29 +204,37 @@ def make_loss(
     return loss
 
 
-def draw_validation_if_due(pipe: StableDiffusionPipeline, settings: TeachSettings, state: TrainState) -> Optional[Path]:
-    """Draw the validation prompts where that is due after this update. Gives the sheet's file."""
-    if not settings.validation_prompts or state.step % settings.validation_every:
-        return None
+def is_validation_due(settings: TeachSettings, step: int) -> bool:
+    """Whether the validation prompts are drawn after this update, counted from 1."""
+    return bool(settings.validation_prompts) and step % settings.validation_every == 0
+
+
+def write_validation(
+    pipe: StableDiffusionPipeline, settings: TeachSettings, state: TrainState
+) -> Generator[Event, None, None]:
+    """Draw the validation prompts as the parameters, or their averages, are now, on one sheet."""
     sheet = settings.output / f"validation-{state.step:06d}.png"
     with state.averaged():
-        draw_validation(pipe, settings, sheet)
-    return sheet
+        pictures = yield from draw_validation(pipe, settings)
+    write_grid([pictures], sheet, column_labels=settings.validation_prompts)
+    yield PictureWritten(sheet)
 
 
-def draw_validation(pipe: StableDiffusionPipeline, settings: TeachSettings, path: Path) -> None:
-    """Draw the validation prompts, each from its own unchanging noise, into one picture."""
-    pictures: list[Any] = []
+def draw_validation(
+    pipe: StableDiffusionPipeline, settings: TeachSettings
+) -> Generator[Evaluated, None, list[Image.Image]]:
+    """A picture of each validation prompt, from its own unchanging noise."""
+    pictures: list[Image.Image] = []
     for i, prompt in enumerate(settings.validation_prompts):
-        pictures += pipe(
+        steps = pipe.sample(
             prompt,
-            settings.height,
-            settings.width,
-            settings.validation_steps,
-            settings.guidance,
-            seed=settings.loop.seed + i,
-        ).images
-    write_grid([pictures], path, column_labels=settings.validation_prompts)
+            FromNoise(settings.height, settings.width),
+            steps=settings.validation_steps,
+            guidance=settings.guidance,
+            seeds=settings.loop.seed + i,
+        )
+        pictures += (yield from tell_evaluations(steps, "validation")).images
+    return pictures
 
 
 @contextmanager

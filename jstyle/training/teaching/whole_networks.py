@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from jstyle.ops.precision import unet_dtype
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.training import checkpoint
 from jstyle.training.teaching import captioned, tuning
+from jstyle.training.teaching.cost import count_work
 from jstyle.training.teaching.settings import CaptionedSettings
 
 MODEL = "model"
@@ -23,19 +25,21 @@ def train_networks(
 ) -> Generator[Event, None, Path]:
     """Train and write the whole model to the folder ``model``, whose path is returned.
 
-    A model that a finished run of these settings has written is kept. Raises InputError for what cannot be, such as a
-    ``pipe`` that is loaded already, whose weights would change, and another model in the folder. Closing the run writes
-    a checkpoint, from which the next one goes on.
+    A model that a finished run of these settings has written is kept, that of a shorter one replaced. Raises InputError
+    for what cannot be, such as a ``pipe`` that is loaded already, whose weights would change, and another model in the
+    folder. Closing the run writes a checkpoint, from which the next one goes on.
     """
     folder = settings.output / MODEL
-    is_finished = folder.exists() and _has_last_checkpoint(settings)
-    if folder.exists() and not is_finished:
+    saved = checkpoint.find_latest(settings.output / "checkpoint")
+    if folder.exists() and (saved is None or not saved.finished):
         raise InputError(f"{folder} exists, but no finished run of this output; remove it, or choose another output")
+    is_finished = folder.exists() and saved is not None and saved.finished == settings.loop.steps
     if pipe is not None:
         raise InputError(
             "this would change the pipeline's own weights; leave it out, and the settings' model is loaded"
         )
     pipe = open_whole_model(settings)
+    yield count_work(pipe, settings)
     lessons = yield from captioned.prepare_lessons(pipe, settings)
     learning = {"unet": pipe.unet, **({"text_encoder": pipe.text_encoder} if settings.text_encoder else {})}
     parameters = {
@@ -47,14 +51,10 @@ def train_networks(
     state = yield from tuning.tune(pipe, settings, parameters, lessons.make_batch, read, lessons.identity())
     if is_finished:  # by this very run: the checkpoint of another would have been refused
         return folder
+    shutil.rmtree(folder, ignore_errors=True)  # of this very run when it was shorter
     with state.averaged():
         pipe.save_pretrained(folder)
     return folder
-
-
-def _has_last_checkpoint(settings: CaptionedSettings) -> bool:
-    saved = checkpoint.find_latest(settings.output / "checkpoint")
-    return saved is not None and saved.step == settings.loop.steps
 
 
 def open_whole_model(settings: CaptionedSettings) -> StableDiffusionPipeline:

@@ -17,13 +17,13 @@ from jstyle import InST, StableDiffusionPipeline
 from jstyle.errors import InputError
 from jstyle.events import Evaluated, Event, Failure, PictureWritten, Planned, Remark, Updated
 from jstyle.files import hash_files
-from jstyle.methods.cost import count_evaluations
 from jstyle.methods.inst import METHOD, run
 from jstyle.methods.inst.inputs import InstInputs
 from jstyle.methods.inst.settings import InstSettings, InstTraining, InstTrainSettings
 from jstyle.methods.inst.styles import Style, is_learnt, plan_trainings, read_style
 from jstyle.networks import UNet2DConditionModel
 from jstyle.pictures import images
+from jstyle.pipelines.cost import count_evaluations
 from jstyle.settings.model import ModelSettings
 from jstyle.settings.reader import build, plain
 from jstyle.settings.yaml_files import read_yaml

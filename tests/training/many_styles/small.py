@@ -58,7 +58,8 @@ def training(
     styles = find_styles(data)
     styles = select_styles(styles, only) if only else styles
     checkpoint = describe_checkpoint(recipe.model, recipe.width, recipe.height)
-    return TrainingJob(plan_trainings(recipe, styles, TEACHINGS[method], checkpoint, changes or {}), output)
+    trainings = plan_trainings(recipe, styles, TEACHINGS[method], checkpoint, changes or {})
+    return TrainingJob(trainings, output, checkpoint)
 
 
 def teach(**inputs: Any) -> list[Event]:

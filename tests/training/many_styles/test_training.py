@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from jstyle.pictures.spec import AdapterSpec
 from jstyle.runtime import jt
 from jstyle.training.many_styles import record
 from jstyle.training.many_styles.job import TrainingJob
+from jstyle.training.many_styles.times import TrainingTimes
 from jstyle.training.report import read_log
 from jstyle.training.teaching.attaching import attach_all
 from jstyle.training.teaching.table import TEACHINGS
@@ -98,6 +100,51 @@ def test_other_settings_are_refused_or_train_anew(data: Path, here: TrainingJob,
     assert results(other) != before and steps(tmp_path / "00") == [1, 2]
     states = [record.read_state(job.trainings[0], tmp_path) for job in (one, other)]
     assert states == ["other", "finished"]
+
+
+def test_a_finished_style_is_made_longer(data: Path, tmp_path: Path) -> None:
+    """It goes on from its checkpoint to the bits of one that was as long at once, and is known by the new identity."""
+    short, long = (training(data, tmp_path / "a", changes={"loop": {"steps": n}}, only=["00"]) for n in (2, 4))
+    train(short)
+    progress = long.read_progress(overwrite=False)
+    ((_, ahead),) = long.plan_work(progress.todo)
+    assert progress.describe(ahead).endswith("0 finished before, 1 to train (1 to make longer), 2 training steps")
+    assert [type(event) for event in train(long)] == [StyleTaught] and steps(tmp_path / "a" / "00") == [1, 2, 3, 4]
+    at_once = training(data, tmp_path / "b", changes={"loop": {"steps": 4}}, only=["00"])
+    train(at_once)
+    assert results(long) == results(at_once) and long.trainings[0].identity == at_once.trainings[0].identity
+    assert not long.read_progress(overwrite=False).todo
+    with pytest.raises(InputError, match="it was trained with loop.steps = 4, not 2; --overwrite"):
+        short.read_progress(overwrite=False)
+
+
+@pytest.mark.parametrize(("method", "drawn"), [("lora", 0), ("dreambooth", 1)])
+def test_what_is_planned_is_what_a_training_then_does(method: str, drawn: int, data: Path, tmp_path: Path) -> None:
+    """Validation sheets and the class's pictures among it; what was drawn before is not ahead."""
+    sheets = {"validation_prompts": ["a house", "a boat"], "validation_every": 1, "validation_steps": 3}
+    one = training(data, tmp_path, method=method, changes=sheets, only=["00"])
+    work = one.plan_work(one.trainings)
+    events = list(one.run(Engine(), one.trainings))
+    counts = [sum(event.count for event in only(events, kind)) for kind in (Updated, Evaluated)]
+    assert counts == [2, work[0][1].evaluations] and counts[1] >= 2 * 2 * 3 * 2 + drawn * 2 * 2
+    assert events[0] == Planned(updates=2, evaluations=counts[1])
+    assert all(event.count > 0 for event in only(events, Evaluated))
+    ((_, nothing),) = one.plan_work(one.trainings)
+    assert (nothing.updates, nothing.evaluations) == (0, 0)
+    (time,) = (TrainingTimes(0).estimate(work),)
+    assert time is not None and time > 0
+
+
+def test_a_style_of_another_schedule_or_rank_is_not_made_longer(data: Path, tmp_path: Path) -> None:
+    loops = [{"steps": n, "schedule": "cosine"} for n in (2, 4)]
+    first, longer = (training(data, tmp_path / "a", changes={"loop": loop}, only=["00"]) for loop in loops)
+    train(first)
+    with pytest.raises(InputError, match=r"loop.steps = 2, not 4 \(a cosine schedule depends on them.*--overwrite"):
+        longer.read_progress(overwrite=False)
+    train(training(data, tmp_path / "b", only=["00"]))
+    other = training(data, tmp_path / "b", changes={"rank": 3, "loop": {"steps": 4}}, only=["00"])
+    with pytest.raises(InputError, match="it was trained with "):
+        other.read_progress(overwrite=False)
 
 
 @pytest.mark.parametrize("method", [name for name in TEACHINGS if name != "lora"])
@@ -204,8 +251,10 @@ def assert_bars_are_filled(events: list[Event]) -> None:
 
 def test_a_run_plans(data: Path, tmp_path: Path) -> None:
     inputs = {"data": data, "recipe": write(tmp_path), "output": tmp_path / "out", "plan": True}
-    (event,) = teach(**inputs, styles=("00-27",), set=("loop.warmup=1",))
-    assert event == Remark("2 styles to teach: 0 finished before, 2 to train, 62 training steps")
+    said = [event.text for event in only(teach(**inputs, styles=("00-27",), set=("loop.warmup=1",)), Remark)]
+    assert said[0] == "2 styles to teach: 0 finished before, 2 to train, 62 training steps"
+    assert said[1] == "4 pictures to draw for sheets, 16 UNet evaluations"  # before and after, guided, 2 steps
+    assert "measured" in said[2] and len(said) == 3
     assert not (tmp_path / "out").exists()
     with pytest.raises(InputError, match="there is no method 'magic'"):
         teach(**inputs, method="magic")
@@ -213,8 +262,24 @@ def test_a_run_plans(data: Path, tmp_path: Path) -> None:
         teach(**inputs, styles=("03",))
 
 
+@pytest.mark.parametrize("method", ["lora", "dreambooth", "inst"])
+def test_a_model_that_is_not_here_is_planned_with_and_nothing_is_fetched(
+    method: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A finished style of another model is in the place, of which it is not known whether it is this one."""
+    recipe = write(tmp_path, RECIPE.replace("inst: {", "inst: {image_encoder: nobody/sees-nothing, "))
+    monkeypatch.setattr(socket, "socket", lambda *_, **__: pytest.fail("the network was asked"))
+    inputs = {"data": data, "recipe": recipe, "method": method, "output": tmp_path / "out", "styles": ("00",)}
+    if method == "lora":
+        teach(**inputs)
+    said = [event.text for event in only(teach(**inputs, model="nobody/has-this", plan=True), Remark)]
+    assert said[0].startswith("nobody/has-this is not on this machine, and a plan fetches nothing: its digests are not")
+    assert said[1].startswith("1 styles to teach: 0 finished before, 1 to train, 2 training steps")
+    assert ("6 UNet evaluations" in said[1]) == (method == "dreambooth")  # PNDM's third call, guided
+
+
 def test_without_data_the_samples_are_styles(tmp_path: Path) -> None:
-    (event,) = teach(recipe=write(tmp_path), output=tmp_path / "out", plan=True)
+    event = teach(recipe=write(tmp_path), output=tmp_path / "out", plan=True)[0]
     assert event.text.startswith(f"{len(list((ROOT / 'samples' / 'style').glob('*.png')))} styles to teach")  # type: ignore[union-attr]
 
 

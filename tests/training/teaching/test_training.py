@@ -103,6 +103,37 @@ def test_a_run_that_is_interrupted_ends_with_the_same_bits(
 
 
 @pytest.mark.parametrize("method", list(CHANGES))
+def test_a_finished_run_is_made_longer(
+    method: str, data: Path, finished: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Interrupted meanwhile, it ends with the bits of one that was as long from the start."""
+    short = replace(LOOP, steps=2)
+    first = bits(run(method, data, tmp_path, loop=short))
+    interrupt(monkeypatch, after=3)
+    with pytest.raises(KeyboardInterrupt):
+        run(method, data, tmp_path)
+    monkeypatch.undo()
+    assert bits(tmp_path / finished[method].name) == first != bits(finished[method])
+    assert bits(run(method, data, tmp_path)) == bits(finished[method])
+    with pytest.raises(InputError, match="has had 4 updates, more than steps = 2"):
+        run(method, data, tmp_path, loop=short)
+    assert bits(tmp_path / finished[method].name) == bits(finished[method])
+
+
+def test_a_model_that_no_run_of_the_folder_has_written_is_left_alone(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt(monkeypatch, after=3)
+    with pytest.raises(KeyboardInterrupt):
+        run("fine_tuning", data, tmp_path)
+    monkeypatch.undo()
+    (tmp_path / "model").mkdir()
+    with pytest.raises(InputError, match="model exists, but no finished run of this output"):
+        run("fine_tuning", data, tmp_path)
+    assert (tmp_path / "model").is_dir()
+
+
+@pytest.mark.parametrize("method", list(CHANGES))
 def test_a_run_that_is_killed_ends_with_the_same_bits(
     method: str, data: Path, finished: dict[str, Path], tmp_path: Path
 ) -> None:

@@ -27,6 +27,7 @@ from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
 from jstyle.training.draws import make_generator
 from jstyle.training.teaching import captioned, tuning
+from jstyle.training.teaching.cost import count_work
 from jstyle.training.teaching.dropout import Dropout
 from jstyle.training.teaching.lora.settings import LoraSettings
 from jstyle.training.teaching.tuning import Clock
@@ -41,6 +42,7 @@ def train_lora(settings: LoraSettings, pipe: Optional[StableDiffusionPipeline] =
     pipe, clock = tuning.open_model(settings, pipe), Clock()
     if pipe.get_active_adapters():  # the new one would stand in their place, not beside them
         raise InputError("LoRAs are in effect on the pipeline; unload_lora_weights() or disable_lora() first")
+    yield count_work(pipe, settings)
     lessons = yield from captioned.prepare_lessons(pipe, settings)
     lora = start_lora(pipe, settings, clock)
     read = tuning.make_reader(pipe, settings)

@@ -16,6 +16,7 @@ from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
 from jstyle.training.draws import make_generator
 from jstyle.training.teaching import examples, tuning
+from jstyle.training.teaching.cost import count_work
 from jstyle.training.teaching.textual_inversion.settings import TextualInversionSettings
 
 INITIAL = {"style": "painting", "object": "thing"}
@@ -32,6 +33,7 @@ def train_textual_inversion(
     remarks: list[str] = []
     files = images.find_images(settings.data, remarks.append)
     pipe = tuning.open_model(settings, pipe)
+    yield count_work(pipe, settings)
     pictures = tuning.encode_pictures(pipe, settings, files, remarks.append)
     yield from map(Remark, remarks)
     rows = start_rows(pipe, settings)

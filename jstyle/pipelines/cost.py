@@ -21,7 +21,18 @@ from jstyle.pictures.spec import Identifiable
 from jstyle.pipelines.stable_diffusion import Prompt, StableDiffusionPipeline
 from jstyle.runtime import jt
 from jstyle.settings.model import ModelSettings
-from jstyle.weights.description import describe_checkpoint
+from jstyle.weights.description import Checkpoint, describe_checkpoint
+
+_USUAL_WIDTHS = (128, 256, 512, 512)
+USUAL_VAE = VAEConfig(
+    down_block_types=("DownEncoderBlock2D",) * len(_USUAL_WIDTHS),
+    up_block_types=("UpDecoderBlock2D",) * len(_USUAL_WIDTHS),
+    block_out_channels=_USUAL_WIDTHS,
+)
+USUAL_SCHEDULE = ScheduleConfig(
+    "pndm", 1000, 0.00085, 0.012, "scaled_linear", None, "epsilon", "leading", 1, set_alpha_to_one=False
+)
+"""Of Stable Diffusion 1.x and 2.x; `UNetConfig`'s own defaults are of that shape too."""
 
 
 class CountingDenoiser(Protocol):
@@ -113,8 +124,14 @@ class CountingPipeline(StableDiffusionPipeline):
 
         Raises InputError for a model that is not there, and a precision that this machine does not have.
         """
-        checkpoint = describe_checkpoint(model)
-        return cls.of_folder(checkpoint.folder, unet_dtype(model.precision), checkpoint)
+        return cls.of_checkpoint(describe_checkpoint(model), unet_dtype(model.precision))
+
+    @classmethod
+    def of_checkpoint(cls, checkpoint: Checkpoint, dtype: Optional[str] = None) -> CountingPipeline:
+        """For a checkpoint that was described; where its files are not here, of Stable Diffusion's usual shape."""
+        if checkpoint.folder is None:
+            return cls(UNetConfig(), USUAL_VAE, USUAL_SCHEDULE, dtype, checkpoint)
+        return cls.of_folder(checkpoint.folder, dtype, checkpoint)
 
     @classmethod
     def of_folder(

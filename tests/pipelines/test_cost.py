@@ -10,7 +10,7 @@ import pytest
 
 from jstyle.diffusion.samplers import sampler
 from jstyle.events import Evaluated, Remark
-from jstyle.methods.cost import CountingPipeline, Meter, count_evaluations
+from jstyle.pipelines.cost import CountingPipeline, Meter, count_evaluations
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
 from tests.parity.networks import GOLDEN
