@@ -11,7 +11,9 @@ from jstyle.settings.fields import flat, free, require
 from jstyle.settings.vocabulary import (
     FeatureDtype,
     SamplerName,
+    Sigmas,
     require_at_least,
+    require_curve,
     require_positive,
     require_seed,
     require_share,
@@ -87,6 +89,9 @@ class SamplingSettings:
     sampler: Optional[SamplerName] = None
     """By default the checkpoint's own."""
 
+    sigmas: Optional[Sigmas] = None
+    """The curve that the sampler's levels follow; by default the checkpoint's spacing."""
+
     eta: float = 0.0
     """Noise of ddim: 0 none, 1 as much as ddpm."""
 
@@ -103,6 +108,7 @@ class SamplingSettings:
         require_steps(self.steps)
         require_at_least(0, guidance=self.guidance)
         require_share(eta=self.eta)
+        require_curve(self.sampler, self.sigmas)
         require_seed(self.seed)
         require(0.0 < self.image_strength <= 1.0, f"image_strength must be over 0, at most 1: {self.image_strength}")
         require_at_least(1, batch_size=self.batch_size)

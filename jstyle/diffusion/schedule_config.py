@@ -13,41 +13,61 @@ PREDICTION_TYPES = ("epsilon", "v_prediction", "sample")
 SPACINGS = ("leading", "linspace", "trailing")
 BETA_SCHEDULES = ("linear", "scaled_linear", "squaredcos_cap_v2")
 
-SAMPLER_OF_CLASS: Mapping[str, str] = {
-    "DDIMScheduler": "ddim",
-    "DDPMScheduler": "ddpm",
-    "PNDMScheduler": "pndm",
-    "LMSDiscreteScheduler": "lms",
-    "EulerDiscreteScheduler": "euler",
-    "DPMSolverMultistepScheduler": "dpmpp_2m",
+_SOLVER = {"solver_order": 2, "algorithm_type": "dpmsolver++", "solver_type": "midpoint"}
+
+SCHEDULERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "ddim": ("DDIMScheduler", {}),
+    "ddpm": ("DDPMScheduler", {}),
+    "pndm": ("PNDMScheduler", {"skip_prk_steps": True}),
+    "lms": ("LMSDiscreteScheduler", {}),
+    "euler": ("EulerDiscreteScheduler", {}),
+    "euler_a": ("EulerAncestralDiscreteScheduler", {}),
+    "heun": ("HeunDiscreteScheduler", {}),
+    "kdpm2": ("KDPM2DiscreteScheduler", {}),
+    "kdpm2_a": ("KDPM2AncestralDiscreteScheduler", {}),
+    "dpmpp_2m": ("DPMSolverMultistepScheduler", _SOLVER),
+    "dpmpp_3m": ("DPMSolverMultistepScheduler", {**_SOLVER, "solver_order": 3}),
+    "dpmpp_2m_sde": ("DPMSolverMultistepScheduler", {**_SOLVER, "algorithm_type": "sde-dpmsolver++"}),
+    "dpmpp_2s": ("DPMSolverSinglestepScheduler", _SOLVER),
+    "dpmpp_sde": ("DPMSolverSDEScheduler", {}),
+    "deis": ("DEISMultistepScheduler", {**_SOLVER, "algorithm_type": "deis", "solver_type": "logrho"}),
+    "unipc": ("UniPCMultistepScheduler", {"solver_order": 2, "solver_type": "bh2", "predict_x0": True}),
 }
+"""Each sampler's class in diffusers, and the settings of that class which make it this sampler."""
+
+CURVES: Mapping[str, str] = {
+    "karras": "use_karras_sigmas",
+    "exponential": "use_exponential_sigmas",
+    "beta": "use_beta_sigmas",
+}
+"""Curves of sigmas, and what asks for them in diffusers' JSON."""
+
+# What a scheduler's class does where its JSON says nothing, and it is not the default of others.
+_SILENT = {"skip_prk_steps": False}
 
 # Settings of diffusers' schedulers that change the result and have one supported value here.
 _ONLY_SUPPORTED: Mapping[str, Any] = {
-    "algorithm_type": "dpmsolver++",
+    "disable_corrector": [],
     "final_sigmas_type": "zero",
     "interpolation_type": "linear",
     "lambda_min_clipped": -math.inf,
     "rescale_betas_zero_snr": False,
     "sigma_max": None,
     "sigma_min": None,
-    "skip_prk_steps": True,
-    "solver_order": 2,
-    "solver_type": "midpoint",
+    "solver_p": None,
     "thresholding": False,
     "timestep_type": "discrete",
-    "use_beta_sigmas": False,
     "use_dynamic_shifting": False,
-    "use_exponential_sigmas": False,
     "use_flow_sigmas": False,
-    "use_karras_sigmas": False,
     "use_lu_lambdas": False,
     "variance_type": "fixed_small",
 }
+# Settings of a class that another sampler, which the user may choose, does not have.
+_OF_A_CLASS = frozenset(key for _, demands in SCHEDULERS.values() for key in demands)
 # Settings without effect while those above hold: with final sigma zero, DPM++ 2M ends at first order.
 _WITHOUT_EFFECT = frozenset(
-    ["dynamic_thresholding_ratio", "euler_at_final", "flow_shift", "lower_order_final", "sample_max_value",
-     "time_shift_type"]
+    ["dynamic_thresholding_ratio", "euler_at_final", "flow_shift", "lower_order_final", "noise_sampler_seed",
+     "sample_max_value", "shift_terminal", "time_shift_type"]
 )  # fmt: skip
 
 
@@ -55,8 +75,9 @@ _WITHOUT_EFFECT = frozenset(
 class ScheduleConfig:
     """A checkpoint's `scheduler_config.json`, validated when built (InputError).
 
-    `timestep_spacing` None leaves the choice to the sampler: leading for ddim, ddpm and pndm, linspace for
-    lms, euler and dpmpp_2m. `clip_sample` bounds x0 in ddim and ddpm; for latents it must be off.
+    `timestep_spacing` None leaves the choice to the sampler: leading for ddim, ddpm and pndm, linspace for the
+    others, which may follow a curve of `sigmas` besides. `clip_sample` bounds x0 in ddim and ddpm; for latents it must
+    be off.
     """
 
     sampler: str = "ddim"
@@ -71,6 +92,7 @@ class ScheduleConfig:
     set_alpha_to_one: bool = True
     clip_sample: bool = False
     clip_sample_range: float = 1.0
+    sigmas: Optional[str] = None
 
     def __post_init__(self) -> None:
         _check_choices(self)
@@ -84,17 +106,13 @@ class ScheduleConfig:
         Raises InputError for an unknown class or key, and for a setting that would change the result but is
         not supported here.
         """
-        class_name = settings.get("_class_name")
-        if not isinstance(class_name, str) or class_name not in SAMPLER_OF_CLASS:
-            raise make_choice_error("_class_name", class_name, SAMPLER_OF_CLASS)
-        sampler = SAMPLER_OF_CLASS[class_name]
-        names = {field.name for field in fields(cls)} - {"sampler"}
+        sampler = _find_sampler(settings)
+        names = {field.name for field in fields(cls)} - {"sampler", "sigmas"}
         values = {key: value for key, value in settings.items() if key in names}
         for key, value in settings.items():
             if key not in names and not key.startswith("_"):
                 _check_unsupported(key, value)
-        if sampler == "pndm" and "skip_prk_steps" not in settings:
-            _check_unsupported("skip_prk_steps", False)
+        values["sigmas"] = _find_curve(settings)
         values.setdefault("set_alpha_to_one", sampler != "pndm")
         values.setdefault("clip_sample", sampler in ("ddim", "ddpm"))
         # Kept when another sampler runs on this checkpoint, as diffusers' from_config keeps it.
@@ -105,16 +123,49 @@ class ScheduleConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON object that diffusers reads and from which `from_dict` makes this config again."""
-        class_name = next(name for name, sampler in SAMPLER_OF_CLASS.items() if sampler == self.sampler)
-        settings = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "sampler"}
+        class_name, demands = SCHEDULERS[self.sampler]
+        settings = {field.name: getattr(self, field.name) for field in fields(self)}
+        del settings["sampler"], settings["sigmas"]
         if self.trained_betas is not None:
             settings["trained_betas"] = list(self.trained_betas)
-        if self.sampler == "pndm":
-            settings["skip_prk_steps"] = True
+        if self.sigmas is not None:
+            settings[CURVES[self.sigmas]] = True
         return {
             "_class_name": class_name,
             **{key: value for key, value in settings.items() if value is not None},
+            **demands,
         }
+
+
+def _find_sampler(settings: Mapping[str, Any]) -> str:
+    """The sampler whose class and whose settings of it the JSON has. Raises InputError where there is none."""
+    class_name = settings.get("_class_name")
+    of_class = {name: demands for name, (known, demands) in SCHEDULERS.items() if known == class_name}
+    if not of_class:
+        raise make_choice_error("_class_name", class_name, dict.fromkeys(known for known, _ in SCHEDULERS.values()))
+    said = {key: value for key, value in settings.items() if value is not None}
+    for name, demands in of_class.items():
+        if all(said.get(key, _SILENT.get(key, value)) == value for key, value in demands.items()):
+            return name
+    keys = next(iter(of_class.values()))
+    found = ", ".join(f"{key} {said.get(key, _SILENT.get(key))!r}" for key in keys if key in {*said, *_SILENT})
+    known = "; or ".join(
+        ", ".join(f"{key} {value!r}" for key, value in demands.items()) for demands in of_class.values()
+    )
+    raise InputError(f"scheduler config: {class_name} with {found} is not supported; set {known}")
+
+
+def _find_curve(settings: Mapping[str, Any]) -> Optional[str]:
+    """The curve of sigmas that the JSON asks for. Raises InputError for more than one, and for what is no yes or no."""
+    asked = []
+    for name, key in CURVES.items():
+        value = settings.get(key)
+        if value not in (None, True, False):
+            raise InputError(f"scheduler config: {key} must be true or false, not {value!r}")
+        asked += [name] if value else []
+    if len(asked) > 1:
+        raise InputError(f"scheduler config: only one of {', '.join(CURVES[name] for name in asked)} can be true")
+    return asked[0] if asked else None
 
 
 def make_choice_error(key: str, value: object, known: Any) -> InputError:
@@ -123,7 +174,7 @@ def make_choice_error(key: str, value: object, known: Any) -> InputError:
 
 
 def _check_unsupported(key: str, value: object) -> None:
-    if key in _WITHOUT_EFFECT:
+    if key in _WITHOUT_EFFECT or key in _OF_A_CLASS or key in CURVES.values():
         return
     if key not in _ONLY_SUPPORTED:
         raise InputError(f"scheduler config: unknown key {key!r}; remove it")
@@ -135,10 +186,11 @@ def _check_unsupported(key: str, value: object) -> None:
 
 def _check_choices(config: ScheduleConfig) -> None:
     for key, known in (
-        ("sampler", tuple(SAMPLER_OF_CLASS.values())),
+        ("sampler", tuple(SCHEDULERS)),
         ("beta_schedule", BETA_SCHEDULES),
         ("prediction_type", PREDICTION_TYPES),
         ("timestep_spacing", (None, *SPACINGS)),
+        ("sigmas", (None, *CURVES, "ays")),
     ):
         value = getattr(config, key)
         if value not in known:

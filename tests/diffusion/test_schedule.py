@@ -158,7 +158,9 @@ def test_a_checkpoint_keeps_its_spacing_for_every_sampler() -> None:
 
 
 @pytest.mark.parametrize("changes", [
-    {}, {"_class_name": "PNDMScheduler"}, {"timestep_spacing": "trailing"}, {"clip_sample": True},
+    {}, {"_class_name": "PNDMScheduler"}, {"_class_name": "EulerDiscreteScheduler", "use_karras_sigmas": True},
+    {"_class_name": "DPMSolverMultistepScheduler", "solver_order": 3}, {"timestep_spacing": "trailing"},
+    {"clip_sample": True},
     {"num_train_timesteps": 3, "trained_betas": [0.1, 0.2, 0.3]},
 ])  # fmt: skip
 def test_to_dict_is_read_back_as_the_same_config(changes: dict[str, Any]) -> None:
@@ -166,10 +168,30 @@ def test_to_dict_is_read_back_as_the_same_config(changes: dict[str, Any]) -> Non
     assert ScheduleConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_every_sampler_is_known_to_diffusers_json(name: str) -> None:
+    config = ScheduleConfig(sampler=name, timestep_spacing="linspace")
+    assert ScheduleConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+@pytest.mark.parametrize(("class_name", "settings", "words"), [
+    ("PNDMScheduler", {"skip_prk_steps": False}, "skip_prk_steps False is not supported; set skip_prk_steps True"),
+    ("DPMSolverMultistepScheduler", {"solver_order": 3, "solver_type": "heun"}, "solver_order 3, solver_type 'heun'"),
+    ("UniPCMultistepScheduler", {"predict_x0": False}, "predict_x0 False is not supported; set solver_order 2"),
+    ("EulerDiscreteScheduler", {"use_karras_sigmas": True, "use_beta_sigmas": True}, "only one of"),
+])  # fmt: skip
+def test_a_class_in_another_form_is_refused_with_those_that_are_known(
+    class_name: str, settings: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(InputError) as refused:
+        ScheduleConfig.from_dict({**SD21, "_class_name": class_name, **settings})
+    assert words in str(refused.value)
+
+
 @pytest.mark.parametrize(("key", "value"), [
-    ("thresholding", True), ("use_karras_sigmas", True), ("rescale_betas_zero_snr", True),
-    ("solver_order", 3), ("algorithm_type", "sde-dpmsolver++"), ("variance_type", "learned_range"),
-    ("final_sigmas_type", "sigma_min"), ("lambda_min_clipped", -5.1), ("skip_prk_steps", False),
+    ("thresholding", True), ("use_karras_sigmas", "yes"), ("rescale_betas_zero_snr", True),
+    ("use_lu_lambdas", True), ("variance_type", "learned_range"),
+    ("final_sigmas_type", "sigma_min"), ("lambda_min_clipped", -5.1),
     ("a_new_switch", 1), ("_class_name", "Heun"),
     ("_class_name", None), ("_class_name", ["DDIMScheduler"]), ("beta_schedule", "sigmoid"),
     ("prediction_type", "flow_prediction"), ("timestep_spacing", "even"), ("num_train_timesteps", 0),

@@ -10,7 +10,9 @@ from typing import Optional
 from jstyle.settings.fields import free, require
 from jstyle.settings.vocabulary import (
     SamplerName,
+    Sigmas,
     require_at_least,
+    require_curve,
     require_positive,
     require_seed,
     require_share,
@@ -39,6 +41,9 @@ class TextToImageSettings:
     sampler: Optional[SamplerName] = None
     """By default the checkpoint's own."""
 
+    sigmas: Optional[Sigmas] = None
+    """The curve that the sampler's levels follow; by default the checkpoint's spacing."""
+
     eta: float = 0.0
     """Noise of ddim: 0 none, 1 as much as ddpm."""
 
@@ -58,6 +63,7 @@ class TextToImageSettings:
         require_steps(self.steps)
         require(math.isfinite(self.guidance), f"guidance must be finite, not {self.guidance}")
         require_share(eta=self.eta)
+        require_curve(self.sampler, self.sigmas)
         require_seed(self.seed)
         require_positive(width=self.width, height=self.height)
         require_at_least(1, batch_size=self.batch_size)
