@@ -86,7 +86,7 @@ class StyleAlignedOnLatents:
         self._settings = settings
         self._named = list(references)
         self._weights = check_weights(weights, len(references))
-        self._sampler = pipe.sampler(settings.sampling.sampler)
+        self._sampler = pipe.sampler(settings.sampling.sampler, settings.sampling.sigmas)
         self._shape, self._reference_shape = latent_shapes(pipe, settings)
         self._paths = shared_sites(pipe.unet, self.sharing)
         self._about = self._describe_path()
@@ -164,6 +164,7 @@ class StyleAlignedOnLatents:
             "schedule": self._pipe.schedule.config.to_dict(),
             "steps": self._settings.sampling.steps,
             "sampler": self._sampler.name,
+            "sigmas": self._sampler.sigmas,
             "guidance": self.guidance,
         }
 

@@ -20,7 +20,9 @@ from jstyle.settings.reader import build
 from style_align.run import AlignedSet, Target
 from style_align.settings import StyleAlignSettings
 
-_THE_PICTURES = ("steps", "guidance", "negative_prompt", "sampler", "eta", "seed", "width", "height", "image_strength")
+_THE_PICTURES = (
+    "steps", "guidance", "negative_prompt", "sampler", "sigmas", "eta", "seed", "width", "height", "image_strength",
+)  # fmt: skip
 """What the pictures of a recipe say themselves."""
 
 _REFUSED = ("batch_size", "panorama", "window", "stride", "circular")

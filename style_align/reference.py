@@ -86,7 +86,7 @@ class Trajectory:
                 raise InputError(
                     f"{name} was made with {is_what} than this model's; make it again with --save_reference"
                 )
-        for key in ("steps", "sampler"):
+        for key in ("steps", "sampler", "sigmas"):
             was = self.about.get(key)
             if was != about[key]:
                 raise InputError(f"{name} was made with {key} = {was}, not {about[key]}; use --{key} {was}")

@@ -7,13 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Literal, Optional
 
-from jstyle.settings.fields import flat, free, require
+from jstyle.settings.fields import flat, free, later, require
 from jstyle.settings.vocabulary import (
     FeatureDtype,
     FixedFit,
     SamplerName,
+    Sigmas,
     require_at_least,
     require_count,
+    require_curve,
     require_finite,
     require_seed,
     require_share,
@@ -89,6 +91,9 @@ class SamplingSettings:
     sampler: Optional[SamplerName] = None
     """By default the checkpoint's own."""
 
+    sigmas: Optional[Sigmas] = later(None)
+    """The curve that the sampler's levels follow; by default the checkpoint's spacing."""
+
     eta: float = 0.0
     """Noise of ddim: 0 none, 1 as much as ddpm."""
 
@@ -105,6 +110,7 @@ class SamplingSettings:
         require_steps(self.steps)
         require_at_least(0, guidance=self.guidance)
         require_share(eta=self.eta)
+        require_curve(self.sampler, self.sigmas)
         require_seed(self.seed)
         require(0.0 < self.image_strength <= 1.0, f"image_strength must be over 0, at most 1: {self.image_strength}")
         require_count(batch_size=self.batch_size)

@@ -21,7 +21,7 @@ Size = tuple[int, int]
 
 _SIZE = ("width", "height")
 _REFUSED = (*_SIZE, "batch_size")
-_THE_PICTURES = ("steps", "guidance", "negative_prompt", "sampler", "eta")
+_THE_PICTURES = ("steps", "guidance", "negative_prompt", "sampler", "sigmas", "eta")
 """What a picture says of the set that it belongs to."""
 
 

@@ -139,4 +139,5 @@ def _describe_way(picture: RecipePicture) -> str:
     parts += [] if settings.set is None else [f"by {settings.set.method} after {settings.set.reference}"]
     parts += [] if settings.finish is None else [f"then {settings.finish.method}"]
     sampler = settings.sampler or "own sampler"
+    sampler += f" along {settings.sigmas} sigmas" if settings.sigmas else ""
     return f"{', '.join(parts)}: {sampler}, {settings.steps} steps, guidance {settings.guidance:g}"

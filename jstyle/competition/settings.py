@@ -7,10 +7,12 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, Optional, Union
 
-from jstyle.settings.fields import flat, require
+from jstyle.settings.fields import flat, later, require
 from jstyle.settings.model import ModelSettings
 from jstyle.settings.vocabulary import (
     SamplerName,
+    Sigmas,
+    require_curve,
     require_finite,
     require_seed,
     require_share,
@@ -106,6 +108,9 @@ class PictureSettings:
     sampler: Optional[SamplerName] = None
     """By default the checkpoint's own."""
 
+    sigmas: Optional[Sigmas] = later(None)
+    """The curve that the sampler's levels follow; by default the checkpoint's spacing."""
+
     steps: int = 25
     """Sampling steps."""
 
@@ -130,6 +135,7 @@ class PictureSettings:
         for seed in self.seed if isinstance(self.seed, tuple) else (self.seed,):
             require_seed(seed)
         require_share(eta=self.eta)
+        require_curve(self.sampler, self.sigmas)
         require(self.eta == 0.0 or self.sampler == "ddim", "eta is a setting of ddim: name that sampler")
         steps = self.steps if self.start is None else self.start.count_steps(self.steps)
         require(steps >= 1, f"strength and {self.steps} steps leave no step to run")

@@ -75,6 +75,7 @@ class _SpecMaker:
             prompt=self._picture.text,
             negative_prompt=settings.negative_prompt,
             sampler=settings.sampler,
+            sigmas=settings.sigmas,
             steps=settings.steps,
             guidance=settings.guidance,
             eta=settings.eta,

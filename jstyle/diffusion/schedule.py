@@ -7,7 +7,7 @@ Everywhere x = sqrt(alpha_bar) x0 + sqrt(1 - alpha_bar) eps, the variance-preser
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Optional
 
 import numpy as np
@@ -119,6 +119,15 @@ class Schedule:
         sigma_low, sigma_high = (1 / keep_some_signal(self.alpha_bars[low : low + 2]) - 1) ** 0.5
         sigma = sigma_low + (t - low) * (sigma_high - sigma_low)
         return Level(float(t), float(1 / (1 + sigma**2)))
+
+    def time_of(self, sigma: float) -> float:
+        """The time at which the noise-to-signal ratio is ``sigma``, between training times linear in its logarithm."""
+        logs = 0.5 * np.log(1 / keep_some_signal(self.alpha_bars) - 1)
+        return float(np.interp(np.log(max(sigma, 1e-10)), logs, np.arange(len(logs))))
+
+    def along(self, sigmas: Optional[str]) -> Schedule:
+        """The same schedule with samplers' levels along a curve of sigmas, the checkpoint's own where it is None."""
+        return self if sigmas is None else Schedule(replace(self.config, sigmas=sigmas))
 
     def stride(self, steps: int) -> int:
         """How many training times each of `steps` sampling steps covers. Raises InputError unless 1 <= steps <= T."""

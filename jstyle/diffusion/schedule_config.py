@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Optional
@@ -20,44 +20,66 @@ PREDICTION_TYPES = ("epsilon", "v_prediction", "sample")
 SPACINGS = ("leading", "linspace", "trailing")
 BETA_SCHEDULES = ("linear", "scaled_linear", "squaredcos_cap_v2")
 
-SAMPLER_OF_CLASS: Mapping[str, str] = {
-    "DDIMScheduler": "ddim",
-    "DDPMScheduler": "ddpm",
-    "PNDMScheduler": "pndm",
-    "LMSDiscreteScheduler": "lms",
-    "EulerDiscreteScheduler": "euler",
-    "DPMSolverMultistepScheduler": "dpmpp_2m",
-}
-_SAMPLERS = tuple(SAMPLER_OF_CLASS.values())
-_IN_SIGMA = ("lms", "euler", "dpmpp_2m")
+_SOLVER = {"solver_order": 2, "algorithm_type": "dpmsolver++"}
 
-# Settings of diffusers' schedulers that change the result: the one value that is supported, and who reads it there.
-_ONLY_SUPPORTED: Mapping[str, tuple[Any, tuple[str, ...]]] = {
-    "algorithm_type": ("dpmsolver++", ("dpmpp_2m",)),
-    "final_sigmas_type": ("zero", ("euler", "dpmpp_2m")),
-    "interpolation_type": ("linear", ("euler",)),
-    "lambda_min_clipped": (-math.inf, ("dpmpp_2m",)),
-    "sigma_max": (None, ("euler",)),
-    "sigma_min": (None, ("euler",)),
-    "skip_prk_steps": (True, ("pndm",)),
-    "solver_order": (2, ("dpmpp_2m",)),
-    "solver_type": ("midpoint", ("dpmpp_2m",)),
-    "thresholding": (False, ("ddim", "ddpm", "dpmpp_2m")),
-    "timestep_type": ("discrete", ("euler",)),
-    "use_beta_sigmas": (False, _IN_SIGMA),
-    "use_dynamic_shifting": (False, ("dpmpp_2m",)),
-    "use_exponential_sigmas": (False, _IN_SIGMA),
-    "use_flow_sigmas": (False, ("dpmpp_2m",)),
-    "use_karras_sigmas": (False, _IN_SIGMA),
-    "use_lu_lambdas": (False, ("dpmpp_2m",)),
-    "variance_type": ("fixed_small", ("ddpm", "dpmpp_2m")),
+SCHEDULERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "ddim": ("DDIMScheduler", {}),
+    "ddpm": ("DDPMScheduler", {}),
+    "pndm": ("PNDMScheduler", {}),
+    "lms": ("LMSDiscreteScheduler", {}),
+    "euler": ("EulerDiscreteScheduler", {}),
+    "euler_a": ("EulerAncestralDiscreteScheduler", {}),
+    "heun": ("HeunDiscreteScheduler", {}),
+    "kdpm2": ("KDPM2DiscreteScheduler", {}),
+    "kdpm2_a": ("KDPM2AncestralDiscreteScheduler", {}),
+    "dpmpp_2m": ("DPMSolverMultistepScheduler", _SOLVER),
+    "dpmpp_3m": ("DPMSolverMultistepScheduler", {**_SOLVER, "solver_order": 3}),
+    "dpmpp_2m_sde": ("DPMSolverMultistepScheduler", {**_SOLVER, "algorithm_type": "sde-dpmsolver++"}),
+    "dpmpp_2s": ("DPMSolverSinglestepScheduler", _SOLVER),
+    "dpmpp_sde": ("DPMSolverSDEScheduler", {}),
+    "deis": ("DEISMultistepScheduler", {"solver_order": 2}),
+    "unipc": ("UniPCMultistepScheduler", {"solver_order": 2}),
 }
-# Of these, what other classes' solvers have under the same names, and DPM++ does not read in diffusers either.
-_SOLVERS = frozenset(["algorithm_type", "solver_order", "solver_type"])
-# Settings without effect while those above hold: with final sigma zero, DPM++ 2M ends at first order.
+"""Each sampler's class in diffusers, and which of several that the class can be it is."""
+
+CURVES: Mapping[str, str] = {
+    "karras": "use_karras_sigmas",
+    "exponential": "use_exponential_sigmas",
+    "beta": "use_beta_sigmas",
+}
+"""Curves of sigmas, and what asks for them in diffusers' JSON."""
+
+_BY_TIMES = ("ddim", "ddpm", "pndm")
+_DPMPP = ("dpmpp_2m", "dpmpp_3m", "dpmpp_2m_sde", "dpmpp_2s")
+_ENDING = ("euler", "unipc", *_DPMPP)
+
+# Settings of diffusers' schedulers that change the result: the values that are supported, and who reads them there. A
+# solver takes the types of the other solvers for its own default.
+_ONLY_SUPPORTED: Mapping[str, Sequence[tuple[tuple[Any, ...], tuple[str, ...]]]] = {
+    "disable_corrector": [(([],), ("unipc",))],
+    "final_sigmas_type": [(("zero",), _ENDING)],
+    "interpolation_type": [(("linear",), ("euler",))],
+    "lambda_min_clipped": [((-math.inf,), _DPMPP)],
+    "predict_x0": [((True,), ("unipc",))],
+    "sigma_max": [((), ("euler",))],
+    "sigma_min": [((), ("euler",))],
+    "skip_prk_steps": [((True,), ("pndm",))],
+    "solver_p": [((), ("unipc",))],
+    "solver_type": [
+        (("midpoint", "logrho", "bh1", "bh2"), _DPMPP),
+        (("bh2", "logrho", "midpoint", "heun"), ("unipc",)),
+    ],
+    "thresholding": [((False,), ("ddim", "ddpm", "deis", "unipc", *_DPMPP))],
+    "timestep_type": [(("discrete",), ("euler",))],
+    "use_dynamic_shifting": [((False,), ("deis", "unipc", *_DPMPP))],
+    "use_flow_sigmas": [((False,), ("deis", "unipc", *_DPMPP))],
+    "use_lu_lambdas": [((False,), _DPMPP)],
+    "variance_type": [(("fixed_small",), ("ddpm", *_DPMPP))],
+}
+# Settings without effect while those above hold, or that a sampler's name says.
 _WITHOUT_EFFECT = frozenset(
-    ["dynamic_thresholding_ratio", "euler_at_final", "flow_shift", "lower_order_final", "sample_max_value",
-     "time_shift_type"]
+    ["algorithm_type", "dynamic_thresholding_ratio", "euler_at_final", "flow_shift", "lower_order_final",
+     "noise_sampler_seed", "sample_max_value", "shift_terminal", "solver_order", "time_shift_type", *CURVES.values()]
 )  # fmt: skip
 _WITHOUT_ZERO_SNR = ("pndm", "lms")  # diffusers' do not read rescale_betas_zero_snr: their formulas divide by alpha_bar
 _MOST_TIMES = 100_000
@@ -69,9 +91,9 @@ class ScheduleConfig:
     """A checkpoint's `scheduler_config.json`, validated when built (InputError).
 
     `sampler` is None where the file names a scheduler that is not here. `timestep_spacing` None leaves the choice to
-    the sampler: leading for ddim, ddpm and pndm, linspace for lms, euler and dpmpp_2m. `clip_sample` bounds x0 in ddim
-    and ddpm; for latents it must be off. `rescale_betas_zero_snr` shifts and scales the levels so that the last is pure
-    noise (arXiv 2305.08891, algorithm 1).
+    the sampler: leading for ddim, ddpm and pndm, linspace for the others, which may follow a curve of `sigmas` besides.
+    `clip_sample` bounds x0 in ddim and ddpm; for latents it must be off. `rescale_betas_zero_snr` shifts and scales the
+    levels so that the last is pure noise (arXiv 2305.08891, algorithm 1).
     """
 
     sampler: Optional[str] = "ddim"
@@ -87,6 +109,7 @@ class ScheduleConfig:
     clip_sample: bool = False
     clip_sample_range: float = 1.0
     rescale_betas_zero_snr: bool = later(False)
+    sigmas: Optional[str] = later(None)
 
     foreign: tuple[tuple[str, str], ...] = later(())
     """Names, and values as JSON, in the file that say how its own scheduler goes about it and are not supported."""
@@ -119,9 +142,9 @@ class ScheduleConfig:
         """
         class_name = settings.get("_class_name")
         if not isinstance(class_name, str):
-            raise make_choice_error("_class_name", class_name, SAMPLER_OF_CLASS, source)
-        sampler = SAMPLER_OF_CLASS.get(class_name)
-        names = {field.name for field in fields(cls)} - {"sampler", "foreign", "source"}
+            raise make_choice_error("_class_name", class_name, _list_classes(), source)
+        sampler = _find_sampler(class_name, settings)
+        names = {field.name for field in fields(cls)} - {"sampler", "sigmas", "foreign", "source"}
         values = {key: value for key, value in settings.items() if key in names}
         others = {key: value for key, value in settings.items() if key not in names and not key.startswith("_")}
         if sampler is None:
@@ -133,7 +156,8 @@ class ScheduleConfig:
         values.setdefault("set_alpha_to_one", sampler != "pndm")
         values.setdefault("clip_sample", sampler in ("ddim", "ddpm"))
         if sampler is not None:  # kept when another sampler runs on this checkpoint, as diffusers' from_config keeps it
-            values.setdefault("timestep_spacing", "linspace" if sampler in _IN_SIGMA else "leading")
+            values.setdefault("timestep_spacing", "leading" if sampler in _BY_TIMES else "linspace")
+        values["sigmas"] = _find_curve(settings, source)
         if isinstance(values.get("trained_betas"), list):
             values["trained_betas"] = tuple(values["trained_betas"])
         return cls(
@@ -142,7 +166,7 @@ class ScheduleConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON object that diffusers reads and from which `from_dict` makes this config again."""
-        left_out = {"sampler", "foreign", "source"}
+        left_out = {"sampler", "sigmas", "foreign", "source"}
         if not self.rescale_betas_zero_snr:
             left_out.add("rescale_betas_zero_snr")
         settings = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in left_out}
@@ -150,10 +174,13 @@ class ScheduleConfig:
             settings["trained_betas"] = list(self.trained_betas)
         if self.sampler == "pndm":
             settings["skip_prk_steps"] = True
-        class_name = next((name for name, sampler in SAMPLER_OF_CLASS.items() if sampler == self.sampler), None)
+        if self.sigmas is not None and self.sigmas in CURVES:
+            settings[CURVES[self.sigmas]] = True
+        class_name, demands = (None, {}) if self.sampler is None else SCHEDULERS[self.sampler]
         return {
             "_class_name": class_name,
             **{key: value for key, value in settings.items() if value is not None},
+            **demands,
             **{key: json.loads(value) for key, value in self.foreign},
         }
 
@@ -163,14 +190,16 @@ class ScheduleConfig:
         Raises InputError, which names the file, where the checkpoint asks something of it that is not supported.
         """
         chosen, own = name or self.sampler, dict(self.foreign)
-        others = f"name another sampler ({', '.join(_SAMPLERS)})"
+        others = f"name another sampler ({', '.join(SCHEDULERS)})"
         if chosen is None:
-            raise self.error(f"_class_name is {own.get('_class_name')}, a scheduler that is not here; {others}")
+            form = ", ".join(f"{key} {own[key]}" for key in ("solver_order", "algorithm_type") if key in own)
+            known = f"{own.get('_class_name')}{f' of {form}' if form else ''}"
+            raise self.error(f"_class_name is {known}, a scheduler that is not here; {others}")
         for key, value in own.items():
-            supported, readers = _ONLY_SUPPORTED.get(key, (None, ()))
-            if chosen in readers and (self.sampler is not None or key not in _SOLVERS):
-                known = f"set it to {show(supported)}, or {others}"
-                raise self.error(f"{key} {value} is not supported by {chosen}; {known}")
+            for supported, readers in _ONLY_SUPPORTED.get(key, ()):
+                if chosen in readers and json.loads(value) not in supported:
+                    known = f"set it to {show(supported[0]) if supported else 'null'}, or {others}"
+                    raise self.error(f"{key} {value} is not supported by {chosen}; {known}")
         if self.rescale_betas_zero_snr and chosen in _WITHOUT_ZERO_SNR:
             raise self.error(f"{chosen} cannot start from the pure noise of rescale_betas_zero_snr; {others}")
         return chosen
@@ -183,6 +212,32 @@ class ScheduleConfig:
 def make_choice_error(key: str, value: object, known: Any, source: str = "") -> InputError:
     """That a key has a value that is not one of those that are known."""
     return _make_error(f"{key} is {show(value)}; it must be one of {', '.join(known)}", source)
+
+
+def _list_classes() -> list[str]:
+    return list(dict.fromkeys(class_name for class_name, _ in SCHEDULERS.values()))
+
+
+def _find_sampler(class_name: str, settings: Mapping[str, Any]) -> Optional[str]:
+    """The sampler that diffusers' class is with these settings, where it is here."""
+    for name, (known, demands) in SCHEDULERS.items():
+        said = {key: value if settings.get(key) is None else settings[key] for key, value in demands.items()}
+        if known == class_name and said == demands:
+            return name
+    return None
+
+
+def _find_curve(settings: Mapping[str, Any], source: str) -> Optional[str]:
+    """The curve of sigmas that the JSON asks for. Raises InputError for more than one, and for what is no yes or no."""
+    asked = []
+    for name, key in CURVES.items():
+        value = settings.get(key)
+        if value not in (None, True, False):
+            raise _make_error(f"{key} must be true or false, not {show(value)}", source)
+        asked += [name] if value else []
+    if len(asked) > 1:
+        raise _make_error(f"only one of {', '.join(CURVES[name] for name in asked)} can be true", source)
+    return asked[0] if asked else None
 
 
 def compute_betas(config: ScheduleConfig) -> np.ndarray:
@@ -209,28 +264,29 @@ def _require_levels(settings: Mapping[str, Any], class_name: str, source: str) -
         return
     missing = [key for key in ("beta_schedule", "beta_start", "beta_end") if settings.get(key) is None]
     if missing:
-        known = ", ".join(SAMPLER_OF_CLASS)
+        known = ", ".join(_list_classes())
         raise _make_error(f"_class_name is {show(class_name)}, none of {known}, and there is no {missing[0]}", source)
 
 
 def _is_foreign(key: str, value: object, sampler: Optional[str], source: str) -> bool:
     """Whether a setting asks for what is not supported. Raises InputError for an unknown key of a known class."""
     if key in _WITHOUT_EFFECT:
-        return False
+        return sampler is None and key in _SOLVER
     if key not in _ONLY_SUPPORTED:
         if sampler is not None:
             raise _make_error(f"unknown key {key!r}; remove it", source)
         return True
     # null is diffusers' way to say "not used"
-    return value is not None and value != _ONLY_SUPPORTED[key][0]
+    return value is not None and any(value not in supported for supported, _ in _ONLY_SUPPORTED[key])
 
 
 def _check_choices(config: ScheduleConfig) -> None:
     for key, known in (
-        ("sampler", (None, *_SAMPLERS)),
+        ("sampler", (None, *SCHEDULERS)),
         ("beta_schedule", BETA_SCHEDULES),
         ("prediction_type", PREDICTION_TYPES),
         ("timestep_spacing", (None, *SPACINGS)),
+        ("sigmas", (None, *CURVES, "ays")),
     ):
         value = getattr(config, key)
         if not isinstance(value, (str, type(None))) or value not in known:

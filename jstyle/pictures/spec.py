@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Optional, Protocol
 
-from jstyle.settings.fields import free
+from jstyle.settings.fields import free, later
 from jstyle.settings.model import ModelSettings
-from jstyle.settings.vocabulary import Backend, Precision, SamplerName
+from jstyle.settings.vocabulary import Backend, Precision, SamplerName, Sigmas
 
 
 @dataclass(frozen=True)
@@ -113,6 +113,9 @@ class PromptedPicture:
 
     sampler: Optional[SamplerName] = None
     """The model's own by default."""
+
+    sigmas: Optional[Sigmas] = later(None)
+    """The curve of the sampler's levels; the model's own by default."""
 
     eta: float = 0.0
     """Noise of ddim."""

@@ -37,6 +37,7 @@ class StableDiffusionImg2ImgPipeline(StableDiffusionPipeline):
         *,
         seed: Optional[Seeds] = None,
         sampler: Optional[str] = None,
+        sigmas: Optional[str] = None,
         on_step: Optional[OnStep] = None,
     ) -> PipelineOutput:
         """``image`` is one picture for all prompts or one each; the result has its size.
@@ -55,6 +56,7 @@ class StableDiffusionImg2ImgPipeline(StableDiffusionPipeline):
             seeds=choose_seeds(seed, generator, prompt, num_images_per_prompt),
             unit=latents,
             sampler=sampler,
+            sigmas=sigmas,
             output_type=output_type,
         )
         return exhaust(steps, on_step)
@@ -80,6 +82,7 @@ class StableDiffusionInpaintPipeline(StableDiffusionPipeline):
         *,
         seed: Optional[Seeds] = None,
         sampler: Optional[str] = None,
+        sigmas: Optional[str] = None,
         on_step: Optional[OnStep] = None,
         overlay: bool = True,
         padding_mask_crop: Optional[int] = None,
@@ -102,6 +105,7 @@ class StableDiffusionInpaintPipeline(StableDiffusionPipeline):
             seeds=choose_seeds(seed, generator, prompt, num_images_per_prompt),
             unit=latents,
             sampler=sampler,
+            sigmas=sigmas,
             output_type=output_type,
         )
         return exhaust(steps, on_step)

@@ -29,6 +29,7 @@ def draw_prompted(
         eta=spec.eta,
         seeds=spec.seed,
         sampler=spec.sampler,
+        sigmas=spec.sigmas,
     )
     return (yield from tell_evaluations(steps, "picture")).images[0]
 

@@ -229,9 +229,12 @@ class StableDiffusionPipeline(AdapterLoading):
             negative = self.encode_prompt(negatives * (count // len(negatives)), copies)
         return GuidedDenoiser(self.unet, self.schedule.config.prediction_type, text, negative, guidance_scale, extra)
 
-    def sampler(self, name: Optional[str] = None) -> Sampler:
-        """The sampler of that name, the checkpoint's own by default. Raises InputError for one that it cannot have."""
-        return sampler(self.schedule.config.choose_sampler(name))
+    def sampler(self, name: Optional[str] = None, sigmas: Optional[str] = None) -> Sampler:
+        """The sampler of that name over levels along a curve of sigmas, the checkpoint's own by default.
+
+        Raises InputError for one that the checkpoint cannot have, and for one that follows no curve.
+        """
+        return sampler(self.schedule.config.choose_sampler(name)).follow(sigmas)
 
     def __call__(
         self,
@@ -249,6 +252,7 @@ class StableDiffusionPipeline(AdapterLoading):
         *,
         seed: Optional[Seeds] = None,
         sampler: Optional[str] = None,
+        sigmas: Optional[str] = None,
         on_step: Optional[OnStep] = None,
     ) -> PipelineOutput:
         """Images of a text.
@@ -269,6 +273,7 @@ class StableDiffusionPipeline(AdapterLoading):
             seeds=choose_seeds(seed, generator, prompt, num_images_per_prompt),
             unit=latents,
             sampler=sampler,
+            sigmas=sigmas,
             output_type=output_type,
         )
         return exhaust(steps, on_step)
@@ -286,6 +291,7 @@ class StableDiffusionPipeline(AdapterLoading):
         seeds: Optional[Seeds] = None,
         unit: Optional[np.ndarray] = None,
         sampler: Optional[str] = None,
+        sigmas: Optional[str] = None,
         output_type: str = "pil",
     ) -> Generator[PipelineStep, None, PipelineOutput]:
         """A pipeline's call as a generator: it yields every step, returns the output, and may be closed at any time.
@@ -295,7 +301,7 @@ class StableDiffusionPipeline(AdapterLoading):
         """
         if output_type not in ("pil", "np", "latent"):
             raise InputError(f"output_type {output_type!r} is not known; it must be pil, np or latent")
-        method = self.sampler(sampler)
+        method = self.sampler(sampler, sigmas)
         noise = NoiseSource(image_seeds(seeds, count_images(prompt, copies)))
         begun = start.begin(self, method, steps, noise, unit)
         denoiser = self.denoiser(prompt, negative_prompt, guidance, copies, begun.extra)

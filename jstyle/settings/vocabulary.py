@@ -13,8 +13,14 @@ Precision = Literal["fp32", "bf16", "fp16"]
 Backend = Literal["native", "jdiffusion"]
 """Whose networks compute."""
 
-SamplerName = Literal["ddim", "ddpm", "pndm", "lms", "euler", "dpmpp_2m"]
+SamplerName = Literal[
+    "ddim", "ddpm", "pndm", "lms", "euler", "euler_a", "heun", "kdpm2", "kdpm2_a", "dpmpp_2m", "dpmpp_3m", "dpmpp_2s",
+    "dpmpp_2m_sde", "dpmpp_sde", "deis", "unipc",
+]  # fmt: skip
 """How noise becomes a picture."""
+
+Sigmas = Literal["karras", "exponential", "beta", "ays"]
+"""A curve of noise-to-signal ratios that a sampler's levels follow."""
 
 FeatureDtype = Literal["float16", "float32"]
 """Precision in which attention features are kept."""
@@ -41,6 +47,12 @@ LONGEST_SIDE = 16384
 def require_steps(steps: int, least: int = 1, name: str = "steps") -> None:
     """Raise ValueError unless a checkpoint has that many sampling steps."""
     require(least <= steps <= MOST_STEPS, f"{name} must be from {least} to {MOST_STEPS}, not {steps}")
+
+
+def require_curve(sampler: Optional[str], sigmas: Optional[str]) -> None:
+    """Raise ValueError where a sampler that goes by training times is to follow a curve of sigmas."""
+    by_times = sampler in ("ddim", "ddpm", "pndm")
+    require(sigmas is None or not by_times, f"{sampler} goes by training times: sigmas {sigmas} is for other samplers")
 
 
 def require_seed(seed: int) -> None:

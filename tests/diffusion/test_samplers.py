@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from jstyle.diffusion.samplers import SAMPLERS, Step, ddim_invert, sampler
+from jstyle.diffusion.samplers.levels import sigma
 from jstyle.diffusion.schedule import Level, Prediction, Schedule, to_prediction
 from jstyle.diffusion.schedule_config import ScheduleConfig
 from jstyle.errors import InputError
@@ -16,7 +17,9 @@ from jstyle.runtime import jt
 
 ALPHA_BARS = np.cumprod(1 - np.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2)
 NAMES = list(SAMPLERS)
-DETERMINISTIC = ["ddim", "pndm", "lms", "euler", "dpmpp_2m"]
+DETERMINISTIC = [
+    "ddim", "pndm", "lms", "euler", "heun", "kdpm2", "dpmpp_2m", "dpmpp_3m", "dpmpp_2s", "unipc",
+]  # fmt: skip
 
 
 def sd_schedule(**changes: Any) -> Schedule:
@@ -74,7 +77,17 @@ def test_higher_order_pays() -> None:
     assert max(flow_error("dpmpp_2m", 20), flow_error("pndm", 20)) < 0.8 * of_first_order
 
 
-@pytest.mark.parametrize(("name", "eta"), [("ddpm", 0.0), ("ddim", 1.0)])
+@pytest.mark.parametrize(
+    ("name", "eta"),
+    [
+        ("ddpm", 0.0),
+        ("ddim", 1.0),
+        ("euler_a", 0.0),
+        ("kdpm2_a", 0.0),
+        ("dpmpp_2m_sde", 0.0),
+        ("dpmpp_sde", 0.0),
+    ],
+)
 def test_stochastic_samplers_give_the_datas_spread(name: str, eta: float) -> None:
     x = unit_normal(3, (1, 1, 100, 200))
     last = run(name, x, 500, gaussian(0.5), eta=eta)[-1].x.numpy()
@@ -163,7 +176,7 @@ def test_wrong_options_are_refused_by_one() -> None:
     with pytest.raises(InputError, match="source of noise"):
         run("ddpm", unit_normal(), noise=None)
     with pytest.raises(InputError, match="ddim, ddpm, pndm"):
-        sampler("heun")
+        sampler("heuns")
 
 
 # Inversion
@@ -230,3 +243,61 @@ def test_finer_round_trips_lose_less(convention: str) -> None:
 def test_an_unknown_convention_lists_the_two() -> None:
     with pytest.raises(InputError, match="current, target"):
         next(ddim_invert(curved, jt.array(unit_normal()), sd_schedule(), 10, "backwards"))
+
+
+# Curves of sigmas
+
+
+def test_karras_sigmas_are_even_in_the_seventh_root() -> None:
+    levels = SAMPLERS["dpmpp_2m"].follow("karras").levels(sd_schedule(), 9)
+    roots = np.array([sigma(level) for level in levels]) ** (1 / 7)
+    np.testing.assert_allclose(np.diff(roots), roots[1] - roots[0], rtol=1e-9)
+    ends = (1 / ALPHA_BARS[[999, 0]] - 1) ** 0.5
+    np.testing.assert_allclose([roots[0] ** 7, roots[-1] ** 7], ends, rtol=1e-9)
+
+
+def test_exponential_sigmas_are_even_in_the_logarithm() -> None:
+    logs = np.log([sigma(level) for level in SAMPLERS["euler"].follow("exponential").levels(sd_schedule(), 9)])
+    np.testing.assert_allclose(np.diff(logs), logs[1] - logs[0], rtol=1e-9)
+
+
+def test_beta_sigmas_hold_even_shares_of_the_distribution() -> None:
+    """Between neighbours lies the same share of B(0.6, 0.6), integrated numerically over t = sin(a)^2."""
+    levels = SAMPLERS["dpmpp_2m"].follow("beta").levels(sd_schedule(), 7)
+    sigmas = np.array([sigma(level) for level in levels])
+    angles = np.arcsin(((sigmas - sigmas[-1]) / (sigmas[0] - sigmas[-1])) ** 0.5)
+
+    def share(low: float, high: float) -> float:
+        middles = low + (high - low) * (np.arange(200_000) + 0.5) / 200_000
+        return float((2 * (np.sin(middles) * np.cos(middles)) ** 0.2).mean() * (high - low))
+
+    shares = [share(low, high) for high, low in zip(angles, angles[1:])]
+    np.testing.assert_allclose(shares, np.mean(shares), rtol=1e-4)
+
+
+def test_align_your_steps_has_its_ten_times_and_lies_between_them_for_others() -> None:
+    aligned = SAMPLERS["dpmpp_2m"].follow("ays")
+    ten = [level.t for level in aligned.levels(sd_schedule(), 10)]
+    assert ten == [999, 850, 736, 645, 545, 455, 343, 233, 124, 24]
+    twenty = aligned.levels(sd_schedule(), 20)
+    assert [round(sigma(level), 6) for level in twenty[::2]] == [
+        round(sigma(level), 6) for level in aligned.levels(sd_schedule(), 10)
+    ]
+
+
+@pytest.mark.parametrize("curve", ["karras", "exponential", "beta", "ays"])
+def test_curves_lead_to_the_exact_flow_too(curve: str) -> None:
+    schedule, x = sd_schedule(set_alpha_to_one=True), unit_normal()
+    errors = []
+    for steps in (12, 48):
+        sampler_along = SAMPLERS["dpmpp_2m"].follow(curve)
+        first = sampler_along.levels(schedule, steps)[0].alpha_bar
+        with jt.no_grad():
+            last = list(sampler_along(gaussian(0.5), jt.array(x), schedule, steps))[-1].x.numpy()
+        errors.append(float(np.abs(last / x * (first * 0.25 + 1 - first) ** 0.5 / 0.5 - 1).max()))
+    assert errors[1] < 0.55 * errors[0] and errors[1] < 0.06
+
+
+def test_samplers_that_go_by_times_follow_no_curve() -> None:
+    with pytest.raises(InputError, match="karras sigmas are for lms, euler"):
+        SAMPLERS["ddim"].follow("karras")

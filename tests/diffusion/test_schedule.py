@@ -159,8 +159,9 @@ def test_a_checkpoint_keeps_its_spacing_for_every_sampler() -> None:
 
 
 @pytest.mark.parametrize("changes", [
-    {}, {"_class_name": "PNDMScheduler"}, {"timestep_spacing": "trailing"}, {"clip_sample": True},
-    {"rescale_betas_zero_snr": True},
+    {}, {"_class_name": "PNDMScheduler"}, {"_class_name": "EulerDiscreteScheduler", "use_karras_sigmas": True},
+    {"_class_name": "DPMSolverMultistepScheduler", "solver_order": 3}, {"timestep_spacing": "trailing"},
+    {"clip_sample": True}, {"rescale_betas_zero_snr": True},
     {"num_train_timesteps": 3, "trained_betas": [0.1, 0.2, 0.3]},
 ])  # fmt: skip
 def test_to_dict_is_read_back_as_the_same_config(changes: dict[str, Any]) -> None:
@@ -168,8 +169,20 @@ def test_to_dict_is_read_back_as_the_same_config(changes: dict[str, Any]) -> Non
     assert ScheduleConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_every_sampler_is_known_to_diffusers_json(name: str) -> None:
+    config = ScheduleConfig(sampler=name, timestep_spacing="linspace")
+    assert ScheduleConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+def test_two_curves_at_once_are_refused() -> None:
+    with pytest.raises(InputError, match="only one of use_karras_sigmas, use_beta_sigmas can be true"):
+        ScheduleConfig.from_dict({**SD21, "use_karras_sigmas": True, "use_beta_sigmas": True})
+
+
 @pytest.mark.parametrize(("key", "value"), [
     ("rescale_betas_zero_snr", 1), ("num_train_timesteps", 10**9), ("steps_offset", 10**9), ("beta_end", 0.9),
+    ("use_karras_sigmas", "yes"),
     ("a_new_switch", 1), ("_class_name", None), ("_class_name", ["DDIMScheduler"]), ("beta_schedule", "sigmoid"),
     ("prediction_type", "flow_prediction"), ("timestep_spacing", "even"), ("num_train_timesteps", 0),
     ("num_train_timesteps", "1000"), ("steps_offset", -1), ("clip_sample", "false"), ("clip_sample_range", 0),
@@ -184,9 +197,9 @@ def test_what_is_wrong_or_not_supported_is_named(key: str, value: Any) -> None:
 
 
 @pytest.mark.parametrize(("class_name", "key", "value"), [
-    ("DDIMScheduler", "thresholding", True), ("EulerDiscreteScheduler", "use_karras_sigmas", True),
-    ("DPMSolverMultistepScheduler", "solver_order", 3), ("DDPMScheduler", "variance_type", "learned_range"),
-    ("DPMSolverMultistepScheduler", "algorithm_type", "sde-dpmsolver++"), ("PNDMScheduler", "skip_prk_steps", False),
+    ("DDIMScheduler", "thresholding", True), ("DDPMScheduler", "variance_type", "learned_range"),
+    ("DPMSolverMultistepScheduler", "solver_type", "heun"), ("PNDMScheduler", "skip_prk_steps", False),
+    ("UniPCMultistepScheduler", "predict_x0", False), ("EulerDiscreteScheduler", "sigma_max", 10.0),
     ("DPMSolverMultistepScheduler", "final_sigmas_type", "sigma_min"),
     ("DPMSolverMultistepScheduler", "lambda_min_clipped", -5.1),
 ])  # fmt: skip
@@ -211,19 +224,27 @@ def test_runge_kutta_pndm_is_refused_even_when_the_json_is_silent() -> None:
 
 
 def test_an_unknown_scheduler_leaves_the_choice_to_the_user() -> None:
-    heun = {**SD21, "_class_name": "HeunDiscreteScheduler", "use_karras_sigmas": True, "a_new_switch": [1]}
-    config = ScheduleConfig.from_dict(heun, "model/scheduler_config.json")
-    with pytest.raises(InputError, match='^model/scheduler_config.json: .*"HeunDiscreteScheduler".*ddim, ddpm'):
+    sa = {**SD21, "_class_name": "SASolverScheduler", "use_lu_lambdas": True, "a_new_switch": [1]}
+    config = ScheduleConfig.from_dict(sa, "model/scheduler_config.json")
+    with pytest.raises(InputError, match='^model/scheduler_config.json: .*"SASolverScheduler".*ddim, ddpm'):
         config.choose_sampler()
     assert config.choose_sampler("ddim") == "ddim"
-    with pytest.raises(InputError, match="use_karras_sigmas true is not supported by euler"):  # diffusers keeps it
-        config.choose_sampler("euler")
+    with pytest.raises(InputError, match="use_lu_lambdas true is not supported by dpmpp_2m"):  # diffusers keeps it
+        config.choose_sampler("dpmpp_2m")
     assert [level.t for level in Schedule(config).levels(50)] == list(range(981, 0, -20))
     again = ScheduleConfig.from_dict(json.loads(json.dumps(config.to_dict())), config.source)
     assert again == config and again.to_dict()["a_new_switch"] == [1]
     for key in ("beta_schedule", "beta_start", "beta_end"):
         with pytest.raises(InputError, match=f"no {key}"):
-            ScheduleConfig.from_dict({**heun, key: None})
+            ScheduleConfig.from_dict({**sa, key: None})
+
+
+def test_a_known_class_in_a_form_that_is_not_here_leaves_the_choice_to_the_user() -> None:
+    settings = {"_class_name": "DPMSolverMultistepScheduler", "algorithm_type": "dpmsolver", "solver_order": 3}
+    config = ScheduleConfig.from_dict({**SD21, **settings})
+    with pytest.raises(InputError, match='"DPMSolverMultistepScheduler" of solver_order 3, algorithm_type "dpmsolver"'):
+        config.choose_sampler()
+    assert config.choose_sampler("dpmpp_2m") == "dpmpp_2m"
 
 
 # A last level of pure noise

@@ -66,6 +66,7 @@ SPECS: Mapping[str, Any] = {
 OTHER: Mapping[str, Any] = {
     "preset": "sdxl",
     "sampler": "euler",
+    "sigmas": "karras",
     "layers": (1,),
     "offset": 7,
     "inject_stop": 5,

@@ -156,7 +156,7 @@ def test_the_plan_is_what_goes_through_the_unet(
         (["--prompt", "a", "--strength", "0.5"], "give --image too"),
         (["--prompt", "a", "--seed", "-1"], "seed must not be negative"),
         (["--prompt", "a", "--images", "0"], "images must be from 1 to 100000"),
-        (["--prompt", "a", "--sampler", "heun"], "sampler"),
+        (["--prompt", "a", "--sampler", "heuns"], "sampler"),
         (["--prompt", "a", "--width", "0"], "width must be from 1 to 16384, not 0"),
         (["--prompt", "a", "--height", "-8"], "height must be from 1 to 16384, not -8"),
         (["--prompt", "a", "--model", "./nowhere"], "no model './nowhere'"),

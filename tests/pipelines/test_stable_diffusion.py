@@ -190,7 +190,7 @@ def test_from_pipe_shares_the_networks(pipe: StableDiffusionPipeline) -> None:
         ({"height": 33}, "multiple of 4"),
         ({"width": -8}, "multiple of 4"),
         ({"num_inference_steps": 0}, "steps"),
-        ({"sampler": "heun"}, "sampler 'heun'"),
+        ({"sampler": "heuns"}, "sampler 'heuns'"),
         ({"eta": 2.0}, "eta"),
         ({"eta": 0.5, "sampler": "euler"}, "eta"),
         ({"seed": [1, 2]}, "2 seeds"),

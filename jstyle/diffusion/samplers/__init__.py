@@ -17,11 +17,20 @@ scale: x = sqrt(alpha_bar) x0 + sqrt(1 - alpha_bar) eps.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Optional
 
-from jstyle.diffusion.samplers.ddim import INVERSIONS, ddim, ddim_invert, ddpm, training_levels
-from jstyle.diffusion.samplers.multistep import dpmpp_2m, dpmpp_levels, euler, lms, pndm, sigma_levels
+from jstyle.diffusion.samplers.ddim import INVERSIONS, ddim, ddim_invert, ddpm
+from jstyle.diffusion.samplers.in_sigma import dpmpp_sde, euler, euler_a, heun, kdpm2, kdpm2_a
+from jstyle.diffusion.samplers.levels import (
+    even_solver_levels,
+    midpoint_levels,
+    sigma_levels,
+    solver_levels,
+    training_levels,
+)
+from jstyle.diffusion.samplers.multistep import lms, pndm
+from jstyle.diffusion.samplers.solvers import deis, dpmpp_2m, dpmpp_2m_sde, dpmpp_2s, dpmpp_3m, unipc
 from jstyle.diffusion.samplers.step import AfterStep, Denoiser, Noise, Step
 from jstyle.diffusion.schedule import Level, Schedule
 from jstyle.errors import InputError
@@ -38,11 +47,21 @@ __all__ = [
     "ddim",
     "ddim_invert",
     "ddpm",
+    "deis",
     "dpmpp_2m",
+    "dpmpp_2m_sde",
+    "dpmpp_2s",
+    "dpmpp_3m",
+    "dpmpp_sde",
     "euler",
+    "euler_a",
+    "heun",
+    "kdpm2",
+    "kdpm2_a",
     "lms",
     "pndm",
     "sampler",
+    "unipc",
 ]
 
 
@@ -50,15 +69,18 @@ __all__ = [
 class Sampler:
     """A sampling function and what a pipeline must know of it.
 
-    `levels(schedule, steps, spacing)` are the levels fed, without repeats. `start` is an index into them: in
-    image-to-image the image is noised to `levels[start]`. `noise` says when fresh noise is added: "never",
-    "always", or "eta" where eta decides.
+    `feed(schedule, steps, spacing)` are the levels fed, without repeats and without those between them. `noise` says
+    when fresh noise is added: "never", "always", or "eta" where eta decides. `repeats` says which steps call the
+    denoiser twice: "none", the "first", or "all" but the last. `sigmas` is the curve that the levels follow, by
+    default the checkpoint's.
     """
 
     name: str
     run: Callable[..., Iterator[Step]]
-    levels: Callable[..., list[Level]] = training_levels
+    feed: Callable[..., list[Level]] = training_levels
     noise: str = "never"
+    repeats: str = "none"
+    sigmas: Optional[str] = None
 
     def __call__(
         self,
@@ -81,24 +103,41 @@ class Sampler:
             raise InputError(f"eta is a setting of ddim alone; leave it at 0 for {self.name}")
         if self.noise != "never":
             options["noise"] = noise
-        return self.run(denoiser, x, schedule, steps, start=start, spacing=spacing, after_step=after_step, **options)
+        along = schedule.along(self.sigmas)
+        return self.run(denoiser, x, along, steps, start=start, spacing=spacing, after_step=after_step, **options)
+
+    def levels(self, schedule: Schedule, steps: int, spacing: Optional[str] = None) -> list[Level]:
+        """The levels fed, noisiest first. In image-to-image the image is noised to one of them, that of the start."""
+        return self.feed(schedule.along(self.sigmas), steps, spacing)
 
     def draws_noise(self, eta: float = 0.0) -> bool:
         """Whether a run asks for fresh noise."""
         return self.noise == "always" or (self.noise == "eta" and eta > 0)
 
     def calls(self, steps: int, start: int = 0) -> int:
-        """How many Steps a run yields, one per call of the denoiser: PNDM takes its first step twice."""
-        return steps - start + (self.run is pndm and steps - start > 1)
+        """How many Steps a run yields, one per call of the denoiser."""
+        taken = steps - start
+        return taken + {"none": 0, "first": min(1, taken - 1), "all": taken - 1}[self.repeats]
 
     def initial_scale(self, schedule: Schedule, steps: int, spacing: Optional[str] = None) -> float:
         """The factor by which unit normal noise becomes the first x (diffusers' init_noise_sigma).
 
-        With linspace and trailing spacing, lms and euler start from sigma eps, without x0's share of the power.
+        With linspace and trailing spacing, euler and its relatives start from sigma eps, without x0's share of the
+        power.
         """
-        if self.levels is not sigma_levels or schedule.spacing(spacing, "linspace") == "leading":
+        if self.feed not in (sigma_levels, midpoint_levels) or schedule.spacing(spacing, "linspace") == "leading":
             return 1.0
         return (1 - self.levels(schedule, steps, spacing)[0].alpha_bar) ** 0.5
+
+    def follow(self, sigmas: Optional[str]) -> Sampler:
+        """The same sampler over levels along a curve of sigmas; None leaves the choice to the checkpoint.
+
+        Raises InputError for a sampler that goes by training times.
+        """
+        if sigmas is not None and self.feed is training_levels:
+            bent = ", ".join(name for name, sampler in SAMPLERS.items() if sampler.feed is not training_levels)
+            raise InputError(f"{self.name} goes by training times, not by sigmas; {sigmas} sigmas are for {bent}")
+        return replace(self, sigmas=sigmas)
 
 
 SAMPLERS: Mapping[str, Sampler] = {
@@ -106,10 +145,20 @@ SAMPLERS: Mapping[str, Sampler] = {
     for sampler in (
         Sampler("ddim", ddim, noise="eta"),
         Sampler("ddpm", ddpm, noise="always"),
-        Sampler("pndm", pndm),
+        Sampler("pndm", pndm, repeats="first"),
         Sampler("lms", lms, sigma_levels),
         Sampler("euler", euler, sigma_levels),
-        Sampler("dpmpp_2m", dpmpp_2m, dpmpp_levels),
+        Sampler("euler_a", euler_a, sigma_levels, noise="always"),
+        Sampler("heun", heun, sigma_levels, repeats="all"),
+        Sampler("kdpm2", kdpm2, midpoint_levels, repeats="all"),
+        Sampler("kdpm2_a", kdpm2_a, midpoint_levels, noise="always", repeats="all"),
+        Sampler("dpmpp_2m", dpmpp_2m, solver_levels),
+        Sampler("dpmpp_3m", dpmpp_3m, solver_levels),
+        Sampler("dpmpp_2s", dpmpp_2s, even_solver_levels),
+        Sampler("dpmpp_2m_sde", dpmpp_2m_sde, solver_levels, noise="always"),
+        Sampler("dpmpp_sde", dpmpp_sde, sigma_levels, noise="always", repeats="all"),
+        Sampler("deis", deis, solver_levels),
+        Sampler("unipc", unipc, solver_levels),
     )
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Optional
 
+from jstyle.diffusion.samplers.levels import training_levels
 from jstyle.diffusion.samplers.step import (
     AfterStep,
     Denoiser,
@@ -21,11 +22,6 @@ from jstyle.errors import InputError
 from jstyle.runtime import jt
 
 INVERSIONS = ("current", "target")
-
-
-def training_levels(schedule: Schedule, steps: int, spacing: Optional[str] = None) -> list[Level]:
-    """The levels that ddim, ddpm and pndm feed, noisiest first, by default in leading spacing."""
-    return schedule.levels(steps, spacing)
 
 
 def _posterior_variance(alpha_bar: float, next_alpha_bar: float) -> float:

@@ -1,4 +1,4 @@
-"""The samplers that integrate in sigma, or remember earlier steps: PNDM, LMS, Euler, DPM++ 2M."""
+"""The linear multistep samplers, which weigh the slopes of earlier steps: PNDM, LMS."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from typing import Optional
 
 from numpy.polynomial import polynomial
 
-from jstyle.diffusion.samplers.ddim import training_levels
+from jstyle.diffusion.samplers.levels import sigma, sigma_levels, training_levels
 from jstyle.diffusion.samplers.step import AfterStep, Denoiser, Step, finish_step, pair_levels, take_levels, transfer
-from jstyle.diffusion.schedule import CLEAN, Level, Schedule, from_prediction, keep_some_signal, to_prediction
-from jstyle.errors import InputError
+from jstyle.diffusion.schedule import Schedule, from_prediction, to_prediction
 from jstyle.runtime import jt
 
 # Weights of the Adams-Bashforth rules for 1 to 4 remembered slopes, newest first.
@@ -21,35 +20,6 @@ _ADAMS_BASHFORTH = (
     (23 / 12, -16 / 12, 5 / 12),
     (55 / 24, -59 / 24, 37 / 24, -9 / 24),
 )
-
-
-def sigma(level: Level) -> float:
-    """The noise-to-signal ratio (arXiv 2206.00364): x / sqrt(alpha_bar) = x0 + sigma eps."""
-    return (1 / level.alpha_bar - 1) ** 0.5
-
-
-def sigma_levels(schedule: Schedule, steps: int, spacing: Optional[str] = None) -> list[Level]:
-    """The levels that lms and euler feed, by default in linspace spacing, with fractional times."""
-    return _above_zero(schedule.levels(steps, schedule.spacing(spacing, "linspace"), whole=False))
-
-
-def dpmpp_levels(schedule: Schedule, steps: int, spacing: Optional[str] = None) -> list[Level]:
-    """The levels that dpmpp_2m feeds: all but the last of steps + 1, or, in trailing spacing, `steps` levels.
-
-    Raises InputError where steps + 1 levels are more than there are.
-    """
-    spacing = schedule.spacing(spacing, "linspace")
-    if spacing == "trailing":
-        return _above_zero(schedule.levels(steps, spacing))
-    schedule.stride(steps)
-    if steps == len(schedule.alpha_bars):
-        raise InputError(f"dpmpp_2m with {spacing} spacing needs fewer than {steps} steps")
-    return _above_zero(schedule.levels(steps + 1, spacing)[:-1])
-
-
-def _above_zero(levels: Sequence[Level]) -> list[Level]:
-    """The levels, as diffusers has them where sigma must be a number (`NEARLY_NO_SIGNAL`)."""
-    return [Level(level.t, float(keep_some_signal(level.alpha_bar))) for level in levels]
 
 
 def _weighted_sum(weights: Sequence[float], terms: Sequence[jt.Var]) -> jt.Var:
@@ -132,58 +102,4 @@ def lms(
         jt.sync([prediction.eps])
         step = finish_step(index, level, next_level, x, prediction.x0, after_step)
         x = step.x
-        yield step
-
-
-def euler(
-    denoiser: Denoiser,
-    x: jt.Var,
-    schedule: Schedule,
-    steps: int,
-    *,
-    start: int = 0,
-    spacing: Optional[str] = None,
-    after_step: Optional[AfterStep] = None,
-) -> Iterator[Step]:
-    """Euler's method over dx/dsigma = eps (arXiv 2206.00364, algorithm 2 without churn and correction).
-
-    Raises InputError for steps or start out of range.
-    """
-    levels = take_levels(schedule, "euler", sigma_levels(schedule, steps, spacing), start)
-    for index, (level, next_level) in enumerate(pair_levels(levels), start):
-        prediction = denoiser(x, level, index)
-        change = (sigma(next_level) - sigma(level)) * prediction.eps
-        x = next_level.alpha_bar**0.5 * (x / level.alpha_bar**0.5 + change)
-        step = finish_step(index, level, next_level, x, prediction.x0, after_step)
-        x = step.x
-        yield step
-
-
-def dpmpp_2m(
-    denoiser: Denoiser,
-    x: jt.Var,
-    schedule: Schedule,
-    steps: int,
-    *,
-    start: int = 0,
-    spacing: Optional[str] = None,
-    after_step: Optional[AfterStep] = None,
-) -> Iterator[Step]:
-    """DPM-Solver++ 2M (arXiv 2211.01095, algorithm 2); its first and its last step are of first order.
-
-    Raises InputError for steps or start out of range.
-    """
-    levels = take_levels(schedule, "dpmpp_2m", dpmpp_levels(schedule, steps, spacing), start)
-    last_x0, last_h = None, math.nan
-    for index, (level, next_level) in enumerate(pair_levels(levels), start):
-        prediction = denoiser(x, level, index)
-        # the step in lambda = -log sigma
-        h = math.inf if next_level is CLEAN else math.log(sigma(level) / sigma(next_level))
-        target = prediction.x0
-        if last_x0 is not None and next_level is not CLEAN:
-            target = target + h / (2 * last_h) * (target - last_x0)
-        keep = ((1 - next_level.alpha_bar) / (1 - level.alpha_bar)) ** 0.5
-        x = keep * x - next_level.alpha_bar**0.5 * math.expm1(-h) * target
-        step = finish_step(index, level, next_level, x, prediction.x0, after_step)
-        x, last_x0, last_h = step.x, step.x0, h
         yield step

@@ -85,6 +85,7 @@ def generate(
         eta=settings.eta,
         seeds=[subject.seed for subject in subjects],
         sampler=settings.sampler,
+        sigmas=settings.sigmas,
     )
     return (yield from tell_evaluations(steps, "images")).images
 

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
-from jstyle.settings.fields import free, require
+from jstyle.settings.fields import free, later, require
 from jstyle.settings.paths import ReadFile, ResultsFolder
 from jstyle.settings.vocabulary import (
     Fit,
     SamplerName,
+    Sigmas,
     require_at_least,
     require_count,
+    require_curve,
     require_finite,
     require_seed,
     require_share,
@@ -41,6 +43,9 @@ class TextToImageSettings:
 
     sampler: Optional[SamplerName] = None
     """By default the checkpoint's own."""
+
+    sigmas: Optional[Sigmas] = later(None)
+    """The curve that the sampler's levels follow; by default the checkpoint's spacing."""
 
     eta: float = 0.0
     """Noise of ddim: 0 none, 1 as much as ddpm."""
@@ -72,6 +77,7 @@ class TextToImageSettings:
         require_steps(self.steps)
         require_finite(guidance=self.guidance)
         require_share(eta=self.eta)
+        require_curve(self.sampler, self.sigmas)
         require_seed(self.seed)
         require_size(width=self.width, height=self.height)
         require_count(batch_size=self.batch_size)
