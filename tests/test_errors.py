@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import pickle
+from pathlib import Path
 
 import pytest
 
+from jstyle.adapters.textual_inversion import read
 from jstyle.errors import InputError, make_printable
+from jstyle.networks.config import read_json
+from jstyle.pictures.images import open_image
+from jstyle.weights.tensors import FileTensors
 
 
 @pytest.mark.parametrize(
@@ -31,3 +37,24 @@ def test_no_character_steers_the_terminal() -> None:
     for code in [*range(0x250), *range(0x2000, 0x2070), *range(0xD800, 0xD810), 0xFEFF, 0xE0001]:
         shown = str(InputError(f"a{chr(code)}b"))
         assert shown.isprintable() and len(shown.splitlines()) == 1, hex(code)
+
+
+def test_messages_show_names_of_arrays_and_of_files(tmp_path: Path) -> None:
+    hostile, shown = "a\x1b]0;owned\x07\x1b[2J\u202eb", r"a\x1b]0;owned\x07\x1b[2J\u202eb"
+    place = tmp_path / hostile
+    with pytest.raises(InputError) as no_picture:
+        open_image(place)
+    place.write_text("{")
+    with pytest.raises(InputError) as no_json:
+        read_json(place)
+    with pytest.raises(InputError) as no_tensors:
+        FileTensors([place])
+    entries = {hostile + end: {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for end in "ab"}
+    text = json.dumps(entries).encode()
+    place.write_bytes(len(text).to_bytes(8, "little") + text)
+    with pytest.raises(InputError) as two_words:
+        read(place)
+    for caught in (no_picture, no_json, no_tensors, two_words):
+        message = str(caught.value)
+        assert message.isprintable() and r"\x1b[2J" in message, message
+    assert str(two_words.value).count(shown) == 3  # the file, and both arrays

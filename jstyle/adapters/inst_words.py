@@ -5,14 +5,13 @@ The network that made it lies in the file too; `jstyle.methods.inst.files` reads
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Union
 
 import numpy as np
-from safetensors import safe_open
 
 from jstyle.errors import InputError
+from jstyle.settings.json_files import parse_json
 from jstyle.weights.tensors import FileTensors
 
 FILE = "inst.safetensors"
@@ -30,13 +29,11 @@ def find_file(source: Union[str, Path]) -> Path:
 
 def read_header(file: Path) -> dict[str, Any]:
     """What the file says of itself: ``token``, ``sizes`` and ``about``, unchecked. InputError where it says nothing."""
-    FileTensors([file])  # raises for a file that is not whole
-    with safe_open(file, framework="np") as opened:
-        text = (opened.metadata() or {}).get(HEADER)
+    text = FileTensors([file]).metadata.get(HEADER)
     if text is None:
         raise InputError(f"{str(file)!r} is no style of InST; is it another kind of adapter?")
     try:
-        header = json.loads(text)
+        header = parse_json(text.encode("utf-8", "surrogatepass"), HEADER)
         if not isinstance(header["token"], str):
             raise ValueError(f"token is {header['token']!r}")
     except (ValueError, KeyError, TypeError) as error:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Optional, Union
+from typing import Any, Optional, Union
 
 from jstyle.adapters.inst_words import read_word
 from jstyle.adapters.lora import Lora
 from jstyle.adapters.lora_adapters import LoraAdapters
-from jstyle.adapters.lora_files import COMPONENTS
+from jstyle.adapters.lora_keys import COMPONENTS
 from jstyle.adapters.textual_inversion import Vocabulary
 from jstyle.errors import InputError
 
@@ -58,8 +58,12 @@ class AdapterLoading:
         place = Path(source) / weight_name if weight_name and not isinstance(source, Lora) else source
         self.loras.load(place, adapter_name)
 
-    def set_adapters(self, adapter_names: Names, adapter_weights: Union[float, Sequence[float], None] = None) -> None:
-        """Put these loaded LoRAs, and no others, into effect, each with its weight (1 by default)."""
+    def set_adapters(self, adapter_names: Names, adapter_weights: Any = None) -> None:
+        """Put these loaded LoRAs, and no others, into effect, each with its weight (1 by default).
+
+        A weight is a number, or numbers by block: ``{"unet": {"down": 0.5, "up": {"block_1": [0.2, 0.4, 0.6]}}}``; see
+        `jstyle.adapters.block_weights`. Raises InputError as `LoraAdapters.set`.
+        """
         self.loras.set(adapter_names, adapter_weights)
 
     def get_active_adapters(self) -> list[str]:

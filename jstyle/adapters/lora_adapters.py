@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional, Union
+from typing import Any, Optional, Union
 
 import numpy as np
 
 from jstyle.adapters import lora_files
+from jstyle.adapters.block_weights import AdapterWeight, read_weight
 from jstyle.adapters.lora import Lora, changed
 from jstyle.errors import InputError
 from jstyle.runtime import jt
@@ -25,7 +26,7 @@ class _Fusion:
 
     components: Sequence[str]
     scale: float
-    weights: Mapping[str, float]
+    weights: Mapping[str, AdapterWeight]
 
 
 class LoraAdapters:
@@ -36,7 +37,7 @@ class LoraAdapters:
 
     def __init__(self, unet: jt.Module, text_encoder: jt.Module) -> None:
         self.loaded: dict[str, Lora] = {}
-        self.weights: dict[str, float] = {}
+        self.weights: dict[str, AdapterWeight] = {}
         self.enabled = True
         self._networks = {"unet": unet, "text_encoder": text_encoder}
         self._fusion: Optional[_Fusion] = None
@@ -53,22 +54,22 @@ class LoraAdapters:
             raise InputError(f"an adapter {name!r} is loaded already; give another name, or unload it first")
         lora = source if isinstance(source, Lora) else lora_files.read(source, **self._networks)
         self.loaded[name] = lora
-        self.weights = {name: 1.0}
+        self.weights = {name: AdapterWeight()}
         self._attach()
         return name
 
-    def set(self, names: Names, weights: Union[float, Sequence[float], None] = None) -> None:
+    def set(self, names: Names, weights: Any = None) -> None:
         """Put only these adapters into effect, with one weight for all or one for each, by default 1.
 
-        Raises InputError for a name that is not loaded, and for another number of weights.
+        A weight is a number or, by component and block, what ``block_weights`` describes. Raises InputError for a name
+        that is not loaded, for another number of weights, and for one that is none.
         """
         self._require_unfused("choose other adapters")
         active = self._check_names(names)
-        weights = 1.0 if weights is None else weights
-        factors = [weights] * len(active) if isinstance(weights, (int, float)) else list(weights)
-        if len(factors) != len(active):
-            raise InputError(f"{len(factors)} weights for {len(active)} adapters; give one, or one each")
-        self.weights = {name: float(factor) for name, factor in zip(active, factors)}
+        given = list(weights) if isinstance(weights, (list, tuple, np.ndarray)) else [weights] * len(active)
+        if len(given) != len(active):
+            raise InputError(f"{len(given)} weights for {len(active)} adapters; give one, or one each")
+        self.weights = {name: read_weight(weight, self._networks["unet"].config) for name, weight in zip(active, given)}
         self._attach()
 
     def enable(self, enabled: bool) -> None:
@@ -97,7 +98,9 @@ class LoraAdapters:
                 raise InputError(f"component {component!r} is not known; it must be {' or '.join(self._networks)}")
         if not adapters:
             raise InputError("no adapter is in effect that could be fused; load one first")
-        self._fusion = _Fusion(tuple(components), scale, {name: self.weights.get(name, 1.0) for name in adapters})
+        self._fusion = _Fusion(
+            tuple(components), scale, {name: self.weights.get(name, AdapterWeight()) for name in adapters}
+        )
         self._attach()
 
     def unfuse(self) -> None:
@@ -132,7 +135,8 @@ class LoraAdapters:
         for name, weight in sorted((self._fusion.weights if self._fusion else self.weights).items()):
             for component in self._networks:
                 for path, change in self.loaded[name].of(component).items():
-                    digest.update(f"{component}.{path} {change.alpha * weight * scale!r}".encode())
+                    alpha = change.alpha * weight.find(component, path) * scale
+                    digest.update(f"{component}.{path} {alpha!r}".encode())
                     for matrix in (change.down, change.up):
                         digest.update(np.ascontiguousarray(matrix.numpy()).tobytes())
         return digest.hexdigest()
@@ -145,7 +149,10 @@ class LoraAdapters:
             weights = fusion.weights if fusion else self.weights if self.enabled else {}
             scale = fusion.scale if fusion else 1.0
             adapters = [
-                {path: change.strengthen(weight * scale) for path, change in self.loaded[name].of(component).items()}
+                {
+                    path: change.strengthen(weight.find(component, path) * scale)
+                    for path, change in self.loaded[name].of(component).items()
+                }
                 for name, weight in weights.items()
             ]
             self._changes.enter_context(changed(network, adapters, fuse=fusion is not None))

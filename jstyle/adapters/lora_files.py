@@ -1,51 +1,45 @@
-"""LoRA files: written in diffusers' (peft's) format, read in that, in diffusers' older ones and in kohya's."""
+"""LoRA files: written in diffusers' format, read in that, in diffusers' older ones, in peft's and in kohya's."""
 
 from __future__ import annotations
 
-import json
 import math
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Optional, Union
 
 import numpy as np
-from safetensors import safe_open
 
+from jstyle import ops
+from jstyle.adapters.initial_parts import subtract_initial_part
 from jstyle.adapters.lora import Lora, LowRank, layers
+from jstyle.adapters.lora_config import LoraConfig, parse_config, read_config, select_entries
+from jstyle.adapters.lora_keys import COMPONENTS, PEFT_PREFIX, list_names, sort_keys
+from jstyle.adapters.sources import find_file
 from jstyle.errors import InputError
 from jstyle.networks.layers import Conv2d
 from jstyle.runtime import jt
-from jstyle.weights.tensors import FileTensors, Tensors, write_tensors
+from jstyle.weights.tensors import FileTensors, Tensors, read_numbers, write_tensors
 
 FILE = "pytorch_lora_weights.safetensors"
-COMPONENTS = ("unet", "text_encoder")
+_PEFT_FILE, _PEFT_CONFIG = "adapter_model.safetensors", "adapter_config.json"
 _METADATA = "lora_adapter_metadata"
-# What follows a layer's path. peft: lora_A, lora_B; kohya: lora_down, lora_up; diffusers before 0.22: the other two.
-_PART = re.compile(
-    r"(?P<layer>.+?)(?:\.lora_linear_layer|\.lora|_lora)?\."
-    r"(?:lora_(?P<name>A|B|down|up)\.weight|(?P<old>down|up)\.weight|(?P<alpha>alpha))"
-)
-_KOHYA = {"lora_unet_": "unet", "lora_te_": "text_encoder", "lora_te1_": "text_encoder"}
-_TEXT_NAMES = {"to_q": "q_proj", "to_k": "k_proj", "to_v": "v_proj", "to_out": "out_proj"}
-_ROLES = {"A": "down", "down": "down", "B": "up", "up": "up"}
-
-LayerPath = tuple[str, str]
-"""A component and the path of a layer in it."""
+_LARGEST_CONFIG = 1 << 24  # bytes
+_LARGEST_SCALE = 1e9
 
 
 def read(source: Union[str, Path], unet: jt.Module, text_encoder: jt.Module) -> Lora:
-    """The adapter in a safetensors file, or in a folder's ``pytorch_lora_weights.safetensors``.
+    """The adapter in a safetensors file, or in a folder: diffusers', peft's, or the only one that it holds.
 
-    Raises InputError where there is no such file, and as ``parse`` does.
+    Raises InputError where there is no such file, for a file of peft's without its ``adapter_config.json``, and as
+    ``parse`` does.
     """
-    file = Path(source) / FILE if Path(source).is_dir() else Path(source)
-    if not file.is_file():
-        raise InputError(f"there is no file {file}; give a LoRA's safetensors file or its folder")
+    file = find_file(source, (FILE, _PEFT_FILE), "a LoRA")
     tensors = FileTensors([file])
-    with safe_open(file, framework="np") as stored:
-        metadata = json.loads((stored.metadata() or {}).get(_METADATA, "{}"))
-    return parse(tensors, unet, text_encoder, metadata, str(file))
+    try:
+        header = _read_peft_config(file) if _is_peft(tensors) else parse_config(_read_header(tensors))
+    except InputError as error:
+        raise InputError(f"{file}: {error}") from None
+    return parse(tensors, unet, text_encoder, header, str(file))
 
 
 def parse(
@@ -55,22 +49,24 @@ def parse(
     metadata: Optional[Mapping[str, Any]] = None,
     what: str = "the LoRA",
 ) -> Lora:
-    """The adapter that the named arrays make up; ``metadata`` is what diffusers writes beside them.
+    """The adapter that the named arrays make up; ``metadata`` is peft's configuration, as diffusers writes it.
 
-    Raises InputError, naming the key, for what does not belong to these networks or is no plain LoRA.
+    No array is read whose shape does not fit its layer. Raises InputError, naming the key, for what does not belong to
+    these networks, is no plain LoRA, or holds numbers that are not finite.
     """
     known = {"unet": layers(unet), "text_encoder": layers(text_encoder)}
     changes: dict[str, dict[str, LowRank]] = {component: {} for component in COMPONENTS}
-    for (component, path), keys in _sort_keys(tensors, known, what).items():
-        if not {"down", "up"} <= set(keys):
-            raise InputError(f"{what}: {path} has only one of its two matrices; fetch the file again")
-        down, up = (tensors.read(keys[role]).astype(np.float32) for role in ("down", "up"))
-        down, up = _fit_matrices(down, up, known[component][path], keys["down"], what)
-        alpha = _read_alpha(metadata or {}, component, path, len(down))
-        if "alpha" in keys:
-            alpha = float(tensors.read(keys["alpha"]))
-        with jt.no_grad():
-            changes[component][path] = LowRank(jt.array(down).stop_grad(), jt.array(up).stop_grad(), alpha)
+    try:
+        sorted_keys = sort_keys(tensors.shapes(), known)
+        configs = {
+            component: read_config(select_entries(metadata or {}, component, COMPONENTS))
+            for component in {component for component, _ in sorted_keys}
+        }
+        for (component, path), keys in sorted_keys.items():
+            base, names = known[component][path], list_names(component, path)
+            changes[component][path] = _read_change(tensors, keys, base, configs[component], names)
+    except InputError as error:
+        raise InputError(f"{what}: {error}") from None
     return Lora(changes["unet"], changes["text_encoder"])
 
 
@@ -91,66 +87,65 @@ def write(lora: Lora, folder: Path) -> Path:
     return folder / FILE
 
 
-def _sort_keys(tensors: Tensors, known: Mapping[str, Mapping[str, Any]], what: str) -> dict[LayerPath, dict[str, str]]:
-    """The file's keys, by layer and by their role in it: "down", "up", "alpha"."""
-    flat = {
-        prefix + path.replace(".", "_"): (component, path)
-        for prefix, component in _KOHYA.items()
-        for path in known[component]
-    }
-    by_layer: dict[LayerPath, dict[str, str]] = {}
-    unknown: list[str] = []
-    for key in tensors.shapes():
-        match = _PART.fullmatch(key)
-        layer = None if match is None else flat.get(match["layer"]) or _find_layer(match["layer"], known)
-        if match is None or layer is None:
-            unknown.append(key)
-            continue
-        role = "alpha" if match["alpha"] else _ROLES[match["name"] or match["old"]]
-        by_layer.setdefault(layer, {})[role] = key
-    if unknown or not by_layer:
-        listed = ", ".join(unknown[:3]) or "none of a LoRA"
+def _read_header(tensors: FileTensors) -> bytes:
+    return tensors.metadata.get(_METADATA, "{}").encode("utf-8", "surrogatepass")
+
+
+def _is_peft(tensors: Tensors) -> bool:
+    return any(key.startswith(PEFT_PREFIX) for key in tensors.shapes())
+
+
+def _read_peft_config(file: Path) -> dict[str, Any]:
+    """The configuration that lies beside a file of peft's, which alone says how strong the LoRA is."""
+    config = file.with_name(_PEFT_CONFIG)
+    if not config.is_file():
+        raise InputError(f"its alpha is in peft's {_PEFT_CONFIG}, which is missing beside it; put it there")
+    if config.stat().st_size > _LARGEST_CONFIG:
+        raise InputError(f"the {_PEFT_CONFIG} beside it is too large to be one; save the LoRA again")
+    return parse_config(config.read_bytes())
+
+
+def _read_change(
+    tensors: Tensors, keys: Mapping[str, str], base: Any, config: LoraConfig, names: Sequence[str]
+) -> LowRank:
+    """One layer's change; ``names`` are those of the layer."""
+    _check_shapes(tensors, keys, base)
+    down, up = _reshape(read_numbers(tensors, keys["down"]), read_numbers(tensors, keys["up"]), base)
+    rank = len(down)
+    alpha = config.find_alpha(names, rank)
+    if "alpha" in keys:
+        alpha = float(tensors.read(keys["alpha"]).reshape(()))
+    if not abs(alpha) <= _LARGEST_SCALE * rank:
+        raise InputError(f"{names[0]} has the alpha {alpha:g}, which no training gives; fetch the file again")
+    if config.start is not None and alpha:
+        if isinstance(base, Conv2d):
+            raise InputError(f"{names[0]} is a convolution, which has no {config.start}; save the LoRA again")
+        with jt.no_grad():
+            weight = np.array(ops.cast(base.weight, "float32").numpy())
+        down, up = subtract_initial_part(config.start, weight, down, up, alpha / rank)
+        alpha = alpha / rank * len(down)
+    with jt.no_grad():
+        return LowRank(jt.array(down).stop_grad(), jt.array(up).stop_grad(), alpha)
+
+
+def _check_shapes(tensors: Tensors, keys: Mapping[str, str], base: Any) -> None:
+    """Raises InputError where a layer's arrays do not fit it."""
+    shapes = tensors.shapes()
+    down, up, shape = shapes[keys["down"]], shapes[keys["up"]], tuple(base.weight.shape)
+    if len(down) > 1 and len(up) > 1 and 0 in (down[0], up[1]):
+        raise InputError(f"{keys['down']} and its pair have rank 0, which changes nothing; save the LoRA again")
+    fits = len(down) > 1 and len(up) > 1 and up[:2] == (shape[0], down[0])
+    if not fits or math.prod(down[1:]) != math.prod(shape[1:]) or math.prod(up[2:]) != 1:
         raise InputError(
-            f"{what}: {len(unknown)} keys fit no layer of this model ({listed}); "
-            "it is for another model, or another kind of adapter"
-        )
-    return by_layer
-
-
-def _find_layer(name: str, known: Mapping[str, Mapping[str, Any]]) -> Optional[LayerPath]:
-    """The layer of that name in diffusers' formats. The oldest leave out "unet."."""
-    component = "text_encoder" if name.startswith("text_encoder.") else "unet"
-    path = name[len(component) + 1 :] if name.startswith(f"{component}.") else name
-    path = path.replace(".processor.", ".")
-    head, _, last = path.rpartition(".")
-    if component == "text_encoder":
-        path = f"{head}.{_TEXT_NAMES.get(last, last)}"
-        path = path if path.startswith("text_model.") else f"text_model.{path}"
-    elif last == "to_out":
-        path = f"{path}.0"
-    return (component, path) if path in known[component] else None
-
-
-def _fit_matrices(down: np.ndarray, up: np.ndarray, base: Any, key: str, what: str) -> tuple[np.ndarray, np.ndarray]:
-    """The matrices in the shapes that the layer needs; 1x1 convolutions and linear maps are the same numbers."""
-    shape = tuple(base.weight.shape)
-    rank = down.shape[0]
-    wanted = ((rank, *shape[1:]), (shape[0], rank, *([1, 1] if isinstance(base, Conv2d) else [])))
-    if down.size != math.prod(wanted[0]) or up.size != math.prod(wanted[1]) or len(up) != shape[0]:
-        raise InputError(
-            f"{what}: {key} and its pair are {list(down.shape)} and {list(up.shape)}, "
+            f"{keys['down']} and its pair are {list(down)} and {list(up)}, "
             f"which does not fit the layer's {list(shape)}; it is for another model"
         )
-    return np.ascontiguousarray(down.reshape(wanted[0])), np.ascontiguousarray(up.reshape(wanted[1]))
+    if "alpha" in keys and math.prod(shapes[keys["alpha"]]) != 1:
+        raise InputError(f"{keys['alpha']} is {list(shapes[keys['alpha']])}, not one number; fetch the file again")
 
 
-def _read_alpha(metadata: Mapping[str, Any], component: str, path: str, rank: int) -> float:
-    """alpha from diffusers' metadata, or the rank where they do not give it."""
-    config = {key[len(component) + 1 :]: value for key, value in metadata.items() if key.startswith(f"{component}.")}
-    if config.get("use_dora"):
-        raise InputError("this is a DoRA, which also changes the size of weights; only plain LoRA can be read")
-    alpha = config.get("lora_alpha", rank)
-    for pattern, pattern_alpha in config.get("alpha_pattern", {}).items():
-        if re.fullmatch(rf"(.*\.)?({pattern})", path):
-            alpha = pattern_alpha
-    return float(alpha) * (math.sqrt(rank) if config.get("use_rslora") else 1.0)
+def _reshape(down: np.ndarray, up: np.ndarray, base: Any) -> tuple[np.ndarray, np.ndarray]:
+    """The matrices in the shapes that the layer needs; 1x1 convolutions and linear maps are the same numbers."""
+    shape, rank = tuple(base.weight.shape), len(down)
+    ones = [1, 1] if isinstance(base, Conv2d) else []
+    return down.reshape(rank, *shape[1:]), up.reshape(shape[0], rank, *ones)

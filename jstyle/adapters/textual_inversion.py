@@ -15,12 +15,14 @@ from typing import Any, Optional, Union
 
 import numpy as np
 
+from jstyle.adapters.sources import find_file
+from jstyle.diffusion.prompts import find_words, note_words
 from jstyle.errors import InputError
 from jstyle.networks import CLIPTextModel
 from jstyle.networks.editing import swapped
 from jstyle.networks.layers import Embedding
 from jstyle.runtime import jt
-from jstyle.weights.tensors import FileTensors, write_tensors
+from jstyle.weights.tensors import FileTensors, read_numbers, write_tensors
 
 FILE = "learned_embeds.safetensors"
 TABLE = "text_model.embeddings.token_embedding"
@@ -142,17 +144,18 @@ def read(source: Union[str, Path], token: Optional[str] = None) -> tuple:
     Reads diffusers' files, {token: vectors}, and AUTOMATIC1111's, which need ``token``. Raises InputError where there
     is no such file, or it does not hold one word.
     """
-    file = Path(source) / FILE if Path(source).is_dir() else Path(source)
-    if not file.is_file():
-        raise InputError(f"there is no file {file}; give a textual inversion's safetensors file or its folder")
+    file = find_file(source, (FILE,), "a textual inversion")
     stored = FileTensors([file])
     names = [name for name in stored.shapes() if name == _NAMELESS] or list(stored.shapes())
     if len(names) != 1:
-        listed = ", ".join(names[:3])
+        listed = ", ".join(name[:80] for name in names[:3])
         raise InputError(f"{file} holds {len(names)} arrays ({listed}), not the one of a word; is it something else?")
     if names[0] == _NAMELESS and token is None:
         raise InputError(f"{file} does not say its word; give one, such as token='<style>'")
-    array = np.ascontiguousarray(stored.read(names[0]), np.float32)
+    try:
+        array = read_numbers(stored, names[0])
+    except InputError as error:
+        raise InputError(f"{file}: {error}") from None
     return token or names[0], array[None] if array.ndim == 1 else array
 
 
@@ -179,12 +182,45 @@ def from_word(tokenizer: Any, text_encoder: CLIPTextModel, word: str, count: int
 
 def _extend_tokenizer(tokenizer: Any, vectors: Mapping[str, int]) -> Any:
     """A copy of the tokenizer that knows these words, each of so many vectors."""
-    longer = copy.deepcopy(tokenizer)
-    for token, count in vectors.items():
+    longer, words = copy.deepcopy(tokenizer), dict(find_words(tokenizer))
+    most = tokenizer.model_max_length - 2
+    for token, number in vectors.items():
         if not token or token != token.strip() or len(token.split()) != 1:
             raise InputError(f"{token!r} cannot be a word: give one without spaces, such as <style>")
-        names = spell_word(token, count)
-        known = len(tokenizer(token, add_special_tokens=False).input_ids) == 1
-        if known or longer.add_tokens(names) != len(names):
-            raise InputError(f"the model knows the word {token!r} already; give one of your own, such as <style>")
+        if number > most:
+            raise InputError(
+                f"the word {token!r} has {number} vectors, a prompt only {most} places; is it something else?"
+            )
+        names = spell_word(token, number)
+        _refuse_known(names, tokenizer, longer)
+        ids = list(range(len(longer), len(longer) + number))
+        longer.add_tokens(names)
+        _check_spelling(longer, names, ids)
+        words[ids[0]] = ids
+    note_words(longer, words)
     return longer
+
+
+def _refuse_known(names: Sequence[str], tokenizer: Any, longer: Any) -> None:
+    """Raise InputError for a word that the model knows, or that a prompt would not tell from one that was learnt."""
+    learnt = {name.lower(): name for name in longer.added_tokens_encoder}
+    for name in names:
+        other = learnt.get(name.lower(), name)
+        if other != name:
+            raise InputError(f"the words {name!r} and {other!r} differ in case alone, which prompts do not; rename one")
+    is_known = len(tokenizer(names[0], add_special_tokens=False).input_ids) == 1
+    if is_known or any(name.lower() in learnt for name in names):
+        raise _known(names[0])
+
+
+def _known(token: str) -> InputError:
+    return InputError(f"the model knows the word {token!r} already; give one of your own, such as <style>")
+
+
+def _check_spelling(tokenizer: Any, names: Sequence[str], ids: Sequence[int]) -> None:
+    """Raise InputError unless the tokenizer, which was given these names, reads each as its own new id."""
+    if tokenizer.convert_tokens_to_ids(list(names)) != list(ids):  # "é" and others name bytes in CLIP's table
+        raise _known(names[0])
+    for name, new in zip(names, ids):
+        if tokenizer(name, add_special_tokens=False).input_ids != [new]:
+            raise InputError(f"{name!r} cannot be a word: prompts are read without some of its characters; rename it")

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,8 @@ import numpy as np
 from jstyle.errors import InputError
 from jstyle.networks import CLIPTextModel
 from jstyle.runtime import jt
+
+_NOTED = "jstyle_words"  # an attribute of a tokenizer
 
 
 def load_tokenizer(folder: Path) -> Any:
@@ -38,28 +39,41 @@ def load_tokenizer(folder: Path) -> Any:
 def token_ids(tokenizer: Any, prompts: Sequence[str]) -> np.ndarray:
     """The ids of the prompts, (prompts, model_max_length) int32, padded with the token that the tokenizer's files name.
 
-    A prompt that is too long is cut, with a warning that shows what was lost. Learnt words are first written out, see
-    ``write_out_words``.
+    A word of several vectors becomes the tokens of all, see ``find_words``. A prompt that is too long is cut, with a
+    warning that shows what was lost.
     """
-    length = tokenizer.model_max_length
-    prompts = [write_out_words(tokenizer, prompt) for prompt in prompts]
+    length, words = tokenizer.model_max_length, find_words(tokenizer)
+    rows = []
     for prompt in prompts:
-        ids = tokenizer(prompt).input_ids
+        ids = [token for first in tokenizer(prompt).input_ids for token in words.get(first, (first,))]
         if len(ids) > length:
             lost = tokenizer.decode(ids[length - 1 : -1])
             warnings.warn(f"a prompt has more than {length} tokens; this part is not read: {lost!r}", stacklevel=2)
-    batch = tokenizer(list(prompts), padding="max_length", truncation=True, max_length=length)
-    return np.asarray(batch.input_ids, np.int32)
+            ids = [*ids[: length - 1], ids[-1]]
+        rows.append(ids + [tokenizer.pad_token_id] * (length - len(ids)))
+    return np.asarray(rows, np.int32)
 
 
-def write_out_words(tokenizer: Any, prompt: str) -> str:
-    """The prompt with each added token ``<a>`` followed by its ``<a>_1``, ``<a>_2``, ..., if any, as in diffusers."""
-    added = tokenizer.added_tokens_encoder
-    for token in [name for name in added if f"{name}_1" in added and name in prompt]:
-        numbered = (f"{token}_{i}" for i in count(1))
-        word = " ".join([token, *takewhile(added.__contains__, numbered)])
-        prompt = re.sub(re.escape(token) + r"(?!_\d)", lambda _, word=word: word, prompt)
-    return prompt
+def find_words(tokenizer: Any) -> Mapping[int, Sequence[int]]:
+    """The tokenizer's words of several vectors: the first token's id, and the ids of all.
+
+    Those that were learnt here are noted, see ``note_words``. Those in the files of a tokenizer that diffusers has
+    saved are known by their names alone: ``<a>``, ``<a>_1``, ``<a>_2``, ...
+    """
+    noted = getattr(tokenizer, _NOTED, None)
+    if noted is not None:
+        return noted
+    added, words = tokenizer.added_tokens_encoder, {}
+    for token, first in added.items():
+        more = [added[name] for name in takewhile(added.__contains__, (f"{token}_{i}" for i in count(1)))]
+        if more:
+            words[first] = [first, *more]
+    return words
+
+
+def note_words(tokenizer: Any, words: Mapping[int, Sequence[int]]) -> None:
+    """Have the tokenizer's words of several vectors be these."""
+    setattr(tokenizer, _NOTED, dict(words))
 
 
 def encode(tokenizer: Any, text_encoder: CLIPTextModel, prompts: Sequence[str]) -> jt.Var:

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from jstyle.errors import InputError
 from jstyle.ops.kernels import build, operator
 from jstyle.runtime import jt
 
 DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 BF16_FEATURES = {"avx512_bf16", "amx_bf16"}
+
+
+def find_precision(dtype: Any) -> str:
+    """The precision that a dtype names, as text ("float16") or as any library's object (``torch.bfloat16``, NumPy's).
+
+    Raises InputError for another one.
+    """
+    name = str(getattr(dtype, "__name__", None) or getattr(dtype, "name", None) or dtype).rpartition(".")[2]
+    for precision, known in DTYPES.items():
+        if name == known:
+            return precision
+    raise InputError(f"the dtype {name!r:.60} is not known, only {', '.join(DTYPES.values())}")
 
 
 def unet_dtype(precision: str) -> str:

@@ -21,6 +21,7 @@ from jstyle.diffusion.schedule import Schedule
 from jstyle.errors import InputError, InputWarning
 from jstyle.events import exhaust
 from jstyle.networks.vae import DiagonalGaussian
+from jstyle.ops.precision import find_precision
 from jstyle.pictures import images
 from jstyle.pictures.fitting import Frame
 from jstyle.pipelines.starts import Finish, FromNoise, Start
@@ -83,15 +84,20 @@ class StableDiffusionPipeline(AdapterLoading):
         revision: Optional[str] = None,
         variant: Optional[str] = None,
         precision: str = "fp32",
+        torch_dtype: Any = None,
+        dtype: Any = None,
         backend: str = "native",
     ) -> StableDiffusionPipeline:
         """Load a folder in diffusers' layout, a hub id, or "tiny", the embedded model.
 
         ``variant="fp16"`` reads the files of that variant; ``revision`` picks a commit or branch of a hub id;
-        ``precision="bf16"`` runs the UNet in bfloat16, where the processor has instructions for it, "fp16" on a GPU.
+        ``precision="bf16"`` runs the UNet in bfloat16, where the processor has instructions for it, "fp16" on a GPU;
+        ``torch_dtype`` and ``dtype`` are diffusers' ways to say so, by name or by a library's object.
         ``backend="jdiffusion"`` lets JDiffusion's networks compute, where that is installed.
         Raises InputError for anything missing, damaged or of another architecture.
         """
+        for named in (torch_dtype, dtype):
+            precision = precision if named is None else find_precision(named)
         loaded = backends.load(model, backend=backend, revision=revision, variant=variant, precision=precision)
         return cls(loaded)
 

@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Optional, Protocol
 
-import ml_dtypes  # noqa: F401  (teaches NumPy bfloat16, which safetensors then reads)
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from jstyle.errors import InputError
 from jstyle.files import replacing
+from jstyle.weights.header import StoredTensor, read_header
 
 Rename = Callable[[str], str]
 
@@ -50,35 +50,55 @@ class ArrayTensors:
 
 
 class FileTensors:
-    """The tensors of one safetensors file, or of the shards of one model, which are mapped only while one is read.
+    """The tensors of one safetensors file, or of the shards of one model; a file is open only while one is read.
 
-    Raises InputError for a damaged file, and for a name that is in two shards.
+    Raises InputError for a damaged file, for a pickle, and for a name that is in two shards.
     """
 
     def __init__(self, files: Sequence[Path]) -> None:
-        self._files: dict[str, Path] = {}
-        self._shapes: dict[str, tuple[int, ...]] = {}
+        self._places: dict[str, tuple[Path, StoredTensor]] = {}
+        self.metadata: dict[str, str] = {}
+        """What the files say beside their tensors."""
         for file in files:
-            try:
-                with safe_open(file, framework="np") as tensors:
-                    shapes = {name: tuple(tensors.get_slice(name).get_shape()) for name in list(tensors.keys())}
-            except (OSError, SafetensorError) as error:
-                raise InputError(f"{file} is not a whole safetensors file ({error}); fetch it again") from None
-            for name in shapes:
-                if name in self._files:
-                    raise InputError(f"{name} is in {self._files[name].name} and in {file.name}; fetch the model again")
-                self._files[name] = file
-            self._shapes.update(shapes)
+            header = read_header(file)
+            self.metadata.update(header.metadata)
+            for name, tensor in header.tensors.items():
+                if name in self._places:
+                    other = self._places[name][0].name
+                    raise InputError(f"{name} is in {other} and in {file.name}; fetch the model again")
+                self._places[name] = (file, tensor)
 
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
         """The shape of each tensor, by name."""
-        return self._shapes
+        return {name: tensor.shape for name, (_, tensor) in self._places.items()}
 
     def read(self, name: str) -> np.ndarray:
-        """A copy of the tensor of that name, in the dtype in which it is stored."""
-        # Opened anew each time: a mapping that stays open keeps in memory every page that was read, beside the copy.
-        with safe_open(self._files[name], framework="np") as tensors:
-            return tensors.get_tensor(name)
+        """A copy of the tensor of that name, in the dtype in which it is stored. Raises InputError for a lost file."""
+        # Read and not mapped: a mapping keeps in memory every page that was read, beside the copy.
+        file, tensor = self._places[name]
+        try:
+            with open(file, "rb") as stream:
+                stream.seek(tensor.start)
+                stored = np.fromfile(stream, np.uint8, tensor.size)
+        except OSError as error:
+            raise InputError(f"{file} cannot be read ({error.strerror}); fetch it again") from error
+        if stored.size != tensor.size:
+            raise InputError(f"{file} has become shorter while it was read; fetch it again")
+        return stored.view(tensor.dtype).reshape(tensor.shape)
+
+
+def read_numbers(tensors: Tensors, name: str) -> np.ndarray:
+    """The array of that name in fp32. Raises InputError for whole numbers, and where one is not finite."""
+    array = tensors.read(name)
+    if array.dtype.kind in "biu":
+        raise InputError(f"{name} is stored as {array.dtype}, which weights are not; fetch the file again")
+    with np.errstate(over="ignore"):
+        numbers = np.ascontiguousarray(array, np.float32)
+    if not np.isfinite(numbers).all():
+        raise InputError(
+            f"{name} holds numbers that are not finite: what was trained has diverged; take an earlier one"
+        )
+    return numbers
 
 
 def rename_vae(name: str) -> str:

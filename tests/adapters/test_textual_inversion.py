@@ -126,3 +126,95 @@ def test_an_initial_word_fills_all_vectors(pipe: StableDiffusionPipeline) -> Non
     assert np.array_equal(found, table[[*ids, *ids, ids[0]]])
     with pytest.raises(InputError, match="has no tokens"):
         textual_inversion.from_word(pipe.tokenizer, pipe.text_encoder, " ", 1)
+
+
+def test_a_word_that_begins_another_is_not_read_in_it(pipe: StableDiffusionPipeline, tmp_path: Path) -> None:
+    """In whichever order they were loaded; ids are counted from the files."""
+    sizes = {"EasyNegative": 2, "EasyNegativeV2": 3, "NegativeV2": 1}
+    files = {token: textual_inversion.write(token, vectors(token, n), tmp_path / token) for token, n in sizes.items()}
+    for order in (list(sizes), list(sizes)[::-1]):
+        pipe.load_textual_inversion([files[token] for token in order])
+        for text in ("an EasyNegativeV2 river", "an easynegativeV2, river", "EasyNegative EasyNegativeV2"):
+            found = prompts.token_ids(pipe.tokenizer, [text])[0]
+            spelled = [
+                name for name in pipe.tokenizer.convert_ids_to_tokens(found.tolist()) if "negative" in name.lower()
+            ]
+            wanted = ["easynegativev2", "easynegativev2_1", "easynegativev2_2"]
+            if text.startswith("EasyNegative "):
+                wanted = ["easynegative", "easynegative_1", *wanted]
+            assert [name.lower() for name in spelled] == wanted
+        pipe.unload_textual_inversion()
+
+
+def test_the_rows_of_a_word_are_its_vectors_in_any_case(pipe: StableDiffusionPipeline) -> None:
+    rows = vectors("InkWash", 3)
+    table = pipe.text_encoder.text_model.embeddings
+    with words(pipe.tokenizer, pipe.text_encoder, {"InkWash": jt.array(rows)}) as spelling:
+        for text in ("InkWash", "inkwash", "INKWASH"):
+            ids = prompts.token_ids(spelling, [text])
+            assert np.array_equal(table.token_embedding(jt.array(ids)).numpy()[0, 1:4], rows)
+
+
+def test_a_word_named_like_a_number_of_another_stays_apart(pipe: StableDiffusionPipeline) -> None:
+    known = len(pipe.tokenizer)
+    both = {"mystyle": jt.array(vectors("a", 1)), "mystyle_1": jt.array(vectors("b", 1))}
+    with words(pipe.tokenizer, pipe.text_encoder, both) as spelling:
+        ids = prompts.token_ids(spelling, ["mystyle", "mystyle_1", "mystyle_2"])
+        assert ids[:2, 1].tolist() == [known, known + 1] and (ids[:2, 2] == spelling.eos_token_id).all()
+        assert ids[2, 1] == known and ids[2, 2] < known
+    for clash in ({"a_style": 2, "a_style_1": 1}, {"a_style_1": 1, "a_style": 2}):
+        taken = {token: jt.array(vectors(token, n)) for token, n in clash.items()}
+        with (
+            pytest.raises(InputError, match="knows the word 'a_style(_1)?' already"),
+            words(pipe.tokenizer, pipe.text_encoder, taken),
+        ):
+            pass
+
+
+@pytest.mark.parametrize("pair", [("inkish", "Inkish"), ("Inkish_1", "INKISH")])
+def test_words_that_differ_in_case_alone_are_refused(pipe: StableDiffusionPipeline, pair: tuple[str, str]) -> None:
+    taken = {token: jt.array(vectors(token, 2)) for token in pair}
+    with pytest.raises(InputError, match="differ in case alone"), words(pipe.tokenizer, pipe.text_encoder, taken):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("token", "said"),
+    [("é", "knows the word 'é' already"), ("the", "knows the word 'the' already"), ("!", "knows the word '!' already")],
+)
+def test_a_word_that_prompts_are_not_read_with_is_refused(pipe: StableDiffusionPipeline, token: str, said: str) -> None:
+    """CLIP's table has names of single bytes, "é" among them, and its text is cleaned before it is read."""
+    taken = {token: jt.array(vectors("x", 1))}
+    with pytest.raises(InputError, match=said), words(pipe.tokenizer, pipe.text_encoder, taken):
+        pass
+
+
+def test_a_word_cut_at_a_prompts_end_is_told(pipe: StableDiffusionPipeline) -> None:
+    with words(pipe.tokenizer, pipe.text_encoder, {"<pond>": jt.array(vectors("<pond>", 75))}) as spelling:
+        with pytest.warns(UserWarning, match="more than 77 tokens; this part is not read: '<pond>_74'"):
+            ids = prompts.token_ids(spelling, ["a <pond>"])[0]
+        assert len(ids) == 77 and ids[-1] == spelling.eos_token_id and ids[75] == len(pipe.tokenizer) + 73
+    with (
+        pytest.raises(InputError, match="has 76 vectors, a prompt only 75 places"),
+        words(pipe.tokenizer, pipe.text_encoder, {"<pond>": jt.array(vectors("<pond>", 76))}),
+    ):
+        pass
+
+
+def test_a_tokenizer_saved_with_words_keeps_them(pipe: StableDiffusionPipeline, tmp_path: Path) -> None:
+    """As diffusers leaves them in a model's folder: names, and nothing that says which belong together."""
+    with words(pipe.tokenizer, pipe.text_encoder, {"<pond>": jt.array(vectors("<pond>", 3))}) as spelling:
+        spelling.save_pretrained(tmp_path)
+        again = prompts.load_tokenizer(tmp_path)
+        assert np.array_equal(prompts.token_ids(again, ["a <pond> b"]), prompts.token_ids(spelling, ["a <pond> b"]))
+
+
+def test_numbers_that_are_not_finite_and_pickles_are_named(tmp_path: Path) -> None:
+    rows = vectors("<ink>", 2)
+    rows[1, 3] = np.inf
+    write_tensors({"<ink>": rows}, tmp_path / "learned_embeds.safetensors")
+    with pytest.raises(InputError, match=r"learned_embeds.safetensors: <ink> holds numbers that are not finite"):
+        textual_inversion.read(tmp_path)
+    (tmp_path / "learned_embeds.safetensors").rename(tmp_path / "ink.pt")
+    with pytest.raises(InputError, match="ink.pt is a pickle"):
+        textual_inversion.read(tmp_path)
