@@ -85,8 +85,7 @@ def open_image(path: Path, tell: Tell = warnings.warn) -> Image.Image:
         InputError: one line that names the file and says what is wrong with it, such as more pixels than are read.
     """
     path = Path(path)
-    with _complaints_about(path), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's remarks on odd files; what matters arrives as an error
+    with _complaints_about(path), ignore_remarks():
         readers = choose_readers(_read_head(path))
         remarks: list[str] = []
         with Image.open(path, formats=readers) as image:
@@ -134,6 +133,14 @@ def _keep_exact_transparency(image: Image.Image) -> None:
             image.info["transparency"] = clear * (85 if raw == "L;2" else 17)
         elif raw == "RGB;16B" and isinstance(clear, tuple):
             image.info["transparency"] = tuple(value >> 8 for value in clear)
+
+
+@contextmanager
+def ignore_remarks() -> Iterator[None]:
+    """Say nothing of what Pillow remarks on odd files; what matters arrives as an error."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 @contextmanager
@@ -276,7 +283,7 @@ def is_sheet(path: Path) -> bool:
 def _read_metadata(path: Path, *, whole: bool) -> Optional[dict[str, object]]:
     """``whole`` looks at every checksum, else no further than the pixels."""
     try:
-        with Image.open(path, formats=("PNG",)) as image:
+        with ignore_remarks(), Image.open(path, formats=("PNG",)) as image:
             text = image.info[_METADATA_KEY]
             if whole:
                 image.verify()
