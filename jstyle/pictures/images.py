@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
-from typing import Optional
+from typing import Any, Optional
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -29,6 +29,7 @@ SHEET_MARK = {"kind": "contact sheet"}
 """What contact sheets say of themselves, so that none is taken for a picture."""
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_ORIENTATION, _LYING = 0x0112, (5, 6, 7, 8)  # in EXIF
 _METADATA_KEY = "jstyle"
 
 
@@ -101,6 +102,16 @@ def open_image(path: Path, tell: Tell = warnings.warn) -> Image.Image:
     return picture
 
 
+def measure_image(path: Path) -> tuple[int, int]:
+    """(width, height) of the picture in a file as `open_image` would open it; nothing is decoded. Errors as there."""
+    with _complaints_about(path), ignore_remarks():
+        readers = choose_readers(_read_head(path))
+        with Image.open(path, formats=readers) as image:
+            width, height = image.size
+            is_turned = image.getexif().get(_ORIENTATION) in _LYING
+    return (height, width) if is_turned else (width, height)
+
+
 def open_small(path: Path, side: int) -> Image.Image:
     """The picture in a file, scaled down to at most ``side`` pixels, for looking at. Errors as of `open_image`."""
     picture = open_image(path)
@@ -127,7 +138,8 @@ def _keep_exact_transparency(image: Image.Image) -> None:
     largest value are left as they are stored by it, those of 8 bits are not.
     """
     clear = image.info.get("transparency")
-    raw = image.tile[0][3] if getattr(image, "tile", None) else None
+    tiles: Any = getattr(image, "tile", None)
+    raw = tiles[0][3] if tiles else None
     if image.format == "PNG" and clear is not None:
         if raw in ("L;2", "L;4") and isinstance(clear, int):
             image.info["transparency"] = clear * (85 if raw == "L;2" else 17)

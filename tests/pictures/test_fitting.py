@@ -61,11 +61,11 @@ def test_stretching_loses_nothing() -> None:
 def test_what_is_lost_is_told_in_one_line() -> None:
     sizes = {"square.png": (500, 500), "banner.png": (1500, 300), "photo.jpg": (4000, 3000)}
     (line,) = Frame(128, 128, "crop").describe_losses(sizes)
-    assert line == "--fit crop: 2 of 3 pictures lose their sides ('banner.png', 1500x300 to 128x128, loses 80%)"
+    assert line == "fit crop: 2 of 3 pictures lose their sides ('banner.png', 1500x300 to 128x128, loses 80%)"
     (line,) = Frame(128, 128, "pad").describe_losses(sizes)
-    assert line == "--fit pad: 2 of 3 pictures get a mirrored border ('banner.png', 1500x300 to 128x128)"
+    assert line == "fit pad: 2 of 3 pictures get a mirrored border ('banner.png', 1500x300 to 128x128)"
     (line,) = Frame(128, 128, "stretch").describe_losses(sizes)
-    assert line == "--fit stretch: 2 of 3 pictures are put out of shape ('banner.png', 1500x300 to 128x128)"
+    assert line == "fit stretch: 2 of 3 pictures are put out of shape ('banner.png', 1500x300 to 128x128)"
     assert Frame(128, 128, "keep").describe_losses(sizes) == []
     (line,) = Frame(128, 128, "keep").describe_losses({"line.png": (3200, 100)})
     assert "'line.png', 3200x100 to 512x32, loses 50%" in line
