@@ -15,7 +15,7 @@ from pathlib import Path, PurePath
 from typing import Any, Optional
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
 from jstyle.errors import InputError
@@ -30,6 +30,7 @@ SHEET_MARK = {"kind": "contact sheet"}
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _ORIENTATION, _LYING = 0x0112, (5, 6, 7, 8)  # in EXIF
+_PHOTOMETRIC = 262  # the tag of TIFF that says what 0 means
 _METADATA_KEY = "jstyle"
 
 
@@ -94,12 +95,19 @@ def open_image(path: Path, tell: Tell = warnings.warn) -> Image.Image:
             _keep_exact_transparency(image)
             image.load()
             picture = colours.to_rgb(image, remarks.append)
+            picture = ImageOps.invert(picture) if _is_negative(image) else picture
         with suppress(Exception), Image.open(path, formats=readers) as image:  # the first was read: that suffices
             if image.is_animated and image.format != "MPO":  # it holds a photograph's other views  # type: ignore
                 remarks.append(f"it has several {'pages' if image.format == 'TIFF' else 'frames'}; the first is taken")
     for remark in remarks:
         tell(f"{str(path)!r}: {remark}")
     return picture
+
+
+def _is_negative(image: Image.Image) -> bool:
+    """Whether it is a grey TIFF of 16 bits in which 0 is white: Pillow 13.0 turns over those of 8 bits alone."""
+    tags: Any = getattr(image, "tag_v2", {})
+    return image.format == "TIFF" and image.mode.startswith("I;16") and tags.get(_PHOTOMETRIC) == 0
 
 
 def measure_image(path: Path) -> tuple[int, int]:
@@ -134,8 +142,7 @@ def _read_head(path: Path) -> bytes:
 def _keep_exact_transparency(image: Image.Image) -> None:
     """Bring a PNG's transparent value to the scale of its pixels: Pillow scales those to 8 bits, but not the value.
 
-    Seen in Pillow 11.3 to 13.0; of 16 bits a channel, the upper eight decide. Grey TIFFs of 16 bits with black as the
-    largest value are left as they are stored by it, those of 8 bits are not.
+    Seen in Pillow 13.0; of 16 bits a channel, the upper eight decide.
     """
     clear = image.info.get("transparency")
     tiles: Any = getattr(image, "tile", None)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from jstyle.competition.references import describe_losses
 from jstyle.pictures import images
 from jstyle.pictures.fitting import LONGEST_SHAPE, Frame
 
@@ -80,3 +83,16 @@ def test_a_picture_with_its_turn_in_a_tag_is_fitted_upright() -> None:
     assert fitted.height > fitted.width
     upright = images.require_rgb(stored)
     assert upright.size == (20, 40) and images.fit(upright, *fitted.size).tobytes() == fitted.tobytes()
+
+
+def test_files_are_measured_as_they_are_shown(tmp_path: Path) -> None:
+    """By their heads alone: a picture that lies on its side stands, and its loss is that of what is shown."""
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    draw(60, 20).save(tmp_path / "a.jpg", exif=exif)
+    assert images.measure_image(tmp_path / "a.jpg") == images.open_image(tmp_path / "a.jpg").size == (20, 60)
+    (line,) = describe_losses([tmp_path / "a.jpg"], (32, 32))
+    assert "20x60 to 32x32, loses 67%" in line
+    whole = (tmp_path / "a.jpg").read_bytes()
+    (tmp_path / "a.jpg").write_bytes(whole[:-40])
+    assert images.measure_image(tmp_path / "a.jpg") == (20, 60)
