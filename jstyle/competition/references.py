@@ -14,6 +14,8 @@ from PIL import Image
 from jstyle.competition.dataset import Style
 from jstyle.competition.settings import FinishSettings, SetSettings, StartSettings
 from jstyle.metrics import hist
+from jstyle.pictures import images
+from jstyle.pictures.fitting import Frame
 
 RULES = ("first", "random", "nearest")
 """How a reference may be chosen: the first by name, by the picture's seed, the one with the likest colours."""
@@ -51,6 +53,11 @@ def find_start_files(start: StartSettings, style: Style, place: str) -> list[Pat
         if Path(start.image).is_file():
             return [Path(start.image)]
         raise
+
+
+def describe_losses(references: Sequence[Path], size: tuple[int, int]) -> list[str]:
+    """One line where references lose their sides at (width, height), else none."""
+    return Frame(*size).describe_losses({str(path): images.measure_image(path) for path in references})
 
 
 def find_finish_files(finish: FinishSettings, style: Style, place: str) -> list[Path]:

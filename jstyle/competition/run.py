@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
-from jstyle.competition.dataset import survey_dataset
+from jstyle.competition.dataset import Dataset, survey_dataset
+from jstyle.competition.references import describe_losses
 from jstyle.events import Evaluated, Event, Failure, PictureWritten, Planned, Remark, closing
 from jstyle.files import check_output
 from jstyle.jobs.engine import Engine
@@ -145,9 +146,20 @@ def _read_plan(inputs: SubmissionInputs, *, fetch: bool = True) -> Generator[Eve
     dataset, findings = survey_dataset(inputs.data, inputs.styles)
     model = {name: getattr(inputs, name) for name in ("model", "backend") if getattr(inputs, name) is not None}
     plan = make_plan(inputs.find_recipe(), dataset, findings, inputs.output, base=inputs.base, model=model, fetch=fetch)
+    if plan is not None and plan.tasks:
+        findings.remarks += _describe_losses(plan, dataset)
     yield from findings.report()
     assert plan is not None, "where there is no plan, the findings say why"
     return plan
+
+
+def _describe_losses(plan: SubmissionPlan, dataset: Dataset) -> list[str]:
+    """One line where pictures are made from references that lose their sides, else none."""
+    specs = [task.spec for task in plan.tasks]
+    if not plan.trainings.all and not any(spec.start or (spec.set and spec.set.picture) for spec in specs):
+        return []
+    references = [path for style in dataset.styles for path in style.references]
+    return describe_losses(references, (specs[0].width, specs[0].height))
 
 
 def _plan(

@@ -89,15 +89,16 @@ def _apply_profile(colours: Image.Image, info: dict[Any, Any], tell: Tell) -> Im
 @lru_cache(maxsize=16)
 def _read_space(profile: bytes) -> str:
     """The colour space that a profile is of, as ICC.1 writes it. Raises where it is none."""
-    return ImageCms.ImageCmsProfile(io.BytesIO(profile)).profile.xcolor_space
+    opened: Any = ImageCms.ImageCmsProfile(io.BytesIO(profile)).profile
+    return opened.xcolor_space
 
 
 @lru_cache(maxsize=16)
 def _make_transform(profile: bytes, mode: str) -> Optional[ImageCms.ImageCmsTransform]:
     """To sRGB by the intent that the profile asks for; None where it is sRGB's own. Raises where it cannot be read."""
     source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-    intent = ImageCms.Intent(source.profile.rendering_intent)
-    # a curve of grey that is steep near black loses up to 7 of 255 in LittleCMS's tables of 8 bits (2.19)
+    intent = ImageCms.Intent(ImageCms.getDefaultIntent(source))
+    # a curve of grey that is steep near black loses up to 10 of 255 in LittleCMS's tables of 8 bits (2.19)
     flags = ImageCms.Flags.NOOPTIMIZE if mode == "L" else ImageCms.Flags.NONE
     transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB", intent, flags)
     probe = _draw_probe(mode)

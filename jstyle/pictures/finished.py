@@ -118,7 +118,7 @@ def _is_half_a_png(path: Path) -> bool:
     with open(path, "rb") as file:
         start = file.read(len(images.PNG_SIGNATURE))
     try:
-        with Image.open(path, formats=("PNG",)) as image:
+        with images.ignore_remarks(), Image.open(path, formats=("PNG",)) as image:
             image.verify()
     except Exception:  # on damaged bytes Pillow's reader raises nearly anything
         return images.PNG_SIGNATURE.startswith(start)

@@ -75,7 +75,7 @@ class Frame:
         (width, height), (fitted_width, fitted_height) = sizes[worst], self.choose_size(sizes[worst])
         shown = f"{worst!r}, {width}x{height} to {fitted_width}x{fitted_height}"
         shown += f", loses {changed[worst]:.0%}" if self.how in ("keep", "crop") else ""
-        return [f"--fit {self.how}: {len(changed)} of {len(sizes)} pictures {word} ({shown})"]
+        return [f"fit {self.how}: {len(changed)} of {len(sizes)} pictures {word} ({shown})"]
 
     def _list_sizes(self, area: int) -> set[Size]:
         """Sizes in multiples: to every side the other that comes closest to the area."""
@@ -83,4 +83,4 @@ class Frame:
         first, last = max(1, int(shortest / self.multiple)), math.ceil(area / shortest / self.multiple)
         sides = [count * self.multiple for count in range(first, last + 1)]
         pairs = [(side, max(1, round(area / side / self.multiple)) * self.multiple) for side in sides]
-        return {size for pair in pairs for size in (pair, pair[::-1])}
+        return {*pairs, *((other, side) for side, other in pairs)}

@@ -12,10 +12,10 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
-from typing import Optional
+from typing import Any, Optional
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
 from jstyle.errors import InputError
@@ -29,6 +29,8 @@ SHEET_MARK = {"kind": "contact sheet"}
 """What contact sheets say of themselves, so that none is taken for a picture."""
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_ORIENTATION, _LYING = 0x0112, (5, 6, 7, 8)  # in EXIF
+_PHOTOMETRIC = 262  # the tag of TIFF that says what 0 means
 _METADATA_KEY = "jstyle"
 
 
@@ -85,8 +87,7 @@ def open_image(path: Path, tell: Tell = warnings.warn) -> Image.Image:
         InputError: one line that names the file and says what is wrong with it, such as more pixels than are read.
     """
     path = Path(path)
-    with _complaints_about(path), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's remarks on odd files; what matters arrives as an error
+    with _complaints_about(path), ignore_remarks():
         readers = choose_readers(_read_head(path))
         remarks: list[str] = []
         with Image.open(path, formats=readers) as image:
@@ -94,12 +95,29 @@ def open_image(path: Path, tell: Tell = warnings.warn) -> Image.Image:
             _keep_exact_transparency(image)
             image.load()
             picture = colours.to_rgb(image, remarks.append)
+            picture = ImageOps.invert(picture) if _is_negative(image) else picture
         with suppress(Exception), Image.open(path, formats=readers) as image:  # the first was read: that suffices
             if image.is_animated and image.format != "MPO":  # it holds a photograph's other views  # type: ignore
                 remarks.append(f"it has several {'pages' if image.format == 'TIFF' else 'frames'}; the first is taken")
     for remark in remarks:
         tell(f"{str(path)!r}: {remark}")
     return picture
+
+
+def _is_negative(image: Image.Image) -> bool:
+    """Whether it is a grey TIFF of 16 bits in which 0 is white: Pillow 13.0 turns over those of 8 bits alone."""
+    tags: Any = getattr(image, "tag_v2", {})
+    return image.format == "TIFF" and image.mode.startswith("I;16") and tags.get(_PHOTOMETRIC) == 0
+
+
+def measure_image(path: Path) -> tuple[int, int]:
+    """(width, height) of the picture in a file as `open_image` would open it; nothing is decoded. Errors as there."""
+    with _complaints_about(path), ignore_remarks():
+        readers = choose_readers(_read_head(path))
+        with Image.open(path, formats=readers) as image:
+            width, height = image.size
+            is_turned = image.getexif().get(_ORIENTATION) in _LYING
+    return (height, width) if is_turned else (width, height)
 
 
 def open_small(path: Path, side: int) -> Image.Image:
@@ -124,16 +142,24 @@ def _read_head(path: Path) -> bytes:
 def _keep_exact_transparency(image: Image.Image) -> None:
     """Bring a PNG's transparent value to the scale of its pixels: Pillow scales those to 8 bits, but not the value.
 
-    Seen in Pillow 11.3 to 13.0; of 16 bits a channel, the upper eight decide. Grey TIFFs of 16 bits with black as the
-    largest value are left as they are stored by it, those of 8 bits are not.
+    Seen in Pillow 13.0; of 16 bits a channel, the upper eight decide.
     """
     clear = image.info.get("transparency")
-    raw = image.tile[0][3] if getattr(image, "tile", None) else None
+    tiles: Any = getattr(image, "tile", None)
+    raw = tiles[0][3] if tiles else None
     if image.format == "PNG" and clear is not None:
         if raw in ("L;2", "L;4") and isinstance(clear, int):
             image.info["transparency"] = clear * (85 if raw == "L;2" else 17)
         elif raw == "RGB;16B" and isinstance(clear, tuple):
             image.info["transparency"] = tuple(value >> 8 for value in clear)
+
+
+@contextmanager
+def ignore_remarks() -> Iterator[None]:
+    """Say nothing of what Pillow remarks on odd files; what matters arrives as an error."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 @contextmanager
@@ -276,7 +302,7 @@ def is_sheet(path: Path) -> bool:
 def _read_metadata(path: Path, *, whole: bool) -> Optional[dict[str, object]]:
     """``whole`` looks at every checksum, else no further than the pixels."""
     try:
-        with Image.open(path, formats=("PNG",)) as image:
+        with ignore_remarks(), Image.open(path, formats=("PNG",)) as image:
             text = image.info[_METADATA_KEY]
             if whole:
                 image.verify()

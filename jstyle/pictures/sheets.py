@@ -54,7 +54,9 @@ def measure_cell(pictures: Sequence[Image.Image], most: int = _SHEET_SIDE) -> tu
 
 def choose_cell_side(rows: int, columns: int) -> int:
     """The side in pixels that a cell of such a table has at most, before it is shrunk: pictures need be no larger."""
-    per_side = math.sqrt(rows * columns) + 1  # as `draw_table` folds it
+    length, breadth = max(rows, columns) - 1, min(rows, columns)
+    pieces = _fold(length, breadth)
+    per_side = max(len(pieces) * breadth, len(pieces[0]) + 1)
     return max(_LEAST_CELL, int(_TABLE_SIDE / per_side) - _GAP)
 
 

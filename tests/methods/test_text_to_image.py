@@ -113,7 +113,7 @@ def test_image_to_image_and_inpainting(tmp_path: Path, pictures: dict[str, Path]
     events = run(*common, "--strength", 0.7, "--fit", "crop", "--output", tmp_path / "crop")
     assert images.open_image(tmp_path / "crop" / "00000.png").size == (32, 32)
     assert next(event.text for event in events if isinstance(event, Remark)) == (
-        f"--fit crop: 1 of 1 pictures lose their sides ('{pictures['picture']}', 64x48 to 32x32, loses 25%)"
+        f"fit crop: 1 of 1 pictures lose their sides ('{pictures['picture']}', 64x48 to 32x32, loses 25%)"
     )
     run(*common, "--mask", pictures["mask"], "--padding_mask_crop", 2, "--output", tmp_path / "region")
     assert images.open_image(tmp_path / "region" / "00000.png").size == (64, 48)

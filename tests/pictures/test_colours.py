@@ -199,3 +199,14 @@ def test_a_bomb_in_the_profile_takes_no_memory(tmp_path: Path) -> None:
 def test_nothing_is_told_of_an_ordinary_picture(tmp_path: Path) -> None:
     told: Optional[list[str]] = open_bytes(encoded(PICTURE, "JPEG"), tmp_path / "a.jpg")[1]
     assert told == []
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_a_tiff_in_which_nought_is_white(kind: type, tmp_path: Path) -> None:
+    """TIFF 6.0, PhotometricInterpretation 0."""
+    top = np.iinfo(kind).max
+    data = encoded(Image.fromarray(np.array([[0, top, top // 3]], kind)), "TIFF")
+    black_is_nought, white_is_nought = (struct.pack("<HHII", 262, 3, 1, meaning) for meaning in (1, 0))
+    assert data.count(black_is_nought) == 1
+    found, told = open_bytes(data.replace(black_is_nought, white_is_nought), tmp_path / "a.tiff")
+    assert found[0, :, 0].tolist() == [255, 0, 170] and told == []

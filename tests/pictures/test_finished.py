@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tracemalloc
+import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Optional
@@ -10,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
+from benchmarks.fuzz.pictures import read_chunks, write_chunks
 from jstyle.errors import InputError
 from jstyle.pictures import finished, images
 from jstyle.pictures.finished import describe_other, hash_pixels, is_finished, read_intact, read_state, write_picture
@@ -50,6 +54,59 @@ def test_what_is_written_is_finished_and_holds_its_pixels(path: Path) -> None:
     assert about["pixels"] == pixels == hash_pixels(picture()) and about["spec"]["settings"]["strength"] == 0.5
     assert not is_finished(path, SPEC, overwrite=True)
     assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def forge(whole: bytes, spoil: Callable[[bytes], bytes]) -> bytes:
+    """A PNG with other packed pixels and right checksums."""
+    chunks = list(read_chunks(whole))
+    packed = b"".join(body for name, body in chunks if name == b"IDAT")
+    start = next(i for i, (name, _) in enumerate(chunks) if name == b"IDAT")
+    rest = [chunk for chunk in chunks if chunk[0] != b"IDAT"]
+    return write_chunks([*rest[:start], (b"IDAT", spoil(packed)), *rest[start:]])
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda packed: b"\x12" * len(packed),
+        lambda packed: packed[: len(packed) // 2],
+        lambda packed: packed[:50] + bytes([packed[50] ^ 255]) + packed[51:],
+        lambda packed: packed[:-4] + bytes(4),
+        lambda packed: b"",
+        lambda packed: zlib.compress(zlib.decompress(packed)[:300]),
+        lambda packed: zlib.compress(b"\x09" + zlib.decompress(packed)[1:]),
+        lambda packed: zlib.compress(bytes(len(zlib.decompress(packed)))),
+    ],
+    ids=["noise", "half", "a byte", "checksum", "nothing", "few rows", "no such filter", "others"],
+)
+def test_only_pixels_that_decode_to_what_was_written_are_finished(path: Path, spoil: Callable[[bytes], bytes]) -> None:
+    write_picture(picture(), path, SPEC)
+    whole = path.read_bytes()
+    path.write_bytes(forge(whole, lambda packed: packed))
+    assert read_state(path, SPEC) == "finished"
+    path.write_bytes(forge(whole, spoil))
+    assert read_state(path, SPEC) == "damaged" and not is_finished(path, SPEC, overwrite=False)
+
+
+@pytest.mark.parametrize("kind", [b"zTXt", b"iTXt"])
+def test_packed_text_takes_no_memory(path: Path, kind: bytes) -> None:
+    """20 MB of blanks behind what a picture says of itself, in some kilobytes."""
+    write_picture(picture(), path, SPEC)
+    chunks = list(read_chunks(path.read_bytes()))
+    number, text = next((i, body.partition(b"\0")[2]) for i, (name, body) in enumerate(chunks) if name == b"tEXt")
+    head = b"jstyle\0\0" if kind == b"zTXt" else b"jstyle\0\1\0\0\0"
+    chunks[number] = kind, head + zlib.compress(text + b" " * 20_000_000)
+    path.write_bytes(write_chunks(chunks))
+    tracemalloc.start()
+    assert read_state(path, SPEC) in ("damaged", "other") and images.read_metadata(path) is None
+    assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    tracemalloc.stop()
+
+
+def test_a_long_value_is_told_in_a_line(path: Path) -> None:
+    write_picture(picture(), path, replace(SPEC, method="a\n" * 5000))
+    line = describe_other(path, SPEC)
+    assert line.isprintable() and len(line) < len(str(path)) + 200
 
 
 @pytest.mark.parametrize(

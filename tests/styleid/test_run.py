@@ -144,8 +144,23 @@ def test_every_option_changes_the_result(pipe: StableDiffusionPipeline) -> None:
 
 
 def test_a_size_that_is_not_square(pipe: StableDiffusionPipeline) -> None:
-    made, _ = run(pipe, [(0, 0)], width=48, height=16)
+    made, _ = run(pipe, [(0, 0)], width=48, height=16, fit="crop")
     assert made[0, 0].shape == (1, 3, 16, 48)
+
+
+def test_contents_and_styles_keep_their_aspects(pipe: StableDiffusionPipeline) -> None:
+    """Each at about the area, whatever the other's shape, and a content's result does not depend on those beside it."""
+    shapes = {(48, 48): (32, 32), (240, 48): (72, 16), (48, 96): (24, 44)}
+    contents = [picture(i).resize(size) for i, size in enumerate(shapes)]
+    styles = [picture(7).resize((60, 48))]
+    method = StyleID(pipe, settings(batch_size=4))
+    made = {event.content: event.image for event in method.stylise_pairs(contents, styles) if hasattr(event, "image")}
+    assert [made[i].size for i in range(3)] == list(shapes.values())
+    for i, content in enumerate(contents):
+        alone = np.asarray(StyleID(pipe, settings())(content, styles[0]), np.int16)
+        assert np.abs(alone - np.asarray(made[i], np.int16)).max() <= 2
+    stretched = styles[0].resize((48, 48))
+    assert StyleID(pipe, settings())(contents[0], stretched) != made[0], "a style's own shape counts"
 
 
 def test_one_call_is_the_run_of_one_pair(pipe: StableDiffusionPipeline) -> None:

@@ -109,12 +109,11 @@ def run_inst(method: Method, inputs: InstInputs, settings: InstSettings, model: 
     nothing can be made, a pair's file is something else, or a picture's training was begun with other settings.
     """
     check_output(inputs.output)
+    folder = inputs.styles or inputs.output / "styles"
+    trainings = plan_trainings(inputs.style, folder, training_settings(inputs, settings, model))
     counting = CountingPipeline.from_settings(model)
     frame = counting.make_frame(settings.width, settings.height, settings.fit)
     contents = (yield from open_pictures(inputs.content, frame)) if inputs.content else {}
-    folder = inputs.styles or inputs.output / "styles"
-    trainings = plan_trainings(inputs.style, folder, training_settings(inputs, settings, model))
-    InST(counting, settings)  # refuses a size before anything is loaded or learnt
 
     @lru_cache(maxsize=1)
     def load() -> StableDiffusionPipeline:

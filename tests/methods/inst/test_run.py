@@ -79,7 +79,7 @@ def test_every_option_changes_the_result(pipe: StableDiffusionPipeline, style: S
         {"inversion": "none"}, {"seed": 1},
     ):  # fmt: skip
         assert not np.array_equal(stylise(pipe, style, [(0, 0)], **change)[0], plain), change
-    assert stylise(pipe, style, [(0, 0)], width=48, height=16)[0].shape == (1, 3, 16, 48)
+    assert stylise(pipe, style, [(0, 0)], width=48, height=16, fit="crop")[0].shape == (1, 3, 16, 48)
 
 
 def test_nothing_is_left_on_the_pipeline(pipe: StableDiffusionPipeline, style: Style) -> None:
