@@ -16,6 +16,7 @@ from jstyle.ops.kernels import library
 from jstyle.ops.signatures import Axis, Described, Signature, Slot
 
 DTYPES = {"float32": np.dtype(np.float32), "bfloat16": np.dtype(ml_dtypes.bfloat16)}
+OTHER_DTYPES = (np.dtype(np.float16), np.dtype(np.float64), np.dtype(np.int32), *DTYPES.values())
 LENGTHS = (0, 1, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 20, 31, 32, 33, 40, 64, 65)
 SIDES = (1, 2, 3, 3, 5)
 FEW = {"batch": (1, 1, 2, 3), "kernel_h": SIDES, "kernel_w": SIDES, "groups": (1, 2, 4), "to": (1, 2)}
@@ -192,7 +193,7 @@ def _change_array(rng: np.random.Generator, array: Array, kind: int) -> Array:
     if kind == 2:
         return None
     if kind == 3:
-        return np.ones(shape, rng.choice([np.float16, np.float64, np.int32, *DTYPES.values()]))
+        return np.ones(shape, OTHER_DTYPES[rng.integers(len(OTHER_DTYPES))])
     if kind == 4 or not shape:
         shape.insert(int(rng.integers(len(shape) + 1)), int(rng.integers(0, 4)))
     elif kind == 5:

@@ -33,7 +33,7 @@ def draw_unet(rng: np.random.Generator) -> Callable[[], jt.Var]:
         attention_head_dim=2,
         use_linear_projection=bool(rng.integers(2)),
     )
-    unet = fill(UNet2DConditionModel(config), rng)
+    unet = fill(UNet2DConditionModel(config), rng, 0.2)
     rows = int(rng.integers(1, 3))
     sample = draw_array(rng, (rows, 4, int(rng.integers(1, 12)), int(rng.integers(1, 12))))
     text = draw_array(rng, (rows, int(rng.integers(1, 12)), config.cross_attention_dim))
@@ -89,10 +89,10 @@ def draw_image_encoder(rng: np.random.Generator) -> Callable[[], jt.Var]:
 NETWORKS: tuple[Draw, ...] = (draw_unet, draw_unet, draw_autoencoder, draw_text_encoder, draw_image_encoder)
 
 
-def fill(network: Any, rng: np.random.Generator) -> Any:
-    """The network with random weights; one of them, seldom, of another shape, as from a file of another model."""
+def fill(network: Any, rng: np.random.Generator, broken_share: float = 0.0) -> Any:
+    """The network with random weights; by this chance one of them is of another shape, as from another model's file."""
     parameters = list(network.parameters())
-    broken = int(rng.integers(len(parameters))) if rng.random() < 0.2 else -1
+    broken = int(rng.integers(len(parameters))) if rng.random() < broken_share else -1
     for i, parameter in enumerate(parameters):
         shape = [int(n) for n in parameter.shape]
         if i == broken:

@@ -46,8 +46,8 @@ class SpatialAttention(jt.Module):
         """x (batch, height, width, channels) -> the same."""
         b, h, w, c = x.shape
         normed = self.group_norm(x).reshape(b, h * w, c)
-        q, k, v = (to(normed).reshape(b, h * w, 1, c) for to in (self.to_q, self.to_k, self.to_v))
-        return self.to_out[0](ops.attention(q, k, v).reshape(b, h, w, c), residual=x)
+        q, k, v = (to(normed).reshape(b, h * w, 1, -1) for to in (self.to_q, self.to_k, self.to_v))
+        return self.to_out[0](ops.attention(q, k, v).reshape(b, h, w, -1), residual=x)
 
 
 class VAEBlock(jt.Module):
