@@ -20,6 +20,7 @@ from jstyle.diffusion.prompts import find_words, note_words
 from jstyle.errors import InputError
 from jstyle.networks import CLIPTextModel
 from jstyle.networks.editing import swapped
+from jstyle.networks.entry import check_ids
 from jstyle.networks.layers import Embedding
 from jstyle.runtime import jt
 from jstyle.weights.tensors import FileTensors, read_numbers, write_tensors
@@ -42,8 +43,9 @@ class ExtendedEmbedding(Embedding):
         return self._rows[0] if len(self._rows) == 1 else jt.concat(list(self._rows), dim=0)
 
     def execute(self, ids: jt.Var) -> jt.Var:
-        """Integer ids of any shape -> (..., channels)."""
+        """Integer ids of any shape -> (..., channels). Raises InputError for ids that neither table has."""
         rows = self.own_rows()
+        check_ids("embedding", ids, self._known + rows.shape[0])
         is_new = (ids >= self._known).unsqueeze(-1)
         known = self.weight[jt.minimum(ids, self._known - 1)]
         new = rows[jt.maximum(ids - self._known, 0)]

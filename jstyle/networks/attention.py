@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Optional
 
 from jstyle import ops
+from jstyle.errors import InputError
 from jstyle.networks.editing import QKV, Edit, Site
 from jstyle.networks.layers import Conv2d, GroupNorm, LayerNorm, Linear, Nothing
 from jstyle.runtime import jt
@@ -76,6 +77,8 @@ class Attention(jt.Module):
 
     def _split(self, x: jt.Var) -> jt.Var:
         b, tokens, channels = x.shape
+        if channels % self.heads:
+            raise InputError(f"attention: wanted channels in {self.heads} heads, got {tuple(x.shape)}")
         return x.reshape(b, tokens, self.heads, channels // self.heads)
 
 
@@ -137,6 +140,6 @@ class Transformer2DModel(jt.Module):
     def execute(self, x: jt.Var, text: TextContext, edit: Optional[Edit]) -> jt.Var:
         """x (batch, height, width, channels) -> the same."""
         b, h, w, c = x.shape
-        tokens = self.proj_in(self.norm(x)).reshape(b, h * w, c)
+        tokens = self.proj_in(self.norm(x)).reshape(b, h * w, -1)
         tokens = self.transformer_blocks[0](tokens, text, edit)
         return self.proj_out(tokens.reshape(b, h, w, c), x)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from jstyle.errors import InputError
 from jstyle.networks.clip_layers import CLIPEncoder
 from jstyle.networks.config import CLIPTextConfig
+from jstyle.networks.entry import check_shape
 from jstyle.networks.layers import Embedding, LayerNorm
 from jstyle.runtime import jt
 
@@ -44,8 +46,19 @@ class CLIPTextModel(jt.Module):
         self.text_model = CLIPTextTransformer(config)
 
     def execute(self, input_ids: jt.Var) -> jt.Var:
-        """Token ids (batch, tokens) -> the last hidden state (batch, tokens, hidden_size)."""
+        """Token ids (batch, tokens) -> the last hidden state (batch, tokens, hidden_size).
+
+        Raises InputError, before anything is computed, for ids of another shape, or that are in no table.
+        """
+        self.check_ids(input_ids)
         return self.text_model(input_ids)
+
+    def check_ids(self, input_ids: jt.Var) -> None:
+        """Raise InputError for a shape that `execute` does not take, such as more tokens than have positions."""
+        check_shape("text encoder", "token ids", input_ids, ("batch", "tokens"))
+        most = self.config.max_position_embeddings
+        if input_ids.shape[1] > most:
+            raise InputError(f"text encoder: wanted at most {most} tokens, got {tuple(input_ids.shape)}")
 
 
 def _make_causal_mask(tokens: int) -> jt.Var:

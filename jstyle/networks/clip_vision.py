@@ -9,6 +9,7 @@ import numpy as np
 from jstyle import ops
 from jstyle.networks.clip_layers import CLIPEncoder
 from jstyle.networks.config import CLIPVisionConfig
+from jstyle.networks.entry import check_shape
 from jstyle.networks.layers import Conv2d, Embedding, LayerNorm, Linear
 from jstyle.runtime import jt
 
@@ -75,7 +76,12 @@ class CLIPVisionModelWithProjection(jt.Module):
         self.visual_projection = Linear(config.hidden_size, config.projection_dim, bias=False)
 
     def execute(self, pixels: jt.Var) -> ImageFeatures:
-        """Normalised pixels (batch, 3, image_size, image_size) -> `ImageFeatures`."""
+        """Normalised pixels (batch, 3, image_size, image_size) -> `ImageFeatures`.
+
+        Raises InputError, before anything is computed, for pixels of another shape.
+        """
+        size = self.config.image_size
+        check_shape("image encoder", "pixels", pixels, ("batch", self.config.num_channels, size, size))
         hidden = self.vision_model(pixels)
         pooled = self.vision_model.post_layernorm(hidden[:, 0])
         return ImageFeatures(self.visual_projection(pooled), hidden)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, Optional
 
 from jstyle import ops
+from jstyle.networks.entry import check_ids
 from jstyle.runtime import jt
 
 
@@ -95,7 +96,8 @@ class Embedding(jt.Module):
         self.weight = jt.zeros([rows, channels])
 
     def execute(self, ids: jt.Var) -> jt.Var:
-        """Integer ids of any shape -> (..., channels)."""
+        """Integer ids of any shape -> (..., channels). Raises InputError for ids that the table does not have."""
+        check_ids("embedding", ids, self.weight.shape[0])
         return self.weight[ids]
 
 

@@ -13,6 +13,7 @@ from jstyle.errors import InputError
 from jstyle.networks.attention import Attention, TextContext
 from jstyle.networks.config import UNetConfig
 from jstyle.networks.editing import Attachment, Site, bind
+from jstyle.networks.entry import check_shape, check_times
 from jstyle.networks.layers import Conv2d, GroupNorm, Linear
 from jstyle.networks.unet_blocks import DOWN_BLOCKS, UP_BLOCKS, UNetMidBlock2DCrossAttn
 from jstyle.runtime import jt
@@ -69,12 +70,12 @@ class UNet2DConditionModel(jt.Module):
 
         ``encoder_hidden_states`` is (batch, tokens, cross_attention_dim); one `TextContext` passed to several calls
         saves projecting the text again. ``timestep`` is one time for all rows, or one for each; ``step`` is announced
-        to the attached editors.
+        to the attached editors. Raises InputError, before anything is computed, for inputs of other shapes.
         """
         edit = bind(self.attachments, step)
-        text = encoder_hidden_states
-        text = (text if isinstance(text, TextContext) else TextContext(text)).cast(self.dtype)
-        temb = ops.silu(self.time_embedding(ops.cast(self._embed_time(timestep, sample.shape[0]), self.dtype)))
+        text, times = self.check_inputs(sample, timestep, encoder_hidden_states)
+        text = text.cast(self.dtype)
+        temb = ops.silu(self.time_embedding(ops.cast(self._embed_time(times), self.dtype)))
         x = self.conv_in(ops.channels_last(sample, self.dtype))
         skips: list[jt.Var] = [x]
         for block in self.down_blocks:
@@ -85,10 +86,23 @@ class UNet2DConditionModel(jt.Module):
             x = block(x, skips, temb, text, edit)
         return ops.channels_first(self.conv_out(self.conv_norm_out(x, silu=True)), "float32")
 
-    def _embed_time(self, timestep: Times, rows: int) -> jt.Var:
-        """Sinusoids of the time (arXiv 1706.03762, section 3.5), (rows, channels), in fp32 as in training."""
+    def check_inputs(
+        self, sample: jt.Var, timestep: Times, text: Union[jt.Var, TextContext]
+    ) -> tuple[TextContext, np.ndarray]:
+        """The text, and the time of each row (rows,). Raises InputError for what `execute` does not take.
+
+        A text of one row serves all rows of the sample.
+        """
+        check_shape("UNet", "latents", sample, ("batch", self.config.in_channels, "height", "width"))
+        rows = sample.shape[0]
+        context = text if isinstance(text, TextContext) else TextContext(text)
+        wanted = ((1, rows) if rows > 1 else 1, "tokens", self.config.cross_attention_dim)
+        check_shape("UNet", "a text", context.text, wanted, f" for latents {tuple(sample.shape)}")
+        return context, check_times("UNet", timestep, rows)
+
+    def _embed_time(self, times: np.ndarray) -> jt.Var:
+        """Sinusoids of times (rows,) (arXiv 1706.03762, section 3.5), (rows, channels), in fp32 as in training."""
         half = self.config.block_out_channels[0] // 2
-        times = np.broadcast_to(np.asarray(timestep, np.float32).reshape(-1), (rows,))
         exponent = np.arange(half, dtype=np.float32) * np.float32(-math.log(10000))
         angles = times[:, None] * np.exp(exponent / np.float32(half - self.config.freq_shift))
         halves = [np.sin(angles), np.cos(angles)]

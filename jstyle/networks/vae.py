@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Optional
 
 from jstyle import ops
+from jstyle.errors import InputError
 from jstyle.networks.config import VAEConfig
+from jstyle.networks.entry import check_shape
 from jstyle.networks.layers import Conv2d, GroupNorm, Linear, Nothing
 from jstyle.networks.resnet import Downsample2D, ResnetBlock2D, Upsample2D
 from jstyle.runtime import jt
@@ -44,8 +46,8 @@ class SpatialAttention(jt.Module):
         """x (batch, height, width, channels) -> the same."""
         b, h, w, c = x.shape
         normed = self.group_norm(x).reshape(b, h * w, c)
-        q, k, v = (to(normed).reshape(b, h * w, 1, c) for to in (self.to_q, self.to_k, self.to_v))
-        return self.to_out[0](ops.attention(q, k, v).reshape(b, h, w, c), residual=x)
+        q, k, v = (to(normed).reshape(b, h * w, 1, -1) for to in (self.to_q, self.to_k, self.to_v))
+        return self.to_out[0](ops.attention(q, k, v).reshape(b, h, w, -1), residual=x)
 
 
 class VAEBlock(jt.Module):
@@ -142,13 +144,32 @@ class AutoencoderKL(jt.Module):
         self.post_quant_conv = Conv2d(config.latent_channels, config.latent_channels, 1)
 
     def encode(self, image: jt.Var) -> DiagonalGaussian:
-        """The posterior of the latent of ``image`` (batch, 3, h, w). Its log-variance is clipped to [-30, 20]."""
+        """The posterior of the latent of ``image`` (batch, 3, h, w). Its log-variance is clipped to [-30, 20].
+
+        Raises InputError, before anything is computed, for an image of another shape.
+        """
+        self.check_image(image)
         moments = self.quant_conv(self.encoder(ops.channels_last(image, str(self.quant_conv.weight.dtype))))
         moments = ops.channels_first(moments, "float32")
         channels = self.config.latent_channels
         return DiagonalGaussian(moments[:, :channels], moments[:, channels:].clamp(-30.0, 20.0))
 
     def decode(self, latent: jt.Var) -> jt.Var:
-        """The image (batch, 3, h, w) of a latent (batch, latent_channels, h / factor, w / factor)."""
+        """The image (batch, 3, h, w) of a latent (batch, latent_channels, h / factor, w / factor).
+
+        Raises InputError, before anything is computed, for a latent of another shape.
+        """
+        self.check_latent(latent)
         latent = ops.channels_last(latent, str(self.post_quant_conv.weight.dtype))
         return ops.channels_first(self.decoder(self.post_quant_conv(latent)), "float32")
+
+    def check_image(self, image: jt.Var) -> None:
+        """Raise InputError for what `encode` does not take, such as an image smaller than one position of a latent."""
+        check_shape("VAE", "images", image, ("batch", self.config.in_channels, "height", "width"))
+        if min(image.shape[2:]) < self.config.factor:
+            least = f"{self.config.factor} x {self.config.factor}"
+            raise InputError(f"VAE: wanted images of at least {least} pixels, got {tuple(image.shape)}")
+
+    def check_latent(self, latent: jt.Var) -> None:
+        """Raise InputError for what `decode` does not take."""
+        check_shape("VAE", "latents", latent, ("batch", self.config.latent_channels, "height", "width"))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Optional
 
 from jstyle.ops import reference
-from jstyle.ops.kernels.operator import call, usable
+from jstyle.ops.kernels.operator import call, check, usable
 from jstyle.runtime import jt
 
 
@@ -40,19 +40,11 @@ def attention(
     (batch, heads, queries, keys) and applies to ``k``, not to ``shared``. ``upcast`` computes the logits in fp32
     whatever the inputs are; the fused kernel always does. Returns (batch, queries, heads, head_dim).
     """
-    shared_pair = None if shared is None else (shared.k, shared.v)
+    shared_k, shared_v = (None, None) if shared is None else (shared.k, shared.v)
     shift = 0.0 if shared is None else shared.shift
-    scale = temperature * q.shape[3] ** -0.5
-    if not usable(q, k, v, bias, *(shared_pair or ())):
-        return reference.attention(q, k, v, bias, shared_pair, shift, scale, upcast)
-    b, queries, heads, _ = q.shape
-    shared_k, shared_v = shared_pair or (None, None)
-    return call(
-        "attention",
-        [q, k, v, bias, shared_k, shared_v],
-        [q.shape, [b, heads, queries]],
-        [str(q.dtype), "float32"],
-        scale=scale,
-        shift=shift,
-        joint=1,
-    )[0]
+    scale = temperature * (q.shape[-1] or 1) ** -0.5
+    inputs = [q, k, v, bias, shared_k, shared_v]
+    if usable(*inputs):
+        return call("attention", inputs, scale=scale, shift=shift, joint=1)[0]
+    check("attention", inputs, scale=scale, shift=shift)
+    return reference.attention(*inputs, scale=scale, shift=shift, upcast=upcast)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Optional
 
 from jstyle.ops import reference
-from jstyle.ops.kernels.operator import call, usable
+from jstyle.ops.kernels.operator import compute
 from jstyle.runtime import jt
 
 
@@ -24,13 +24,9 @@ def group_norm(
     x is (batch, height, width, channels); weight and bias are (channels,). ``shift``, (batch, channels), is
     added to x first; ``silu`` applies that activation last.
     """
-    if not usable(x, weight, bias, shift):
-        return reference.group_norm(x, groups, weight, bias, eps, shift, silu)
-    return call("group_norm", [x, weight, bias, shift], [x.shape], groups=groups, eps=eps, silu=silu)[0]
+    return compute("group_norm", reference.group_norm, [x, weight, bias, shift], groups=groups, eps=eps, silu=silu)
 
 
 def layer_norm(x: jt.Var, weight: jt.Var, bias: jt.Var, eps: float) -> jt.Var:
     """Normalise over the last axis (arXiv 1607.06450). x is (..., channels)."""
-    if not usable(x, weight, bias):
-        return reference.layer_norm(x, weight, bias, eps)
-    return call("layer_norm", [x, weight, bias], [x.shape], eps=eps)[0]
+    return compute("layer_norm", reference.layer_norm, [x, weight, bias], eps=eps)

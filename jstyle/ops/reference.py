@@ -28,6 +28,16 @@ def quick_gelu(x: jt.Var) -> jt.Var:
     return x * jt.sigmoid(x * 1.702)
 
 
+def add(a: jt.Var, b: jt.Var) -> jt.Var:
+    """a + b, both of one shape."""
+    return a + b
+
+
+def concat_channels(a: jt.Var, b: jt.Var) -> jt.Var:
+    """(..., c1) and (..., c2) -> (..., c1 + c2)."""
+    return jt.concat([a, b], dim=len(a.shape) - 1)
+
+
 def geglu(x: jt.Var) -> jt.Var:
     """(..., 2c) -> (..., c): the first half times gelu of the second."""
     half = x.shape[-1] // 2
@@ -35,7 +45,7 @@ def geglu(x: jt.Var) -> jt.Var:
 
 
 def group_norm(
-    x: jt.Var, groups: int, weight: jt.Var, bias: jt.Var, eps: float, shift: Optional[jt.Var], silu_after: bool
+    x: jt.Var, weight: jt.Var, bias: jt.Var, shift: Optional[jt.Var], *, groups: int, eps: float, silu: bool
 ) -> jt.Var:
     """x (batch, height, width, channels) -> the same; fp16 is computed in fp32."""
     (b, h, w, c), dtype = x.shape, x.dtype
@@ -47,10 +57,10 @@ def group_norm(
     centred = grouped - grouped.mean(dims=(1, 3), keepdims=True)
     variance = (centred * centred).mean(dims=(1, 3), keepdims=True)
     normed = (centred / jt.sqrt(variance + eps)).reshape(b, h, w, c) * weight + bias
-    return (silu(normed) if silu_after else normed).cast(dtype)
+    return (normed * jt.sigmoid(normed) if silu else normed).cast(dtype)
 
 
-def layer_norm(x: jt.Var, weight: jt.Var, bias: jt.Var, eps: float) -> jt.Var:
+def layer_norm(x: jt.Var, weight: jt.Var, bias: jt.Var, *, eps: float) -> jt.Var:
     """x (..., channels) -> the same; fp16 is computed in fp32."""
     dtype, x = x.dtype, _widen(x)
     centred = x - x.mean(dim=-1, keepdims=True)
@@ -68,28 +78,36 @@ def linear(x: jt.Var, weight: jt.Var, bias: Optional[jt.Var], residual: Optional
     return out if residual is None else out + residual
 
 
+def linear_geglu(x: jt.Var, weight: jt.Var, bias: Optional[jt.Var]) -> jt.Var:
+    """x (..., in), weight (2c, in) -> (..., c)."""
+    return geglu(linear(x, weight, bias, None))
+
+
 def conv2d(
     x: jt.Var,
     weight: jt.Var,
     bias: Optional[jt.Var],
     residual: Optional[jt.Var],
+    *,
     stride: int,
-    before: int,
-    size: tuple[int, int],
+    padding: int,
+    height: int,
+    width: int,
 ) -> jt.Var:
-    """x (batch, h, w, in), weight (out, in, kernel_h, kernel_w) -> (batch, *size, out), the shape of the residual.
+    """x (batch, h, w, in), weight (out, in, kernel_h, kernel_w) -> (batch, height, width, out), as is the residual.
 
-    ``before`` is the padding at the top and left. Written as the product and sum that Jittor's tuner recognises in
+    ``padding`` is that at the top and left. Written as the product and sum that Jittor's tuner recognises in
     this layout, so that it runs on oneDNN or cuDNN without a transpose.
     """
     b, h, w, c = x.shape
     out_channels, _, kernel_h, kernel_w = weight.shape
-    after = [(n - 1) * stride + kernel - before - side for n, kernel, side in zip(size, weight.shape[2:], (h, w))]
-    if max(after) > before:  # the tuned operators have no padding that is larger at the bottom and right
+    size = (height, width)
+    after = [(n - 1) * stride + kernel - padding - side for n, kernel, side in zip(size, weight.shape[2:], (h, w))]
+    if max(after) > padding:  # the tuned operators have no padding that is larger at the bottom and right
         x = x.reindex([b, h + max(after), w + max(after), c], ["i0", "i1", "i2", "i3"], overflow_value=0.0)
     patches = x.reindex(
         [b, *size, out_channels, c, kernel_h, kernel_w],
-        ["i0", f"i1*{stride}-{before}+i5", f"i2*{stride}-{before}+i6", "i4"],
+        ["i0", f"i1*{stride}-{padding}+i5", f"i2*{stride}-{padding}+i6", "i4"],
     )
     out = (patches * weight.broadcast(patches.shape, [0, 1, 2])).sum([4, 5, 6])
     if bias is not None:
@@ -97,7 +115,7 @@ def conv2d(
     return out if residual is None else out + residual
 
 
-def upsample_nearest(x: jt.Var, height: int, width: int) -> jt.Var:
+def upsample_nearest(x: jt.Var, *, height: int, width: int) -> jt.Var:
     """x (batch, h, w, c) -> (batch, height, width, c), of the doubled map."""
     b, h, w, c = x.shape
     doubled = x.reshape(b, h, 1, w, 1, c).broadcast([b, h, 2, w, 2, c]).reshape(b, 2 * h, 2 * w, c)
@@ -111,19 +129,22 @@ def attention(
     k: jt.Var,
     v: jt.Var,
     bias: Optional[jt.Var],
-    shared: Optional[tuple[jt.Var, jt.Var]],
-    shift: float,
+    shared_k: Optional[jt.Var],
+    shared_v: Optional[jt.Var],
+    *,
     scale: float,
+    shift: float,
     upcast: bool,
 ) -> jt.Var:
     """q (batch, queries, heads, head_dim) -> the same, a slice of the queries at a time.
 
-    ``shared`` is the second set of keys and values, ``shift`` what is added to its logits, ``scale`` what multiplies
-    all q k^T.
+    ``shared_k`` and ``shared_v`` are the second set of keys and values, ``shift`` is added to its logits, ``scale``
+    multiplies all q k^T.
     """
     q_heads, k_heads, v_heads = (_put_heads_first(x, q.shape[0]) for x in (q, k, v))
-    shared_heads = None if shared is None else tuple(_put_heads_first(x, q.shape[0]) for x in shared)
-    queries, keys = q.shape[1], k.shape[1] + (0 if shared is None else shared[0].shape[1])
+    shared = [x for x in (shared_k, shared_v) if x is not None]
+    shared_heads = tuple(_put_heads_first(x, q.shape[0]) for x in shared) or None
+    queries, keys = q.shape[1], k.shape[1] + (shared[0].shape[1] if shared else 0)
     step = max(1, MAX_LOGITS // (q.shape[0] * q.shape[2] * keys))
     slices = []
     for start in range(0, queries, step):

@@ -20,11 +20,12 @@ from jstyle.diffusion.samplers import Sampler, Step, sampler
 from jstyle.diffusion.schedule import Schedule
 from jstyle.errors import InputError, InputWarning
 from jstyle.events import exhaust
+from jstyle.networks.entry import check_shape
 from jstyle.networks.vae import DiagonalGaussian
 from jstyle.ops.precision import find_precision
 from jstyle.pictures import images
 from jstyle.pictures.fitting import Frame
-from jstyle.pipelines.starts import Finish, FromNoise, Start
+from jstyle.pipelines.starts import Beginning, Finish, FromNoise, Start
 from jstyle.pipelines.tiling import in_tiles
 from jstyle.runtime import jt
 from jstyle.settings.model import ModelSettings
@@ -192,7 +193,14 @@ class StableDiffusionPipeline(AdapterLoading):
         return prompts.encode(self.tokenizer, self.text_encoder, [text for text in texts for _ in range(copies)])
 
     def encode_images(self, pictures: jt.Var, noise: Optional[jt.Var] = None) -> jt.Var:
-        """Latents of images (batch, 3, height, width) in [-1, 1]: the posterior's mode, or a draw from ``noise``."""
+        """Latents of images (batch, 3, height, width) in [-1, 1]: the posterior's mode, or a draw from ``noise``.
+
+        Raises InputError, before anything is computed, for images and noise of other shapes.
+        """
+        self.vae.check_image(pictures)
+        if noise is not None:
+            shape = (pictures.shape[0], *self.latent_shape(*pictures.shape[2:]))
+            check_shape("VAE", "noise", noise, shape, f" for images {tuple(pictures.shape)}")
         latents = []
         for i in range(pictures.shape[0]):
             with jt.no_grad():
@@ -204,7 +212,12 @@ class StableDiffusionPipeline(AdapterLoading):
         return jt.concat(latents, dim=0)
 
     def decode_latents(self, latents: jt.Var) -> np.ndarray:
-        """Images (batch, 3, height, width) in about [-1, 1], one at a time to bound memory."""
+        """Images (batch, 3, height, width) in about [-1, 1], one at a time to bound memory.
+
+        Raises InputError, before anything is computed, for latents of another shape than (batch, 4, height / 8,
+        width / 8), or what the model has in place of 4.
+        """
+        self.vae.check_latent(latents)
         decoded = []
         for i in range(latents.shape[0]):
             with jt.no_grad():
@@ -310,6 +323,7 @@ class StableDiffusionPipeline(AdapterLoading):
         method = self.sampler(sampler, sigmas)
         noise = NoiseSource(image_seeds(seeds, count_images(prompt, copies)))
         begun = start.begin(self, method, steps, noise, unit)
+        self._check_channels(begun)
         denoiser = self.denoiser(prompt, negative_prompt, guidance, copies, begun.extra)
         fresh = step_noise(noise, begun.x.shape[1:])
         run = method(
@@ -338,6 +352,14 @@ class StableDiffusionPipeline(AdapterLoading):
         if output_type == "pil":
             return images.to_images(decoded)
         return np.clip(decoded / 2 + 0.5, 0, 1).transpose(0, 2, 3, 1)
+
+    def _check_channels(self, begun: Beginning) -> None:
+        channels = begun.x.shape[1] + (0 if begun.extra is None else begun.extra.shape[1])
+        if channels != self.unet.config.in_channels:
+            raise InputError(
+                f"this model's UNet takes {self.unet.config.in_channels} channels, not {channels}: it was trained for "
+                "inpainting; load it with StableDiffusionInpaintPipeline"
+            )
 
     def _moments(self, pictures: jt.Var) -> jt.Var:
         posterior = self.vae.encode(pictures)

@@ -182,6 +182,9 @@ def draw_unit(noise: NoiseSource, shape: tuple[int, int, int], unit: Optional[np
     """
     if unit is None:
         return noise.normal("latents", shape)
+    if not isinstance(unit, np.ndarray) or unit.dtype.kind not in "fiu":
+        kind = f"an array of {unit.dtype}" if isinstance(unit, np.ndarray) else type(unit).__name__
+        raise InputError(f"latents must be a NumPy array of numbers, not {kind}")
     if tuple(unit.shape) != (len(noise.seeds), *shape):
         raise InputError(f"latents of shape {(len(noise.seeds), *shape)} are needed, not {tuple(unit.shape)}")
     return jt.array(np.asarray(unit, np.float32))

@@ -50,5 +50,5 @@ class Average:
 def blend(average: jt.Var, value: jt.Var, share: float) -> jt.Var:
     """average + share (value - average)."""
     if usable(average, value):
-        return call("blend", [average, value], [average.shape], share=share)[0]
+        return call("blend", [average, value], share=share)[0]
     return average + (value - average) * share

@@ -80,11 +80,10 @@ def adamw(
     scale: float = 1.0,
 ) -> Sequence[jt.Var]:
     """The next parameter, m and v (arXiv 1711.05101, algorithm 2). The corrections are 1 - beta^t."""
-    if usable(parameter, gradient):
+    if usable(parameter, gradient, m, v):
         return call(
             "adamw",
             [parameter, gradient, m, v],
-            [parameter.shape] * 3,
             lr=lr,
             beta1=beta1,
             beta2=beta2,
@@ -115,7 +114,7 @@ def norms(tensors: Sequence[jt.Var]) -> np.ndarray:
     """The Euclidean norm of each, (tensors,) float64."""
     with jt.no_grad():
         if usable(*tensors):
-            values = call("norms", list(tensors), [[len(tensors)]], ["float32"])[0]
+            values = call("norms", tensors)[0]
         else:
             values = jt.concat([jt.sqrt((x * x).sum()).reshape(1) for x in tensors])
     return values.numpy().astype(np.float64)

@@ -302,22 +302,8 @@ def test_nothing(shape: tuple[int, int, int, int, int]) -> None:
     assert all(not x.any() for x in c.backward(normal(*c.q.shape)).values())
 
 
-def test_what_does_not_fit() -> None:
-    c = case((2, 4, 5, 2, 8))
-    with pytest.raises(ValueError, match="batch"):
-        replace(c, k=normal(3, 5, 2, 8), v=normal(3, 5, 2, 8)).forward()
-    with pytest.raises(ValueError, match="one shape"):
-        replace(c, v=normal(2, 6, 2, 8)).forward()
-    with pytest.raises(ValueError, match="same heads"):
-        replace(c, q=normal(2, 4, 1, 8)).forward()
-    with pytest.raises(ValueError, match="one type"):
-        replace(c, v=normal(2, 5, 2, 8, dtype=ml_dtypes.bfloat16)).forward()
-    with pytest.raises(ValueError, match="bias broadcasts"):
-        replace(c, bias=normal(2, 2, 3, 5)).forward()
-
-
 def test_the_bias_has_no_gradient() -> None:
     c = replace(case((1, 4, 5, 2, 8)), bias=normal(1, 1, 4, 5))
     outputs = [None, None, None, np.empty_like(c.bias), None, None]
-    with pytest.raises(ValueError, match="gradient of the bias"):
+    with pytest.raises(ValueError, match="gradient of bias is not available"):
         library.run("attention_backward", [*c.inputs(), *c.forward(), c.q, None], outputs, **c.attributes())

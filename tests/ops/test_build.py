@@ -12,16 +12,15 @@ import pytest
 from jstyle.ops.kernels import build
 
 ROOT = Path(__file__).parents[2]
-SMALL = "kernel.cpp"  # the one source that compiles at once
+SMALL = "small.cpp"
 
 
 @pytest.fixture
 def small_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A library of the entry alone, with a cache of its own."""
+    """A library that compiles at once, with a cache of its own."""
     sources = tmp_path / "csrc"
     sources.mkdir()
-    for name in (SMALL, "kernel.h"):
-        (sources / name).write_bytes((build.SOURCES / name).read_bytes())
+    (sources / SMALL).write_text('extern "C" void jstyle_set_threads(int) {}\n')
     monkeypatch.setattr(build, "SOURCES", sources)
     monkeypatch.setattr(build, "cache_folder", lambda: tmp_path / "cache")
     return sources

@@ -72,17 +72,3 @@ def test_any_number_of_threads_gives_the_same_bits() -> None:
         outs.append([*adamw(inputs), run_one("norms", inputs, (4,))])
     library.set_threads(2)
     assert all(np.array_equal(a, b) for out in outs for a, b in zip(out, outs[0]))
-
-
-def test_wrong_calls_are_refused() -> None:
-    inputs = inputs_of(5)
-    with pytest.raises(ValueError, match="adamw: the inputs must be alike"):
-        library.run("adamw", [*inputs[:3], inputs[3][:4]], inputs[:3], **NUMBERS)
-    with pytest.raises(ValueError, match="adamw: the inputs must be alike"):
-        library.run("adamw", [x.astype(BF16) for x in inputs], inputs[:3], **NUMBERS)
-    with pytest.raises(ValueError, match="blend: the outputs must be like"):
-        run_one("blend", inputs[:2], (4,), share=0.5)
-    with pytest.raises(ValueError, match="norms: one fp32 norm a tensor"):
-        run_one("norms", inputs, (3,))
-    with pytest.raises(ValueError, match="attribute scale is missing"):
-        library.run("adamw", inputs, inputs[:3], **{k: v for k, v in NUMBERS.items() if k != "scale"})

@@ -18,6 +18,7 @@ from jstyle.runtime.toolchain import find_compiler, processor_features
 
 SOURCES = Path(__file__).parent / "csrc"
 FLAGS = ("-std=c++17", "-O3", "-march=native", "-fopenmp", "-fPIC", "-fno-math-errno", "-Wall", "-Werror=return-type")
+SANITIZED = ("-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 NEEDED = "avx2"
 
 
@@ -63,8 +64,13 @@ def key(compiler: str) -> str:
     for file in sorted(SOURCES.iterdir()):
         digest.update(file.name.encode() + file.read_bytes())
     version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False).stdout
-    digest.update(" ".join([*FLAGS, version, *processor_features()]).encode())
+    digest.update(" ".join([*flags(), version, *processor_features()]).encode())
     return digest.hexdigest()[:16]
+
+
+def flags() -> tuple[str, ...]:
+    """What the library is compiled with: JSTYLE_SANITIZE=1 has every access checked (`benchmarks/sanitized.py`)."""
+    return (*FLAGS, *SANITIZED) if os.environ.get("JSTYLE_SANITIZE") else FLAGS
 
 
 def compile_library(compiler: str, file: Path) -> None:
@@ -73,11 +79,11 @@ def compile_library(compiler: str, file: Path) -> None:
     sources = sorted(SOURCES.glob("*.cpp"))
     with tempfile.TemporaryDirectory(dir=file.parent) as folder:
         objects = [Path(folder) / f"{source.stem}.o" for source in sources]
-        commands = [[compiler, *FLAGS, "-c", str(a), "-o", str(b)] for a, b in zip(sources, objects)]
+        commands = [[compiler, *flags(), "-c", str(a), "-o", str(b)] for a, b in zip(sources, objects)]
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(run, commands))
         linked = Path(folder) / file.name
-        run([compiler, *FLAGS, "-shared", *map(str, objects), "-o", str(linked)])
+        run([compiler, *flags(), "-shared", *map(str, objects), "-o", str(linked)])
         os.replace(linked, file)
 
 

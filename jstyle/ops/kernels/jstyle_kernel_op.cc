@@ -7,42 +7,73 @@
 namespace jittor {
 
 static auto make_kernel = get_op_info("jstyle_kernel")
-    .get_constructor<vector<VarPtr>, string&&, string&&, string&&, vector<Var*>&&, vector<NanoVector>&&, vector<NanoString>&&, DataMap&&>();
+    .get_constructor<vector<VarPtr>, string&&, string&&, string&&, vector<Var*>&&, DataMap&&>();
 
-JstyleKernelOp::JstyleKernelOp(string&& kernel, string&& slots, string&& wanted, vector<Var*>&& filled, vector<NanoVector>&& shapes, vector<NanoString>&& dtypes, DataMap&& attributes)
-    : kernel(move(kernel)), slots(move(slots)), wanted(move(wanted)), attributes(move(attributes)) {
-    flags.set(NodeFlags::_cpu);
-    flags.set(NodeFlags::_grads);
-    set_type(OpType::other);
-    for (size_t i = 0; i < shapes.size(); i++) create_output(shapes[i], dtypes[i]);
-}
+static constexpr int most_outputs = 16;
+static constexpr int most_words = 1000;
 
 static JstyleTensor describe(Var* var) {
     JstyleTensor tensor = {};
-    if (!var) return tensor;
+    auto type = var->dtype();
     tensor.data = var->mem_ptr;
-    tensor.type = var->dtype() == ns_bfloat16 ? JSTYLE_BF16 : var->dtype() == ns_int32 ? JSTYLE_I32 : JSTYLE_F32;
+    tensor.type = type == ns_float32 ? JSTYLE_F32 : type == ns_bfloat16 ? JSTYLE_BF16 : JSTYLE_OTHER;
     tensor.rank = var->shape.size();
-    for (int i = 0; i < tensor.rank; i++) tensor.shape[i] = var->shape[i];
+    for (int i = 0; i < tensor.rank && i < 8; i++) tensor.shape[i] = var->shape[i];
     return tensor;
 }
 
-void JstyleKernelOp::run() {
-    vector<JstyleTensor> in, out;
+// The tensors of slots, those without a '1' absent; find gives the next one.
+template <class Find>
+static vector<JstyleTensor> describe_slots(const string& slots, Find find) {
+    vector<JstyleTensor> tensors(slots.size());
     int next = 0;
-    for (char filled : slots) in.push_back(describe(filled == '1' ? input(next++) : nullptr));
-    next = 0;
-    for (char computed : wanted) out.push_back(describe(computed == '1' ? output(next++) : nullptr));
+    for (size_t i = 0; i < slots.size(); i++)
+        if (slots[i] == '1') tensors[i] = describe(find(next++));
+    return tensors;
+}
+
+struct Numbers {
     vector<const char*> names;
     vector<double> values;
-    for (auto& item : attributes) {
-        names.push_back(item.first.c_str());
-        values.push_back(item.second);
+
+    explicit Numbers(const DataMap& attributes) {
+        for (auto& item : attributes) {
+            names.push_back(item.first.c_str());
+            values.push_back(item.second);
+        }
     }
-    char message[400];
-    int failed = jstyle_run(kernel.c_str(), in.data(), in.size(), out.data(), out.size(), names.data(), values.data(),
-                            names.size(), message, sizeof(message));
-    if (failed) LOGf << "kernel" << kernel << message;
+};
+
+JstyleKernelOp::JstyleKernelOp(string&& kernel_, string&& slots_, string&& wanted_, vector<Var*>&& filled, DataMap&& attributes_)
+    : kernel(move(kernel_)), slots(move(slots_)), wanted(move(wanted_)), attributes(move(attributes_)) {
+    flags.set(NodeFlags::_cpu);
+    flags.set(NodeFlags::_grads);
+    set_type(OpType::other);
+    auto in = describe_slots(slots, [&](int i) { return filled[i]; });
+    JstyleTensor out[most_outputs] = {};
+    for (size_t i = 0; i < wanted.size() && i < most_outputs; i++) out[i].type = wanted[i] == '1' ? JSTYLE_OTHER : JSTYLE_ABSENT;
+    Numbers numbers(attributes);
+    char message[most_words];
+    int count = jstyle_infer(kernel.c_str(), in.data(), in.size(), out, most_outputs, numbers.names.data(),
+                             numbers.values.data(), numbers.names.size(), message, sizeof(message));
+    if (count < 0) throw std::invalid_argument(message);
+    if (wanted.empty()) wanted = string(count, '1');
+    for (int i = 0; i < count; i++) {
+        if (wanted[i] != '1') continue;
+        NanoVector shape;
+        for (int axis = 0; axis < out[i].rank; axis++) shape.push_back(out[i].shape[axis]);
+        create_output(shape, out[i].type == JSTYLE_BF16 ? ns_bfloat16 : ns_float32);
+    }
+}
+
+void JstyleKernelOp::run() {
+    auto in = describe_slots(slots, [&](int i) { return input(i); });
+    auto out = describe_slots(wanted, [&](int i) { return output(i); });
+    Numbers numbers(attributes);
+    char message[most_words];
+    int failed = jstyle_run(kernel.c_str(), in.data(), in.size(), out.data(), out.size(), numbers.names.data(),
+                            numbers.values.data(), numbers.names.size(), message, sizeof(message));
+    if (failed) LOGf << message;
 }
 
 // The gradient of kernel K is kernel K_backward: its input slots are K's inputs, K's outputs and the gradients of
@@ -68,20 +99,15 @@ void JstyleKernelOp::grads(Var** douts, VarPtr* dins) {
     }
     for (auto& group : groups) {
         string back_wanted;
-        vector<NanoVector> shapes;
-        vector<NanoString> dtypes;
         int next = 0;
         size_t member = 0;
         for (char filled_slot : slots) {
             bool want = filled_slot == '1' && member < group.size() && group[member] == next;
             if (filled_slot == '1') next++;
+            if (want) member++;
             back_wanted += want ? '1' : '0';
-            if (!want) continue;
-            Var* var = input(group[member++]);
-            shapes.push_back(var->shape);
-            dtypes.push_back(var->dtype());
         }
-        auto gradients = make_kernel(kernel + "_backward", string(back_slots), move(back_wanted), vector<Var*>(filled), move(shapes), move(dtypes), DataMap(attributes));
+        auto gradients = make_kernel(kernel + "_backward", string(back_slots), move(back_wanted), vector<Var*>(filled), DataMap(attributes));
         for (size_t i = 0; i < group.size(); i++) dins[group[i]] = move(gradients[i]);
     }
 }

@@ -15,7 +15,8 @@ import numpy as np
 
 from jstyle.ops.kernels import build
 
-TYPES = {np.dtype(np.float32): 0, np.dtype(ml_dtypes.bfloat16): 1, np.dtype(np.int32): 2}
+TYPES = {np.dtype(np.float32): 1, np.dtype(ml_dtypes.bfloat16): 2}
+MOST_AXES = 8
 
 
 class Tensor(ctypes.Structure):
@@ -47,7 +48,7 @@ def run(
 
     Raises ValueError with the kernel's message where it refuses them.
     """
-    message = ctypes.create_string_buffer(400)
+    message = ctypes.create_string_buffer(1000)
     failed = load().jstyle_run(
         kernel.encode(),
         (Tensor * len(inputs))(*map(_describe, inputs)),
@@ -69,4 +70,8 @@ def _describe(array: Optional[np.ndarray]) -> Tensor:
         return Tensor()
     if not array.flags.c_contiguous:
         raise ValueError("kernels take contiguous arrays")
+    if array.dtype not in TYPES:
+        raise ValueError(f"kernels take float32 and bfloat16, not {array.dtype}")
+    if array.ndim > MOST_AXES:
+        raise ValueError(f"kernels take arrays of at most {MOST_AXES} axes, not {array.ndim}")
     return Tensor(array.ctypes.data, TYPES[array.dtype], array.ndim, (ctypes.c_int64 * 8)(*array.shape))

@@ -1,4 +1,4 @@
-"""Kernels as Jittor operators: ``call`` runs one by name, ``usable`` says whether it may."""
+"""Kernels as Jittor operators: ``compute`` runs one by name, or where it may not, plain Jittor on the same inputs."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from jstyle.errors import InputError
+from jstyle.ops import signatures
 from jstyle.ops.kernels import build, library
 from jstyle.runtime import jt
 from jstyle.runtime.operators import compile_operators
@@ -17,6 +18,17 @@ from jstyle.runtime.operators import compile_operators
 CHOICES = ("fused", "reference")
 FLOATS = ("float32", "bfloat16")
 HERE = Path(__file__).parent
+
+
+def compute(kernel: str, plain: Callable[..., jt.Var], inputs: Sequence[Optional[jt.Var]], **numbers: float) -> jt.Var:
+    """The first output of a kernel, or ``plain(*inputs, **numbers)`` where kernels cannot be used.
+
+    Raises InputError, the same in both cases and before anything is computed, for what the kernel does not take.
+    """
+    if usable(*inputs):
+        return call(kernel, inputs, **numbers)[0]
+    check(kernel, inputs, **numbers)
+    return plain(*inputs, **numbers)
 
 
 def usable(*tensors: Optional[jt.Var]) -> bool:
@@ -52,25 +64,25 @@ def _operator() -> Callable[..., Any]:
     return compile_operators(jt, HERE, sources, included=["csrc/kernel.h"]).jstyle_kernel
 
 
-def call(
-    kernel: str,
-    inputs: Sequence[Optional[jt.Var]],
-    shapes: Sequence[Sequence[int]],
-    dtypes: Optional[Sequence[str]] = None,
-    **attributes: float,
-) -> Sequence[jt.Var]:
-    """The outputs of a kernel, of these shapes and dtypes (default: the first input's).
+def call(kernel: str, inputs: Sequence[Optional[jt.Var]], **numbers: float) -> Sequence[jt.Var]:
+    """The outputs of a kernel, lazy, as all of Jittor's results. None stands for an optional input that is absent.
 
-    None stands for an optional input that is absent. The result is lazy, as all of Jittor's.
+    Raises InputError for what the kernel does not take.
     """
     slots = "".join("0" if x is None else "1" for x in inputs)
-    first: Any = inputs[0]
-    return _operator()(
-        kernel,
-        slots,
-        "1" * len(shapes),
-        [x for x in inputs if x is not None],
-        [list(shape) for shape in shapes],
-        list(dtypes) if dtypes else [str(first.dtype)] * len(shapes),
-        {name: float(value) for name, value in attributes.items()},
-    )
+    filled = [x for x in inputs if x is not None]
+    values = {name: float(value) for name, value in numbers.items()}
+    try:
+        return _operator()(kernel, slots, "", filled, values)
+    except RuntimeError:
+        check(kernel, inputs, **numbers)
+        return _operator()(kernel, slots, "", filled, values)  # looking at shapes has made those known that were not
+
+
+def check(kernel: str, inputs: Sequence[Optional[jt.Var]], **numbers: float) -> None:
+    """Raise InputError, in one line, for what a kernel does not take."""
+    for x in inputs:
+        if x is not None and not isinstance(x, jt.Var):
+            raise InputError(f"{kernel}: wanted a jt.Var, got {type(x).__name__}; wrap arrays in jt.array")
+    described = tuple(None if x is None else (tuple(x.shape), str(x.dtype)) for x in inputs)
+    signatures.infer(kernel, described, tuple(numbers.items()))

@@ -106,13 +106,11 @@ class HostedUNet(UNet2DConditionModel):
         self, sample: jt.Var, timestep: Times, encoder_hidden_states: Union[jt.Var, TextContext], step: int = 0
     ) -> jt.Var:
         """sample (batch, in_channels, height, width) -> (batch, out_channels, height, width), as the native UNet."""
-        text = encoder_hidden_states
-        text = text.text if isinstance(text, TextContext) else text
-        times = np.broadcast_to(np.asarray(timestep, np.float32).reshape(-1), (sample.shape[0],))
+        context, times = self.check_inputs(sample, timestep, encoder_hidden_states)
         edit = bind(self.attachments, step)
         paths = {path for attachment in self.attachments for path in attachment.paths}
         processors = {site.path: FusedAttnProcessor(site, edit) for site in self.sites if site.path in paths}
-        inputs = ops.cast(sample, self.dtype), jt.array(np.array(times)), ops.cast(text, self.dtype)
+        inputs = ops.cast(sample, self.dtype), jt.array(np.array(times)), ops.cast(context.text, self.dtype)
         with self._host.call(processors) as network:
             return ops.cast(network(*inputs, return_dict=False)[0], "float32")
 
@@ -126,12 +124,14 @@ class HostedVAE(AutoencoderKL):
 
     def encode(self, image: jt.Var) -> DiagonalGaussian:
         """The posterior of the latent of ``image`` (batch, 3, h, w), in fp32."""
+        self.check_image(image)
         with self._host.call({}) as network:
             posterior = network.encode(ops.cast(image, self._dtype)).latent_dist
             return DiagonalGaussian(ops.cast(posterior.mean, "float32"), ops.cast(posterior.logvar, "float32"))
 
     def decode(self, latent: jt.Var) -> jt.Var:
         """The image (batch, 3, h, w) of a latent (batch, latent_channels, h / factor, w / factor), in fp32."""
+        self.check_latent(latent)
         with self._host.call({}) as network:
             return ops.cast(network.decode(ops.cast(latent, self._dtype), return_dict=False)[0], "float32")
 
@@ -149,6 +149,7 @@ class HostedTextEncoder(CLIPTextModel):
 
     def execute(self, input_ids: jt.Var) -> jt.Var:
         """Token ids (batch, tokens) -> the last hidden state (batch, tokens, hidden_size), in fp32."""
+        self.check_ids(input_ids)
         with self._host.call({}) as network:
             return ops.cast(network(input_ids)[0], "float32")
 

@@ -22,7 +22,6 @@ Vec quick_gelu_derivative(Vec x) {
 template <Vec (*Function)(Vec)>
 void pointwise(const Call& call) {
     const Tensor &x = call.in(0), &y = call.out(0);
-    check(call, x.type == y.type && x.count() == y.count(), "x and y must be alike");
     with_type(x, [&](auto type) {
         using T = decltype(type);
         map_elements<T>(x.count(), [](Vec v) { return Function(v); }, data<T>(y), data<const T>(x));
@@ -33,9 +32,6 @@ void pointwise(const Call& call) {
 template <Vec (*Derivative)(Vec)>
 void pointwise_backward(const Call& call) {
     const Tensor &x = call.in(0), &dy = call.in(2), &dx = call.out(0);
-    if (!dx.present()) return;
-    if (!dy.present()) return clear(dx);
-    check(call, x.type == dy.type && x.type == dx.type && x.count() == dy.count(), "x, dy and dx must be alike");
     with_type(x, [&](auto type) {
         using T = decltype(type);
         map_elements<T>(x.count(), [](Vec v, Vec g) { return g * Derivative(v); }, data<T>(dx), data<const T>(x),
@@ -47,7 +43,6 @@ void pointwise_backward(const Call& call) {
 void geglu(const Call& call) {
     const Tensor &x = call.in(0), &y = call.out(0);
     const int64_t rows = y.count(0, -1), c = y.dim(-1);
-    check(call, x.type == y.type && x.dim(-1) == 2 * c && x.count(0, -1) == rows, "x must be (..., 2c), y (..., c)");
     with_type(x, [&](auto type) {
         using T = decltype(type);
         for_blocks(rows, rows_of_block(2 * c), [=, &x, &y](int64_t first, int64_t last) {
@@ -65,10 +60,7 @@ void geglu(const Call& call) {
 // x, y, dy -> dx
 void geglu_backward(const Call& call) {
     const Tensor &x = call.in(0), &dy = call.in(2), &dx = call.out(0);
-    if (!dx.present()) return;
-    if (!dy.present()) return clear(dx);
     const int64_t rows = dy.count(0, -1), c = dy.dim(-1);
-    check(call, x.type == dy.type && x.type == dx.type && x.dim(-1) == 2 * c, "x must be (..., 2c), dy (..., c)");
     with_type(x, [&](auto type) {
         using T = decltype(type);
         for_blocks(rows, rows_of_block(2 * c), [=, &x, &dy, &dx](int64_t first, int64_t last) {
@@ -88,8 +80,6 @@ void geglu_backward(const Call& call) {
 // a, b -> a + b
 void add(const Call& call) {
     const Tensor &a = call.in(0), &b = call.in(1), &y = call.out(0);
-    check(call, a.type == y.type && b.type == y.type && a.count() == b.count() && a.count() == y.count(),
-          "a, b and y must be alike");
     with_type(a, [&](auto type) {
         using T = decltype(type);
         map_elements<T>(a.count(), [](Vec u, Vec v) { return u + v; }, data<T>(y), data<const T>(a), data<const T>(b));
@@ -98,12 +88,8 @@ void add(const Call& call) {
 
 // a, b, y, dy -> da, db
 void add_backward(const Call& call) {
-    const Tensor& dy = call.in(3);
-    for (int slot : {0, 1}) {
-        const Tensor& gradient = call.out(slot);
-        if (!gradient.present()) continue;
-        dy.present() ? copy_elements(dy, gradient) : clear(gradient);
-    }
+    for (int slot : {0, 1})
+        if (call.out(slot).present()) copy_elements(call.in(3), call.out(slot));
 }
 
 const Register registered[] = {

@@ -1,48 +1,19 @@
-// What both directions of attention share: the checked inputs, and logits from products.
+// What both directions of attention share: the inputs, and logits from products.
 #include "attention.h"
 
 #include <cmath>
 #include <limits>
 
 namespace jstyle::attention {
-namespace {
-
-void require(bool holds, const Call& call, const char* what) {
-    if (!holds) throw std::invalid_argument(std::string(call.name) + ": " + what);
-}
-
-KeySet key_set(const Call& call, int slot, const Tensor* bias, float shift) {
-    const Tensor &q = call.in(0), &k = call.in(slot), &v = call.in(slot + 1);
-    require(k.rank == 4 && v.rank == 4, call, "keys and values are (batch, keys, heads, head_dim)");
-    require(k.type == q.type && v.type == q.type, call, "queries, keys and values are of one type");
-    require(k.dim(0) == q.dim(0) || k.dim(0) == 1, call, "keys are of the queries' batch, or of batch 1");
-    require(k.dim(2) == q.dim(2) && k.dim(3) == q.dim(3), call, "queries and keys have the same heads");
-    for (int axis = 0; axis < 4; ++axis) require(k.dim(axis) == v.dim(axis), call, "keys and values are of one shape");
-    return {k, v, bias, shift, slot};
-}
-
-void check_bias(const Call& call, const Tensor& bias, int64_t keys) {
-    const Tensor& q = call.in(0);
-    const int64_t full[] = {q.dim(0), q.dim(2), q.dim(1), keys};
-    require(bias.rank == 4 && bias.type == JSTYLE_F32, call, "the bias is fp32 of rank 4");
-    for (int axis = 0; axis < 4; ++axis)
-        require(bias.dim(axis) == 1 || bias.dim(axis) == full[axis], call,
-                "the bias broadcasts to (batch, heads, queries, keys)");
-}
-
-}  // namespace
 
 Problem::Problem(const Call& call) {
-    require(call.n_inputs >= 6, call, "takes q, k, v, bias, shared_k, shared_v");
     q = call.in(0);
-    require(q.rank == 4, call, "queries are (batch, queries, heads, head_dim)");
-    require(q.type == JSTYLE_F32 || q.type == JSTYLE_BF16, call, "queries are fp32 or bf16");
     batch = q.dim(0), queries = q.dim(1), heads = q.dim(2), head_dim = q.dim(3);
     scale = static_cast<float>(call.attribute("scale"));
     const bool biased = call.in(3).present();
-    sets.push_back(key_set(call, 1, biased ? &call.in(3) : nullptr, 0.0f));
-    if (biased) check_bias(call, call.in(3), sets[0].keys());
-    if (call.in(4).present()) sets.push_back(key_set(call, 4, nullptr, static_cast<float>(call.attribute("shift"))));
+    sets.push_back({call.in(1), call.in(2), biased ? &call.in(3) : nullptr, 0.0f, 1});
+    if (call.in(4).present())
+        sets.push_back({call.in(4), call.in(5), nullptr, static_cast<float>(call.attribute("shift")), 4});
 }
 
 int64_t Problem::keys() const {

@@ -34,7 +34,7 @@ struct KeySet {
     int64_t index(int64_t row, int64_t head) const { return (batches() == 1 ? 0 : row) * k.dim(2) + head; }
 };
 
-// The inputs of a call, checked. Throws std::invalid_argument where they do not fit together.
+// The inputs of a call.
 struct Problem {
     Tensor q;  // (batch, queries, heads, head_dim)
     int64_t batch, queries, heads, head_dim;

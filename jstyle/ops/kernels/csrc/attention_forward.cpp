@@ -155,7 +155,7 @@ class Forward {
 void run(const Call& call) {
     const Problem problem(call);
     if (problem.keys() == 0) {
-        if (problem.q.count()) std::memset(call.out(0).data, 0, problem.q.count() * (problem.q.is_bf16() ? 2 : 4));
+        clear(call.out(0));
         if (call.out(1).present())
             std::fill_n(call.out(1).f32(), call.out(1).count(), -std::numeric_limits<float>::infinity());
         return;

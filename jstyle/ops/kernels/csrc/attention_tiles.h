@@ -102,7 +102,7 @@ inline int panel_width(int first, int vectors) {
 // One panel's product.
 template <class U, bool kTransposed>
 void multiply_panel(Left<U> a, int rows, const U* panel, int width, int depth, float* c, int64_t c_stride, bool add) {
-    for (int t = 0; t < depth; t += kDepth) {
+    for (int t = 0; t == 0 || t < depth; t += kDepth) {  // of depth 0, too: the sums are zeros
         const int part = std::min(kDepth, depth - t);
         for (int r = 0; r < rows; r += kTileRows) {
             const int tile_rows = std::min(kTileRows, rows - r);

@@ -176,7 +176,6 @@ void weight_gradient(const Geometry& shape, const Tensor& dy, const Tensor& x, T
 }
 
 void conv2d_backward(const Call& call) {
-    need_f32(call);
     const Tensor &x = call.in(0), &weight = call.in(1), &dy = call.in(5);
     const Geometry shape(call, dy);
     if (call.out(0).present()) input_gradient(shape, dy, weight, call.out(0));

@@ -20,10 +20,4 @@ inline void sum_rows(const float* x, int64_t rows, int64_t columns, float* out) 
     }
 }
 
-inline void need_f32(const Call& call) {
-    for (int i = 0; i < call.n_inputs; ++i)
-        if (call.in(i).present() && call.in(i).is_bf16())
-            throw std::invalid_argument(std::string(call.name) + ": gradients are computed in fp32 only");
-}
-
 }  // namespace jstyle

@@ -21,18 +21,16 @@ struct GroupNorm {
     // Inputs 0 x, 1 weight, 2 bias, 3 shift (batch, channels), optional; attributes groups, eps, silu.
     explicit GroupNorm(const Call& call) {
         const Tensor& x = call.in(0);
-        check(call, x.rank >= 3, "x must be (batch, positions..., channels)");
         batch = x.dim(0), positions = x.count(1, -1), channels = x.dim(-1);
         groups = static_cast<int64_t>(call.attribute("groups"));
-        check(call, groups > 0 && channels % groups == 0, "the channels must divide into the groups");
         rows = std::clamp<int64_t>(2 * kBlock / std::max<int64_t>(channels, 1), 16, 256);
         pieces = (positions + rows - 1) / rows;
         padded = padded_length(channels);
         silu = call.attribute("silu") != 0;
         eps = call.attribute("eps");
-        weight = padded_floats(call, call.in(1), 1, channels);
-        bias = padded_floats(call, call.in(2), 1, channels);
-        if (call.n_inputs > 3 && call.in(3).present()) shift = padded_floats(call, call.in(3), batch, channels);
+        weight = padded_floats(call.in(1), 1, channels);
+        bias = padded_floats(call.in(2), 1, channels);
+        if (call.in(3).present()) shift = padded_floats(call.in(3), batch, channels);
     }
 
     int64_t group_size() const { return channels / groups; }

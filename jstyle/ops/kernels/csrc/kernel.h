@@ -9,9 +9,10 @@
 
 extern "C" {
 
-enum JstyleType : int32_t { JSTYLE_F32 = 0, JSTYLE_BF16 = 1, JSTYLE_I32 = 2 };
+// JSTYLE_ABSENT is an optional input that is not there, or an output that is not wanted; no kernel takes JSTYLE_OTHER.
+enum JstyleType : int32_t { JSTYLE_ABSENT = 0, JSTYLE_F32 = 1, JSTYLE_BF16 = 2, JSTYLE_OTHER = 3 };
 
-// A contiguous row-major array. data is null where an optional input is absent or an output not wanted.
+// A contiguous row-major array.
 struct JstyleTensor {
     void* data;
     int32_t type;
@@ -23,7 +24,7 @@ struct JstyleTensor {
 namespace jstyle {
 
 struct Tensor : JstyleTensor {
-    bool present() const { return data != nullptr; }
+    bool present() const { return type != JSTYLE_ABSENT; }
     bool is_bf16() const { return type == JSTYLE_BF16; }
     float* f32() const { return static_cast<float*>(data); }
     uint16_t* bf16() const { return static_cast<uint16_t*>(data); }
@@ -64,7 +65,9 @@ struct Call {
 
 using Run = void (*)(const Call&);
 
-// A file-scope Register object makes a function callable by name.
+// A file-scope Register object makes a function callable by the name of its signature. It is called with what the
+// signature says, where there is anything to write and, if it gives gradients, anything to start from. Outputs without
+// elements are absent then; inputs may be without any.
 struct Register {
     Register(const char* name, Run run);
 };
@@ -73,10 +76,17 @@ struct Register {
 
 extern "C" {
 
-// Run a kernel. Returns 0, or 1 after writing what went wrong into message.
+// Run a kernel. Returns 0, or 1 after writing what went wrong into message: a call that is not what the kernel's
+// signature says is refused before anything is read.
 int jstyle_run(const char* name, const JstyleTensor* inputs, int n_inputs, JstyleTensor* outputs, int n_outputs,
                const char* const* attribute_names, const double* attribute_values, int n_attributes, char* message,
                int message_size);
+
+// Write the type and shape of each output of such a call, which needs no memory yet. Of the outputs of a gradient those
+// are made whose type is not JSTYLE_ABSENT. Returns how many outputs the kernel has, or -1 as jstyle_run does.
+int jstyle_infer(const char* name, const JstyleTensor* inputs, int n_inputs, JstyleTensor* outputs, int most_outputs,
+                 const char* const* attribute_names, const double* attribute_values, int n_attributes, char* message,
+                 int message_size);
 
 // How many threads the kernels use from now on.
 void jstyle_set_threads(int threads);

@@ -91,7 +91,6 @@ void weight_gradient(const Tensor& dy, const Tensor& x, Tensor& dw) {
 }
 
 void linear_backward(const Call& call) {
-    need_f32(call);
     const Tensor &x = call.in(0), &weight = call.in(1), &dy = call.in(5);
     if (call.out(0).present()) input_gradient(dy, weight, call.out(0));
     if (call.out(1).present()) weight_gradient(dy, x, call.out(1));

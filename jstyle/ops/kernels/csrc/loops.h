@@ -19,14 +19,9 @@ T* data(const Tensor& tensor) {
 inline int64_t element_size(const Tensor& tensor) { return tensor.is_bf16() ? 2 : 4; }
 inline int64_t bytes(const Tensor& tensor) { return tensor.count() * element_size(tensor); }
 
-inline void check(const Call& call, bool holds, const char* demand) {
-    if (!holds) throw std::invalid_argument(std::string(call.name) + ": " + demand);
-}
-
 // Call f with a value of the tensor's element type: float or the bits of a bfloat16.
 template <class F>
 void with_type(const Tensor& tensor, F f) {
-    if (tensor.type == JSTYLE_I32) throw std::invalid_argument("a kernel of floats was given integers");
     tensor.is_bf16() ? f(uint16_t{}) : f(float{});
 }
 
@@ -90,6 +85,7 @@ void map_elements(int64_t n, F f, T* out, const In*... in) {
 inline void clear(const Tensor& tensor) {
     if (tensor.present()) std::memset(tensor.data, 0, bytes(tensor));
 }
+inline void clear_outputs(const Call& call) { std::for_each(call.outputs, call.outputs + call.n_outputs, clear); }
 
 // The same numbers, in the other type where the types differ.
 inline void copy_elements(const Tensor& from, const Tensor& to) {

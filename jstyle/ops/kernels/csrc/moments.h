@@ -29,8 +29,7 @@ inline Moments merge(const Moments* parts, int64_t n, int64_t stride) {
 inline int64_t padded_length(int64_t n) { return (n + kLanes - 1) / kLanes * kLanes; }
 
 // Rows of n numbers as floats, each row followed by zeros up to whole vectors.
-inline std::vector<float> padded_floats(const Call& call, const Tensor& tensor, int64_t rows, int64_t n) {
-    check(call, tensor.present() && tensor.count() == rows * n, "weight, bias and shift need one number per channel");
+inline std::vector<float> padded_floats(const Tensor& tensor, int64_t rows, int64_t n) {
     const int64_t padded = padded_length(n);
     std::vector<float> out(rows * padded);
     with_type(tensor, [&](auto type) {

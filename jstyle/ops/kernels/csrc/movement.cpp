@@ -6,17 +6,10 @@ namespace jstyle {
 namespace {
 
 // x -> y of the other or the same type, rounding to nearest, ties to even.
-void cast(const Call& call) {
-    check(call, call.in(0).count() == call.out(0).count(), "x and y must have one size");
-    copy_elements(call.in(0), call.out(0));
-}
+void cast(const Call& call) { copy_elements(call.in(0), call.out(0)); }
 
 // x, y, dy -> dx
-void cast_backward(const Call& call) {
-    const Tensor &dy = call.in(2), &dx = call.out(0);
-    if (!dx.present()) return;
-    dy.present() ? copy_elements(dy, dx) : clear(dx);
-}
+void cast_backward(const Call& call) { copy_elements(call.in(2), call.out(0)); }
 
 // The last axis of two tensors and of both together, in bytes.
 struct Halves {
@@ -41,10 +34,6 @@ struct Halves {
 // a (..., c1), b (..., c2) -> y (..., c1 + c2)
 void concat_channels(const Call& call) {
     const Tensor &a = call.in(0), &b = call.in(1), &y = call.out(0);
-    const int64_t rows = a.count(0, -1);
-    check(call, a.type == y.type && b.type == y.type, "a, b and y must have one type");
-    check(call, y.dim(-1) == a.dim(-1) + b.dim(-1) && b.count(0, -1) == rows && y.count(0, -1) == rows,
-          "y must be as wide as a and b, with the same leading axes");
     const Halves halves(call);
     halves.for_rows(y, a, b, [=](char* whole, const char* first, const char* second) {
         std::memcpy(whole, first, halves.a);
@@ -55,7 +44,6 @@ void concat_channels(const Call& call) {
 // a, b, y, dy -> da, db
 void concat_channels_backward(const Call& call) {
     const Tensor &dy = call.in(3), &da = call.out(0), &db = call.out(1);
-    if (!dy.present()) return clear(da), clear(db);
     const Halves halves(call);
     halves.for_rows(dy, da, db, [=](const char* whole, char* first, char* second) {
         if (first) std::memcpy(first, whole, halves.a);
@@ -73,17 +61,9 @@ struct Map {
     char* at(int64_t b, int64_t i, int64_t j) const { return data + ((b * height + i) * width + j) * pixel; }
 };
 
-void check_doubled(const Call& call, const Tensor& x, const Tensor& y) {
-    const auto doubles = [](int64_t big, int64_t small) { return big == 2 * small || big == 2 * small - 1; };
-    check(call, x.rank == 4 && y.rank == 4 && x.type == y.type && x.dim(0) == y.dim(0) && x.dim(3) == y.dim(3) &&
-                    doubles(y.dim(1), x.dim(1)) && doubles(y.dim(2), x.dim(2)),
-          "the size must be (batch, 2h or 2h - 1, 2w or 2w - 1, channels)");
-}
-
 // x (batch, h, w, c) -> y (batch, H, W, c): doubled by repetition, then cropped.
 void upsample_nearest(const Call& call) {
     const Tensor &x = call.in(0), &y = call.out(0);
-    check_doubled(call, x, y);
     const Map from(x), to(y);
     for_blocks(x.dim(0) * from.height, rows_of_block(from.width * x.dim(3)), [=](int64_t first, int64_t last) {
         for (int64_t row = first; row < last; ++row) {
@@ -98,9 +78,6 @@ void upsample_nearest(const Call& call) {
 // x, y, dy -> dx: the sum over the up to four copies.
 void upsample_nearest_backward(const Call& call) {
     const Tensor &dy = call.in(2), &dx = call.out(0);
-    if (!dx.present()) return;
-    if (!dy.present()) return clear(dx);
-    check_doubled(call, dx, dy);
     const Map from(dy), to(dx);
     const int64_t channels = dx.dim(3);
     with_type(dy, [&](auto type) {
@@ -130,31 +107,25 @@ void transpose_batch(const Tensor& from, const Tensor& to, int64_t batch, int64_
 }
 
 // (batch, c, h, w) -> (batch, h, w, c)
-void to_last(const Call& call, const Tensor& x, const Tensor& y) {
-    check(call, x.rank == 4 && y.rank == 4 && x.count() == y.count() && x.dim(1) == y.dim(3),
-          "the shapes must be (batch, c, h, w) and (batch, h, w, c)");
+void to_last(const Tensor& x, const Tensor& y) {
     transpose_batch(x, y, x.dim(0), x.dim(1), x.count(2));
 }
 
 // (batch, h, w, c) -> (batch, c, h, w)
-void to_first(const Call& call, const Tensor& x, const Tensor& y) {
-    check(call, x.rank == 4 && y.rank == 4 && x.count() == y.count() && x.dim(3) == y.dim(1),
-          "the shapes must be (batch, h, w, c) and (batch, c, h, w)");
+void to_first(const Tensor& x, const Tensor& y) {
     transpose_batch(x, y, x.dim(0), x.count(1, 3), x.dim(3));
 }
 
 // x -> y
-template <void (*Move)(const Call&, const Tensor&, const Tensor&)>
+template <void (*Move)(const Tensor&, const Tensor&)>
 void move(const Call& call) {
-    Move(call, call.in(0), call.out(0));
+    Move(call.in(0), call.out(0));
 }
 
 // x, y, dy -> dx
-template <void (*Back)(const Call&, const Tensor&, const Tensor&)>
+template <void (*Back)(const Tensor&, const Tensor&)>
 void move_backward(const Call& call) {
-    const Tensor &dy = call.in(2), &dx = call.out(0);
-    if (!dx.present()) return;
-    dy.present() ? Back(call, dy, dx) : clear(dx);
+    Back(call.in(2), call.out(0));
 }
 
 const Register registered[] = {

@@ -28,7 +28,7 @@ template <int R>
 void outer_tile(const float* a, int64_t a_stride, const float* b, int64_t b_stride, int64_t n, int64_t depth,
                 float* out) {
     const auto whole = [](const float* p, int) { return load(p); };
-    const auto cut = [n](const float* p, int v) { return load_part(p, n - v * kLanes); };
+    const auto cut = [n](const float* p, int v) { return load_part(p, std::min<int64_t>(kLanes, n - v * kLanes)); };
     if (n >= kPanel) return outer_sums<R, 2>(a, a_stride, b, b_stride, depth, out, whole);
     if (n > kLanes) return outer_sums<R, 2>(a, a_stride, b, b_stride, depth, out, cut);
     if (n == kLanes) return outer_sums<R, 1>(a, a_stride, b, b_stride, depth, out, whole);

@@ -1,0 +1,52 @@
+"""What the networks take, checked at their doors: one line says what was wanted and what came, before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Union
+
+import numpy as np
+
+from jstyle.errors import InputError
+from jstyle.runtime import jt
+
+Length = Union[int, str, tuple[int, ...]]
+"""A number, one of several numbers, or the name of an axis of any length but 0."""
+
+
+def check_shape(network: str, what: str, x: Any, wanted: Sequence[Length], beside: str = "") -> None:
+    """Raise InputError unless ``x`` is a Var of this shape. ``beside`` says in words what asks for it."""
+    if not isinstance(x, jt.Var):
+        raise InputError(f"{network}: wanted {what} as a jt.Var, got {type(x).__name__}; wrap arrays in jt.array")
+    shape = tuple(x.shape)
+    if len(shape) != len(wanted) or not all(map(_fits, shape, wanted)):
+        axes = ", ".join(" or ".join(map(str, n)) if isinstance(n, tuple) else str(n) for n in wanted)
+        raise InputError(f"{network}: wanted {what} ({axes}){beside}, got {shape}")
+
+
+def check_times(network: str, timestep: Any, rows: int) -> np.ndarray:
+    """The times of ``rows`` latents, (rows,) float32, of one for all or one for each. Raises InputError for others."""
+    try:
+        times = np.asarray(timestep, np.float32).reshape(-1)
+    except (TypeError, ValueError):
+        raise InputError(f"{network}: wanted numbers as timesteps, got {type(timestep).__name__}") from None
+    if len(times) not in (1, rows):
+        raise InputError(f"{network}: wanted one timestep or one for each of {rows} latents, got {len(times)}")
+    return np.broadcast_to(times, (rows,))
+
+
+def check_ids(network: str, ids: jt.Var, rows: int) -> None:
+    """Raise InputError unless the ids are whole numbers below ``rows``. Reads them, so they are computed here."""
+    if not str(ids.dtype).startswith(("int", "uint")):
+        raise InputError(f"{network}: wanted whole numbers as token ids, got {ids.dtype}")
+    ids.sync(True, False)  # these alone: what else is pending would be cut in other pieces, which round otherwise
+    values = ids.numpy()
+    least, most = int(values.min()), int(values.max())
+    if least < 0 or most >= rows:
+        raise InputError(f"{network}: wanted token ids from 0 to {rows - 1}, got {least if least < 0 else most}")
+
+
+def _fits(length: int, wanted: Length) -> bool:
+    if isinstance(wanted, str):
+        return length > 0
+    return length in wanted if isinstance(wanted, tuple) else length == wanted
