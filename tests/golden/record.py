@@ -127,6 +127,17 @@ def record_unet(flavour: str, config: tiny.Config) -> None:
     save(f"unet_{flavour}", arrays)
 
 
+def record_layers() -> None:
+    """A UNet whose levels have different numbers of resnets."""
+    config = {**tiny.FOLDER["unet"], "layers_per_block": tiny.LAYERS}
+    shape, key = (2, 4, 8, 16), "unet_layers/case0"
+    sample, context = noise(f"{key}/sample", shape), noise(f"{key}/context", (2, 7, config["cross_attention_dim"]))
+    timestep = np.array([3, 700], dtype=np.int64)
+    out = build_unet(config)(torch.from_numpy(sample), torch.from_numpy(timestep), torch.from_numpy(context)).sample
+    arrays = {"sample": sample, "timestep": timestep, "context": context, "out": out.numpy()}
+    save("unet_layers", {f"case0_{name}": array for name, array in arrays.items()})
+
+
 def record_vae(flavour: str, config: tiny.Config) -> None:
     """The posterior of images in [-1, 1], and decoded latents (unscaled, as `decode` takes them)."""
     vae = build_vae(config)
@@ -262,6 +273,7 @@ def main() -> None:
     """Records both flavours."""
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)
+    record_layers()
     pads = {"sd1": "<|endoftext|>", "sd2": "!"}
     for flavour, configs in [("sd1", tiny.SD1), ("sd2", tiny.SD2)]:
         tokenizer = write_tokenizer(HERE / f"tokenizer_{flavour}", pads[flavour])

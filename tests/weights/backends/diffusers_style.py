@@ -12,7 +12,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from jstyle.diffusion.prompts import load_tokenizer
-from jstyle.networks.config import CLIPTextConfig, UNetConfig, VAEConfig, read_json
+from jstyle.networks.config import CLIPTextConfig, UNetConfig, VAEConfig
+from jstyle.networks.config_reader import read_json
 from jstyle.runtime import jt
 from jstyle.weights.checkpoint import TEXT, UNET, VAE
 from jstyle.weights.hub import weight_files
