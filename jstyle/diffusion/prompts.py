@@ -2,37 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
 import warnings
 from collections.abc import Sequence
 from itertools import count, takewhile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from jstyle.errors import InputError
 from jstyle.networks import CLIPTextModel
 from jstyle.runtime import jt
-
-
-def load_tokenizer(folder: Path) -> Any:
-    """transformers' CLIP tokenizer with the pad token and the length that its files name.
-
-    Raises InputError when the folder is not a tokenizer's.
-    """
-    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")  # about PyTorch, which is not needed here
-    from transformers import CLIPTokenizer  # takes a second to import; only pipelines need it
-
-    names = ["tokenizer.json"] if (folder / "tokenizer.json").is_file() else ["vocab.json", "merges.txt"]
-    for name in names:
-        if not (folder / name).is_file():
-            raise InputError(f"{folder / name} is missing; fetch the model again")
-    try:
-        return CLIPTokenizer.from_pretrained(str(folder), local_files_only=True)
-    except Exception as error:  # transformers raises errors of any kind for damaged files
-        raise InputError(f"the tokenizer in {folder} cannot be read: {' '.join(str(error).split())[:200]}") from error
 
 
 def token_ids(tokenizer: Any, prompts: Sequence[str]) -> np.ndarray:

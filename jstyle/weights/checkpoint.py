@@ -13,15 +13,15 @@ from typing import Any, Optional
 import numpy as np
 
 from jstyle import ops
-from jstyle.diffusion import prompts
 from jstyle.diffusion.schedule_config import ScheduleConfig
+from jstyle.diffusion.tokenizer import load_tokenizer
 from jstyle.errors import InputError
 from jstyle.files import hash_files, replacing
 from jstyle.networks import AutoencoderKL, CLIPTextModel, CLIPVisionModelWithProjection, UNet2DConditionModel
 from jstyle.networks.config_reader import to_dict
 from jstyle.ops.precision import unet_dtype
 from jstyle.weights import hub
-from jstyle.weights.configuration import read_configurations, read_image_encoder
+from jstyle.weights.configuration import Configurations, read_configurations, read_image_encoder
 from jstyle.weights.loading import load_weights, save_weights
 from jstyle.weights.tensors import FileTensors, Rename, rename_text, rename_vae
 
@@ -57,8 +57,7 @@ def load(
     dtype = unet_dtype(precision)
     folder = hub.locate(str(model), revision=revision, variant=variant)
     configurations = read_configurations(folder)
-    tokenizer = prompts.load_tokenizer(folder / "tokenizer")
-    _check_words(len(tokenizer), configurations.text_encoder.vocab_size)
+    tokenizer = read_tokenizer(folder, configurations)
     unet, vae = UNet2DConditionModel(configurations.unet), AutoencoderKL(configurations.vae)
     text = CLIPTextModel(configurations.text_encoder)
     vision, vision_files = load_image_encoder(folder, variant)
@@ -125,9 +124,16 @@ def hash_components(components: Components) -> str:
     return digest.hexdigest()
 
 
-def _check_words(words: int, rows: int) -> None:
-    if words > rows:
-        raise InputError(f"the tokenizer has {words} tokens, the text encoder {rows}; the folder mixes two models")
+def read_tokenizer(folder: Path, configurations: Configurations) -> Any:
+    """The tokenizer of a model's folder. Raises InputError for a wrong one, and one that is not the text encoder's."""
+    text = configurations.text_encoder
+    tokenizer = load_tokenizer(folder / "tokenizer", text.max_position_embeddings)
+    words = 1 + max(tokenizer.get_vocab().values())
+    if words > text.vocab_size:
+        raise InputError(
+            f"the tokenizer has {words} tokens, the text encoder {text.vocab_size}; the folder mixes two models"
+        )
+    return tokenizer
 
 
 def _write_folder(components: Components, folder: Path, dtype: str, mark: str) -> None:

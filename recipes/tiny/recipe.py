@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from jstyle.diffusion import prompts
 from jstyle.diffusion.schedule import Schedule
 from jstyle.diffusion.schedule_config import ScheduleConfig
+from jstyle.diffusion.tokenizer import load_tokenizer
 from jstyle.errors import InputError
 from jstyle.networks import AutoencoderKL, CLIPTextModel, CLIPVisionModelWithProjection, UNet2DConditionModel
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
@@ -83,7 +83,7 @@ class Recipe:
     @cached_property
     def words(self) -> Any:
         """The tokenizer."""
-        return prompts.load_tokenizer(self._require("tokenizer"))
+        return load_tokenizer(self._require("tokenizer"))
 
     @cached_property
     def text(self) -> CLIPTextModel:

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from jstyle.diffusion.prompts import load_tokenizer
+from jstyle.diffusion.tokenizer import load_tokenizer
 from jstyle.networks.config import CLIPTextConfig, UNetConfig, VAEConfig
 from jstyle.networks.config_reader import read_json
 from jstyle.runtime import jt
