@@ -18,7 +18,7 @@ from jstyle.settings.fields import require
 from jstyle.settings.messages import show
 from jstyle.settings.vocabulary import LONGEST_SIDE
 
-_MOST_LAYERS = 256  # of a block, or a transformer
+_MOST_LAYERS = 64  # of a block, or a transformer
 
 # Switches of diffusers' UNet that Stable Diffusion leaves alone. A file that changes one describes a
 # network that is not implemented here, and must not load as if it were.
