@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from jstyle.errors import InputWarning
 from jstyle.networks import CLIPTextModel
 from jstyle.runtime import jt
 
@@ -23,10 +24,11 @@ def token_ids(tokenizer: Any, prompts: Sequence[str]) -> np.ndarray:
     length = tokenizer.model_max_length
     prompts = [write_out_words(tokenizer, prompt) for prompt in prompts]
     for prompt in prompts:
-        ids = tokenizer(prompt).input_ids
+        ids = tokenizer(prompt, verbose=False).input_ids
         if len(ids) > length:
             lost = tokenizer.decode(ids[length - 1 : -1])
-            warnings.warn(f"a prompt has more than {length} tokens; this part is not read: {lost!r}", stacklevel=2)
+            line = f"a prompt has more than {length} tokens; this part is not read: {lost!r}"
+            warnings.warn(line, InputWarning, stacklevel=2)
     batch = tokenizer(list(prompts), padding="max_length", truncation=True, max_length=length)
     return np.asarray(batch.input_ids, np.int32)
 

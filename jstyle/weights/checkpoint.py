@@ -22,6 +22,7 @@ from jstyle.networks.config_reader import to_dict
 from jstyle.ops.precision import unet_dtype
 from jstyle.weights import hub
 from jstyle.weights.configuration import Configurations, read_configurations, read_image_encoder
+from jstyle.weights.known_words import read_words
 from jstyle.weights.loading import load_weights, save_weights
 from jstyle.weights.tensors import FileTensors, Rename, rename_text, rename_vae
 
@@ -48,6 +49,8 @@ class Components:
     tokenizer_folder: Path
     files: tuple[Path, ...] = ()
     image_encoder: Optional[CLIPVisionModelWithProjection] = None
+    words: Optional[frozenset[str]] = None
+    """The words that it was taught, where its folder lists them."""
 
 
 def load(
@@ -67,7 +70,17 @@ def load(
         *fill_network(text, TEXT, folder, variant, rename_text),
         *vision_files,
     ]
-    return Components(unet, vae, text, tokenizer, configurations.schedule, folder / "tokenizer", tuple(files), vision)
+    return Components(
+        unet,
+        vae,
+        text,
+        tokenizer,
+        configurations.schedule,
+        folder / "tokenizer",
+        tuple(files),
+        vision,
+        read_words(folder),
+    )
 
 
 def fill_network(

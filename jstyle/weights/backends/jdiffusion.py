@@ -12,6 +12,7 @@ from jstyle.weights.backends import library
 from jstyle.weights.backends.hosted import HostedTextEncoder, HostedUNet, HostedVAE
 from jstyle.weights.checkpoint import Components
 from jstyle.weights.configuration import read_configurations
+from jstyle.weights.known_words import read_words
 from jstyle.weights.tensors import rename_text, rename_vae
 
 
@@ -48,6 +49,7 @@ def load(
         folder / "tokenizer",
         (*files, *vision_files),
         vision,
+        read_words(folder),
     )
 
 

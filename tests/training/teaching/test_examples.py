@@ -62,7 +62,7 @@ def test_captions_of_a_new_word() -> None:
 def test_posteriors_are_what_the_vae_says(pipe: StableDiffusionPipeline, tmp_path: Path) -> None:
     files = images.find_images([pictures(tmp_path)])
     opened = [images.open_image(file) for file in files]
-    moments = examples.encode_moments(pipe.vae, [images.fit(one, 32, 24) for one in opened], flip=True)
+    moments = examples.encode_moments(pipe, [images.fit(one, 32, 24) for one in opened], flip=True)
     assert moments.mean.shape == (6, 4, 6, 8)
     mirrored = [
         images.fit(picture, 32, 24).transpose(Image.Transpose.FLIP_LEFT_RIGHT) for picture in opened
