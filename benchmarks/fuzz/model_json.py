@@ -32,7 +32,7 @@ FILES = [
     for path in sorted(model.rglob("*"))
     if path.suffix in (".json", ".txt")
 ]
-CLASSES = ["HeunDiscreteScheduler", "EulerDiscreteScheduler", "PNDMScheduler", "v_prediction", "trailing", "gelu"]
+CLASSES = ["LCMScheduler", "HeunDiscreteScheduler", "PNDMScheduler", "v_prediction", "trailing", "gelu"]
 TEXT = "a river at night, 汉字 <|ENDOFTEXT|>"
 
 

@@ -43,18 +43,18 @@ def load_tokenizer(folder: Path, longest: int = LENGTH) -> Any:
     settings = _read_settings(folder)
     added.update(_read_added(folder, settings))
     special = {name: _read_special(folder, settings, name) for name in _SPECIAL}
+    texts = {name: token["content"] for name, token in special.items()}
+    length = _read_length(folder, settings, longest)
     try:
-        backend = _build(words, merges, {name: token["content"] for name, token in special.items()})
+        backend = _build(words, merges, texts)
         _add_tokens(backend, words, added, special.values())
+        return PreTrainedTokenizerFast(
+            tokenizer_object=backend, name_or_path=str(folder), model_max_length=length, **texts
+        )
     except InputError:
         raise
-    except Exception as error:  # the library raises errors of any kind for words and merges that do not fit each other
+    except Exception as error:  # the libraries raise errors of any kind for words and merges that do not fit each other
         raise _error(folder, f"the tokenizer cannot be built: {error}; fetch the model again") from error
-    return PreTrainedTokenizerFast(
-        tokenizer_object=backend,
-        model_max_length=_read_length(folder, settings, longest),
-        **{name: token["content"] for name, token in special.items()},
-    )
 
 
 def _build(words: Words, merges: list[tuple[str, str]], special: Mapping[str, str]) -> Any:

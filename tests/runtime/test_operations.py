@@ -30,7 +30,7 @@ def write(path: Path) -> str:
     write_picture(Image.new("RGB", (4, 4)), path, SPEC)
     about = images.read_metadata(path)
     assert about is not None and read_state(path, SPEC) == "finished"
-    return about["operations"]
+    return str(about["operations"])
 
 
 def test_kernels_are_named(tmp_path: Path) -> None:

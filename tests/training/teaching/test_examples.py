@@ -111,10 +111,10 @@ def test_captions_are_left_out_as_often_as_asked(pipe: StableDiffusionPipeline, 
     [
         (TextualInversionSettings, {"vectors": 0}, "vectors must be from 1 to 70"),
         (TextualInversionSettings, {"prompt": "a painting"}, r"must contain \{token\}"),
-        (LoraSettings, {"rank": 0}, "rank must be at least 1"),
+        (LoraSettings, {"rank": 0}, "rank must be from 1 to 100000"),
         (LoraSettings, {"dropout": 1.0}, "dropout must be from 0 to below 1"),
         (LoraSettings, {"caption_dropout": 1.5}, "caption_dropout must be from 0 to 1"),
-        (LoraSettings, {"batch": 0}, "batch must be at least 1"),
+        (LoraSettings, {"batch": 0}, "batch must be from 1 to 100000"),
         (LoraSettings, {"data": ()}, "data must name"),
     ],
 )
