@@ -26,7 +26,8 @@ from benchmarks.options import default_weights
 from jstyle.diffusion.schedule_config import ScheduleConfig
 from jstyle.files import replacing
 from jstyle.networks import AutoencoderKL, CLIPTextModel, CLIPVisionModelWithProjection, UNet2DConditionModel
-from jstyle.networks.config import CLIPTextConfig, CLIPVisionConfig, UNetConfig, VAEConfig, to_dict
+from jstyle.networks.config import CLIPTextConfig, CLIPVisionConfig, UNetConfig, VAEConfig
+from jstyle.networks.config_reader import to_dict
 from jstyle.weights import checkpoint, streamed
 
 RECIPE = "2"  # part of the folder's name; to be raised when the numbers or the shapes change

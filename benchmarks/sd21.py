@@ -22,7 +22,7 @@ from PIL import Image
 from benchmarks import random_models
 from benchmarks.options import ROOT
 from jstyle.diffusion.noise import NoiseSource
-from jstyle.diffusion.prompts import load_tokenizer
+from jstyle.diffusion.tokenizer import load_tokenizer
 from jstyle.events import Evaluated
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt

@@ -187,7 +187,7 @@ class Study:
         pipe, lost = self._pipe, []
         size = pipe.size
         pictures: list[Image.Image] = [example.picture for example in subject.kept]
-        latents = examples.encode_moments(pipe.vae, [images.fit(one, size, size) for one in pictures], flip=False).mean
+        latents = examples.encode_moments(pipe, [images.fit(one, size, size) for one in pictures], flip=False).mean
         with jt.no_grad():
             context = tuning.make_constant_reader(pipe)(captions)
             for index in range(ROUNDS):

@@ -6,12 +6,13 @@ from types import ModuleType
 
 import pytest
 
-from benchmarks.fuzz import configs, lora, prompts_json, recipes, words
+from benchmarks.fuzz import configs, lora, model_json, prompts_json, recipes, words
 from benchmarks.fuzz.trials import try_inputs
 
 
 @pytest.mark.parametrize(
-    ("kind", "inputs"), [(prompts_json, 150), (recipes, 100), (configs, 100), (lora, 200), (words, 200)]
+    ("kind", "inputs"),
+    [(prompts_json, 150), (recipes, 100), (configs, 100), (model_json, 100), (lora, 200), (words, 200)],
 )
 def test_a_spoilt_file_is_read_or_refused_in_one_line(kind: ModuleType, inputs: int) -> None:
     trials = try_inputs(kind.draw, kind.read, inputs)

@@ -84,7 +84,9 @@ def _spoil_once(chance: random.Random, text: bytes, samples: Sequence[bytes]) ->
     if way == 3:
         return text[:start] + chance.choice(PIECES) + text[start:]
     if way == 4:
-        return b"".join([*lines[:row], lines[row] * chance.choice((1, 2, 300)), *lines[row:]])
+        return b"".join(
+            [*lines[:row], lines[row] * chance.choice((1, 2, 300 if len(text) < 1 << 16 else 3)), *lines[row:]]
+        )
     if way == 5:
         return b"".join(chance.sample(lines, len(lines)))
     if way == 6:

@@ -2,38 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Mapping, Sequence
 from itertools import count, takewhile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from jstyle.errors import InputError
+from jstyle.errors import InputWarning
 from jstyle.networks import CLIPTextModel
 from jstyle.runtime import jt
 
 _NOTED = "jstyle_words"  # an attribute of a tokenizer
-
-
-def load_tokenizer(folder: Path) -> Any:
-    """transformers' CLIP tokenizer with the pad token and the length that its files name.
-
-    Raises InputError when the folder is not a tokenizer's.
-    """
-    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")  # about PyTorch, which is not needed here
-    from transformers import CLIPTokenizer  # takes a second to import; only pipelines need it
-
-    names = ["tokenizer.json"] if (folder / "tokenizer.json").is_file() else ["vocab.json", "merges.txt"]
-    for name in names:
-        if not (folder / name).is_file():
-            raise InputError(f"{folder / name} is missing; fetch the model again")
-    try:
-        return CLIPTokenizer.from_pretrained(str(folder), local_files_only=True)
-    except Exception as error:  # transformers raises errors of any kind for damaged files
-        raise InputError(f"the tokenizer in {folder} cannot be read: {' '.join(str(error).split())[:200]}") from error
 
 
 def token_ids(tokenizer: Any, prompts: Sequence[str]) -> np.ndarray:
@@ -45,10 +25,11 @@ def token_ids(tokenizer: Any, prompts: Sequence[str]) -> np.ndarray:
     length, words = tokenizer.model_max_length, find_words(tokenizer)
     rows = []
     for prompt in prompts:
-        ids = [token for first in tokenizer(prompt).input_ids for token in words.get(first, (first,))]
+        ids = [token for first in tokenizer(prompt, verbose=False).input_ids for token in words.get(first, (first,))]
         if len(ids) > length:
             lost = tokenizer.decode(ids[length - 1 : -1])
-            warnings.warn(f"a prompt has more than {length} tokens; this part is not read: {lost!r}", stacklevel=2)
+            line = f"a prompt has more than {length} tokens; this part is not read: {lost!r}"
+            warnings.warn(line, InputWarning, stacklevel=2)
             ids = [*ids[: length - 1], ids[-1]]
         rows.append(ids + [tokenizer.pad_token_id] * (length - len(ids)))
     return np.asarray(rows, np.int32)

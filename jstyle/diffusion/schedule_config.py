@@ -12,7 +12,7 @@ from typing import Any, Optional
 import numpy as np
 
 from jstyle.errors import InputError
-from jstyle.networks.config import read_json
+from jstyle.networks.config_reader import read_json
 from jstyle.settings.fields import free, later
 from jstyle.settings.messages import one_line, show
 
@@ -114,7 +114,7 @@ class ScheduleConfig:
     foreign: tuple[tuple[str, str], ...] = later(())
     """Names, and values as JSON, in the file that say how its own scheduler goes about it and are not supported."""
 
-    source: str = free("", because="its content stands for it")
+    source: str = free("", because="its content stands for it", compare=False)
     """The file that was read."""
 
     def __post_init__(self) -> None:

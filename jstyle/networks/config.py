@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
-from typing import Any, Optional, TypeVar, Union
+from dataclasses import dataclass
+from typing import Any, Optional, Union
 
-from jstyle.errors import InputError
+from jstyle.networks.config_reader import (
+    read_diffusers,
+    read_fields,
+    require_divides,
+    require_positive_number,
+    require_sizes,
+    require_small,
+)
+from jstyle.settings.fields import require
+from jstyle.settings.messages import show
+from jstyle.settings.vocabulary import LONGEST_SIDE
 
-Config = TypeVar("Config")
+_MOST_LAYERS = 64  # of a block, or a transformer
 
 # Switches of diffusers' UNet that Stable Diffusion leaves alone. A file that changes one describes a
 # network that is not implemented here, and must not load as if it were.
@@ -31,10 +39,13 @@ UNET_FIXED: Mapping[str, Any] = {
     "conv_out_kernel": 3,
     "attention_type": "default",
     "class_embeddings_concat": False,
-    "dropout": 0.0,
+    "dropout": Ellipsis,  # acts in training alone; any share is fine
     # Only read together with switches that must stay off.
     "addition_embed_type_num_heads": 64,
 }
+_UNET_DOWN = ("CrossAttnDownBlock2D", "DownBlock2D")
+_UNET_UP = ("CrossAttnUpBlock2D", "UpBlock2D")
+
 VAE_FIXED: Mapping[str, Any] = {
     "act_fn": "silu",
     "mid_block_add_attention": True,
@@ -59,7 +70,7 @@ class UNetConfig:
     down_block_types: tuple[str, ...] = ("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",)
     up_block_types: tuple[str, ...] = ("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3
     block_out_channels: tuple[int, ...] = (320, 640, 1280, 1280)
-    layers_per_block: int = 2
+    layers_per_block: Union[int, tuple[int, ...]] = 2
     norm_num_groups: int = 32
     norm_eps: float = 1e-5
     cross_attention_dim: int = 1280
@@ -68,28 +79,34 @@ class UNetConfig:
     upcast_attention: bool = False
 
     def __post_init__(self) -> None:
-        _check_levels(self)
-        _require(
-            len(self.heads) == len(self.block_out_channels),
-            "attention_head_dim and block_out_channels differ in length",
-        )
+        _check_levels(self, _UNET_DOWN, _UNET_UP)
+        for name, values in (("attention_head_dim", self.heads), ("layers_per_block", self.layers)):
+            require(len(values) == len(self.block_out_channels), f"{name} and block_out_channels differ in length")
+        require_sizes(1 << 16, attention_head_dim=self.heads, cross_attention_dim=self.cross_attention_dim)
+        require_small(norm_eps=self.norm_eps)
+        half, rest = divmod(self.block_out_channels[0], 2)
+        require(rest == 0, f"the first of block_out_channels must be even, not {2 * half + rest}")
+        require(0 <= self.freq_shift < half, f"freq_shift must be from 0 to {half - 1}, not {self.freq_shift}")
         for channels, heads in zip(self.block_out_channels, self.heads):
-            _require(channels % heads == 0, f"{channels} channels do not divide into {heads} heads")
-            _require(
-                channels % self.norm_num_groups == 0,
-                f"{channels} channels do not divide into {self.norm_num_groups} norm groups",
-            )
+            require_divides("attention_head_dim", heads, channels)
 
     @property
     def heads(self) -> tuple[int, ...]:
         """Attention heads per level. diffusers calls their number ``attention_head_dim``."""
-        value = self.attention_head_dim
+        return self._of_each_level(self.attention_head_dim)
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """Resnets per level on the way down; on the way up there is one more."""
+        return self._of_each_level(self.layers_per_block)
+
+    def _of_each_level(self, value: Union[int, tuple[int, ...]]) -> tuple[int, ...]:
         return (value,) * len(self.block_out_channels) if isinstance(value, int) else value
 
     @classmethod
-    def from_dict(cls, raw: Mapping[str, Any]) -> UNetConfig:
-        """Read diffusers' JSON. Raises InputError for a switch that Stable Diffusion does not use, naming it."""
-        return _read_diffusers(cls, raw, UNET_FIXED, "UNet config")
+    def from_dict(cls, raw: Mapping[str, Any], place: str = "UNet config") -> UNetConfig:
+        """Read diffusers' JSON, which stands at ``place``. Raises InputError for what is wrong or not supported."""
+        return read_diffusers(cls, raw, UNET_FIXED, place)
 
 
 @dataclass(frozen=True)
@@ -108,9 +125,10 @@ class VAEConfig:
     scaling_factor: float = 0.18215
 
     def __post_init__(self) -> None:
-        _check_levels(self)
-        _require(set(self.down_block_types) == {"DownEncoderBlock2D"}, "only DownEncoderBlock2D is supported")
-        _require(set(self.up_block_types) == {"UpDecoderBlock2D"}, "only UpDecoderBlock2D is supported")
+        _check_levels(self, ("DownEncoderBlock2D",), ("UpDecoderBlock2D",))
+        require_sizes(1 << 16, latent_channels=self.latent_channels)
+        require_positive_number("scaling_factor", self.scaling_factor)
+        require(self.sample_size >= self.factor, f"sample_size must be at least {self.factor}, not {self.sample_size}")
 
     @property
     def factor(self) -> int:
@@ -118,9 +136,9 @@ class VAEConfig:
         return 2 ** (len(self.block_out_channels) - 1)
 
     @classmethod
-    def from_dict(cls, raw: Mapping[str, Any]) -> VAEConfig:
-        """Read diffusers' JSON. Raises InputError for a switch that Stable Diffusion does not use, naming it."""
-        return _read_diffusers(cls, raw, VAE_FIXED, "VAE config")
+    def from_dict(cls, raw: Mapping[str, Any], place: str = "VAE config") -> VAEConfig:
+        """Read diffusers' JSON, which stands at ``place``. Raises InputError for what is wrong or not supported."""
+        return read_diffusers(cls, raw, VAE_FIXED, place)
 
 
 @dataclass(frozen=True)
@@ -141,12 +159,13 @@ class CLIPTextConfig:
     pad_token_id: Optional[int] = 1
 
     def __post_init__(self) -> None:
-        _check_transformer(self.hidden_act, self.hidden_size, self.num_attention_heads)
+        _check_transformer(self)
+        require_sizes(vocab_size=self.vocab_size, max_position_embeddings=self.max_position_embeddings)
 
     @classmethod
-    def from_dict(cls, raw: Mapping[str, Any]) -> CLIPTextConfig:
+    def from_dict(cls, raw: Mapping[str, Any], place: str = "text encoder config") -> CLIPTextConfig:
         """Read the keys above; transformers' files carry dozens of others that do not concern the network."""
-        return _build(cls, raw, "text encoder config")
+        return read_fields(cls, raw, place)
 
 
 @dataclass(frozen=True)
@@ -165,69 +184,39 @@ class CLIPVisionConfig:
     layer_norm_eps: float = 1e-5
 
     def __post_init__(self) -> None:
-        _check_transformer(self.hidden_act, self.hidden_size, self.num_attention_heads)
-        _require(
+        _check_transformer(self)
+        require_sizes(LONGEST_SIDE, image_size=self.image_size, patch_size=self.patch_size)
+        require_sizes(1 << 10, num_channels=self.num_channels)
+        require(
             self.image_size % self.patch_size == 0,
             f"image_size {self.image_size} does not divide into patches of {self.patch_size}",
         )
 
     @classmethod
-    def from_dict(cls, raw: Mapping[str, Any]) -> CLIPVisionConfig:
+    def from_dict(cls, raw: Mapping[str, Any], place: str = "image encoder config") -> CLIPVisionConfig:
         """Read the keys above; transformers' files carry dozens of others that do not concern the network."""
-        return _build(cls, raw, "image encoder config")
+        return read_fields(cls, raw, place)
 
 
-def read_json(path: Path) -> dict:
-    """The object in a JSON file. Raises InputError, naming the file, when it is missing or damaged."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing; is this a diffusers model folder?") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read as JSON ({error}); fetch the model again") from None
-    if not isinstance(content, dict):
-        raise InputError(f"{path} does not hold a JSON object; fetch the model again")
-    return content
-
-
-def to_dict(config: Any, class_name: str) -> dict:
-    """The JSON object of a configuration, as diffusers writes it."""
-    return {"_class_name": class_name, "_diffusers_version": "0.26.0", **asdict(config)}
-
-
-def _read_diffusers(cls: type[Config], raw: Mapping[str, Any], fixed: Mapping[str, Any], what: str) -> Config:
-    """A configuration from JSON that has no other keys than its fields and switches in their fixed positions."""
-    names = {field.name for field in fields(cls)}  # type: ignore[arg-type]
-    for key, value in raw.items():
-        if key in names or key.startswith("_"):
-            continue
-        allowed = fixed.get(key, value if value in (None, False) else None)
-        if allowed is not Ellipsis and value != allowed:
-            raise InputError(f"{what}: {key} = {value!r} is not supported; only Stable Diffusion 1.x and 2.x load here")
-    return _build(cls, raw, what)
-
-
-def _build(cls: type[Config], raw: Mapping[str, Any], what: str) -> Config:
-    """A configuration from those keys of ``raw`` that are its fields."""
-    names = {field.name for field in fields(cls)}  # type: ignore[arg-type]
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items() if key in names}
-    try:
-        return cls(**values)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{what}: {error}") from None
-
-
-def _check_levels(config: Union[UNetConfig, VAEConfig]) -> None:
+def _check_levels(config: Union[UNetConfig, VAEConfig], down: tuple[str, ...], up: tuple[str, ...]) -> None:
     levels = len(config.block_out_channels)
-    _require(len(config.down_block_types) == levels, "down_block_types and block_out_channels differ in length")
-    _require(len(config.up_block_types) == levels, "up_block_types and block_out_channels differ in length")
+    require(1 <= levels <= 8, f"block_out_channels must have from 1 to 8 levels, not {levels}")
+    for name, known in (("down_block_types", down), ("up_block_types", up)):
+        types = getattr(config, name)
+        require(len(types) == levels, f"{name} and block_out_channels differ in length")
+        unknown = next((kind for kind in types if kind not in known), None)
+        require(unknown is None, f"{name}: {show(unknown)} is not supported, only {', '.join(known)}")
+    require_sizes(1 << 16, block_out_channels=config.block_out_channels, in_channels=config.in_channels)
+    require_sizes(1 << 16, out_channels=config.out_channels, norm_num_groups=config.norm_num_groups)
+    require_sizes(_MOST_LAYERS, layers_per_block=config.layers_per_block)
+    require_sizes(LONGEST_SIDE, sample_size=config.sample_size)
+    require_divides("norm_num_groups", config.norm_num_groups, *config.block_out_channels)
 
 
-def _check_transformer(activation: str, width: int, heads: int) -> None:
-    _require(activation in ("gelu", "quick_gelu"), f"hidden_act {activation!r} is not supported")
-    _require(width % heads == 0, f"hidden_size {width} does not divide into {heads} heads")
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise InputError(message)
+def _check_transformer(config: Union[CLIPTextConfig, CLIPVisionConfig]) -> None:
+    require(config.hidden_act in ("gelu", "quick_gelu"), f"hidden_act {show(config.hidden_act)} is not supported")
+    require_sizes(1 << 16, hidden_size=config.hidden_size, num_attention_heads=config.num_attention_heads)
+    require_sizes(1 << 18, intermediate_size=config.intermediate_size, projection_dim=config.projection_dim)
+    require_sizes(_MOST_LAYERS, num_hidden_layers=config.num_hidden_layers)
+    require_divides("num_attention_heads", config.num_attention_heads, config.hidden_size)
+    require_small(layer_norm_eps=config.layer_norm_eps)

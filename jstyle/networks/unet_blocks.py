@@ -24,7 +24,7 @@ class DownBlock2D(jt.Module):
     def __init__(self, config: UNetConfig, level: int, cross: bool = False) -> None:
         channels = config.block_out_channels[level]
         before = config.block_out_channels[max(level - 1, 0)]
-        inputs = [before] + [channels] * (config.layers_per_block - 1)
+        inputs = [before] + [channels] * (config.layers[level] - 1)
         self.resnets = jt.nn.ModuleList([make_resnet(config, n, channels) for n in inputs])
         self.attentions = make_transformers(config, level, len(inputs)) if cross else None
         last = level == len(config.block_out_channels) - 1
@@ -73,7 +73,7 @@ class UpBlock2D(jt.Module):
         widths = config.block_out_channels
         top = len(widths) - 1
         channels, below, above = widths[level], widths[min(level + 1, top)], widths[max(level - 1, 0)]
-        layers = config.layers_per_block + 1
+        layers = config.layers[level] + 1
         inputs = [below] + [channels] * (layers - 1)
         skips = [channels] * (layers - 1) + [above]
         self.resnets = jt.nn.ModuleList([make_resnet(config, a + b, channels) for a, b in zip(inputs, skips)])

@@ -5,7 +5,7 @@ So the cost is never written down beside the code that runs: it is that code.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Optional, Protocol
 
@@ -15,12 +15,13 @@ from jstyle.diffusion.schedule import Schedule
 from jstyle.diffusion.schedule_config import ScheduleConfig
 from jstyle.events import Evaluated, closing
 from jstyle.networks import UNet2DConditionModel
-from jstyle.networks.config import UNetConfig, VAEConfig, read_json
+from jstyle.networks.config import UNetConfig, VAEConfig
 from jstyle.ops.precision import unet_dtype
 from jstyle.pictures.spec import Identifiable
 from jstyle.pipelines.stable_diffusion import Prompt, StableDiffusionPipeline
 from jstyle.runtime import jt
 from jstyle.settings.model import ModelSettings
+from jstyle.weights.configuration import read_configurations
 from jstyle.weights.description import Checkpoint, describe_checkpoint
 
 _USUAL_WIDTHS = (128, 256, 512, 512)
@@ -138,13 +139,8 @@ class CountingPipeline(StableDiffusionPipeline):
         cls, folder: Path, dtype: Optional[str] = None, model: Optional[Identifiable] = None
     ) -> CountingPipeline:
         """For a model's folder in diffusers' layout, of which the configurations alone are read."""
-        return cls(
-            UNetConfig.from_dict(read_json(folder / "unet" / "config.json")),
-            VAEConfig.from_dict(read_json(folder / "vae" / "config.json")),
-            ScheduleConfig.read(folder / "scheduler" / "scheduler_config.json"),
-            dtype,
-            model,
-        )
+        read = read_configurations(folder)
+        return cls(read.unet, read.vae, read.schedule, dtype, model)
 
     @property
     def model_hash(self) -> str:
@@ -159,6 +155,9 @@ class CountingPipeline(StableDiffusionPipeline):
     def encode_prompt(self, prompt: Prompt, copies: int = 1) -> jt.Var:
         """A row a text, of no meaning."""
         return jt.zeros((copies * (1 if isinstance(prompt, str) else len(prompt)), 1, 1))
+
+    def tell_unknown_words(self, texts: Sequence[str]) -> None:
+        """Nobody looks them up."""
 
     def encode_images(self, pictures: jt.Var, noise: Optional[jt.Var] = None) -> jt.Var:
         """Zeros of the latents' shape."""

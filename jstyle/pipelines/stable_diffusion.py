@@ -32,6 +32,7 @@ from jstyle.settings.model import ModelSettings
 from jstyle.settings.vocabulary import Fit, is_guided
 from jstyle.weights import backends, checkpoint
 from jstyle.weights.configuration import hash_configuration
+from jstyle.weights.known_words import describe_unknown_words
 
 Prompt = Union[str, Sequence[str]]
 OnStep = Callable[["PipelineStep"], None]
@@ -117,9 +118,12 @@ class StableDiffusionPipeline(AdapterLoading):
 
     @classmethod
     def from_pipe(cls, other: StableDiffusionPipeline) -> StableDiffusionPipeline:
-        """This kind of pipeline on another's networks, without a copy, with what was loaded onto them since."""
+        """This kind of pipeline on another's networks, without a copy, with what was loaded onto them since.
+
+        It works in tiles where the other does.
+        """
         pipe = cls(other.components)
-        pipe.vocabulary, pipe.loras = other.vocabulary, other.loras
+        pipe.vocabulary, pipe.loras, pipe.vae_tiling = other.vocabulary, other.loras, other.vae_tiling
         return pipe
 
     def save_pretrained(self, folder: Union[str, Path], *, variant: Optional[str] = None) -> None:
@@ -192,6 +196,11 @@ class StableDiffusionPipeline(AdapterLoading):
             raise InputError("no prompt was given")
         return prompts.encode(self.tokenizer, self.text_encoder, [text for text in texts for _ in range(copies)])
 
+    def encode_posterior(self, picture: jt.Var) -> DiagonalGaussian:
+        """The autoencoder's own posterior of an image (1, 3, height, width) in [-1, 1], in tiles where those are on."""
+        moments = self._run_tiled(self._moments, picture, 1 / self.vae.config.factor)
+        return DiagonalGaussian(*jt.chunk(moments, 2, dim=1))
+
     def encode_images(self, pictures: jt.Var, noise: Optional[jt.Var] = None) -> jt.Var:
         """Latents of images (batch, 3, height, width) in [-1, 1]: the posterior's mode, or a draw from ``noise``.
 
@@ -204,8 +213,7 @@ class StableDiffusionPipeline(AdapterLoading):
         latents = []
         for i in range(pictures.shape[0]):
             with jt.no_grad():
-                moments = self._run_tiled(self._moments, pictures[i : i + 1], 1 / self.vae.config.factor)
-                posterior = DiagonalGaussian(*jt.chunk(moments, 2, dim=1))
+                posterior = self.encode_posterior(pictures[i : i + 1])
                 latent = posterior.mode() if noise is None else posterior.sample(noise[i : i + 1])
                 latents.append(latent * self.vae.config.scaling_factor)
                 latents[-1].sync()
@@ -235,6 +243,7 @@ class StableDiffusionPipeline(AdapterLoading):
     ) -> GuidedDenoiser:
         """The UNet under a text, as samplers take it. ``negative_prompt`` is one for all prompts or one each."""
         text = self.encode_prompt(prompt, copies)
+        self.tell_unknown_words([prompt] if isinstance(prompt, str) else prompt)
         negative = None
         if negative_prompt and not is_guided(guidance_scale):
             warnings.warn(UNUSED_NEGATIVE, InputWarning, stacklevel=2)
@@ -247,6 +256,17 @@ class StableDiffusionPipeline(AdapterLoading):
                 raise InputError(f"{len(negatives)} negative prompts for {count} prompts; give one, or one each")
             negative = self.encode_prompt(negatives * (count // len(negatives)), copies)
         return GuidedDenoiser(self.unet, self.schedule.config.prediction_type, text, negative, guidance_scale, extra)
+
+    def tell_unknown_words(self, texts: Sequence[str]) -> None:
+        """Warn (`InputWarning`) of words that the model was not taught, where it has a list of those that it was.
+
+        With a LoRA on it nobody knows which words it was taught.
+        """
+        known = self.components.words
+        if known is not None and not self.loras.fingerprint():
+            line = describe_unknown_words(texts, known, self.vocabulary.vectors)
+            if line:
+                warnings.warn(line, InputWarning, stacklevel=3)
 
     def sampler(self, name: Optional[str] = None, sigmas: Optional[str] = None) -> Sampler:
         """The sampler of that name over levels along a curve of sigmas, the checkpoint's own by default.

@@ -17,14 +17,16 @@ _LATER = "is no part of the identity at this value"
 _FLAT = "stands at its holder's level, with these changes"
 
 
-def free(default: Any = MISSING, *, default_factory: Any = MISSING, because: str) -> Any:
+def free(default: Any = MISSING, *, default_factory: Any = MISSING, because: str, compare: bool = True) -> Any:
     """A dataclass field that does not change the result; `because` says why in a few words.
 
         output: Path = free(because="where a result lies is not what it is")
 
     `jstyle.settings.identity` leaves such fields out.
     """
-    return dataclasses.field(default=default, default_factory=default_factory, metadata={_FREE: because})
+    return dataclasses.field(
+        default=default, default_factory=default_factory, compare=compare, metadata={_FREE: because}
+    )
 
 
 def later(default: Any) -> Any:

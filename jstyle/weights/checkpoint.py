@@ -13,14 +13,16 @@ from typing import Any, Optional
 import numpy as np
 
 from jstyle import ops
-from jstyle.diffusion import prompts
 from jstyle.diffusion.schedule_config import ScheduleConfig
+from jstyle.diffusion.tokenizer import load_tokenizer
 from jstyle.errors import InputError
 from jstyle.files import hash_files, replacing
 from jstyle.networks import AutoencoderKL, CLIPTextModel, CLIPVisionModelWithProjection, UNet2DConditionModel
-from jstyle.networks.config import CLIPTextConfig, CLIPVisionConfig, UNetConfig, VAEConfig, read_json, to_dict
+from jstyle.networks.config_reader import to_dict
 from jstyle.ops.precision import unet_dtype
 from jstyle.weights import hub
+from jstyle.weights.configuration import Configurations, read_configurations, read_image_encoder
+from jstyle.weights.known_words import read_words
 from jstyle.weights.loading import load_weights, save_weights
 from jstyle.weights.tensors import FileTensors, Rename, rename_text, rename_vae
 
@@ -47,6 +49,8 @@ class Components:
     tokenizer_folder: Path
     files: tuple[Path, ...] = ()
     image_encoder: Optional[CLIPVisionModelWithProjection] = None
+    words: Optional[frozenset[str]] = None
+    """The words that it was taught, where its folder lists them."""
 
 
 def load(
@@ -55,12 +59,10 @@ def load(
     """Read a folder, a hub id or "tiny". Raises InputError for anything that is missing, damaged or of another kind."""
     dtype = unet_dtype(precision)
     folder = hub.locate(str(model), revision=revision, variant=variant)
-    schedule = ScheduleConfig.read(folder / "scheduler" / "scheduler_config.json")
-    tokenizer = prompts.load_tokenizer(folder / "tokenizer")
-    unet = UNet2DConditionModel(UNetConfig.from_dict(read_json(folder / "unet" / "config.json")))
-    vae = AutoencoderKL(VAEConfig.from_dict(read_json(folder / "vae" / "config.json")))
-    text = CLIPTextModel(CLIPTextConfig.from_dict(read_json(folder / "text_encoder" / "config.json")))
-    _check_fit(unet.config, vae.config, text.config, len(tokenizer))
+    configurations = read_configurations(folder)
+    tokenizer = read_tokenizer(folder, configurations)
+    unet, vae = UNet2DConditionModel(configurations.unet), AutoencoderKL(configurations.vae)
+    text = CLIPTextModel(configurations.text_encoder)
     vision, vision_files = load_image_encoder(folder, variant)
     files = [
         *fill_network(unet, UNET, folder, variant, dtype=dtype),
@@ -68,7 +70,17 @@ def load(
         *fill_network(text, TEXT, folder, variant, rename_text),
         *vision_files,
     ]
-    return Components(unet, vae, text, tokenizer, schedule, folder / "tokenizer", tuple(files), vision)
+    return Components(
+        unet,
+        vae,
+        text,
+        tokenizer,
+        configurations.schedule,
+        folder / "tokenizer",
+        tuple(files),
+        vision,
+        read_words(folder),
+    )
 
 
 def fill_network(
@@ -92,10 +104,10 @@ def load_image_encoder(
     folder: Path, variant: Optional[str]
 ) -> tuple[Optional[CLIPVisionModelWithProjection], list[Path]]:
     """The image encoder of a model, and its files; None where it has none. Raises InputError as ``fill_network``."""
-    config = folder / VISION[0] / "config.json"
-    if not config.is_file():
+    config = read_image_encoder(folder)
+    if config is None:
         return None, []
-    network = CLIPVisionModelWithProjection(CLIPVisionConfig.from_dict(read_json(config)))
+    network = CLIPVisionModelWithProjection(config)
     return network, fill_network(network, VISION, folder, variant)
 
 
@@ -125,22 +137,16 @@ def hash_components(components: Components) -> str:
     return digest.hexdigest()
 
 
-def _check_fit(unet: UNetConfig, vae: VAEConfig, text: CLIPTextConfig, vocabulary: int) -> None:
-    latents = vae.latent_channels
-    if unet.out_channels != latents or unet.in_channels not in (latents, 2 * latents + 1):
+def read_tokenizer(folder: Path, configurations: Configurations) -> Any:
+    """The tokenizer of a model's folder. Raises InputError for a wrong one, and one that is not the text encoder's."""
+    text = configurations.text_encoder
+    tokenizer = load_tokenizer(folder / "tokenizer", text.max_position_embeddings)
+    words = 1 + max(tokenizer.get_vocab().values())
+    if words > text.vocab_size:
         raise InputError(
-            f"the UNet takes {unet.in_channels} and gives {unet.out_channels} channels, "
-            f"which does not fit a VAE of {latents}; is this a Stable Diffusion checkpoint?"
+            f"the tokenizer has {words} tokens, the text encoder {text.vocab_size}; the folder mixes two models"
         )
-    if unet.cross_attention_dim != text.hidden_size:
-        raise InputError(
-            f"the UNet reads texts of width {unet.cross_attention_dim}, the text encoder writes {text.hidden_size}; "
-            "the folder mixes two models"
-        )
-    if vocabulary > text.vocab_size:
-        raise InputError(
-            f"the tokenizer has {vocabulary} tokens, the text encoder {text.vocab_size}; the folder mixes two models"
-        )
+    return tokenizer
 
 
 def _write_folder(components: Components, folder: Path, dtype: str, mark: str) -> None:

@@ -1,13 +1,17 @@
-"""What a model is beside its weights: noise schedule, networks' configurations and tokenizer, in one digest."""
+"""What a model is beside its weights: noise schedule, networks' configurations and tokenizer. It starts no Jittor."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 from jstyle.diffusion.schedule_config import ScheduleConfig
+from jstyle.errors import InputError
 from jstyle.files import hash_files
+from jstyle.networks.config import CLIPTextConfig, CLIPVisionConfig, UNetConfig, VAEConfig
+from jstyle.networks.config_reader import read_json
 from jstyle.settings.identity import digest
 
 TOKENIZER_FILES = (
@@ -20,8 +24,46 @@ TOKENIZER_FILES = (
 )
 
 
+@dataclass(frozen=True)
+class Configurations:
+    """What the JSON of a model's folder says. Few models have an image encoder."""
+
+    schedule: ScheduleConfig
+    unet: UNetConfig
+    vae: VAEConfig
+    text_encoder: CLIPTextConfig
+    image_encoder: Optional[CLIPVisionConfig] = None
+
+    @property
+    def networks(self) -> tuple[Any, ...]:
+        """The networks' alone, as `hash_configuration` takes them."""
+        return self.unet, self.vae, self.text_encoder, self.image_encoder
+
+
+def read_configurations(folder: Path) -> Configurations:
+    """Read them from a folder in diffusers' layout.
+
+    Raises InputError, which names the file, for one that is missing or wrong, and where two do not fit each other.
+    """
+    configurations = Configurations(
+        ScheduleConfig.read(folder / "scheduler" / "scheduler_config.json"),
+        _read_network(UNetConfig, folder / "unet"),
+        _read_network(VAEConfig, folder / "vae"),
+        _read_network(CLIPTextConfig, folder / "text_encoder"),
+        read_image_encoder(folder),
+    )
+    _check_fit(configurations.unet, configurations.vae, configurations.text_encoder)
+    return configurations
+
+
+def read_image_encoder(folder: Path) -> Optional[CLIPVisionConfig]:
+    """The image encoder's configuration in a model's folder, or None. Raises InputError for a wrong one."""
+    place = folder / "image_encoder"
+    return _read_network(CLIPVisionConfig, place) if (place / "config.json").is_file() else None
+
+
 def hash_configuration(schedule: ScheduleConfig, networks: Sequence[Any], tokenizer: Path) -> str:
-    """SHA-256, in hexadecimal, over what decides, beside the weights, what a model does. It starts no Jittor.
+    """SHA-256, in hexadecimal, over what decides, beside the weights, what a model does.
 
     Args:
         schedule: of which the sampler is a part.
@@ -36,3 +78,22 @@ def hash_configuration(schedule: ScheduleConfig, networks: Sequence[Any], tokeni
         "tokenizer": {file.name: hash_files([file]) for file in files},
     }
     return digest(content)
+
+
+def _read_network(kind: Any, folder: Path) -> Any:
+    file = folder / "config.json"
+    return kind.from_dict(read_json(file), str(file))
+
+
+def _check_fit(unet: UNetConfig, vae: VAEConfig, text: CLIPTextConfig) -> None:
+    latents = vae.latent_channels
+    if unet.out_channels != latents or unet.in_channels not in (latents, 2 * latents + 1):
+        raise InputError(
+            f"the UNet takes {unet.in_channels} and gives {unet.out_channels} channels, "
+            f"which does not fit a VAE of {latents}; is this a Stable Diffusion checkpoint?"
+        )
+    if unet.cross_attention_dim != text.hidden_size:
+        raise InputError(
+            f"the UNet reads texts of width {unet.cross_attention_dim}, the text encoder writes {text.hidden_size}; "
+            "the folder mixes two models"
+        )

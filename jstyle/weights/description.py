@@ -57,23 +57,16 @@ def describe_checkpoint(model: ModelSettings, width: Optional[int] = None, heigh
 
     Raises InputError for a checkpoint that is not there, and a size that its VAE cannot halve often enough.
     """
-    from jstyle.diffusion.schedule_config import ScheduleConfig
-    from jstyle.networks.config import CLIPTextConfig, CLIPVisionConfig, UNetConfig, VAEConfig, read_json
     from jstyle.weights import hub
-    from jstyle.weights.configuration import hash_configuration
+    from jstyle.weights.configuration import hash_configuration, read_configurations
 
     folder = hub.locate(model.model, revision=model.revision, variant=model.variant)
     networks = [name for name in _NETWORKS if (folder / name / "config.json").is_file()]
     files = [file for name in networks for file in hub.weight_files(folder / name, model.variant)]
-    schedule = ScheduleConfig.read(folder / "scheduler" / "scheduler_config.json")
-    unet = UNetConfig.from_dict(read_json(folder / "unet" / "config.json"))
-    vae = VAEConfig.from_dict(read_json(folder / "vae" / "config.json"))
-    text = CLIPTextConfig.from_dict(read_json(folder / "text_encoder" / "config.json"))
-    has_vision = "image_encoder" in networks
-    vision = CLIPVisionConfig.from_dict(read_json(folder / "image_encoder" / "config.json")) if has_vision else None
-    configuration = hash_configuration(schedule, (unet, vae, text, vision), folder / "tokenizer")
-    factor = vae.factor
-    width, height = (unet.sample_size * factor if side is None else side for side in (width, height))
+    read = read_configurations(folder)
+    configuration = hash_configuration(read.schedule, read.networks, folder / "tokenizer")
+    factor = read.vae.factor
+    width, height = (read.unet.sample_size * factor if side is None else side for side in (width, height))
     if min(width, height) <= 0 or width % factor or height % factor:
         raise InputError(f"recipe: width and height must be positive multiples of {factor}, not {width}x{height}")
     return Checkpoint(folder, hash_files(files), configuration, (width, height))

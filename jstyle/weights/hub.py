@@ -156,7 +156,7 @@ def _list_patterns(variant: Optional[str], components: tuple[str, ...] = _COMPON
         endings.append(f"{number}{mark}.safetensors")  # diffusers' older spelling
     weights = [f"{name}/{stem}{ending}" for name in components for stem in _STEMS for ending in endings]
     configs = [f"{name}/config.json" for name in components]
-    texts = ["model_index.json", "scheduler/*.json", "tokenizer/*.json", "tokenizer/*.txt"]
+    texts = ["model_index.json", "words.txt", "scheduler/*.json", "tokenizer/*.json", "tokenizer/*.txt"]
     return texts + ["feature_extractor/*.json"] + configs + weights
 
 

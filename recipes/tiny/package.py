@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from jstyle.files import hash_files
 from jstyle.weights import checkpoint
+from jstyle.weights.known_words import WORDS, list_words
 
 HASHES = "SHA256SUMS"
 
 
-def write_model(parts: checkpoint.Components, folder: Path) -> None:
-    """Write diffusers' layout in fp16, and the hashes of its files in the form that ``sha256sum --check`` reads."""
+def write_model(parts: checkpoint.Components, folder: Path, captions: Iterable[str]) -> None:
+    """Write diffusers' layout in fp16, the words of the captions that it was taught by, and the hashes of all files.
+
+    The hashes are in the form that ``sha256sum --check`` reads.
+    """
     checkpoint.save(parts, folder, dtype="float16")
+    (folder / WORDS).write_text("".join(f"{word}\n" for word in sorted(list_words(captions))), encoding="utf-8")
     (folder / HASHES).write_text(list_hashes(folder))
 
 

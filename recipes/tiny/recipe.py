@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from jstyle.diffusion import prompts
 from jstyle.diffusion.schedule import Schedule
 from jstyle.diffusion.schedule_config import ScheduleConfig
+from jstyle.diffusion.tokenizer import load_tokenizer
 from jstyle.errors import InputError
 from jstyle.networks import AutoencoderKL, CLIPTextModel, CLIPVisionModelWithProjection, UNet2DConditionModel
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
@@ -83,7 +83,7 @@ class Recipe:
     @cached_property
     def words(self) -> Any:
         """The tokenizer."""
-        return prompts.load_tokenizer(self._require("tokenizer"))
+        return load_tokenizer(self._require("tokenizer"))
 
     @cached_property
     def text(self) -> CLIPTextModel:
@@ -107,10 +107,12 @@ class Recipe:
         pictures.draw_pictures(self.settings.pictures, self.folder, os.cpu_count() or 1)
 
     def _learn_words(self) -> None:
+        tokenizer.train(self._write_captions(), self.settings.vocabulary, self.result("tokenizer"))
+
+    def _write_captions(self) -> list[str]:
         scenes = pictures.scenes(self.settings.pictures)
         repeated = [scenes[i % len(scenes)] for i in range(_CAPTIONS)]
-        texts = pictures.write_captions(repeated, self.settings.pictures.seed, -1 % 2**32)
-        tokenizer.train(texts, self.settings.vocabulary, self.result("tokenizer"))
+        return pictures.write_captions(repeated, self.settings.pictures.seed, -1 % 2**32)
 
     def _train_clip(self) -> None:
         scenes = pictures.scenes(self.settings.pictures)
@@ -140,7 +142,7 @@ class Recipe:
         unet = UNet2DConditionModel(self.settings.unet.network)
         parts = self._assemble(self._fill(unet, self._require("unet")))
         self._draw_sheet(parts.unet, self.folder / SHEET)
-        package.write_model(parts, self.result("package"))
+        package.write_model(parts, self.result("package"), self._write_captions())
 
     def _draw_sheet(self, unet: UNet2DConditionModel, path: Path) -> None:
         pipe = StableDiffusionPipeline(self._assemble(unet))

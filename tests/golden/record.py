@@ -99,6 +99,32 @@ def build_text(config: tiny.Config) -> CLIPTextModel:
     return seeded(CLIPTextModel(CLIPTextConfig(**config)), prefix="text_model.")
 
 
+SCRIPTS = [
+    "汉字 ありがとう 한국어",
+    "zero\u200bwidth a\u200db\ufeffc",
+    "ΟΔΥΣΣΕΥΣ ΣΑΣ",
+    "<|STARTOFTEXT|> a <|EndOfText|> b",
+    "İstanbul Straße",
+    "<|startoftext|>x<|endoftext|>",
+    "don't I'M we'LL",
+    "a  b\tc\nd\u00a0e\u2028f\u3000g",
+    "e\u0301 é ﬁ",
+    "123 4五 ²³ ½ Ⅷ",
+    "\uff21\uff22\uff23 a\x85c",
+]
+"""What versions of transformers have read differently, and its neighbours."""
+
+
+def record_scripts() -> None:
+    """The ids of `SCRIPTS` by both flavours' tokenizers."""
+    arrays: dict[str, Any] = {"texts": np.array(SCRIPTS)}
+    for flavour in ("sd1", "sd2"):
+        tokenizer = CLIPTokenizer.from_pretrained(HERE / f"tokenizer_{flavour}")
+        batch = tokenizer(SCRIPTS, padding="max_length", max_length=77, truncation=True)
+        arrays[flavour] = np.array(batch.input_ids, np.int64)
+    save("tokens_scripts", arrays)
+
+
 def record_unet(flavour: str, config: tiny.Config) -> None:
     """Square, wide, tall and odd latents; single and per-row timesteps, the first and the last included."""
     unet = build_unet(config)
@@ -125,6 +151,17 @@ def record_unet(flavour: str, config: tiny.Config) -> None:
             }
         )
     save(f"unet_{flavour}", arrays)
+
+
+def record_layers() -> None:
+    """A UNet whose levels have different numbers of resnets."""
+    config = {**tiny.FOLDER["unet"], "layers_per_block": tiny.LAYERS}
+    shape, key = (2, 4, 8, 16), "unet_layers/case0"
+    sample, context = noise(f"{key}/sample", shape), noise(f"{key}/context", (2, 7, config["cross_attention_dim"]))
+    timestep = np.array([3, 700], dtype=np.int64)
+    out = build_unet(config)(torch.from_numpy(sample), torch.from_numpy(timestep), torch.from_numpy(context)).sample
+    arrays = {"sample": sample, "timestep": timestep, "context": context, "out": out.numpy()}
+    save("unet_layers", {f"case0_{name}": array for name, array in arrays.items()})
 
 
 def record_vae(flavour: str, config: tiny.Config) -> None:
@@ -262,6 +299,8 @@ def main() -> None:
     """Records both flavours."""
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)
+    record_layers()
+    record_scripts()
     pads = {"sd1": "<|endoftext|>", "sd2": "!"}
     for flavour, configs in [("sd1", tiny.SD1), ("sd2", tiny.SD2)]:
         tokenizer = write_tokenizer(HERE / f"tokenizer_{flavour}", pads[flavour])

@@ -132,6 +132,10 @@ FOLDER: dict[str, Config] = {
 """The networks of `diffusers_folder/`, whose weights are stored and so are smaller still."""
 
 
+LAYERS = [1, 3, 2, 1]
+"""Resnets of each level of the UNet of `unet_layers`."""
+
+
 def seeded_tensor(name: str, shape: Sequence[int]) -> np.ndarray:
     """The float32 parameter `name` of this shape, from a generator seeded by the name's CRC-32.
 

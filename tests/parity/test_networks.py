@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from jstyle.networks import UNet2DConditionModel
+from jstyle.networks.config import UNetConfig
 from jstyle.runtime import jt
-from tests.parity.networks import build, cases, relative_error
+from tests.golden import tiny
+from tests.parity.networks import build, cases, relative_error, seeded
 
 FLAVOURS = ["sd1", "sd2"]
 TOLERANCE = 1e-5
@@ -19,6 +22,16 @@ def test_unet(flavour: str) -> None:
         with jt.no_grad():
             out = unet(jt.array(case["sample"]), case["timestep"], jt.array(case["context"]))
         assert relative_error(out, case["out"]) < TOLERANCE
+
+
+def test_a_unet_with_another_number_of_resnets_on_every_level() -> None:
+    config = UNetConfig.from_dict({**tiny.FOLDER["unet"], "layers_per_block": tiny.LAYERS})
+    (case,) = cases("unet_layers")
+    with jt.no_grad():
+        out = seeded(UNet2DConditionModel, config)(
+            jt.array(case["sample"]), case["timestep"], jt.array(case["context"])
+        )
+    assert relative_error(out, case["out"]) < TOLERANCE
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from jstyle.diffusion.prompts import load_tokenizer, token_ids
+from jstyle.diffusion.prompts import token_ids
+from jstyle.diffusion.tokenizer import load_tokenizer
 from jstyle.errors import InputError
 from tests.parity.networks import GOLDEN, golden
 
@@ -23,6 +25,17 @@ def test_token_ids(flavour: str) -> None:
     ids = token_ids(load_tokenizer(GOLDEN / f"tokenizer_{flavour}"), [str(text) for text in recorded["texts"]])
     for name, ours, theirs in zip(recorded["names"], ids, recorded["input_ids"]):
         assert np.array_equal(ours, theirs), name
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_every_version_of_transformers_reads_all_scripts_alike(flavour: str) -> None:
+    """transformers 4 has other ids for most of these texts."""
+    recorded = golden("tokens_scripts")
+    texts = [str(text) for text in recorded["texts"]]
+    for text, ours, theirs in zip(
+        texts, token_ids(load_tokenizer(GOLDEN / f"tokenizer_{flavour}"), texts), recorded[flavour]
+    ):
+        assert np.array_equal(ours, theirs), text
 
 
 def test_the_pad_token_is_the_files_own() -> None:
@@ -59,3 +72,68 @@ def test_a_damaged_vocabulary_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read") as caught:
         load_tokenizer(folder)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("length", [None, 1e30, 100])
+def test_a_tokenizer_without_a_length_has_the_text_encoders(tmp_path: Path, length: Any) -> None:
+    folder = change(tmp_path, "tokenizer_config.json", {"model_max_length": length})
+    assert token_ids(load_tokenizer(folder), ["a river"]).shape == (1, 77)
+    assert token_ids(load_tokenizer(folder, 64), ["a river"]).shape == (1, 64)
+
+
+def change(tmp_path: Path, file: str, changes: dict[str, Any]) -> Path:
+    """A copy of a tokenizer with other values in one of its files; None takes them out."""
+    folder = Path(shutil.copytree(GOLDEN / "diffusers_folder" / "tokenizer", tmp_path / "tokenizer"))
+    content = {**json.loads((folder / file).read_text("utf-8")), **changes}
+    (folder / file).write_text(json.dumps({key: value for key, value in content.items() if value is not None}))
+    if file in ("vocab.json", "merges.txt"):
+        (folder / "tokenizer.json").unlink()
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("file", "changes", "message"),
+    [
+        ("vocab.json", {"a</w>": "5"}, "vocab.json: a token's id must be a whole number from 0 to"),
+        ("vocab.json", {"a</w>": 10**9}, "vocab.json: a token's id must be a whole number from 0 to"),
+        ("vocab.json", {"<|endoftext|>": None}, "the vocabulary lacks '<|startoftext|>' or '<|endoftext|>'"),
+        ("tokenizer.json", {"model": None}, "tokenizer.json: model must hold a vocabulary and merges"),
+        ("tokenizer.json", {"added_tokens": [5]}, "tokenizer.json: added_tokens must be a list of tokens"),
+        ("tokenizer.json", {"added_tokens": [{"id": -1, "content": "a"}]}, "tokenizer.json: a token's id must be"),
+        (
+            "tokenizer_config.json",
+            {"model_max_length": "77"},
+            "model_max_length must be at least 3",
+        ),
+        (
+            "tokenizer_config.json",
+            {"model_max_length": 0},
+            "model_max_length must be at least 3",
+        ),
+        (
+            "tokenizer_config.json",
+            {"added_tokens_decoder": {"0": 5}},
+            "a token must be a text, not 5",
+        ),
+        ("special_tokens_map.json", {"pad_token": ["!"]}, "pad_token: a token must be a text, not ['!']"),
+        (
+            "special_tokens_map.json",
+            {"pad_token": {"content": "!", "lstrip": 1}},
+            "flags of a token must be",
+        ),
+    ],
+)
+def test_what_is_no_tokenizer_is_one_line(tmp_path: Path, file: str, changes: dict[str, Any], message: str) -> None:
+    folder = change(tmp_path, file, changes)
+    with pytest.raises(InputError) as caught:
+        load_tokenizer(folder)
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("lines", ["a", "a b c", "a \udc80", "a zzz"])
+def test_merges_that_are_none_are_one_line(tmp_path: Path, lines: str) -> None:
+    folder = Path(shutil.copytree(GOLDEN / "tokenizer_sd1", tmp_path / "tokenizer"))
+    (folder / "merges.txt").write_bytes(f"#version: 0.2\n{lines}\n".encode("utf-8", "surrogateescape"))
+    with pytest.raises(InputError) as caught:
+        load_tokenizer(folder)
+    assert str(folder) in str(caught.value) and "\n" not in str(caught.value)

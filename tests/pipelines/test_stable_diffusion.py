@@ -184,6 +184,27 @@ def test_from_pipe_shares_the_networks(pipe: StableDiffusionPipeline) -> None:
     assert StableDiffusionInpaintPipeline.from_pipe(pipe).unet is pipe.unet
 
 
+@pytest.mark.parametrize("kind", [StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline])
+def test_tiles_are_carried_over_to_other_pipelines(
+    pipe: StableDiffusionPipeline, kind: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing larger than a tile goes through the autoencoder, on its way in or out."""
+    sides: list[int] = []
+    encode, decode = pipe.vae.encode, pipe.vae.decode
+    monkeypatch.setattr(pipe.vae, "encode", lambda x: (sides.append(max(x.shape[2:])), encode(x))[1])
+    monkeypatch.setattr(pipe.vae, "decode", lambda x: (sides.append(4 * max(x.shape[2:])), decode(x))[1])
+    pictures = {"image": Image.new("RGB", (160, 96)), "mask_image": Image.new("L", (160, 96), 255)}
+    if kind is StableDiffusionImg2ImgPipeline:
+        del pictures["mask_image"]
+    pipe.enable_vae_tiling()
+    try:
+        tiled = kind.from_pipe(pipe)
+    finally:
+        pipe.disable_vae_tiling()
+    tiled("a river", num_inference_steps=2, seed=0, **pictures)
+    assert len(sides) >= 4 and max(sides) <= pipe.vae.config.sample_size
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

@@ -160,10 +160,10 @@ def test_saved_keys_shapes_and_configs_are_diffusers_own(folder: Path, tmp_path:
     [
         ("unet/config.json", "time_cond_proj_dim", 256, "time_cond_proj_dim = 256 is not supported"),
         ("unet/config.json", "act_fn", "gelu", "act_fn = 'gelu' is not supported"),
-        ("unet/config.json", "attention_head_dim", [3, 3, 3, 3], "do not divide into 3 heads"),
+        ("unet/config.json", "attention_head_dim", [3, 3, 3, 3], "attention_head_dim 3 does not divide 8 channels"),
         ("unet/config.json", "cross_attention_dim", 17, "mixes two models"),
         ("unet/config.json", "in_channels", 5, "does not fit a VAE"),
-        ("vae/config.json", "use_quant_conv", False, "use_quant_conv = False is not supported"),
+        ("vae/config.json", "use_quant_conv", False, "use_quant_conv = false is not supported"),
         ("text_encoder/config.json", "hidden_act", "relu", "hidden_act 'relu' is not supported"),
         ("text_encoder/config.json", "vocab_size", 7, "mixes two models"),
         ("scheduler/scheduler_config.json", "prediction_type", "flow", "prediction_type is 'flow'"),

@@ -13,6 +13,7 @@ from jstyle.errors import InputError
 from jstyle.ops import signatures
 from jstyle.ops.kernels import build, library
 from jstyle.runtime import jt
+from jstyle.runtime.operations import KERNELS, PLAIN, note_operations
 from jstyle.runtime.operators import compile_operators
 
 CHOICES = ("fused", "reference")
@@ -43,6 +44,12 @@ def usable(*tensors: Optional[jt.Var]) -> bool:
 @lru_cache(maxsize=None)
 def unavailable() -> Optional[str]:
     """Why the kernels cannot be used in this process, in one line, or None. Says so once on stderr."""
+    reason = _find_hindrance()
+    note_operations(KERNELS if reason is None else PLAIN)
+    return reason
+
+
+def _find_hindrance() -> Optional[str]:
     choice = os.environ.get("JSTYLE_OPS", "fused")
     if choice not in CHOICES:
         raise InputError(f"JSTYLE_OPS is {choice!r}; set it to {' or '.join(CHOICES)}")

@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from jstyle.errors import InputError
-from jstyle.networks import AutoencoderKL
 from jstyle.pictures import images
+from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
 
 STYLE_TEMPLATES = (
@@ -72,14 +72,14 @@ class Moments:
         return self.mean[indices] + self.deviation[indices] * noise
 
 
-def encode_moments(vae: AutoencoderKL, pictures: Sequence[Image.Image], flip: bool) -> Moments:
+def encode_moments(pipe: StableDiffusionPipeline, pictures: Sequence[Image.Image], flip: bool) -> Moments:
     """Encode pictures of one size one by one; with ``flip`` the mirrored ones follow in the same order."""
     mirrored = [ImageOps.mirror(picture) for picture in pictures] if flip else []
     means, deviations = [], []
     for picture in [*pictures, *mirrored]:
         with jt.no_grad():
-            posterior = vae.encode(jt.array(images.to_array([picture])))
-            scale = vae.config.scaling_factor
+            posterior = pipe.encode_posterior(jt.array(images.to_array([picture])))
+            scale = pipe.vae.config.scaling_factor
             means.append(np.array((posterior.mean * scale).numpy()))
             deviations.append(np.array((jt.exp(0.5 * posterior.logvar) * scale).numpy()))
     return Moments(np.concatenate(means), np.concatenate(deviations))

@@ -97,7 +97,7 @@ def encode_pictures(
         fitted.append(frame.fit(picture))
     for line in frame.describe_losses(sizes):
         tell(line)
-    moments = examples.encode_moments(pipe.vae, fitted, settings.flip)
+    moments = examples.encode_moments(pipe, fitted, settings.flip)
     return EncodedPictures(tuple(files), tuple(examples.read_names(files)), moments)
 
 

@@ -11,6 +11,8 @@ from jstyle.weights import checkpoint, hub
 from jstyle.weights.backends import library
 from jstyle.weights.backends.hosted import HostedTextEncoder, HostedUNet, HostedVAE
 from jstyle.weights.checkpoint import Components
+from jstyle.weights.configuration import read_configurations
+from jstyle.weights.known_words import read_words
 from jstyle.weights.tensors import rename_text, rename_vae
 
 
@@ -26,7 +28,7 @@ def load(
         raise InputError(f"backend jdiffusion runs in fp32, not in {precision}; leave precision at fp32")
     module = library.jdiffusion()
     folder = hub.locate(str(model), revision=revision, variant=variant)
-    schedule = ScheduleConfig.read(folder / "scheduler" / "scheduler_config.json")
+    configurations = read_configurations(folder)
     with library.jtorch_mode(), library.silence():
         pipe = module.StableDiffusionPipeline.from_pretrained(
             str(folder), variant=variant, safety_checker=None, requires_safety_checker=False, local_files_only=True
@@ -42,11 +44,12 @@ def load(
         hosted.unet,
         hosted.vae,
         hosted.text_encoder,
-        hosted.tokenizer,
-        schedule,
+        checkpoint.read_tokenizer(folder, configurations),
+        configurations.schedule,
         folder / "tokenizer",
         (*files, *vision_files),
         vision,
+        read_words(folder),
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from jstyle.diffusion import prompts
+from jstyle.diffusion.tokenizer import load_tokenizer
 from recipes.tiny import pictures, tokenizer
 from recipes.tiny.settings import PictureSettings
 
@@ -22,7 +23,7 @@ def words(tmp_path_factory: pytest.TempPathFactory):
         "tokenizer_config.json",
         "vocab.json",
     ]
-    return prompts.load_tokenizer(folder)
+    return load_tokenizer(folder)
 
 
 @pytest.mark.parametrize("text", ["a red house by the sea, watercolour", "zebra & naïve 汉字 42?", "it's a poster"])

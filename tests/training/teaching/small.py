@@ -12,8 +12,8 @@ from PIL import Image
 
 import jstyle
 from jstyle import StableDiffusionPipeline
-from jstyle.diffusion import prompts
 from jstyle.diffusion.schedule_config import ScheduleConfig
+from jstyle.diffusion.tokenizer import load_tokenizer
 from jstyle.settings.reader import build as build_settings
 from jstyle.training import LoopSettings, LossSettings, fit
 from jstyle.training.loop import TrainStep
@@ -78,7 +78,7 @@ def pipeline(prediction: str) -> StableDiffusionPipeline:
     folder = GOLDEN / "tokenizer_sd2"
     schedule = ScheduleConfig("ddim", 1000, 0.00085, 0.012, "scaled_linear", None, prediction, "leading", 1)
     networks: tuple[Any, ...] = tuple(build("sd2", kind) for kind in ("unet", "vae", "text"))
-    return StableDiffusionPipeline(Components(*networks, prompts.load_tokenizer(folder), schedule, folder))
+    return StableDiffusionPipeline(Components(*networks, load_tokenizer(folder), schedule, folder))
 
 
 def interrupt(monkeypatch: pytest.MonkeyPatch, after: int) -> None:

@@ -62,7 +62,7 @@ def test_captions_of_a_new_word() -> None:
 def test_posteriors_are_what_the_vae_says(pipe: StableDiffusionPipeline, tmp_path: Path) -> None:
     files = images.find_images([pictures(tmp_path)])
     opened = [images.open_image(file) for file in files]
-    moments = examples.encode_moments(pipe.vae, [images.fit(one, 32, 24) for one in opened], flip=True)
+    moments = examples.encode_moments(pipe, [images.fit(one, 32, 24) for one in opened], flip=True)
     assert moments.mean.shape == (6, 4, 6, 8)
     mirrored = [
         images.fit(picture, 32, 24).transpose(Image.Transpose.FLIP_LEFT_RIGHT) for picture in opened
@@ -111,10 +111,10 @@ def test_captions_are_left_out_as_often_as_asked(pipe: StableDiffusionPipeline, 
     [
         (TextualInversionSettings, {"vectors": 0}, "vectors must be from 1 to 70"),
         (TextualInversionSettings, {"prompt": "a painting"}, r"must contain \{token\}"),
-        (LoraSettings, {"rank": 0}, "rank must be at least 1"),
+        (LoraSettings, {"rank": 0}, "rank must be from 1 to 100000"),
         (LoraSettings, {"dropout": 1.0}, "dropout must be from 0 to below 1"),
         (LoraSettings, {"caption_dropout": 1.5}, "caption_dropout must be from 0 to 1"),
-        (LoraSettings, {"batch": 0}, "batch must be at least 1"),
+        (LoraSettings, {"batch": 0}, "batch must be from 1 to 100000"),
         (LoraSettings, {"data": ()}, "data must name"),
     ],
 )

@@ -11,8 +11,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from jstyle.diffusion.prompts import load_tokenizer
-from jstyle.networks.config import CLIPTextConfig, UNetConfig, VAEConfig, read_json
+from jstyle.diffusion.tokenizer import load_tokenizer
+from jstyle.networks.config import CLIPTextConfig, UNetConfig, VAEConfig
+from jstyle.networks.config_reader import read_json
 from jstyle.runtime import jt
 from jstyle.weights.checkpoint import TEXT, UNET, VAE
 from jstyle.weights.hub import weight_files
@@ -188,7 +189,7 @@ class UNet(jt.Module):
     def __init__(self, raw: dict) -> None:
         config = UNetConfig.from_dict(raw)
         self.config, widths, top = raw, config.block_out_channels, len(config.block_out_channels) - 1
-        groups, eps, wide, layers = config.norm_num_groups, config.norm_eps, 4 * widths[0], config.layers_per_block
+        groups, eps, wide, layers = config.norm_num_groups, config.norm_eps, 4 * widths[0], config.layers[0]
         self.conv_in = Conv(config.in_channels, widths[0], 3, padding=1)
         self.time_embedding = TimeEmbedding(widths[0], wide)
         downs, ups = [], []
