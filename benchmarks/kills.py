@@ -37,10 +37,11 @@ REFUSED = " works in "
 
 _JSTYLE = [sys.executable, "-m", "jstyle"]
 _STYLE = str(ROOT / "samples" / "style" / "woodcut.png")
+_CONTENTS = [str(ROOT / "samples" / "content" / f"{name}.png") for name in ("house_by_the_sea", "mountain_lake")]
 _LOOP = ["--loop.steps", "8", "--loop.checkpoint_every", "2", "--output", "{output}"]
 JOBS: Mapping[str, Sequence[str]] = {
     "styleid": [
-        *_JSTYLE, "styleid", "--content", str(ROOT / "samples" / "content"), "--style", _STYLE, "--steps", "4",
+        *_JSTYLE, "styleid", "--content", *_CONTENTS, "--style", _STYLE, "--steps", "4", "--width", "64", "--height", "64",
         "--features", "disk", "--output", "{output}",
     ],
     "lora": [*_JSTYLE, "train", "lora", "--data", _STYLE, "--rank", "2", *_LOOP],
@@ -121,7 +122,7 @@ def _run(options: argparse.Namespace, output: Path, moment: Optional[float], tog
     """Seconds the command took; None where it was killed at ``moment``. Exits where it fails of itself."""
     output.parent.mkdir(parents=True, exist_ok=True)
     places = {"{output}": str(output), "{data}": str(options.work / "data")}
-    command = [places.get(word, word) for word in options.command]
+    command = [places.get(word, word) for word in list[str](options.command)]
     start = time.perf_counter()
     logs = [options.work / f"{output.name}-{number}.log" for number in range(together)]
     processes = [_start(command, log) for log in logs]
