@@ -41,8 +41,8 @@ _CONTENTS = [str(ROOT / "samples" / "content" / f"{name}.png") for name in ("hou
 _LOOP = ["--loop.steps", "8", "--loop.checkpoint_every", "2", "--output", "{output}"]
 JOBS: Mapping[str, Sequence[str]] = {
     "styleid": [
-        *_JSTYLE, "styleid", "--content", *_CONTENTS, "--style", _STYLE, "--steps", "4", "--width", "64", "--height", "64",
-        "--features", "disk", "--output", "{output}",
+        *_JSTYLE, "styleid", "--content", *_CONTENTS, "--style", _STYLE, "--steps", "4", "--features", "disk",
+        "--width", "64", "--height", "64", "--output", "{output}",
     ],
     "lora": [*_JSTYLE, "train", "lora", "--data", _STYLE, "--rank", "2", *_LOOP],
     "textual_inversion": [*_JSTYLE, "train", "textual-inversion", "--data", _STYLE, *_LOOP],
