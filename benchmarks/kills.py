@@ -66,7 +66,7 @@ def main() -> int:
     chance = random.Random(options.seed)
     kills: list[float] = []
     different: list[str] = []
-    within = options.within or 2 * seconds / (options.kills + 1)
+    within = options.within or seconds
     begun = 0
     while len(kills) < options.kills:
         folder, begun = options.work / f"killed-{begun}", begun + 1
