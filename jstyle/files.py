@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import re
 import secrets
 import shutil
@@ -14,6 +15,7 @@ from contextlib import contextmanager, suppress
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Optional
 
 import jstyle
 from jstyle.errors import InputError
@@ -21,7 +23,9 @@ from jstyle.errors import InputError
 SOURCES = ("jstyle", "styleid", "style_align")
 """The packages whose code decides what a result is."""
 
-_PART = re.compile(r"\.[0-9a-f]{16}\.part")
+_PART = re.compile(r"\.([0-9a-f]{8})-([0-9]{1,9})-[0-9a-f]{16}\.part")
+_LONGEST_NAME = 255  # bytes
+_LONGEST_PAUSE = 86400.0  # seconds; what nothing was added to for a day, nobody writes any more
 
 
 @contextmanager
@@ -43,8 +47,46 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def name_part(path: Path) -> Path:
-    """A name beside ``path`` that nothing has, by which `sweep` knows what is to become ``path`` and is not whole."""
-    return path.parent / f".{secrets.token_hex(8)}.part"  # short, because not every name can be longer than path's
+    """A name beside ``path`` that nothing has on any machine, of what is to become ``path`` and is not whole.
+
+    It says whose it is, so that it can be swept when this process has died. It is short: not every name can be longer
+    than that of ``path``.
+    """
+    return path.parent / f".{identify_host()}-{os.getpid()}-{secrets.token_hex(8)}.part"
+
+
+@lru_cache(maxsize=None)
+def identify_host() -> str:
+    """A digest of where this process's number means something: a machine, or a container of that name."""
+    try:
+        processes = os.readlink("/proc/self/ns/pid")
+    except OSError:  # no Linux
+        processes = ""
+    return hashlib.sha256(f"{platform.node()} {processes}".encode()).hexdigest()[:8]
+
+
+def is_alive(host: str, pid: int) -> Optional[bool]:
+    """Whether a process of a host, by `identify_host`, is there; None where that cannot be seen from here."""
+    if host != identify_host():
+        return None
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
+
+
+@contextmanager
+def scratch_folder(path: Path) -> Iterator[Path]:
+    """A folder beside ``path`` for the time of the ``with``. Raises: OSError."""
+    part = name_part(path)
+    part.mkdir()
+    try:
+        yield part
+    finally:
+        _remove(part)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -52,6 +94,15 @@ def write_text(path: Path, text: str) -> None:
     with replacing(path) as part:
         path.parent.mkdir(parents=True, exist_ok=True)
         part.write_text(text, encoding="utf-8")
+
+
+def fit_name(stem: str, suffix: str) -> str:
+    """A file's name, cut where file systems would refuse it, with a digest of the whole so that two stay two."""
+    name, most = os.fsencode(stem), _LONGEST_NAME - len(os.fsencode(suffix))
+    if len(name) <= most:
+        return stem + suffix
+    digest = hashlib.sha256(name).hexdigest()[:12]
+    return f"{name[: most - 1 - len(digest)].decode('utf-8', 'ignore')}_{digest}{suffix}"
 
 
 def check_output(folder: Path) -> None:
@@ -70,16 +121,25 @@ def check_output(folder: Path) -> None:
         return
 
 
-def sweep(folder: Path, *, untouched_for: float = 0.0) -> None:
-    """Remove what killed processes left unfinished below a folder.
+def sweep_dead(folder: Path) -> None:
+    """Remove what processes that have died left unfinished in a folder, where others may be writing.
 
-    Where others may be writing, ``untouched_for`` says for how many seconds nothing must have been added to what goes.
+    Of processes that cannot be seen from here it goes when nothing was added to it for a day.
     """
-    newest = time.time() - untouched_for
-    for path in list(folder.rglob(".*.part")):
+    for path in list(folder.glob(".*.part")):
+        match = _PART.fullmatch(path.name)
         with suppress(OSError):  # it has become whole meanwhile
-            if _PART.fullmatch(path.name) and path.lstat().st_mtime <= newest:
+            alive = None if match is None else is_alive(match[1], int(match[2]))
+            is_old = path.lstat().st_mtime <= time.time() - _LONGEST_PAUSE
+            if match is not None and (is_old if alive is None else not alive):
                 _remove(path)
+
+
+def sweep_all(folder: Path) -> None:
+    """Remove everything unfinished below a folder in which nobody else is writing."""
+    for path in list(folder.rglob(".*.part")):
+        if _PART.fullmatch(path.name):
+            _remove(path)
 
 
 def hash_files(files: Iterable[Path]) -> str:

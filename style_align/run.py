@@ -12,7 +12,7 @@ from PIL import Image
 
 from jstyle.errors import InputError
 from jstyle.events import Evaluated, Event, Planned, Remark, closing, exhaust
-from jstyle.files import check_output, hash_files
+from jstyle.files import check_output, hash_files, sweep_dead
 from jstyle.methods.pairs import NOT_FINITE
 from jstyle.methods.sets import ImageReference, TextReference
 from jstyle.methods.table import Method
@@ -177,6 +177,8 @@ def run_set(method: Method, inputs: SetInputs, settings: StyleAlignSettings, mod
     picture's file is something else.
     """
     check_output(inputs.output)
+    if inputs.save_reference is not None:
+        sweep_dead(inputs.save_reference.parent)
     remarks: list[str] = []
     references, reference_subjects = open_references(inputs, settings, remarks.append)
     starts = [images.open_image(path, remarks.append) for path in inputs.image]

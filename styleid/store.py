@@ -10,7 +10,7 @@ from typing import Any, Optional
 
 import numpy as np
 
-from jstyle.files import sweep
+from jstyle.files import sweep_dead
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from styleid.bank import PARTS, DiskBank, DiskWriter, Role
 from styleid.method import Inverted
@@ -18,10 +18,6 @@ from styleid.settings import StyleIDSettings
 
 INVERSION_SETTINGS = ("steps", "inversion", "vae", "seed", "feature_dtype")
 """Settings that change what an inversion leaves behind; the layers and the size are named by what comes of them."""
-
-
-LONGEST_STEP = 86400.0
-"""Seconds: what nothing was added to for a day, nobody writes any more."""
 
 
 class FeatureStore:
@@ -34,7 +30,7 @@ class FeatureStore:
         self, folder: Path, pipe: StableDiffusionPipeline, settings: StyleIDSettings, paths: Collection[str]
     ) -> None:
         self._folder = folder
-        sweep(folder, untouched_for=LONGEST_STEP)
+        sweep_dead(folder)
         self._key: dict[str, Any] = {
             "model": pipe.model_hash,
             "dtype": pipe.unet.dtype,

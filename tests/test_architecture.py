@@ -16,6 +16,7 @@ FLOORS = [
         "jstyle/errors.py",
         "jstyle/events.py",
         "jstyle/files.py",
+        "jstyle/holding.py",
         "jstyle/lazy.py",
         "jstyle/pace.py",
         "jstyle/table.py",

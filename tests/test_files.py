@@ -10,7 +10,18 @@ from pathlib import Path
 import pytest
 
 from jstyle.errors import InputError
-from jstyle.files import check_output, locked, replacing, write_text
+from jstyle.files import (
+    check_output,
+    fit_name,
+    identify_host,
+    locked,
+    name_part,
+    replacing,
+    scratch_folder,
+    sweep_all,
+    sweep_dead,
+    write_text,
+)
 
 
 def test_a_file_has_its_name_when_it_is_whole(tmp_path: Path) -> None:
@@ -110,3 +121,50 @@ def test_where_results_cannot_lie_is_one_line(tmp_path: Path) -> None:
     ):
         with pytest.raises(InputError, match=f"{said}.*choose another output"):
             check_output(tmp_path / name)
+
+
+def test_what_the_dead_have_left_goes_and_what_others_write_stays(tmp_path: Path) -> None:
+    child = os.fork()
+    if child == 0:
+        name_part(tmp_path / "a").touch()
+        os._exit(0)
+    os.waitpid(child, 0)
+    (left,) = tmp_path.iterdir()
+    assert f"-{child}-" in left.name
+    days = {f".00000000-{child}-{'0' * 16}.part": 0.9, f".00000000-{child}-{'1' * 16}.part": 1.1}
+    for name, age in days.items():  # of another machine
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (time.time() - age * 86400,) * 2)
+    mine, parents = name_part(tmp_path / "a"), f".{identify_host()}-{os.getppid()}-{'0' * 16}.part"
+    kept = {mine.name, parents, ".a.part", ".part", f".{identify_host()}-{child}-x.part", min(days)}
+    for name in kept - set(days):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (0, 0))
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / left.name).touch()
+    sweep_dead(tmp_path)
+    assert set(os.listdir(tmp_path)) == kept | {"below"} and os.listdir(tmp_path / "below")
+    sweep_all(tmp_path)
+    assert set(os.listdir(tmp_path)) == kept - {mine.name, parents, min(days)} | {"below"}
+    assert not os.listdir(tmp_path / "below")
+    sweep_dead(tmp_path / "no such folder")
+
+
+def test_a_name_is_cut_where_no_file_could_have_it_and_two_stay_two(tmp_path: Path) -> None:
+    for stem in ("a" * 251, "é" * 125, "a"):
+        assert fit_name(stem, ".png") == f"{stem}.png"
+    long = [f"{'a' * 148}_stylized_{'b' * 144}{end}" for end in ("", "2", "3")]
+    long += ["é" * 150, "龍" * 100, "\udcff" * 256]
+    names = [fit_name(stem, ".png") for stem in long]
+    assert len(set(names)) == len(long) and names == [fit_name(stem, ".png") for stem in long]
+    for stem, name in zip(long, names):
+        (tmp_path / name).touch()
+        assert name.endswith(".png") and (stem.startswith("\udcff") or name.startswith(stem[:70]))
+    assert sorted(os.listdir(tmp_path)) == sorted(names)
+
+
+def test_a_scratch_folder_goes_whatever_happens(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), scratch_folder(tmp_path / "a") as folder:
+        (folder / "b").touch()
+        raise KeyboardInterrupt
+    assert not os.listdir(tmp_path)

@@ -12,6 +12,7 @@ from PIL import Image
 
 from jstyle.cli.main import main
 from jstyle.errors import InputError
+from jstyle.holding import LOCK, held
 from jstyle.pictures import images
 from jstyle.table import write_table
 from jstyle.training.teaching.table import TEACHINGS
@@ -129,6 +130,18 @@ def test_many_styles_are_taught_by_it(data: Path, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "out" / "00" / "toy.json").read_text()) == 50
     record = json.loads((tmp_path / "out" / "00" / "trained.json").read_text())
     assert record["spec"]["settings"]["amount"] == 0.5 and record["finished"]
+
+
+def test_two_trainings_in_one_folder_are_refused(data: Path, tmp_path: Path) -> None:
+    one = ["train", "toy-teaching", "--data", str(data / "00" / "images"), "--output", str(tmp_path / "out")]
+    many = ["train", "styles", "--data", str(data), "--method", "toy_teaching", "--output", str(tmp_path / "out")]
+    with held(tmp_path / "out"):
+        for words in (one, many):
+            with pytest.raises(InputError, match="process .* works in .*out': wait until it has ended"):
+                main(words)
+        assert [path.name for path in (tmp_path / "out").iterdir()] == [LOCK]
+        assert main([*many, "--plan"]) == 0  # which writes nothing
+    assert main([*many, "--set", "loop.steps=2"]) == 0
 
 
 def test_recipes_train_it_as_an_adapter(data: Path, tmp_path: Path) -> None:

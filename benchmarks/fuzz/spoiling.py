@@ -58,6 +58,7 @@ NESTS = [
 ]
 PIECES = [piece.encode("utf-8", "surrogatepass") for piece in (*NUMBERS, *WORDS, *ESCAPES, *NESTS)] + BYTES
 VALUES: list[Any] = [None, True, False, 0, 1, -1, 7, 2**63, 2**64, 10**12, 10**300, 0.5, -0.5, 1e308, float("inf")]
+LARGEST = 2 << 20  # bytes: more than any reader takes
 VALUES += [float("nan"), "", " ", "x", "first", "{prompt}", "{style}", "{x}", "a" * 300, "é", "\x1b[2J", "\0", "\ud800"]
 
 
@@ -65,8 +66,8 @@ def spoil_text(chance: random.Random, samples: Sequence[bytes]) -> bytes:
     """One of the samples after one to four accidents."""
     text = chance.choice(samples)
     for _ in range(chance.randint(1, 4)):
-        text = _spoil_once(chance, text, samples)
-    return text[: 4 << 20]
+        text = _spoil_once(chance, text, samples)[:LARGEST]
+    return text
 
 
 def _spoil_once(chance: random.Random, text: bytes, samples: Sequence[bytes]) -> bytes:
@@ -84,9 +85,8 @@ def _spoil_once(chance: random.Random, text: bytes, samples: Sequence[bytes]) ->
     if way == 3:
         return text[:start] + chance.choice(PIECES) + text[start:]
     if way == 4:
-        return b"".join(
-            [*lines[:row], lines[row] * chance.choice((1, 2, 300 if len(text) < 1 << 16 else 3)), *lines[row:]]
-        )
+        times = min(chance.choice((1, 2, 300)), LARGEST // (1 + len(lines[row])))
+        return b"".join([*lines[:row], lines[row] * times, *lines[row:]])
     if way == 5:
         return b"".join(chance.sample(lines, len(lines)))
     if way == 6:

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
 from jstyle.competition.dataset import Dataset, survey_dataset
+from jstyle.competition.names import find_objection
 from jstyle.competition.references import describe_losses
 from jstyle.events import Evaluated, Event, Failure, PictureWritten, Planned, Remark, closing
 from jstyle.files import check_output
+from jstyle.holding import held
 from jstyle.jobs.engine import Engine
 from jstyle.jobs.task import Done
 from jstyle.settings.configs import find_config
@@ -77,6 +79,10 @@ class SubmissionInputs:
         require((self.recipe is None) != (self.preset is None), "give either a --recipe or a --preset")
         require_at_least(0, workers=self.workers)
         require_count(verify=self.verify)
+        folders = [("zip_folder", part) for part in self.zip_folder.split("/") if part]
+        for name, part in (("zip", self.zip), *folders):
+            objection = find_objection(part)
+            require(not objection, f"{name}: {part!r} cannot be the name of a file: {objection}")
         self.find_recipe()
 
     def find_recipe(self) -> Path:
@@ -87,14 +93,20 @@ class SubmissionInputs:
 def run_submission(inputs: SubmissionInputs, engine: Engine) -> Iterator[Event]:
     """What the inputs ask for: the plan, a verification, or the submission itself.
 
-    Raises InputError, after a failure for each other error, where data or recipe are wrong, and where a picture is in
-    the way that was made with other settings.
+    Raises InputError, after a failure for each other error, where data or recipe are wrong, where a picture is in the
+    way that was made with other settings, and where another run works in the output folder.
     """
     if inputs.plan:
         return plan_submission(inputs, engine)
     if inputs.verify is not None:
-        return verify_submission(inputs, engine, inputs.verify)
-    return make_submission(inputs, engine)
+        return _hold_output(inputs, verify_submission(inputs, engine, inputs.verify))
+    return _hold_output(inputs, make_submission(inputs, engine))
+
+
+def _hold_output(inputs: SubmissionInputs, run: Iterator[Event]) -> Iterator[Event]:
+    """The same run, which is the only one in its folder."""
+    with held(inputs.output), closing(run) as events:
+        yield from events
 
 
 def make_submission(inputs: SubmissionInputs, engine: Engine) -> Iterator[Event]:

@@ -18,7 +18,7 @@ from jstyle.competition.sheets import StyleSheets
 from jstyle.competition.tasks import PictureTask
 from jstyle.errors import InputError
 from jstyle.events import closing
-from jstyle.files import hash_files, read_code_version, sweep, write_text
+from jstyle.files import hash_files, read_code_version, write_text
 from jstyle.jobs.engine import Engine
 from jstyle.jobs.task import Done, Outcome, WorkerSpec
 from jstyle.pictures import images
@@ -91,7 +91,6 @@ class Submission:
 
     def make(self, engine: Engine, progress: Progress) -> Iterator[Outcome]:
         """Make what is unfinished; the styles' sheets are renewed as pictures come."""
-        sweep(self.folder)
         for task in progress.finished:
             self._sheets.add(task.name)
         with closing(engine.run(self._worker, [task.to_task() for task in progress.unfinished])) as outcomes:

@@ -16,7 +16,7 @@ from PIL import Image
 
 from jstyle.errors import InputError
 from jstyle.events import Evaluated, Event, Failure, PictureWritten, Planned, Remark, closing
-from jstyle.files import check_output, hash_files
+from jstyle.files import check_output, fit_name, hash_files
 from jstyle.methods.table import Method, PairInputs
 from jstyle.pictures import images
 from jstyle.pictures.finished import is_finished, read_state, write_picture
@@ -203,7 +203,7 @@ class PairFiles:
 
     def path(self, pair: Pair) -> Path:
         """CONTENT_stylized_STYLE.png, by the stems of both, and a number where that is another pair's name."""
-        return self._folder / f"{self._stems[pair]}.png"
+        return self._folder / fit_name(self._stems[pair], ".png")
 
     def spec(self, pair: Pair) -> PictureSpec:
         """What a pair's picture is."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Optional
 
 from jstyle.events import Event
+from jstyle.files import sweep_dead
 from jstyle.settings.fields import free
 from jstyle.settings.paths import Pictures, ResultsFolder
 from jstyle.table import Table, load_attribute
@@ -78,9 +79,10 @@ class Method:
         return self.name.replace("_", "-")
 
     def start(self, inputs: Any, settings: Any, model: Any) -> Generator[Event, None, None]:
-        """The run's generator, nothing of which has happened yet."""
+        """The run's generator, nothing of which has happened yet. Several may write to one folder at once."""
+        sweep_dead(inputs.output)
         run: Callable[..., Generator[Event, None, None]] = load_attribute(self.run)
-        return run(self, inputs, settings, model)
+        yield from run(self, inputs, settings, model)
 
 
 METHODS: Table[Method] = Table(

@@ -10,11 +10,11 @@ import fcntl
 import os
 import platform
 import shutil
-import tempfile
 from importlib import metadata
 from pathlib import Path, PurePath
 from typing import Optional
 
+from jstyle.files import name_part, sweep_dead
 from jstyle.runtime.cache import replace_link
 
 WHEELS = ("onednn-cpu-gomp", "onednn-devel-cpu-gomp")
@@ -100,7 +100,9 @@ def link(files: dict[PurePath, Path], folder: Path) -> None:
         if is_whole(folder):
             return
         # Jittor takes the first folder whose name starts with "dnnl": this one must not
-        scratch = Path(tempfile.mkdtemp(prefix="linking-", dir=folder.parent))
+        sweep_dead(folder.parent)
+        scratch = name_part(folder)
+        scratch.mkdir()
         _fill(scratch, files)
         _remove(folder)
         os.rename(scratch, folder)
@@ -113,7 +115,6 @@ def _fill(folder: Path, files: dict[PurePath, Path]) -> None:
         target = folder / where
         target.parent.mkdir(parents=True, exist_ok=True)
         target.symlink_to(library if where.parts[0] == "lib" else source)
-    folder.chmod(0o755)  # mkdtemp's folders are private
 
 
 def _remove(folder: Path) -> None:

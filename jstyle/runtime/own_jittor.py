@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jstyle.files import locked, replacing, sweep
+from jstyle.files import locked, replacing, sweep_all
 from jstyle.runtime import toolchain
 from jstyle.runtime.cache import is_lasting_name, replace_link
 
@@ -88,7 +88,7 @@ def copy_packages(packages: Mapping[str, Path], place: Path) -> Path:
     if not copy.exists():
         place.mkdir(parents=True, exist_ok=True)
         with locked(place / "lock"):
-            sweep(place)
+            sweep_all(place)
             if not copy.exists():
                 with replacing(copy) as part:
                     for name, package in packages.items():

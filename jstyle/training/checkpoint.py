@@ -20,12 +20,11 @@ import numpy as np
 
 import jstyle
 from jstyle.errors import InputError
+from jstyle.files import name_part, sweep_all
 from jstyle.runtime import jt
 from jstyle.training.step_folders import NAME, find_latest_step, name_step
 from jstyle.weights import streamed
 from jstyle.weights.tensors import FileTensors
-
-_PART = ".part-"  # begins the name of a folder that is not whole
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ def save(
     folder: Path, tensors: Mapping[str, jt.Var], step: int, identity: Mapping[str, Any], finished: int = 0
 ) -> Checkpoint:
     """Write a checkpoint; once it is whole, remove the others. Raises InputError where it cannot be written."""
-    path, part = folder / name_step(step), folder / f"{_PART}{os.getpid()}"
+    path, part = folder / name_step(step), name_part(folder / "state")
     described = {"step": step, "finished": finished, "identity": dict(identity), "versions": _versions()}
     try:
         part.mkdir(parents=True, exist_ok=True)
@@ -78,8 +77,9 @@ def save(
         _remove(part)
         raise InputError(f"cannot write {path} ({error}); free some space or choose another place") from None
     for name in _names(folder):
-        if name != path.name and (NAME.fullmatch(name) or name.startswith(_PART)):
+        if name != path.name and NAME.fullmatch(name):
             _remove(folder / name)
+    sweep_all(folder)
     return Checkpoint(path, step, described["identity"], finished)
 
 
@@ -114,7 +114,7 @@ def _flush(folder: Path) -> None:
 
 def _remove(folder: Path) -> None:
     """Take the name away first: what is called a checkpoint is whole, also while it is being removed."""
-    part = folder.with_name(_PART + folder.name)
+    part = name_part(folder)
     with suppress(FileNotFoundError):
         os.replace(folder, part)
     shutil.rmtree(part, ignore_errors=True)

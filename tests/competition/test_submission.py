@@ -28,6 +28,8 @@ from jstyle.competition.run import SubmissionInputs, run_submission
 from jstyle.competition.submission import Submission
 from jstyle.errors import InputError
 from jstyle.events import Evaluated, Event, Failure, PictureWritten, Planned, Remark
+from jstyle.files import name_part
+from jstyle.holding import held
 from jstyle.jobs.engine import Engine
 from jstyle.jobs.step_times import StepTimes
 from jstyle.jobs.task import Done
@@ -139,7 +141,7 @@ def test_a_run_that_was_killed_and_damaged_ends_in_the_same_zip(data: Path, tmp_
     kept = {path: path.stat().st_mtime_ns for path in there[1:]}
     there[0].write_bytes(there[0].read_bytes()[:-60])
     for place in ("pictures/00", "sheets"):
-        (folder / place / ".0123456789abcdef.part").write_bytes(b"half a picture")
+        name_part(folder / place / "a").write_bytes(b"half a picture")
     events = run(data, folder, Engine(workers=2))
     assert f"{len(there) - 1} finished before, {6 - len(there)} to make (1 of them damaged)" in said(events)
     (planned,) = [event for event in events if isinstance(event, Planned)]
@@ -429,3 +431,27 @@ def test_adapters_are_attached_for_their_picture_alone(
     (tmp_path / "00.safetensors").write_bytes(b"other weights")
     with pytest.raises(InputError, match=r"made with another adapters\[0\]\.identity;"):
         submission(data, tmp_path / "out", text).read_progress(overwrite=False)
+
+
+@pytest.mark.parametrize("verify", [None, 1])
+def test_two_runs_in_one_folder_are_refused_before_anything_is_read(
+    data: Path, tmp_path: Path, verify: Optional[int]
+) -> None:
+    inputs = SubmissionInputs(data, write_recipe(data), output=tmp_path / "out", verify=verify)
+    with held(inputs.output), pytest.raises(InputError, match=rf"process {os.getpid()}.* works in '.*out'"):
+        list(run_submission(inputs, Engine()))
+    assert not inputs.output.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ({"zip": ""}, "zip: '' cannot be the name of a file: it is empty"),
+        ({"zip": "../result.zip"}, "it holds '/'"),
+        ({"zip": "r" * 300}, "it takes 300 bytes"),
+        ({"zip_folder": "a/../b"}, r"zip_folder: '..' cannot be the name of a file: it starts or ends with a dot"),
+    ],
+)
+def test_a_zip_that_cannot_be_written_is_refused_at_once(words: dict, said: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=said):
+        SubmissionInputs(tmp_path, preset="baseline", **words)

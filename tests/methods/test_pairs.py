@@ -307,3 +307,14 @@ def test_broken_pictures_are_told_and_the_others_kept(tmp_path: Path, files: lis
     assert len(failures) == 1 and "broken.png" in failures[0].reason
     with pytest.raises(InputError, match=r"broken\.png"):
         finish(open_pictures([tmp_path / "b" / "broken.png"], Frame(16, 16)))
+
+
+def test_long_names_of_pictures_are_cut_and_stay_apart(tmp_path: Path) -> None:
+    stems = "c" * 148, "s" * 144, "s" * 143 + "t"
+    paths = [tmp_path / f"{stem}.png" for stem in stems]
+    for shade, path in enumerate(paths):
+        Image.new("RGB", (8, 8), (shade,) * 3).save(path)
+    out = tmp_path / "out"
+    names = written(start(paths[:1], paths[1:], out))
+    assert len(set(names)) == 2 and all(name.startswith(f"{stems[0]}_stylized_sss") for name in names)
+    assert written(start(paths[:1], paths[1:], out)) == []

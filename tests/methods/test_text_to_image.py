@@ -80,6 +80,8 @@ def test_a_finished_run_and_a_refused_one_load_no_model(tmp_path: Path, monkeypa
     assert plan(run(*words)) == Planned(1, 1, 0)
     with pytest.raises(InputError, match="--overwrite"):
         run(*words, "--steps", 4)
+    with pytest.raises(InputError, match=r"subject\.prompt = 'a river', not 'a bridge'; --overwrite"):
+        run(*BASE, "--prompt", "a bridge", "--output", tmp_path)
     with pytest.raises(InputError, match="multiple of 4"):
         run(*words, "--width", 33, "--output", tmp_path / "other")
     with pytest.raises(AssertionError, match="loaded"):

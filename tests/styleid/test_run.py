@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import time
+import subprocess
 from pathlib import Path
 from typing import Any, Optional
 
@@ -15,6 +14,7 @@ from safetensors import SafetensorError
 import jstyle
 from jstyle.errors import InputError
 from jstyle.events import Evaluated, Event, Failure, PictureWritten, Planned, Remark
+from jstyle.files import identify_host
 from jstyle.networks import UNet2DConditionModel
 from jstyle.pictures import images
 from jstyle.pipelines.cost import CountingPipeline, count_evaluations
@@ -336,15 +336,18 @@ def test_equal_pictures_are_inverted_once(pipe: StableDiffusionPipeline, tmp_pat
 def test_what_killed_runs_left_in_the_store_goes_and_what_others_write_stays(
     pipe: StableDiffusionPipeline, tmp_path: Path
 ) -> None:
-    kept = {}
-    for name, age in (("old", 90_000), ("new", 60)):
-        writer = FeatureStore(tmp_path, pipe, settings(), []).open_writer(np.zeros((1, 3, 8, 8), np.float32), "style")
-        writer.write(0, {"site/k": np.zeros(3, np.float32)})
-        (kept[name],) = set(tmp_path.iterdir()) - set(kept.values())
-        os.utime(kept[name], (time.time() - age, time.time() - age))
+    child = subprocess.Popen(["true"])
+    child.wait()
+    left = tmp_path / f".{identify_host()}-{child.pid}-{'0' * 16}.part"
+    left.mkdir()
+    writer = FeatureStore(tmp_path, pipe, settings(), []).open_writer(np.zeros((1, 3, 8, 8), np.float32), "style")
+    assert not left.exists()
+    writer.write(0, {"site/k": np.zeros(3, np.float32)})
+    (kept,) = tmp_path.iterdir()
+    left.mkdir()
+    (left / "step_000.safetensors").touch()
     run(pipe, [(0, 0)], tmp_path, features="disk")
-    assert not kept["old"].exists()
-    assert [path.name for path in kept["new"].iterdir()] == ["step_000.safetensors"]
+    assert not left.exists() and [path.name for path in kept.iterdir()] == ["step_000.safetensors"]
 
 
 def test_damaged_disk_features_are_named(pipe: StableDiffusionPipeline, tmp_path: Path) -> None:

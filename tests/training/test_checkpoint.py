@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from jstyle.errors import InputError
+from jstyle.files import name_part
 from jstyle.runtime import jt
 from jstyle.training import TrainState, checkpoint
 from tests.training import regression
@@ -58,8 +59,9 @@ def test_the_one_before_stays_until_the_new_one_is_whole(tmp_path: Path, monkeyp
 
 def test_what_a_killed_writer_leaves_is_passed_over_and_cleared(tmp_path: Path) -> None:
     run(tmp_path, most=4)
-    (tmp_path / ".part-77").mkdir()
-    (tmp_path / ".part-77" / "state.safetensors").write_bytes(b"half")
+    part = name_part(tmp_path / "state")
+    part.mkdir()
+    (part / "state.safetensors").write_bytes(b"half")
     (tmp_path / "samples").mkdir()
     run(tmp_path)
     assert sorted(os.listdir(tmp_path)) == ["samples", "step-00000007"]

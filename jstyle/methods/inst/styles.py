@@ -12,6 +12,7 @@ from PIL import Image
 from jstyle.errors import InputError
 from jstyle.events import Event, Remark
 from jstyle.files import hash_files
+from jstyle.holding import held
 from jstyle.methods.inst import files as inst_files
 from jstyle.methods.inst import training as inst_training
 from jstyle.methods.inst.encoder import hash_image_encoder
@@ -58,7 +59,8 @@ def learn_style(path: Path, settings: InstTrainSettings, pipe: StableDiffusionPi
     Raises InputError for a training of this picture with other settings.
     """
     yield Remark(f"learning the style of {path} in {settings.output}")
-    yield from inst_training.train_inst(settings, pipe)
+    with held(settings.output):
+        yield from inst_training.train_inst(settings, pipe)
 
 
 def is_learnt(settings: InstTrainSettings, model: Identifiable) -> bool:

@@ -7,11 +7,10 @@ import os
 import platform
 import subprocess
 import sys
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from jstyle.files import locked
+from jstyle.files import locked, scratch_folder, sweep_all
 from jstyle.runtime.cache import SET_IT, cache_folder
 from jstyle.runtime.start_error import StartError
 from jstyle.runtime.toolchain import find_compiler, processor_features
@@ -43,6 +42,7 @@ def library() -> Path:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with locked(folder / "lock"):
+                sweep_all(folder)
                 if not file.exists():
                     compile_library(compiler, file)
         except OSError as error:
@@ -77,12 +77,12 @@ def compile_library(compiler: str, file: Path) -> None:
     """Compile every source, side by side, and rename the whole library into place."""
     print("jstyle: Compiling the kernels for this processor: once, some seconds.", file=sys.stderr, flush=True)
     sources = sorted(SOURCES.glob("*.cpp"))
-    with tempfile.TemporaryDirectory(dir=file.parent) as folder:
-        objects = [Path(folder) / f"{source.stem}.o" for source in sources]
+    with scratch_folder(file) as folder:
+        objects = [folder / f"{source.stem}.o" for source in sources]
         commands = [[compiler, *flags(), "-c", str(a), "-o", str(b)] for a, b in zip(sources, objects)]
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(run, commands))
-        linked = Path(folder) / file.name
+        linked = folder / file.name
         run([compiler, *flags(), "-shared", *map(str, objects), "-o", str(linked)])
         os.replace(linked, file)
 

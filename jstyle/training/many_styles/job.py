@@ -11,7 +11,6 @@ from typing import Union
 
 from jstyle.errors import InputError
 from jstyle.events import Evaluated, Event, Failure, PictureWritten, Planned, StyleTaught, Updated
-from jstyle.files import sweep
 from jstyle.jobs.engine import Engine
 from jstyle.jobs.task import Done, Failed, Outcome, Task, WorkerSpec
 from jstyle.settings.reader import plain
@@ -124,8 +123,7 @@ class TrainingJob:
         return Failure(training.place, f"{outcome.error}; see {self.find_log(training.place)}")
 
     def _clear(self, todo: Sequence[StyleTraining]) -> None:
-        """Remove what other trainings and killed ones have left."""
-        sweep(self.root)
+        """Remove what other trainings have left."""
         for training in todo:
             if read_state(training, self.root) == "other":
                 shutil.rmtree(self.root / training.place)

@@ -9,6 +9,7 @@ from typing import Any
 import jstyle
 from jstyle.errors import InputError
 from jstyle.events import Event, Failure, PictureWritten, Planned, Remark, closing
+from jstyle.holding import held
 from jstyle.jobs.engine import Engine
 from jstyle.jobs.step_times import describe_duration
 from jstyle.jobs.task import Done
@@ -29,8 +30,8 @@ def teach_styles(inputs: StylesInputs, engine: Engine) -> Iterator[Event]:
     """Teach each style of a folder, then draw the same prompts before and after.
 
     A style that cannot be taught is a `Failure`, and the others go on. Closing the run ends its workers, which write
-    their checkpoints first; the next one goes on from there. Raises InputError where nothing can be taught, or where
-    another training's result is in the way.
+    their checkpoints first; the next one goes on from there. Raises InputError where nothing can be taught, where
+    another training's result is in the way, or where another run works in the output folder.
     """
     teaching = _find_teaching(inputs.method)
     model = {name: value for name in ("model", "backend") if (value := getattr(inputs, name)) is not None}
@@ -45,10 +46,11 @@ def teach_styles(inputs: StylesInputs, engine: Engine) -> Iterator[Event]:
     job = TrainingJob(plan_trainings(recipe, styles, teaching, checkpoint, changes), inputs.output, checkpoint)
     progress = job.read_progress(overwrite=inputs.overwrite)
     yield Remark(progress.describe(add_up(ahead for _, ahead in job.plan_work(progress.todo))))
-    failed = yield from job.run(engine, progress.todo)
-    taught = [training for training in job.trainings if training not in failed]
-    if inputs.sheets:
-        yield from _draw_sheets(taught, inputs.output, recipe, checkpoint, engine)
+    with held(inputs.output):
+        failed = yield from job.run(engine, progress.todo)
+        taught = [training for training in job.trainings if training not in failed]
+        if inputs.sheets:
+            yield from _draw_sheets(taught, inputs.output, recipe, checkpoint, engine)
     yield Remark(f"{len(taught)} of {len(job.trainings)} styles are in {inputs.output}")
 
 

@@ -11,6 +11,7 @@ from typing import Optional
 
 from PIL import Image
 
+from jstyle.files import fit_name
 from jstyle.jobs.engine import Engine
 from jstyle.jobs.task import Outcome, Task, WorkerSpec
 from jstyle.pictures import images
@@ -83,7 +84,7 @@ class BeforeAfter:
             if all(self._is_finished(picture) for picture in self.pictures if picture.training is training):
                 prompts = [_fill_prompt(training, text) for text in training.settings.validation_prompts]
                 files = [[self._root / _place(training, side, i) for i in range(len(prompts))] for side in _SIDES]
-                file = self._root / FOLDER / f"{training.style}.png"
+                file = self._root / FOLDER / fit_name(training.style, ".png")
                 write_sheet(_compose_sheet(training, prompts, files), file)
                 yield file
 

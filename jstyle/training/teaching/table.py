@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from jstyle.events import Event, exhaust
+from jstyle.holding import held
 from jstyle.table import Table, load_attribute
 
 
@@ -46,9 +47,13 @@ class Teaching:
         return self.name.replace("_", "-")
 
     def start(self, settings: Any, pipe: Any = None) -> Generator[Event, None, Path]:
-        """The run's generator, nothing of which has happened yet."""
-        run: Callable[..., Generator[Event, None, Path]] = load_attribute(self.run)
-        return run(settings, pipe)
+        """The run's generator, nothing of which has happened yet; the output folder is its own until it ends.
+
+        It raises InputError where another run works in that folder.
+        """
+        with held(settings.output):
+            run: Callable[..., Generator[Event, None, Path]] = load_attribute(self.run)
+            return (yield from run(settings, pipe))
 
 
 TEACHINGS: Table[Teaching] = Table(

@@ -14,6 +14,7 @@ import pytest
 from jstyle import StableDiffusionPipeline
 from jstyle.errors import InputError
 from jstyle.events import Evaluated, Event, Failure, PictureWritten, Planned, Remark, StyleTaught, Updated
+from jstyle.files import name_part
 from jstyle.jobs.engine import Engine
 from jstyle.pictures import images
 from jstyle.pictures.spec import AdapterSpec
@@ -208,7 +209,7 @@ def test_a_run_tells_what_failed_draws_the_rest_and_goes_on(data: Path, tmp_path
     assert before.size == after.size == (32, 32) and before.tobytes() != after.tobytes()
     kept = {path: path.stat().st_mtime_ns for path in (out / "02").rglob("*.*")}
     write(tmp_path, text)
-    half = sheets / ".0123456789abcdef.part"  # as a killed process leaves it
+    half = name_part(sheets / "a")  # as a killed process leaves it
     half.write_bytes(b"half a picture")
     events = teach(data=data, recipe=recipe, output=out)
     assert not only(events, Failure) and "1 finished before, 1 to train" in only(events, Remark)[0].text
