@@ -66,7 +66,7 @@ def _read_blocks(value: Mapping[str, Any], unet: UNetConfig) -> Iterator[tuple[s
     """The path of each attention block in the UNet, and its weight."""
     _check_keys(value, ("down", "mid", "up"), "the weights unet")
     yield "mid_block.attentions.0", _spread(value.get("mid", 1.0), 1, "the weight unet.mid")[0]
-    counts = {"down": unet.layers_per_block, "up": unet.layers_per_block + 1}
+    counts = {"down": unet.layers, "up": [count + 1 for count in reversed(unet.layers)]}
     types = {"down": unet.down_block_types, "up": unet.up_block_types}
     for side, folder in _BLOCKS.items():
         numbers = [number for number, kind in enumerate(types[side]) if "CrossAttn" in kind]
@@ -76,7 +76,7 @@ def _read_blocks(value: Mapping[str, Any], unet: UNetConfig) -> Iterator[tuple[s
         _check_keys(given, [f"block_{number}" for number in numbers], f"the weights unet.{side}")
         for number in numbers:
             name = f"block_{number}"
-            weights = _spread(given.get(name, 1.0), counts[side], f"the weight unet.{side}.{name}")
+            weights = _spread(given.get(name, 1.0), counts[side][number], f"the weight unet.{side}.{name}")
             for place, weight in enumerate(weights):
                 yield f"{folder}.{number}.attentions.{place}", weight
 
