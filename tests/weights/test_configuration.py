@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from jstyle.errors import InputError
-from jstyle.methods.cost import CountingPipeline
+from jstyle.pipelines.cost import CountingPipeline
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.settings.model import ModelSettings
 from jstyle.weights.description import Checkpoint, describe_checkpoint
