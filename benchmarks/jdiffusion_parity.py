@@ -187,7 +187,8 @@ def inverted_and_back(pipe: StableDiffusionPipeline, steps: int) -> Pictures:
 
 def styled(pipe: StableDiffusionPipeline, steps: int) -> Pictures:
     contents, styles = ([sample(pipe, kind, i) for i in range(2)] for kind in ("content", "style"))
-    events = StyleID(pipe, StyleIDSettings(steps=steps)).stylise_pairs(contents, styles)
+    settings = StyleIDSettings(steps=steps, width=pipe.size, height=pipe.size)
+    events = StyleID(pipe, settings).stylise_pairs(contents, styles)
     return checked(event for event in events if isinstance(event, Stylised))
 
 

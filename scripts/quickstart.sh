@@ -6,6 +6,6 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/setup_env.sh
 
 set_up requirements.txt
-.venv/bin/python scripts/run_styleid.py \
-    --config configs/styleid.yaml --content samples/content --style samples/style --output outputs/quickstart "$@"
-echo "The pictures are in $PWD/outputs/quickstart"
+.venv/bin/python scripts/run_styleid.py --config configs/styleid.yaml --steps 20 \
+    --content samples/content --style samples/style --output outputs/quickstart "$@"
+echo "All pictures on one sheet: $PWD/outputs/quickstart/contact_sheet.png"

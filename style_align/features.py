@@ -6,7 +6,7 @@ Halves are those of a guided batch, the unconditional one first; without guidanc
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
 
@@ -198,13 +198,3 @@ def _choose_alone(layers: int, level: float) -> np.ndarray:
     count = int(few * layers + 1e-9)
     alone = np.arange(layers) % (layers // count) == 0 if count else np.zeros(layers, bool)
     return alone if level <= 0.5 else ~alone
-
-
-def feature_bytes(unet: Any, paths: Collection[str], shape: Sequence[int], halves: int, itemsize: int) -> int:
-    """Bytes of the keys and values of one step for a latent (channels, height, width)."""
-    total = 0
-    for site in unet.sites:
-        if site.path in paths:
-            height, width = (-(-size // 2**site.level) for size in shape[1:])
-            total += 2 * halves * height * width * unet.config.block_out_channels[site.level] * itemsize
-    return total

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,18 +15,17 @@ from jstyle.diffusion.samplers import Denoiser, Step
 from jstyle.diffusion.schedule import diffuse
 from jstyle.errors import InputError
 from jstyle.events import Evaluated
+from jstyle.methods.room import count_features, fit_memory
 from jstyle.pipelines.cost import Meter
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline, step_noise, without_gradients
 from jstyle.pipelines.starts import first_step
 from jstyle.runtime import jt
 from jstyle.settings.vocabulary import is_guided
-from style_align.features import Recorder, feature_bytes, shared_sites
+from style_align.features import Recorder, shared_sites
 from style_align.panorama import Panorama, WindowDenoiser, windows
 from style_align.reference import Reference, References, Trajectory, invert, load_same
 from style_align.settings import StyleAlignSettings
 from style_align.share import Aligned, Joint
-
-MEMORY_SHARE = 0.5  # of the memory that is free, which "auto" gives to features
 
 Shape = tuple[int, int, int]
 """(channels, height, width)."""
@@ -276,9 +274,9 @@ class StyleAlignedOnLatents:
         if features != "auto" or batches == 1:
             return features != "memory"
         itemsize = int(np.dtype(self._settings.reference.feature_dtype).itemsize)
-        halves = 1 + is_guided(self.guidance)
-        step = feature_bytes(self._pipe.unet, self._paths, self._reference_shape, halves, itemsize)
-        return step * self._settings.sampling.steps * len(self._named) > MEMORY_SHARE * _free_memory()
+        keys_and_values = 2 * (1 + is_guided(self.guidance))
+        step = keys_and_values * count_features(self._pipe.unet, self._paths, self._reference_shape) * itemsize
+        return not fit_memory(step * self._settings.sampling.steps * len(self._named))
 
 
 def take_turns(runs: Sequence[Iterator[Union[Evaluated, Step]]], *, together: bool) -> Aligning:
@@ -327,14 +325,3 @@ def check_weights(weights: Optional[Sequence[float]], count: int) -> list[float]
 def _is_picture(reference: LatentReference) -> bool:
     """Whether a reference is, or was made from, a picture."""
     return reference.inverted if isinstance(reference, Trajectory) else reference.clean is not None
-
-
-def _free_memory() -> int:
-    """Bytes that can be had without swapping; nothing where the system does not say."""
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-        return int(os.sysconf("SC_AVPHYS_PAGES")) * int(os.sysconf("SC_PAGE_SIZE"))
-    except (OSError, ValueError):
-        return 0

@@ -57,6 +57,13 @@ class MemoryBank:
         return self._steps[step][f"{site}/{part}"]
 
 
+class Discarded:
+    """Where features go that nobody wants."""
+
+    def write(self, step: int, arrays: dict[str, np.ndarray]) -> None:
+        """Keep nothing."""
+
+
 class DiskBank:
     """Features in a folder, one safetensors file a step, and the inverted latent beside them."""
 

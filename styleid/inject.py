@@ -1,4 +1,4 @@
-"""The editors that replace a stylised image's self-attention features (arXiv 2312.09008, equations 4 to 6)."""
+"""The editor that replaces a stylised image's self-attention features (arXiv 2312.09008, equations 4 to 6)."""
 
 from __future__ import annotations
 
@@ -15,49 +15,20 @@ from styleid.bank import Bank
 
 
 class InjectFromBanks:
-    """Content queries and style keys and values from banks; row i of the batch is content i in the style.
+    """Content queries and style keys and values from banks; row i of the batch is content i in the style."""
 
-    Banks are missing only where ``steps`` is empty.
-    """
-
-    def __init__(
-        self, contents: Sequence[Bank], style: Optional[Bank], gamma: float, temperature: float, steps: range
-    ) -> None:
+    def __init__(self, contents: Sequence[Bank], style: Bank, gamma: float, temperature: float) -> None:
         self._contents = contents
         self._style = style
         self._gamma = gamma
         self._temperature = temperature
-        self._steps = steps
 
     def __call__(self, site: Site, step: int, qkv: QKV) -> QKV:
-        if step not in self._steps:
-            return qkv
-        style = self._style
-        assert style is not None
         content_q = np.stack([bank.read(step, site.path, "q") for bank in self._contents])
         dtype = str(qkv.q.dtype)
-        k, v = (from_bank(style.read(step, site.path, part)[None], dtype) for part in ("k", "v"))
+        k, v = (from_bank(self._style.read(step, site.path, part)[None], dtype) for part in ("k", "v"))
         q = blend(from_bank(content_q, dtype), qkv.q, self._gamma)
         return QKV(q, k, v, qkv.bias, qkv.shared, self._temperature)
-
-
-class InjectFromRows:
-    """The same, with the features of the very call: the batch is [contents, style, stylised images]."""
-
-    def __init__(self, contents: int, gamma: float, temperature: float, steps: range) -> None:
-        self._contents = contents
-        self._gamma = gamma
-        self._temperature = temperature
-        self._steps = steps
-
-    def __call__(self, site: Site, step: int, qkv: QKV) -> QKV:
-        if step not in self._steps:
-            return qkv
-        n = self._contents
-        # These rows share a call with others that are not injected, so the temperature goes into their queries.
-        q = blend(qkv.q[:n], qkv.q[n + 1 :], self._gamma) * self._temperature
-        k, v = (jt.concat([x[: n + 1], _repeated(x[n : n + 1], n)], dim=0) for x in (qkv.k, qkv.v))
-        return QKV(jt.concat([qkv.q[: n + 1], q], dim=0), k, v, qkv.bias, qkv.shared)
 
 
 def blend(content_q: jt.Var, q: jt.Var, gamma: float) -> jt.Var:
@@ -68,11 +39,6 @@ def blend(content_q: jt.Var, q: jt.Var, gamma: float) -> jt.Var:
 def from_bank(features: np.ndarray, dtype: str) -> jt.Var:
     """Features as they are kept, in the dtype that the network computes in."""
     return ops.cast(jt.array(features).cast("float32"), dtype)
-
-
-def _repeated(x: jt.Var, times: int) -> jt.Var:
-    """One row, (1, tokens, heads, head_dim), for every row of a batch."""
-    return x.expand([times, *x.shape[1:]])
 
 
 def injected_sites(unet: Editable, layers: Optional[Sequence[int]]) -> frozenset[str]:

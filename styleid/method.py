@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Optional
 
@@ -10,16 +10,15 @@ import numpy as np
 
 from jstyle.diffusion.adain import adain
 from jstyle.diffusion.guidance import GuidedDenoiser
-from jstyle.diffusion.samplers import Denoiser, Step, ddim, ddim_invert
+from jstyle.diffusion.samplers import Step, ddim, ddim_invert
 from jstyle.diffusion.schedule import Level, Prediction, Schedule
-from jstyle.errors import InputError
 from jstyle.events import Evaluated
 from jstyle.networks import UNet2DConditionModel
 from jstyle.networks.editing import AttentionEditor, attached
 from jstyle.pipelines.cost import Meter
 from jstyle.runtime import jt
-from styleid.bank import Bank, Recorder, Role, Sink
-from styleid.inject import InjectFromBanks, InjectFromRows, injected_sites
+from styleid.bank import Bank, Discarded, MemoryBank, Recorder, Role, Sink
+from styleid.inject import InjectFromBanks, injected_sites
 from styleid.settings import StyleIDSettings
 
 
@@ -58,48 +57,45 @@ class StyleIDOnLatents:
 
         Returns each row's inverted latent, (channels, height, width).
         """
+        x = yield from self._record_inversion(latents, role, sinks, lambda x: None)
+        return list(x)
+
+    def trace(self, latents: jt.Var, role: Role) -> Generator[Evaluated, None, list[Inverted]]:
+        """Invert, keeping for each row the latents that were fed to the UNet instead of its features."""
+        fed: list[np.ndarray] = []
+        # Recorded all the same: what is evaluated when decides how Jittor fuses, and so over last bits.
+        sinks = [Discarded() for _ in range(latents.shape[0])]
+        x = yield from self._record_inversion(latents, role, sinks, lambda x: fed.append(np.array(x.numpy())))
+        trajectories = np.stack(fed[::-1], axis=1)  # (batch, sampling steps, channels, height, width)
+        return [Inverted(latent, trajectory=t) for latent, t in zip(x, trajectories)]
+
+    def _record_inversion(
+        self, latents: jt.Var, role: Role, sinks: Sequence[Sink], look: Callable[[jt.Var], object]
+    ) -> Generator[Evaluated, None, np.ndarray]:
         recorder, meter = Recorder(role, sinks, self._settings.feature_dtype), self._meter(role)
         x = latents
         with jt.no_grad(), attached(self._unet, recorder, lambda site: site.path in self.paths):
             for step in self._inversion(latents):
                 recorder.flush(self._sampling_step(step.index))
+                look(x)
                 x = step.x
                 yield meter.read()
-        return list(np.array(x.numpy()))
-
-    def trace(self, latents: jt.Var, role: Role) -> Generator[Evaluated, None, list[Inverted]]:
-        """Invert, keeping for each row the latents that were fed to the UNet instead of its features."""
-        fed, x, meter = [], latents, self._meter(role)
-        with jt.no_grad():
-            for step in self._inversion(latents):
-                fed.append(np.array(x.numpy()))
-                x = step.x
-                yield meter.read()
-        trajectories = np.stack(fed[::-1], axis=1)  # (batch, sampling steps, channels, height, width)
-        return [Inverted(latent, trajectory=t) for latent, t in zip(np.array(x.numpy()), trajectories)]
+        return np.array(x.numpy())
 
     def stylise(self, contents: Sequence[Inverted], style: Inverted) -> Generator[Evaluated, None, jt.Var]:
         """The contents in the style, clean latents (contents, channels, height, width)."""
         settings, meter = self._settings, Meter("stylisation", self._denoiser)
+        start = int(settings.skip_first_step)
+        denoiser = _Injecting(self._denoiser, self.paths, settings, contents, style)
+        denoiser.prepare(self._schedule.levels(settings.steps)[start], start)
         x = jt.array(np.stack([content.latent for content in contents]))
         if settings.adain:
             x = adain(x, jt.array(style.latent[None]), settings.adain_eps)
-        denoiser, editor = self._injection(contents, style)
-        start = int(settings.skip_first_step)
-        with jt.no_grad(), attached(self._unet, editor, lambda site: site.path in self.paths):
+        with jt.no_grad():
             for step in ddim(denoiser, x, self._schedule, settings.steps, start=start):
                 x = step.x
                 yield meter.read()
         return x
-
-    def _injection(self, contents: Sequence[Inverted], style: Inverted) -> tuple[Denoiser, AttentionEditor]:
-        """What runs the UNet, and what edits its attention."""
-        gamma, temperature, steps = self._settings.gamma, self._settings.temperature, self._settings.injected_steps
-        if style.trajectory is not None and len(steps) > 0:
-            denoiser = _WithReferences(self._denoiser, [*contents, style])
-            return denoiser, InjectFromRows(len(contents), gamma, temperature, steps)
-        banks = [content.bank for content in contents if content.bank is not None]
-        return self._denoiser, InjectFromBanks(banks, style.bank, gamma, temperature, steps)
 
     def _inversion(self, latents: jt.Var) -> Iterator[Step]:
         return ddim_invert(self._denoiser, latents, self._schedule, self._settings.steps, self._settings.inversion)
@@ -112,19 +108,58 @@ class StyleIDOnLatents:
         return Meter(f"{role} inversion", self._denoiser)
 
 
-class _WithReferences:
-    """Runs the references' own latents of the same step before x through the network, and drops their outputs."""
+class _Injecting:
+    """A denoiser whose self-attention is that of the contents in the style, at the steps that inject."""
 
-    def __init__(self, denoiser: GuidedDenoiser, references: Sequence[Inverted]) -> None:
+    def __init__(
+        self,
+        denoiser: GuidedDenoiser,
+        paths: frozenset[str],
+        settings: StyleIDSettings,
+        contents: Sequence[Inverted],
+        style: Inverted,
+    ) -> None:
         self._denoiser = denoiser
-        self._trajectories = [reference.trajectory for reference in references if reference.trajectory is not None]
-        if len({trajectory.shape for trajectory in self._trajectories}) > 1:
-            raise InputError(
-                "features that are computed again need content and style of one shape: fit must be crop, pad or stretch"
-            )
+        self._paths = paths
+        self._settings = settings
+        self._contents = contents
+        self._style = style
+        self._editor: Optional[tuple[int, AttentionEditor]] = None
+
+    def prepare(self, level: Level, step: int) -> None:
+        """Have the features of a step at hand before what is to be denoised is built.
+
+        What Jittor evaluates together it fuses, and how it fuses decides over last bits.
+        """
+        if step in self._settings.injected_steps:
+            self._editor_of(level, step)
 
     def __call__(self, x: jt.Var, level: Level, step: int) -> Prediction:
-        n = len(self._trajectories)
-        fed = np.stack([trajectory[step] for trajectory in self._trajectories])
-        prediction = self._denoiser(jt.concat([jt.array(fed), x], dim=0), level, step)
-        return Prediction(prediction.x0[n:], prediction.eps[n:])
+        if step not in self._settings.injected_steps:
+            return self._denoiser(x, level, step)
+        return self._denoise_edited(self._editor_of(level, step), x, level, step)
+
+    def _editor_of(self, level: Level, step: int) -> AttentionEditor:
+        if self._editor is None or self._editor[0] != step:
+            contents = self._find_banks("content", self._contents, level, step)
+            (style,) = self._find_banks("style", [self._style], level, step)
+            self._editor = step, InjectFromBanks(contents, style, self._settings.gamma, self._settings.temperature)
+        return self._editor[1]
+
+    def _find_banks(self, role: Role, images: Sequence[Inverted], level: Level, step: int) -> list[Bank]:
+        """The images' features, those of this step computed again where none are kept.
+
+        They are then computed as they were first, in a call of their own, and rounded as they are kept: the same bits.
+        """
+        fed = [image.trajectory[step] for image in images if image.trajectory is not None]
+        if not fed:
+            return [image.bank for image in images if image.bank is not None]
+        banks = [MemoryBank() for _ in images]
+        recorder = Recorder(role, banks, self._settings.feature_dtype)
+        self._denoise_edited(recorder, jt.array(np.stack(fed)), level, step)
+        recorder.flush(step)
+        return list(banks)
+
+    def _denoise_edited(self, editor: AttentionEditor, x: jt.Var, level: Level, step: int) -> Prediction:
+        with attached(self._denoiser.unet, editor, lambda site: site.path in self._paths):
+            return self._denoiser(x, level, step)

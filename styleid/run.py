@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Optional, Union
 
 import numpy as np
 from PIL import Image
 
-from jstyle.diffusion.noise import NoiseSource
 from jstyle.errors import InputError
 from jstyle.events import Evaluated
-from jstyle.methods.pairs import Pair, Stylised, list_pairs, split_batches, stylise_one
-from jstyle.pictures import images
-from jstyle.pipelines.cost import CountingPipeline
+from jstyle.methods.pairs import Pair, Stylised, list_pairs, stylise_one
+from jstyle.methods.room import count_features
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
-from jstyle.runtime import jt
-from styleid.bank import DiskWriter, MemoryBank, Role
-from styleid.method import Inverted, StyleIDOnLatents
+from styleid.inverter import Inverter
+from styleid.keeping import choose_keeping
+from styleid.method import StyleIDOnLatents
+from styleid.order import Picture, order_blocks
 from styleid.settings import StyleIDSettings
 from styleid.store import FeatureStore
+
+LEAST_SIDE = 256
+"""Pixels: what smaller models are asked for too, as attention has no detail to swap below."""
 
 
 class StyleID:
@@ -32,7 +35,7 @@ class StyleID:
     >>> content = Image.open("samples/content/house_by_the_sea.png")
     >>> style = Image.open("samples/style/woodcut.png")
     >>> jstyle.StyleID(pipe)(content, style).size
-    (128, 128)
+    (256, 256)
 
     ``store`` is the folder of disk features. Raises InputError for a size the model cannot take, layers it does not
     have, and disk features without a store.
@@ -45,19 +48,32 @@ class StyleID:
         *,
         store: Optional[Path] = None,
     ) -> None:
-        self._frame = pipe.make_frame(settings.width, settings.height, settings.fit)
+        self._settings = fill_size(settings, pipe)
+        self._frame = pipe.make_frame(self._settings.width, self._settings.height, self._settings.fit)
         self._pipe = pipe
-        self._settings = settings
-        self._latents = StyleIDOnLatents(pipe.unet, pipe.encode_prompt(""), pipe.schedule, settings)
-        self._store: Optional[FeatureStore] = None
-        if settings.features == "disk" and settings.injection:
-            if store is None:
-                raise InputError("features that are kept on disk need a folder, the store; or keep them in memory")
-            self._store = FeatureStore(store, pipe, settings, self._latents.paths)
+        self._latents = StyleIDOnLatents(pipe.unet, pipe.encode_prompt(""), pipe.schedule, self._settings)
+        if settings.features == "disk" and settings.injection and store is None:
+            raise InputError("features that are kept on disk need a folder, the store; or keep them in memory")
+        self._folder = store
 
     def __call__(self, content: Image.Image, style: Image.Image) -> Image.Image:
         """The content in the style, of the size that it comes to. Raises InputError where it is not finite."""
         return stylise_one(self, content, style)
+
+    def settle(self, pairs: Collection[Pair]) -> tuple[StyleIDSettings, str]:
+        """The settings with the keeping of features decided by the room that there is, and a line that says how.
+
+        The line is empty where nothing was left to decide.
+        """
+        if self._settings.features != "auto":
+            return self._settings, ""
+        if not self._settings.injection or not pairs:
+            return replace(self._settings, features="memory"), ""
+        shape = self._pipe.latent_shape(self._settings.height, self._settings.width)  # or one of about that area
+        numbers = count_features(self._pipe.unet, self._latents.paths, shape) * self._settings.steps
+        blocks = order_blocks(pairs, self._settings.batch_size)
+        keeping, line = choose_keeping(blocks, numbers * np.dtype(self._settings.feature_dtype).itemsize, self._folder)
+        return replace(self._settings, features=keeping), line
 
     def stylise_pairs(
         self,
@@ -65,63 +81,41 @@ class StyleID:
         styles: Sequence[Image.Image],
         pairs: Optional[Collection[Pair]] = None,
     ) -> Iterator[Union[Evaluated, Stylised]]:
-        """Every pair, all of them by default, as it is done, style by style, with `Evaluated` after each step.
+        """Every pair, all of them by default, as it is done, with `Evaluated` after each step.
 
-        The contents' features stay for the whole run, a style's only until its pairs are done.
+        A picture is inverted when a pair first needs it; what that leaves stays until its last pair is done.
         """
-        ordered = sorted(
-            list_pairs(len(contents), len(styles)) if pairs is None else pairs, key=lambda pair: pair[::-1]
-        )
-        used = sorted({content for content, _ in ordered})
-        inverted = dict(zip(used, (yield from self._invert([contents[i] for i in used], "content"))))
-        for style in dict.fromkeys(style for _, style in ordered):
-            reference = (yield from self._invert([styles[style]], "style"))[0]
-            of_style = [content for content, other in ordered if other == style]
-            for batch in split_batches(of_style, self._settings.batch_size, lambda i: inverted[i].latent.shape):
-                x = yield from self._latents.stylise([inverted[i] for i in batch], reference)
-                for row, content in enumerate(batch):
-                    yield Stylised.from_array(content, style, self._pipe.decode_latents(x[row : row + 1]))
+        pairs = list_pairs(len(contents), len(styles)) if pairs is None else pairs
+        settings, _ = self.settle(pairs)
+        fitted: dict[Picture, Image.Image] = {}
+        for content, style in pairs:
+            fitted["content", content] = self._frame.fit(contents[content])
+            fitted["style", style] = self._frame.fit(styles[style])
+        inverter = Inverter(self._pipe, settings, self._latents, fitted, self._open_store(settings))
+        for block in order_blocks(pairs, settings.batch_size, lambda content: fitted["content", content].size):
+            (reference,) = yield from inverter.fetch("style", [block.style])
+            batch = yield from inverter.fetch("content", block.contents)
+            x = yield from self._latents.stylise(batch, reference)
+            del batch, reference
+            inverter.forget(block.last)
+            for row, content in enumerate(block.contents):
+                yield Stylised.from_array(content, block.style, self._pipe.decode_latents(x[row : row + 1]))
 
-    def _invert(self, pictures: Sequence[Image.Image], role: Role) -> Generator[Evaluated, None, list[Inverted]]:
-        """Invert the pictures, equal ones once."""
-        arrays = [images.to_array([self._frame.fit(picture)]) for picture in pictures]
-        firsts: dict[bytes, int] = {}
-        equals = [firsts.setdefault(array.tobytes(), i) for i, array in enumerate(arrays)]
-        inverted = {i: self._store.find(arrays[i], role) if self._store else None for i in firsts.values()}
-        missing = [i for i, end in inverted.items() if end is None]
-        for batch in split_batches(missing, self._settings.batch_size, lambda i: arrays[i].shape):
-            fresh = yield from self._invert_batch([arrays[i] for i in batch], role)
-            inverted.update(zip(batch, fresh))
-        return [end for end in (inverted[i] for i in equals) if end is not None]
+    def _open_store(self, settings: StyleIDSettings) -> Optional[FeatureStore]:
+        if settings.features != "disk" or not settings.injection:
+            return None
+        assert self._folder is not None
+        return FeatureStore(self._folder, self._pipe, settings, self._latents.paths)
 
-    def _invert_batch(self, arrays: Sequence[np.ndarray], role: Role) -> Generator[Evaluated, None, list[Inverted]]:
-        latents = self._encode(np.concatenate(arrays))
-        if not self._settings.injection:
-            return [Inverted(end.latent) for end in (yield from self._latents.trace(latents, role))]
-        if self._settings.features == "recompute":
-            return (yield from self._latents.trace(latents, role))
-        if self._store is not None and not isinstance(self._pipe, CountingPipeline):  # its features are none
-            return (yield from self._invert_to_disk(self._store, arrays, latents, role))
-        banks = [MemoryBank() for _ in arrays]
-        ends = yield from self._latents.invert(latents, role, banks)
-        return [Inverted(end, bank) for end, bank in zip(ends, banks)]
 
-    def _invert_to_disk(
-        self, store: FeatureStore, arrays: Sequence[np.ndarray], latents: jt.Var, role: Role
-    ) -> Generator[Evaluated, None, list[Inverted]]:
-        writers: list[DiskWriter] = []
-        try:
-            writers += (store.open_writer(array, role) for array in arrays)
-            ends = yield from self._latents.invert(latents, role, writers)
-            return [Inverted(end, writer.finish(end)) for end, writer in zip(ends, writers)]
-        finally:
-            for writer in writers:
-                writer.discard()
+def fill_size(settings: StyleIDSettings, pipe: StableDiffusionPipeline) -> StyleIDSettings:
+    """The settings with a width and a height: where none is set, the model's own size, and at least `LEAST_SIDE`."""
+    side = max(pipe.size, LEAST_SIDE)
+    return replace(settings, width=settings.width or side, height=settings.height or side)
 
-    def _encode(self, pictures: np.ndarray) -> jt.Var:
-        """(batch, 3, height, width) in [-1, 1] to latents."""
-        noise = None
-        if self._settings.vae == "sample":
-            shape = self._pipe.latent_shape(*pictures.shape[2:])
-            noise = NoiseSource([self._settings.seed] * len(pictures)).normal("posterior", shape)
-        return self._pipe.encode_images(jt.array(pictures), noise)
+
+def settle(
+    pipe: StableDiffusionPipeline, settings: StyleIDSettings, pairs: Collection[Pair], *, store: Optional[Path] = None
+) -> tuple[StyleIDSettings, str]:
+    """What `StyleID.settle` decides, as the run of the command asks for it."""
+    return StyleID(pipe, settings, store=store).settle(pairs)

@@ -20,6 +20,8 @@ from jstyle.settings.vocabulary import (
     require_steps,
 )
 
+Keeping = Literal["auto", "memory", "disk", "recompute"]
+
 
 @dataclass(frozen=True)
 class StyleIDSettings:
@@ -62,10 +64,10 @@ class StyleIDSettings:
     """The latent of an image: the posterior's mode, or a draw by the seed (the paper's code draws, with seed 22)."""
 
     width: Optional[int] = None
-    """Width in pixels; the model's own size by default."""
+    """Width in pixels; by default the model's own size, at least 256."""
 
     height: Optional[int] = None
-    """Height in pixels; the model's own size by default."""
+    """Height in pixels; by default the model's own size, at least 256."""
 
     fit: Fit = "keep"
     """How pictures come to that size: with their own aspect and about that area (keep), without their sides (crop),
@@ -75,13 +77,13 @@ class StyleIDSettings:
     seed: int = 22
     """Used where vae is sample; nothing else is random."""
 
-    features: Literal["memory", "disk", "recompute"] = "memory"
-    """Keep attention features in memory, keep them on disk for later runs too, or compute them again each step. The
-    first two give the same bits; what is computed again is not rounded to feature_dtype.
+    features: Keeping = free("auto", because="kept or computed again, they are the same bits")
+    """Keep attention features in memory, keep them on disk for later runs too, or compute them again each step. auto
+    takes the first of these that has room.
     """
 
     feature_dtype: FeatureDtype = "float16"
-    """Precision in which features are kept."""
+    """Precision to which features are rounded."""
 
     batch_size: int = free(1, because="a picture depends on its batch in last bits alone")
     """Images that go through the UNet together."""
@@ -127,4 +129,4 @@ def check_finish(settings: StyleIDSettings) -> None:
 
     Features on disk take gigabytes a picture there, and no other picture would read them.
     """
-    require(settings.features != "disk", "features must be memory or recompute, not disk")
+    require(settings.features != "disk", "features must be auto, memory or recompute, not disk")

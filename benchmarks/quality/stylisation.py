@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -55,21 +56,18 @@ def measure(
     drawn: Made,
     reader: Any,
 ) -> dict[str, Any]:
-    """Every content in every style, with the defaults, without injection, and for each gamma.
+    """Every content in every style, at the model's own size, with the defaults, without injection, for each gamma.
 
     ``drawn`` has the first contents as they would be drawn in the styles' techniques, [content][style]: how much of a
     content's edges a technique leaves.
     """
     base, shown = [np.asarray(one) for one in contents], [np.asarray(one) for one in styles]
-    full = _stylised(pipe, contents, styles, StyleIDSettings())
-    alone = _stylised(pipe, contents, styles, StyleIDSettings(injection=False))
+    defaults = StyleIDSettings(width=pipe.size, height=pipe.size)
+    full = _stylised(pipe, contents, styles, defaults)
+    alone = _stylised(pipe, contents, styles, replace(defaults, injection=False))
     structure = {}
     for gamma in GAMMAS:
-        made = (
-            full
-            if gamma == StyleIDSettings().gamma
-            else _stylised(pipe, contents, styles, StyleIDSettings(gamma=gamma))
-        )
+        made = full if gamma == defaults.gamma else _stylised(pipe, contents, styles, replace(defaults, gamma=gamma))
         structure[str(gamma)] = _kept(made, base, CELLS[0])
     return {
         "histogram gain": _gain(full, base, shown),

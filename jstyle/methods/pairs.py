@@ -23,6 +23,7 @@ from jstyle.pictures.finished import is_finished, read_state, write_picture
 from jstyle.pictures.fitting import Frame, Size
 from jstyle.pictures.sheets import check_sheet, choose_cell_side, draw_table, measure_cell, write_sheet
 from jstyle.pictures.spec import ModelIdentity, PairSubject, PictureSpec, identify_model
+from jstyle.settings.identity import digest
 from jstyle.settings.model import ModelSettings
 from jstyle.table import load_attribute
 
@@ -111,12 +112,18 @@ def run_pairs(method: Method, inputs: PairInputs, settings: Any, model: ModelSet
 
     check_output(inputs.output)
     counting, make = CountingPipeline.from_settings(model), load_attribute(method.stylise or "")
+    if method.fill is not None:
+        settings = load_attribute(method.fill)(settings, counting)
     frame = counting.make_frame(settings.width, settings.height, settings.fit)
     contents = yield from open_pictures(inputs.content, frame)
     styles = yield from open_pictures(inputs.style, frame)
     identity = identify_model(model, counting)
     files = PairFiles(inputs.output, method.name, settings, identity, list(contents), list(styles))
     pictures = list(contents.values()), list(styles.values())
+    pairs = files.list_unfinished(overwrite=inputs.overwrite)
+    if method.settle is not None and pairs:
+        settings, line = load_attribute(method.settle)(counting, settings, pairs, **inputs.arguments())
+        yield from [Remark(line)] if line else []
 
     def stylise(pipe: Any, pairs: Collection[Pair]) -> Iterator[Union[Evaluated, Stylised]]:
         return make(pipe, settings, **inputs.arguments()).stylise_pairs(*pictures, pairs)
@@ -124,32 +131,34 @@ def run_pairs(method: Method, inputs: PairInputs, settings: Any, model: ModelSet
     def load() -> StableDiffusionPipeline:
         return StableDiffusionPipeline.from_settings(model)
 
-    yield from write_pairs(files, stylise, counting, overwrite=inputs.overwrite, load=load)
+    yield from write_pairs(files, pairs, stylise, counting, load=load)
     files.write_sheet(*pictures)
     yield Remark(f"pictures are in {inputs.output}")
 
 
 def write_pairs(
     files: PairFiles,
+    pairs: Collection[Pair],
     stylise: StylisePairs,
     pipe: Any,
     *,
-    overwrite: bool,
     load: Optional[Callable[[], Any]] = None,
 ) -> Iterator[Event]:
-    """Make the pairs that are not finished, a file each.
+    """Make these pairs, a file each; those that are one picture, as of files with the same content, are made once.
 
-    Where ``pipe`` is a `CountingPipeline`, ``load`` gives the pipeline that makes pictures. Raises InputError, unless
-    ``overwrite`` and before anything is made, where a pair's file is something else.
+    Where ``pipe`` is a `CountingPipeline`, ``load`` gives the pipeline that makes pictures.
     """
     from jstyle.pipelines.cost import count_evaluations
 
-    pairs = files.list_unfinished(overwrite=overwrite)
-    evaluations = count_evaluations(lambda counting: stylise(counting, pairs), pipe)
+    groups = files.group_equal(pairs)
+    evaluations = count_evaluations(lambda counting: stylise(counting, groups.keys()), pipe)
     yield Planned(len(files.pairs), len(files.pairs) - len(pairs), evaluations)
-    with closing(stylise(load() if load else pipe, pairs) if pairs else ()) as events:
+    with closing(stylise(load() if load else pipe, groups.keys()) if groups else ()) as events:
         for event in events:
-            yield files.write(event) if isinstance(event, Stylised) else event
+            if isinstance(event, Stylised):
+                yield from (files.write(event, pair) for pair in groups[event.content, event.style])
+            else:
+                yield event
 
 
 def open_pictures(
@@ -217,9 +226,15 @@ class PairFiles:
             check_sheet(self._folder / SHEET)
         return [pair for pair in self.pairs if not is_finished(self.path(pair), self.spec(pair), overwrite=overwrite)]
 
-    def write(self, result: Stylised) -> Event:
-        """Write a result's file, and say what became of it."""
-        pair = result.content, result.style
+    def group_equal(self, pairs: Collection[Pair]) -> dict[Pair, list[Pair]]:
+        """The pairs whose pictures are one and the same, by the first of them."""
+        groups: dict[str, list[Pair]] = {}
+        for pair in pairs:
+            groups.setdefault(digest(self.spec(pair)), []).append(pair)
+        return {group[0]: group for group in groups.values()}
+
+    def write(self, result: Stylised, pair: Pair) -> Event:
+        """Write a result as a pair's file, and say what became of it."""
         if result.image is None:
             return Failure(str(self.path(pair)), result.error)
         write_picture(result.image, self.path(pair), self.spec(pair))

@@ -45,6 +45,10 @@ class Method:
       it alone the method is a command over contents x styles and finishes pictures of recipes. Its settings have
       ``width``, ``height``, ``fit`` and ``batch_size``: a finish replaces the first two by the picture's size and makes
       a picture at a time, so a recipe sets neither these nor the last.
+    * ``fill(settings, pipe)``, where the model decides what is not set, gives the settings with that filled in: what
+      pictures' files say.
+    * ``settle(pipe, settings, pairs, **arguments)``, where the machine decides over what changes no result, gives the
+      settings for these pairs and a line on what was decided, or nothing. It is asked once, before a run is counted.
     * ``check_finish(settings)``, where a finish cannot have all settings, raises ValueError for those it cannot have.
     * ``picture_set``, of a method that makes pictures as a set, is the class of `jstyle.methods.sets.PictureSet`
       by which recipes make theirs.
@@ -70,6 +74,8 @@ class Method:
 
     run: str = "jstyle.methods.pairs:run_pairs"
     stylise: Optional[str] = None
+    fill: Optional[str] = None
+    settle: Optional[str] = None
     check_finish: Optional[str] = None
     picture_set: Optional[str] = None
 

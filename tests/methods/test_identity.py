@@ -30,11 +30,12 @@ FREE: Mapping[str, str] = {
     "SamplingSettings.seed": "what a picture is names the seed of each",
     "TextToImageSettings.batch_size": "images are the same in any batch",
     "StyleIDSettings.batch_size": "a picture depends on its batch in last bits alone",
+    "StyleIDSettings.features": "kept or computed again, they are the same bits",
     "InstSettings.batch_size": "a content's result does not depend on those beside it",
     "SamplingSettings.batch_size": "the same in any batch but for rounding that auto features leave open",
 }
-"""Every field that may differ between two specs of one picture, and why. How features are kept is none of them: kept
-ones are rounded, and pixels of 8 bits show it.
+"""Every field that may differ between two specs of one picture, and why. How Style Aligned keeps features is none of
+them: kept ones are rounded, and pixels of 8 bits show it. StyleID rounds those that it computes again too.
 """
 
 MODEL = ModelIdentity("hash", "configuration")

@@ -156,6 +156,16 @@ def test_a_picture_that_fails_does_not_stop_the_others(tmp_path: Path, files: li
     assert Planned(2, 1, 2) in again and written(again) == []
 
 
+def test_files_of_one_content_are_one_picture_made_once(tmp_path: Path, files: list[Path]) -> None:
+    (tmp_path / "a" / "copy.png").write_bytes(files[0].read_bytes())
+    events = start([tmp_path / "a"], files[2:], tmp_path / "out")
+    assert events[0] == Planned(2, 0, 2) and [event for event in events if isinstance(event, Evaluated)] == [
+        Evaluated("mean", 2)
+    ]
+    assert written(events) == ["cat_stylized_sea.png", "copy_stylized_sea.png"]
+    assert start([tmp_path / "a"], files[2:], tmp_path / "out")[0] == Planned(2, 2, 0)
+
+
 def test_the_sheet_shows_no_picture_of_other_settings(tmp_path: Path, files: list[Path]) -> None:
     """One that stands there from before, whose pair could not be made anew, is not shown beside the new ones."""
     out = tmp_path / "out"

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from jstyle.errors import InputError
+from jstyle.methods.room import count_features
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.settings.reader import build, plain
-from style_align.features import feature_bytes, shared_sites
+from style_align.features import shared_sites
 from style_align.run import AlignedSet
 from style_align.settings import PRESETS, Sharing, StyleAlignSettings
 from tests.style_align.small import TARGETS, TRAIN, pictures_of, settings
@@ -51,7 +52,7 @@ def test_the_memory_of_features_is_foreseen(pipe: StableDiffusionPipeline) -> No
     for kept in aligned.on_latents._references[0]._features.values():
         told.append(sum(pair.k.nbytes + pair.v.nbytes for site in kept.sites.values() for pair in site.sets))
     paths = shared_sites(pipe.unet, Sharing())
-    assert told == [feature_bytes(pipe.unet, paths, (4, 16, 16), 2, 4)] * 4
+    assert told == [2 * 2 * 4 * count_features(pipe.unet, paths, (4, 16, 16))] * 4  # k and v of two halves, in fp32
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,8 @@ def run_inst(method: Method, inputs: InstInputs, settings: InstSettings, model: 
     def stylise_all(pipe: StableDiffusionPipeline, pairs: Collection[Pair]) -> Iterator[Union[Evaluated, Stylised]]:
         return InST(pipe, settings).stylise_pairs(pictures, styles, pairs)
 
-    yield from write_pairs(files, stylise_all, counting, overwrite=inputs.overwrite, load=load)
+    pairs = files.list_unfinished(overwrite=inputs.overwrite)
+    yield from write_pairs(files, pairs, stylise_all, counting, load=load)
     files.write_sheet(pictures, [style.picture for style in styles])
     yield Remark(f"pictures are in {inputs.output}")
 
