@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from functools import lru_cache
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Union
 
@@ -16,6 +14,7 @@ from jstyle.training.draws import make_generator
 from recipes.tiny import drawings, icons, sceneries
 from recipes.tiny.growing import fill_array
 from recipes.tiny.settings import PictureSettings
+from recipes.tiny.workers import open_pool
 
 FILE = "pictures.npy"
 CUTOUTS = "icons"
@@ -79,7 +78,7 @@ def draw_pictures(settings: PictureSettings, folder: Path, workers: int) -> None
     shown, size = scenes(settings, folder), settings.size
 
     def draw(start: int) -> Iterator[np.ndarray]:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        with open_pool(workers) as pool:
             for picture in pool.map(_draw_one, [(scene, folder, size) for scene in shown[start:]], chunksize=64):
                 yield picture[None]
 

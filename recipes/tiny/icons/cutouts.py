@@ -5,9 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from functools import lru_cache
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Optional
 
@@ -20,6 +18,7 @@ from recipes.tiny.icons.families import FAMILIES, Family
 from recipes.tiny.icons.iconify import IconSet
 from recipes.tiny.icons.nouns import read_nouns
 from recipes.tiny.icons.packages import fetch, read_files
+from recipes.tiny.workers import open_pool
 
 SIZE = 256
 """Pixels along a side of the square that icons are drawn in, before they are cut out."""
@@ -44,7 +43,7 @@ def cut_out(archives: Path, folder: Path, workers: int) -> None:
     sets = {family.name: IconSet.open(fetch(family.package, archives)) for family in FAMILIES if _is_iconify(family)}
     points = {name: sets[_NAMES].code_points.get(name) for name in read_nouns()}
     found: dict[str, list[str]] = {name: [] for name in points}
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with open_pool(workers) as pool:
         for family in FAMILIES:
             (folder / family.name).mkdir(parents=True, exist_ok=True)
             own = sets.get(family.name)
