@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from jstyle.errors import InputError
 from jstyle.files import write_text
 
 _SAVED_EVERY = 512  # rows
@@ -27,11 +28,13 @@ def fill_array(
 
     ``make(start)`` yields the rows from ``start`` on, in blocks of any size, always the same ones. What a killed
     process had written is kept where its ``identity``, plain data that says what the rows are, was the same.
+    Raises InputError where the array is there and was made from something else.
     """
     if file.exists():
+        check_identity(file, identity)
         return
     file.parent.mkdir(parents=True, exist_ok=True)
-    part, note = file.with_name(f".{file.name}.unfinished"), file.with_name(f".{file.name}.json")
+    part, note = file.with_name(f".{file.name}.unfinished"), _name_note(file)
     whole = json.loads(json.dumps({**identity, "shape": list(shape), "dtype": np.dtype(dtype).str}))
     done = saved = _count_done(part, note, whole)
     array = np.lib.format.open_memmap(part, "r+" if done else "w+", dtype, tuple(shape))
@@ -45,8 +48,25 @@ def fill_array(
             write_text(note, json.dumps({"done": done, "identity": whole}))
             saved = done
     array.flush()
+    write_text(note, json.dumps({"done": done, "identity": whole}))
     os.replace(part, file)
-    note.unlink(missing_ok=True)
+
+
+def check_identity(file: Path, identity: Mapping[str, Any]) -> None:
+    """Raise InputError where it is known that the array in ``file`` was made from something else."""
+    note = _name_note(file)
+    if file.exists() and note.exists():
+        stored = json.loads(note.read_text(encoding="utf-8"))["identity"]
+        for name, value in json.loads(json.dumps(dict(identity))).items():
+            if stored.get(name) != value:
+                raise InputError(
+                    f"{file} was made with {name} = {stored.get(name)}, not {value}; choose another output"
+                )
+
+
+def _name_note(file: Path) -> Path:
+    """Where it is written down what the array is made from, and how much of it is there."""
+    return file.with_name(f".{file.name}.json")
 
 
 def _count_done(part: Path, note: Path, identity: Mapping[str, Any]) -> int:

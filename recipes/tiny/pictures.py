@@ -12,7 +12,7 @@ import numpy as np
 
 from jstyle.training.draws import make_generator
 from recipes.tiny import drawings, icons, sceneries
-from recipes.tiny.growing import fill_array
+from recipes.tiny.growing import check_identity, fill_array
 from recipes.tiny.settings import PictureSettings
 from recipes.tiny.workers import open_pool
 
@@ -27,8 +27,9 @@ Scene = Union[drawings.Scene, icons.IconScene, sceneries.Scenery]
 def scenes(settings: PictureSettings, folder: Path) -> tuple[Scene, ...]:
     """The scenes that are drawn, in the order of the pictures; ``folder`` holds the icons, where there are any.
 
-    Raises InputError where they are not cut out yet.
+    Raises InputError where they are not cut out yet, and where the folder's pictures show other scenes.
     """
+    check_identity(folder / FILE, asdict(settings))
     rng = make_generator(settings.seed, 0, "scenes")
     return tuple(_sample(settings, folder, rng) for _ in range(settings.count))
 

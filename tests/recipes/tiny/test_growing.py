@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from jstyle.errors import InputError
 from recipes.tiny import growing
 from recipes.tiny.growing import fill_array
 
@@ -47,7 +48,7 @@ def test_it_goes_on_where_it_stopped(tmp_path: Path) -> None:
     fill(file, rest)
     assert rest.begun_at == 6
     np.testing.assert_array_equal(np.load(file), WANTED)
-    assert [path.name for path in tmp_path.iterdir()] == ["rows.npy"]
+    assert [path.name for path in tmp_path.iterdir() if path.suffix != ".json"] == ["rows.npy"]
     again = Maker()
     fill(file, again)
     assert again.begun_at == -1
@@ -61,3 +62,11 @@ def test_what_was_begun_for_something_else_begins_anew(tmp_path: Path) -> None:
     fill(file, other, seed=2)
     assert other.begun_at == 0
     np.testing.assert_array_equal(np.load(file), WANTED)
+
+
+def test_what_is_there_is_not_taken_for_something_else(tmp_path: Path) -> None:
+    file = tmp_path / "rows.npy"
+    fill(file, Maker())
+    with pytest.raises(InputError, match=r"rows\.npy was made with seed = 1, not 2; choose another output"):
+        fill(file, Maker(), seed=2)
+    fill(file, Maker())
