@@ -25,8 +25,9 @@ from benchmarks.options import ROOT
 from benchmarks.quality import adherence, judge, reconstruction, stylisation
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.training.draws import make_generator
+from recipes.tiny import pictures
 from recipes.tiny.drawings import Scene, render, sample_scene
-from recipes.tiny.pictures import PictureSettings, scenes
+from recipes.tiny.settings import PictureSettings
 
 SEED = 4711
 COUNTS = (300, 100)  # captions of seen pairs of object and technique, and of pairs kept from training
@@ -61,12 +62,12 @@ class Study:
         return adherence.measure(self.reader, made, self.scenes, self.unseen)
 
     def variety(self) -> dict[str, Any]:
-        chosen = self.scenes[:PROMPTS]
+        chosen, work = self.scenes[:PROMPTS], self.options.work
         prompts = [adherence.prompt(scene) for scene in chosen for _ in range(SEEDS)]
         made = adherence.generate(self.pipe, prompts, self.options.guidance, self.options.steps)
         drawn = np.stack([render(replace(scene, seed=i), self.pipe.size) for scene in chosen for i in range(SEEDS)])
         grouped = [one.reshape(PROMPTS, SEEDS, *one.shape[1:]) for one in (made, drawn)]
-        known = np.stack([render(scene, self.pipe.size) for scene in scenes(TRAINED_ON)])
+        known = np.stack([pictures.render(scene, work, self.pipe.size) for scene in pictures.scenes(TRAINED_ON, work)])
         return {**adherence.variety(*grouped), **adherence.copies(made, self.drawings, known)}
 
     def styleid(self) -> dict[str, Any]:

@@ -105,7 +105,7 @@ def main() -> None:
     spec = json.loads(sys.stdin.readline())
     if spec["cores"]:
         os.sched_setaffinity(0, spec["cores"])
-    threading.Thread(target=_end_with_parent, args=(spec["parent"],), daemon=True).start()
+    end_with_parent(spec["parent"])
     server = Server(WorkerSpec(spec["path"], spec["arguments"]))
     try:
         for line in iter(sys.stdin.readline, ""):
@@ -115,8 +115,15 @@ def main() -> None:
         sys.exit(130)
 
 
-def _end_with_parent(parent: int) -> None:
-    """End when the parent has ended: a worker whose parent was killed would finish its task, which may take hours."""
+def end_with_parent(parent: int) -> None:
+    """From now on, end this process when its parent has ended.
+
+    A worker whose parent was killed would finish its task, which may take hours, or wait for another for ever.
+    """
+    threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+
+
+def _watch(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(0.5)
     os.kill(os.getpid(), signal.SIGTERM)

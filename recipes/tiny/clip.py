@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 
@@ -19,9 +19,8 @@ from jstyle.training.data import batch_indices
 from jstyle.training.draws import make_generator
 from jstyle.training.initial import initialise, set_values
 from jstyle.weights.loading import save_weights
-from recipes.tiny.drawings import Scene
 from recipes.tiny.fit import fit
-from recipes.tiny.pictures import write_captions
+from recipes.tiny.pictures import Scene, write_captions
 from recipes.tiny.settings import ClipSettings
 
 FILES = ("text.safetensors", "vision.safetensors")
@@ -76,14 +75,24 @@ def contrastive_loss(images: jt.Var, texts: jt.Var, scale: jt.Var) -> jt.Var:
     return (losses[0] + losses[1]).mean() / 2
 
 
-def train_clip(settings: ClipSettings, folder: Path, pictures: np.ndarray, scenes: Sequence[Scene], words: Any) -> None:
+def train_clip(
+    settings: ClipSettings,
+    folder: Path,
+    pictures: np.ndarray,
+    scenes: Sequence[Scene],
+    words: Any,
+    fill: Optional[Callable[[Towers], None]] = None,
+) -> None:
     """Train both towers and write ``FILES`` into the folder.
 
-    ``pictures`` (n, size, size, 3) uint8 show the ``scenes``; ``words`` is the tokenizer.
+    ``pictures`` (n, size, size, 3) uint8 show the ``scenes``; ``words`` is the tokenizer. ``fill`` may give the towers
+    weights that were learnt before.
     """
     towers = Towers(settings, words)
     initialise(towers, settings.loop.seed)
     set_values(towers.logit_scale, np.log([_SCALE]))
+    if fill is not None:
+        fill(towers)
 
     def batch(index: int) -> Pair:
         numbers = batch_indices(index, settings.batch, len(scenes), settings.loop.seed)

@@ -1,15 +1,13 @@
-"""The denoiser: latents of the drawings, captions, and training with the diffusion loss."""
+"""The denoiser: latents of the pictures, captions, and training with the diffusion loss."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
-from tqdm import tqdm
 
 from jstyle.diffusion import prompts
 from jstyle.diffusion.schedule import Schedule
@@ -21,9 +19,9 @@ from jstyle.training.draws import make_generator
 from jstyle.training.initial import initialise
 from jstyle.weights.loading import save_weights
 from recipes.tiny.autoencoder import encode
-from recipes.tiny.drawings import Scene
 from recipes.tiny.fit import fit
-from recipes.tiny.pictures import write_captions
+from recipes.tiny.growing import fill_array
+from recipes.tiny.pictures import Scene, write_captions
 from recipes.tiny.settings import UnetSettings
 
 FILE = "unet.safetensors"
@@ -37,17 +35,14 @@ DrawSheet = Callable[[UNet2DConditionModel, Path], None]
 
 def write_latents(vae: AutoencoderKL, pictures: np.ndarray, folder: Path) -> None:
     """Write ``latents.npy``, the means of all pictures (n, channels, h, w) in fp16, unless it is there."""
-    if (folder / LATENTS).exists():
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    part = folder / f".{LATENTS}.part"
     side = pictures.shape[1] // vae.config.factor
     shape = (len(pictures), vae.config.latent_channels, side, side)
-    latents = np.lib.format.open_memmap(part, "w+", np.float16, shape)
-    for start in tqdm(range(0, len(pictures), _CHUNK), "latents", mininterval=1):
-        latents[start : start + _CHUNK] = encode(vae, pictures[start : start + _CHUNK])
-    latents.flush()
-    os.replace(part, folder / LATENTS)
+
+    def encode_rest(start: int) -> Iterator[np.ndarray]:
+        for first in range(start, len(pictures), _CHUNK):
+            yield encode(vae, pictures[first : first + _CHUNK])
+
+    fill_array(folder / LATENTS, shape, np.float16, {}, encode_rest)
 
 
 def train_unet(
@@ -59,14 +54,17 @@ def train_unet(
     words: Any,
     schedule: Schedule,
     draw_sheet: DrawSheet,
+    fill: Optional[Callable[[UNet2DConditionModel], None]] = None,
 ) -> None:
     """Train the denoiser and write the average of its weights to ``unet.safetensors``.
 
     ``latents`` (n, channels, h, w) belong to the scenes; ``words`` is the tokenizer; ``draw_sheet`` writes a sheet of
-    the network's samples to a file.
+    the network's samples to a file; ``fill`` may give the network weights that were learnt before.
     """
     unet = UNet2DConditionModel(settings.network)
     initialise(unet, settings.loop.seed, ZERO)
+    if fill is not None:
+        fill(unet)
     seed = settings.loop.seed
 
     def batch(index: int) -> Batch:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from jstyle.weights import checkpoint
 from jstyle.weights.loading import load_weights
 from jstyle.weights.tensors import FileTensors
 from recipes.tiny import autoencoder, clip, denoiser, package, pictures, tokenizer
+from recipes.tiny.origin import Origin
 from recipes.tiny.settings import STAGES, Stage, TinySettings
 
 SCHEDULE = ScheduleConfig(
@@ -41,6 +42,18 @@ _PROMPTS = (
     "a stained glass window of a white duck",
     "a red car in the desert, pixel art",
     "a chalk drawing of an orange mushroom in a forest",
+)
+
+
+_ICON_PROMPTS = (
+    "a red apple, flat icon",
+    "a lion, glossy 3d",
+    "a tiger, noto icon",
+    "a bicycle, black ink icon",
+    "a sofa, twemoji icon",
+    "a dolphin by the sea, watercolour",
+    "a hat on a table, flat icon",
+    "a house in a field, woodcut",
 )
 
 
@@ -81,6 +94,11 @@ class Recipe:
         return self.folder / names[stage]
 
     @cached_property
+    def origin(self) -> Optional[Origin]:
+        """The model from which training goes on, if the settings name one."""
+        return Origin(self.settings.start) if self.settings.start else None
+
+    @cached_property
     def words(self) -> Any:
         """The tokenizer."""
         return load_tokenizer(self._require("tokenizer"))
@@ -107,35 +125,43 @@ class Recipe:
         pictures.draw_pictures(self.settings.pictures, self.folder, os.cpu_count() or 1)
 
     def _learn_words(self) -> None:
-        tokenizer.train(self._write_captions(), self.settings.vocabulary, self.result("tokenizer"))
+        texts = self._write_captions()
+        if self.origin:
+            tokenizer.extend(self.origin.tokenizer, texts, self.settings.vocabulary, self.result("tokenizer"))
+        else:
+            tokenizer.train(texts, self.settings.vocabulary, self.result("tokenizer"))
 
     def _write_captions(self) -> list[str]:
-        scenes = pictures.scenes(self.settings.pictures)
+        scenes = self._scenes
         repeated = [scenes[i % len(scenes)] for i in range(_CAPTIONS)]
         return pictures.write_captions(repeated, self.settings.pictures.seed, -1 % 2**32)
 
     def _train_clip(self) -> None:
-        scenes = pictures.scenes(self.settings.pictures)
-        clip.train_clip(self.settings.clip, self.folder / "clip", self._open_pictures(), scenes, self.words)
+        origin = self.origin
+        fill = (lambda towers: origin.fill_towers(towers, self.words)) if origin else None
+        clip.train_clip(self.settings.clip, self.folder / "clip", self._open_pictures(), self._scenes, self.words, fill)
 
     def _train_vae(self) -> None:
-        autoencoder.train_vae(self.settings.vae, self.folder / "vae", self._open_pictures())
+        if self.origin:
+            self.origin.keep_vae(self.settings.vae.network, self.result("vae"), self._open_pictures())
+        else:
+            autoencoder.train_vae(self.settings.vae, self.folder / "vae", self._open_pictures())
 
     def _write_latents(self) -> None:
         denoiser.write_latents(self.vae, self._open_pictures(), self.folder)
 
     def _train_unet(self) -> None:
         latents = np.load(self._require("latents"), mmap_mode="r")
-        scenes = pictures.scenes(self.settings.pictures)
         denoiser.train_unet(
             self.settings.unet,
             self.folder / "unet",
             latents,
-            scenes,
+            self._scenes,
             self.text,
             self.words,
             Schedule(SCHEDULE),
             self._draw_sheet,
+            self.origin.fill_unet if self.origin else None,
         )
 
     def _package(self) -> None:
@@ -146,15 +172,20 @@ class Recipe:
 
     def _draw_sheet(self, unet: UNet2DConditionModel, path: Path) -> None:
         pipe = StableDiffusionPipeline(self._assemble(unet))
+        texts = _ICON_PROMPTS if self.settings.pictures.icons else _PROMPTS
         rows = [
-            pipe(list(_PROMPTS), seed=seed, num_inference_steps=25, guidance_scale=scale).images
+            pipe(list(texts), seed=seed, num_inference_steps=25, guidance_scale=scale).images
             for seed, scale in ((0, 3.0), (1, 3.0), (0, 7.5))
         ]
-        write_grid(rows, path, ["seed 0", "seed 1", "guidance 7.5"], _PROMPTS)
+        write_grid(rows, path, ["seed 0", "seed 1", "guidance 7.5"], texts)
 
     def _assemble(self, unet: UNet2DConditionModel) -> checkpoint.Components:
         folder = self._require("tokenizer")
         return checkpoint.Components(unet, self.vae, self.text, self.words, SCHEDULE, folder, image_encoder=self.vision)
+
+    @property
+    def _scenes(self) -> tuple[pictures.Scene, ...]:
+        return pictures.scenes(self.settings.pictures, self.folder)
 
     def _open_pictures(self) -> np.ndarray:
         return np.load(self._require("pictures"), mmap_mode="r")

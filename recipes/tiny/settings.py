@@ -26,11 +26,19 @@ class PictureSettings:
     seed: int = 0
     """Decides the scenes."""
 
+    icons: float = 0.0
+    """The share of pictures that show icons of real families, which are fetched; see ``icons/NOTICE.md``."""
+
+    sceneries: float = 0.0
+    """The share of pictures that show a scenery with nothing in it; drawings are the rest."""
+
     def __post_init__(self) -> None:
         if self.count < 1:
             raise ValueError(f"pictures.count must be at least 1, not {self.count}")
         if self.size < 32 or self.size % 32:
             raise ValueError(f"pictures.size must be a multiple of 32, not {self.size}")
+        if min(self.icons, self.sceneries) < 0 or self.icons + self.sceneries > 1:
+            raise ValueError("pictures.icons and pictures.sceneries are shares: from 0, and together at most 1")
 
 
 @dataclass(frozen=True)
@@ -113,8 +121,12 @@ class TinySettings:
     stages: Optional[tuple[Stage, ...]] = None
     """Which stages to run; by default all that are not finished."""
 
+    start: Optional[str] = None
+    """A model from which training goes on: its tokenizer is made larger, CLIP and the denoiser begin with its weights,
+    and its autoencoder is kept. By default all begins at random."""
+
     pictures: PictureSettings = field(default_factory=PictureSettings)
-    """The drawings."""
+    """The pictures."""
 
     vocabulary: int = 1024
     """Tokens of the tokenizer, of which 514 are letters and marks."""

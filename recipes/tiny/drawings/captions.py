@@ -34,27 +34,29 @@ WORKS = {
 }
 """The words for a picture in each technique, besides the technique's name."""
 
-_TEMPLATES = (
+TEMPLATES = (
     "{thing}, {technique}",
     "{thing}, {work}",
     "{work} of {thing}",
     "{technique}, {thing}",
     "{thing} in {technique} style",
 )
+"""The forms of captions."""
 
 
 def caption(scene: Scene, rng: np.random.Generator) -> str:
     """A caption for the scene, in one of several forms; sometimes it leaves out the colour or the setting."""
     with_colour = rng.random() < 0.9 and scene.technique not in MONOCHROME
     with_setting = rng.random() < (0.4 if scene.setting == "plain" else 0.85)
-    thing = _add_article(f"{scene.colour} {scene.object}" if with_colour else scene.object)
+    thing = add_article(f"{scene.colour} {scene.object}" if with_colour else scene.object)
     works = WORKS[scene.technique]
-    return _TEMPLATES[rng.integers(len(_TEMPLATES))].format(
+    return TEMPLATES[rng.integers(len(TEMPLATES))].format(
         thing=f"{thing} {PLACES[scene.setting]}" if with_setting else thing,
         technique=scene.technique,
         work=works[rng.integers(len(works))],
     )
 
 
-def _add_article(noun: str) -> str:
+def add_article(noun: str) -> str:
+    """The noun after "a" or "an"."""
     return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"

@@ -22,7 +22,6 @@ FINE = 3
 class Layers:
     """Arrays of one scene at one size. Parts are numbered from back to front; tables have a row for each."""
 
-    scene: Scene
     size: int
     image: Image.Image
     """FINE * size wide and high, of mode P: the number of the part that is visible at each point"""
@@ -155,9 +154,8 @@ def draw_layers(scene: Scene, size: int, thing: Optional[list[Part]] = None) -> 
     is_object = (numbers >= len(behind)) & (numbers < len(behind) + len(object_parts))
     colours = np.array([find_colour(part.role, scene.colour) for part in parts], np.float32)
     return Layers(
-        scene=scene,
         size=size,
-        image=_draw_numbers(parts, FINE * size),
+        image=draw_numbers(parts, FINE * size),
         colours=np.where(is_object[:, None], colours, np.minimum(colours * light, 1)),
         is_object=is_object,
         quiet=np.array([part.quiet for part in parts]),
@@ -185,10 +183,13 @@ def _draw_shadow(object_parts: list[Part], ground: Part) -> Part:
     return Part(shade, (red, green, blue), quiet=True)
 
 
-def _draw_numbers(parts: list[Part], fine: int) -> Image.Image:
-    """The parts, each filled with its number, on ``fine`` by ``fine`` points."""
-    image = Image.new("P", (fine, fine))
+def draw_numbers(parts: list[Part], fine: int, first: int = 0, over: Optional[Image.Image] = None) -> Image.Image:
+    """The parts, each filled with its number, from ``first`` on, on ``fine`` by ``fine`` points.
+
+    They are drawn over an image of this kind, which is changed, where one is given.
+    """
+    image = Image.new("P", (fine, fine)) if over is None else over
     draw = ImageDraw.Draw(image)
-    for number, part in enumerate(parts):
+    for number, part in enumerate(parts, first):
         draw.polygon((part.outline * (fine / 100)).ravel().tolist(), fill=number)
     return image

@@ -15,6 +15,7 @@ from jstyle.errors import InputError
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.training import fit
 from recipes.tiny.package import HASHES
+from recipes.tiny.pictures import scenes
 from recipes.tiny.recipe import Recipe
 from tests.recipes.tiny.small import settings
 
@@ -83,6 +84,13 @@ def test_a_run_that_was_interrupted_gives_the_same_model(
 def test_a_stage_needs_those_before_it(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="the stage pictures is not finished"):
         Recipe(replace(settings(tmp_path), stages=("vae",))).run()
+
+
+def test_a_folder_keeps_the_scenes_of_its_pictures(finished: Path) -> None:
+    """Captions of other scenes would be learnt with the pictures that are there."""
+    other = replace(settings(finished).pictures, seed=5)
+    with pytest.raises(InputError, match="was made with seed = 0, not 5"):
+        scenes(other, finished)
 
 
 def test_the_latents_have_one_scale(finished: Path) -> None:

@@ -14,7 +14,7 @@ from recipes.tiny.settings import PictureSettings
 
 @pytest.fixture(scope="module")
 def words(tmp_path_factory: pytest.TempPathFactory):
-    scenes = pictures.scenes(PictureSettings(count=500))
+    scenes = pictures.scenes(PictureSettings(count=500), Path())
     folder = tmp_path_factory.mktemp("words") / "tokenizer"
     tokenizer.train(pictures.write_captions(scenes, 0, 0), 900, folder)
     assert sorted(file.name for file in folder.iterdir()) == [
