@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -94,25 +94,21 @@ class TrainingJob:
         work = self.plan_work(todo)
         yield add_up(ahead for _, ahead in work)
         trainings = {training.place: (training, ahead) for training, ahead in work}
-        done = {Updated: 0, Evaluated: 0}  # of the training that runs in this process, if one does
-        times = TrainingTimes(len(engine.devices) or engine.workers)
+        told, times = _Told(), TrainingTimes(len(engine.devices) or engine.workers)
         try:
             with closing(self._run_tasks(engine, todo)) as events:
                 for event in events:
                     if isinstance(event, (Updated, Evaluated, PictureWritten)):
-                        if not isinstance(event, PictureWritten):
-                            done[type(event)] += event.count
+                        told.note(event)
                         yield event
                     elif isinstance(event, (Done, Failed)):
                         training, ahead = trainings[event.task.name]
-                        yield Updated(training.place, ahead.updates - done[Updated])
-                        if ahead.evaluations != done[Evaluated]:
-                            yield Evaluated(training.place, ahead.evaluations - done[Evaluated])
-                        done = {Updated: 0, Evaluated: 0}
+                        yield from told.fill_up(training.place, ahead)
                         if isinstance(event, Done):
                             times.add(training, event.result["pace"])
+                        else:
+                            failed.append(training)
                         yield self._describe_end(training, event)
-                        failed += [training] if isinstance(event, Failed) else []
         finally:
             times.save()
         return failed
@@ -146,6 +142,25 @@ class TrainingJob:
         """The spec with the folder of its result."""
         settings = replace(training.settings, output=(self.root / training.place).resolve())
         return replace(training.spec, settings=settings)
+
+
+class _Told:
+    """What the training that runs in this process, if one does, has told of its work."""
+
+    def __init__(self) -> None:
+        self._updates = self._evaluations = 0
+
+    def note(self, event: Event) -> None:
+        """One of its events."""
+        self._updates += event.count if isinstance(event, Updated) else 0
+        self._evaluations += event.count if isinstance(event, Evaluated) else 0
+
+    def fill_up(self, place: str, ahead: Planned) -> Iterator[Event]:
+        """It has ended: what was ahead of it and not told, so that the bar comes to its end. The next one follows."""
+        yield Updated(place, ahead.updates - self._updates)
+        if ahead.evaluations != self._evaluations:
+            yield Evaluated(place, ahead.evaluations - self._evaluations)
+        self._updates = self._evaluations = 0
 
 
 def add_up(work: Iterable[Planned]) -> Planned:
