@@ -7,6 +7,7 @@ Raises `StartError`, whose message is one line, when something essential is miss
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from jstyle.runtime.start_error import StartError
@@ -20,7 +21,6 @@ __all__ = ["StartError", "jt"]
 def __getattr__(name: str) -> Any:
     if name != "jt":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from jstyle.runtime.start import start
-
-    globals()["jt"] = jittor = start()
+    # named rather than imported: who only asks where things lie need not know how Jittor is started
+    globals()["jt"] = jittor = import_module("jstyle.runtime.start").start()
     return jittor

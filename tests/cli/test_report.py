@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from functools import partialmethod
 from pathlib import Path
 
 import pytest
 
+from jstyle.cli import bars
 from jstyle.cli.report import show_events
 from jstyle.errors import InputError, InputWarning
 from jstyle.events import Evaluated, Event, Failure, PictureWritten, Planned, Remark, Updated
+from jstyle.pace import Pace
 
 Captured = pytest.CaptureFixture[str]
 
@@ -74,6 +77,32 @@ def test_a_training_shows_its_updates_and_its_loss(capsys: Captured) -> None:
     assert "update" in shown.err and "evaluation" not in shown.err
     assert show_events(events) == 0
     assert "6/5" not in capsys.readouterr().err  # a validation sheet is no update
+
+
+def test_a_training_that_draws_moves_by_updates_and_counts_both_in_the_time_left(
+    capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An update takes 10 s, an evaluation 1 s, the first of each 100 s more."""
+    now = [0.0]
+    monkeypatch.setattr(Pace, "__init__", partialmethod(Pace.__init__, lambda: now[0]))
+    monkeypatch.setattr(bars.TrainingBar, "refresh", lambda *_, **__: None)
+    bar = bars.TrainingBar(Planned(updates=5, evaluations=20))
+    left = []
+    for event, seconds in [
+        (Updated("run", 1), 110), (Updated("run", 1), 10), (Evaluated("validation", 2), 102),
+        (Evaluated("validation", 8), 8), (PictureWritten(Path("sheet.png")), 50), (Updated("run", 1), 10),
+    ]:  # fmt: skip
+        now[0] += seconds
+        bar.note(event)
+        left.append(bar.format_dict["left"])
+    bar.close()
+    capsys.readouterr()
+    # unknown until an evaluation has come; at first at the pace of the only one, 51 s each
+    assert left == ["?", "?", bar.format_interval(3 * 10 + 18 * 51), "00:40", "00:40", "00:30"]
+    events = [Planned(updates=2, evaluations=4), Updated("run", 1), Evaluated("validation", 4), Updated("run", 1)]
+    assert show_events(events) == 0
+    shown = capsys.readouterr()
+    assert "2/2" in shown.err and "/6" not in shown.err and "evaluation" not in shown.err
 
 
 def test_a_plan_of_pictures_alone_counts_them(capsys: Captured) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,12 +14,14 @@ from jstyle.events import Evaluated, Event, Failure, PictureWritten, Planned, St
 from jstyle.jobs.engine import Engine
 from jstyle.jobs.task import Done, Failed, Outcome, Task, WorkerSpec
 from jstyle.settings.reader import plain
+from jstyle.table import load_attribute
 from jstyle.training.many_styles.record import LOG, describe_difference, read_state
 from jstyle.training.many_styles.spec import StyleTraining, TrainingSpec
 from jstyle.training.many_styles.times import TrainingTimes
 from jstyle.weights.description import Checkpoint
 
 WORKER = "jstyle.workers.training:TrainingWorker"
+COUNT_WORK = "jstyle.training.many_styles.ahead:count_trainings"
 
 
 @dataclass(frozen=True)
@@ -57,17 +59,11 @@ class TrainingJob:
 
     def plan_work(self, todo: Sequence[StyleTraining]) -> list[tuple[StyleTraining, Planned]]:
         """What is ahead of each: updates, and evaluations for the pictures that it draws on the way."""
-        from jstyle.pipelines.cost import CountingPipeline
-        from jstyle.training.teaching.cost import count_work
-
         if not todo:
             return []
-        counting = CountingPipeline.of_checkpoint(self._checkpoint)
         others = [training for training in todo if read_state(training, self.root) == "other"]  # which are removed
-        return [
-            (training, count_work(counting, self._place(training).settings, anew=training in others))
-            for training in todo
-        ]
+        placed = [(self._place(training).settings, training in others) for training in todo]
+        return list(zip(todo, load_attribute(COUNT_WORK)(self._checkpoint, placed)))
 
     def read_progress(self, *, overwrite: bool) -> Progress:
         """Look at every training. Raises InputError, unless ``overwrite``, where another one's result is in the way."""
@@ -94,25 +90,21 @@ class TrainingJob:
         work = self.plan_work(todo)
         yield add_up(ahead for _, ahead in work)
         trainings = {training.place: (training, ahead) for training, ahead in work}
-        done = {Updated: 0, Evaluated: 0}  # of the training that runs in this process, if one does
-        times = TrainingTimes(len(engine.devices) or engine.workers)
+        told, times = _Told(), TrainingTimes(len(engine.devices) or engine.workers)
         try:
             with closing(self._run_tasks(engine, todo)) as events:
                 for event in events:
                     if isinstance(event, (Updated, Evaluated, PictureWritten)):
-                        if not isinstance(event, PictureWritten):
-                            done[type(event)] += event.count
+                        told.note(event)
                         yield event
                     elif isinstance(event, (Done, Failed)):
                         training, ahead = trainings[event.task.name]
-                        yield Updated(training.place, ahead.updates - done[Updated])
-                        if ahead.evaluations != done[Evaluated]:
-                            yield Evaluated(training.place, ahead.evaluations - done[Evaluated])
-                        done = {Updated: 0, Evaluated: 0}
+                        yield from told.fill_up(training.place, ahead)
                         if isinstance(event, Done):
                             times.add(training, event.result["pace"])
+                        else:
+                            failed.append(training)
                         yield self._describe_end(training, event)
-                        failed += [training] if isinstance(event, Failed) else []
         finally:
             times.save()
         return failed
@@ -146,6 +138,25 @@ class TrainingJob:
         """The spec with the folder of its result."""
         settings = replace(training.settings, output=(self.root / training.place).resolve())
         return replace(training.spec, settings=settings)
+
+
+class _Told:
+    """What the training that runs in this process, if one does, has told of its work."""
+
+    def __init__(self) -> None:
+        self._updates = self._evaluations = 0
+
+    def note(self, event: Event) -> None:
+        """One of its events."""
+        self._updates += event.count if isinstance(event, Updated) else 0
+        self._evaluations += event.count if isinstance(event, Evaluated) else 0
+
+    def fill_up(self, place: str, ahead: Planned) -> Iterator[Event]:
+        """It has ended: what was ahead of it and not told, so that the bar comes to its end. The next one follows."""
+        yield Updated(place, ahead.updates - self._updates)
+        if ahead.evaluations != self._evaluations:
+            yield Evaluated(place, ahead.evaluations - self._evaluations)
+        self._updates = self._evaluations = 0
 
 
 def add_up(work: Iterable[Planned]) -> Planned:

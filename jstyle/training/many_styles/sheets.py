@@ -20,10 +20,12 @@ from jstyle.pictures.sheets import add_caption, draw_grid, write_sheet
 from jstyle.pictures.spec import AdapterSpec, PromptedPicture, identify_model
 from jstyle.settings.model import ModelSettings
 from jstyle.settings.reader import plain
+from jstyle.table import load_attribute
 from jstyle.training.many_styles.spec import StyleTraining
 from jstyle.weights.description import Checkpoint
 
 WORKER = "jstyle.workers.prompted:PromptedPictureWorker"
+COUNT_PICTURES = "jstyle.training.many_styles.ahead:count_pictures"
 FOLDER = "sheets"
 CELL = 160  # pixels
 _SIDES = ("before", "after")
@@ -65,18 +67,9 @@ class BeforeAfter:
 
     def count_evaluations(self, pictures: Sequence[SidePicture]) -> int:
         """The latents that drawing these sends through the UNet."""
-        from jstyle.pipelines.cost import CountingPipeline, count_evaluations
-        from jstyle.pipelines.prompted import draw_prompted
-
         if not pictures:
             return 0
-        counting = CountingPipeline.of_checkpoint(self._checkpoint)
-        each: dict[tuple[object, ...], int] = {}
-        for spec in (picture.spec for picture in pictures):
-            key = spec.steps, spec.guidance, spec.sampler
-            if key not in each:
-                each[key] = count_evaluations(lambda pipe, spec=spec: draw_prompted(pipe, spec), counting)
-        return sum(each[one.spec.steps, one.spec.guidance, one.spec.sampler] for one in pictures)
+        return load_attribute(COUNT_PICTURES)(self._checkpoint, [picture.spec for picture in pictures])
 
     def write_sheets(self) -> Iterator[Path]:
         """Write the sheets whose pictures are all there, those of this very training. Gives their files."""

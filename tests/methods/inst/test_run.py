@@ -145,8 +145,10 @@ def written(events: list[Event]) -> list[str]:
     return [event.path.name for event in events if isinstance(event, PictureWritten)]
 
 
-def test_from_pictures_to_pictures(model: Path, finished: Path, tmp_path: Path) -> None:
-    """A style picture is learnt once, with a trained folder beside it; then nothing is done twice."""
+def test_from_pictures_to_pictures(
+    model: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A style picture is learnt once, with a trained folder beside it; then nothing is done twice, or even loaded."""
     out, sea, ink = tmp_path / "out", tmp_path / "contents" / "sea.png", tmp_path / "ink.png"
     sea.parent.mkdir()
     picture(2).save(sea)
@@ -169,7 +171,9 @@ def test_from_pictures_to_pictures(model: Path, finished: Path, tmp_path: Path) 
     (sea.parent / "broken.png").unlink()
     before, times = contents_of(out), {path: path.stat().st_mtime_ns for path in learnt.iterdir()}
     renamed = ink.rename(tmp_path / "ink.PNG")  # the same picture, by its content
+    monkeypatch.setattr(StableDiffusionPipeline, "from_settings", lambda *_: pytest.fail("the model was loaded"))
     again = start(model, [renamed, finished.parent], out, [sea.parent])
+    monkeypatch.undo()
     assert again == [Planned(2, 2, 0), Remark(f"pictures are in {out}")]
     assert {**contents_of(out), "contact_sheet.png": b""} == {**before, "contact_sheet.png": b""}
     assert {path: path.stat().st_mtime_ns for path in learnt.iterdir()} == times
@@ -200,7 +204,8 @@ def test_a_run_that_is_closed_while_it_learns_goes_on_in_a_thread(model: Path, d
     thread = threading.Thread(target=lambda: seen.extend(METHOD.start(method, settings(), chosen)))
     thread.start()
     thread.join()
-    assert [event.count for event in seen if isinstance(event, Updated)] == [2]  # the first was made before
+    assert [event.count for event in seen if isinstance(event, Updated)] == [1]  # the other was made before
+    assert [event.updates for event in seen if isinstance(event, Planned)] == [1]
     start(model, [data], tmp_path / "whole")
     (whole,) = (tmp_path / "whole" / "styles").iterdir()
     assert (folder / "inst.safetensors").read_bytes() == (whole / "inst.safetensors").read_bytes()

@@ -148,7 +148,7 @@ def test_the_shipped_recipe_is_valid(method: str, base: Any, tmp_path: Path) -> 
     changes = {"image_encoder": "tiny"} if "image_encoder" in recipe.teachings[method] else {}
     (run,) = plan_trainings(recipe, [style], TEACHINGS[method], describe_checkpoint(recipe.model), changes)
     assert (run.settings.width, run.settings.recompute) == ((512, True) if base else (None, False))
-    assert run.steps >= 100 and run.settings.loop.checkpoint_every <= 100
+    assert run.settings.loop.checkpoint_every <= min(100, run.steps / 2)
     # no sheet in the middle of a training, and both sheets with the words that are learnt
     assert run.settings.validation_every >= run.steps
     assert all("07" in text or "{token}" in text for text in run.settings.validation_prompts)

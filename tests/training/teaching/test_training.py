@@ -17,7 +17,7 @@ from PIL import Image
 import jstyle
 from jstyle import StableDiffusionPipeline
 from jstyle.errors import InputError
-from jstyle.events import PictureWritten, Planned, Updated
+from jstyle.events import Evaluated, PictureWritten, Planned, Updated
 from jstyle.pictures import images
 from jstyle.runtime import jt
 from jstyle.training import LoopSettings, LossSettings
@@ -175,8 +175,9 @@ def test_a_run_tells_what_happens_and_can_be_closed(
     run.close()
     handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     drawn = [tmp_path / "run" / "class" / f"{i:05d}.png" for i in range(2)] if method == "dreambooth" else []
-    before = [Planned(2, 0), *map(PictureWritten, drawn)] if drawn else []
-    assert events[: len(before) + 1] == [*before, Planned(updates=4)]
+    seen = [event.count for event in events if isinstance(event, Evaluated)]
+    assert events[0] == Planned(len(drawn), 0, sum(seen), 4) and min(seen) > 0
+    assert [event.path for event in events if isinstance(event, PictureWritten)][: len(drawn)] == drawn
     updates = [event for event in events if isinstance(event, Updated)]
     losses = [record["loss"] for record in read_log(tmp_path / "run")]
     assert updates == [Updated("run", 1, loss) for loss in losses] and len(updates) == 3
@@ -184,7 +185,8 @@ def test_a_run_tells_what_happens_and_can_be_closed(
     shown: list[Any] = []
     result = jstyle.train(asked, show=shown.append)
     assert bits(result) == bits(finished[method])
-    assert [event.count for event in shown if isinstance(event, Updated)] == [4]
+    assert shown[0] == Planned(len(drawn), len(drawn), 0, 1)  # the sheet is drawn, and three updates are made
+    assert [event.count for event in shown if isinstance(event, Updated)] == [1]
     assert handlers == (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM))
     assert capfd.readouterr().err == ""
 
