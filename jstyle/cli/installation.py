@@ -51,7 +51,8 @@ def examine() -> int:
 def print_completion(shell: str) -> int:
     """Print what a shell is to read. Raises InputError where shtab is not installed."""
     from jstyle.cli.commands import iterate_commands
-    from jstyle.cli.completion import join_parsers
+
+    join_parsers = load_attribute("jstyle.cli.completion:join_parsers")  # it needs every command
 
     try:
         import shtab

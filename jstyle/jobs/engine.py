@@ -9,8 +9,11 @@ from typing import Literal, Optional, Union
 
 from jstyle.events import Event
 from jstyle.jobs.local import run_here, run_in_processes, share_cores
-from jstyle.jobs.on_ray import run_on_ray
 from jstyle.jobs.task import Done, Failed, Outcome, Task, WorkerSpec
+from jstyle.table import load_attribute
+
+RUN_ON_RAY = "jstyle.jobs.on_ray:run_on_ray"
+"""Loaded where Ray is asked for, which few have."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class Engine:
         if self.name == "ray":
             workers = self.workers or 1
             address, cores, gpus = self.ray_address, self.ray_cores, self.ray_gpus
+            run_on_ray = load_attribute(RUN_ON_RAY)
             yield from run_on_ray(spec, tasks, workers, address=address, cores=cores, gpus=gpus)
         elif self.workers == 0 and not self.devices:
             yield from run_here(spec, tasks)

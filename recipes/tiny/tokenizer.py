@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
-from jstyle.diffusion.prompts import load_tokenizer
+from jstyle.diffusion.tokenizer import load_tokenizer
 from jstyle.files import replacing
 
 START, END, PAD = "<|startoftext|>", "<|endoftext|>", "!"
