@@ -10,8 +10,8 @@ import pytest
 
 from jstyle.adapters.textual_inversion import read
 from jstyle.errors import InputError, make_printable
-from jstyle.networks.config import read_json
 from jstyle.pictures.images import open_image
+from jstyle.settings.json_files import read_json
 from jstyle.weights.tensors import FileTensors
 
 

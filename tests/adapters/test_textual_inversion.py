@@ -11,6 +11,7 @@ import pytest
 from jstyle import StableDiffusionImg2ImgPipeline, StableDiffusionPipeline
 from jstyle.adapters import textual_inversion, words
 from jstyle.diffusion import prompts
+from jstyle.diffusion.tokenizer import load_tokenizer
 from jstyle.errors import InputError
 from jstyle.runtime import jt
 from jstyle.weights.tensors import FileTensors, write_tensors
@@ -205,7 +206,7 @@ def test_a_tokenizer_saved_with_words_keeps_them(pipe: StableDiffusionPipeline, 
     """As diffusers leaves them in a model's folder: names, and nothing that says which belong together."""
     with words(pipe.tokenizer, pipe.text_encoder, {"<pond>": jt.array(vectors("<pond>", 3))}) as spelling:
         spelling.save_pretrained(tmp_path)
-        again = prompts.load_tokenizer(tmp_path)
+        again = load_tokenizer(tmp_path)
         assert np.array_equal(prompts.token_ids(again, ["a <pond> b"]), prompts.token_ids(spelling, ["a <pond> b"]))
 
 

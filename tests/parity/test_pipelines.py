@@ -80,7 +80,8 @@ def test_guidance_of_one_or_less_is_the_prompts_prediction_alone(
     elif case == "image":
         out = StableDiffusionImg2ImgPipeline.from_pipe(pipe)(image=picture, strength=0.6, **settings)
     else:
-        out = StableDiffusionInpaintPipeline.from_pipe(pipe)(image=picture, mask_image=mask, strength=0.6, **settings)
+        settings.update(image=picture, mask_image=mask, strength=0.6, overlay=False)
+        out = StableDiffusionInpaintPipeline.from_pipe(pipe)(**settings)
     assert psnr(out.images, recorded[f"{case}_image"]) > 80
 
 
