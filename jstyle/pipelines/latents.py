@@ -1,0 +1,105 @@
+"""Between pictures and latents: sizes, the autoencoder image by image, tiles of large images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Optional
+
+import numpy as np
+
+from jstyle.errors import InputError
+from jstyle.networks import AutoencoderKL, UNet2DConditionModel
+from jstyle.networks.entry import check_shape
+from jstyle.networks.vae import DiagonalGaussian
+from jstyle.pictures.fitting import Frame
+from jstyle.pipelines.tiling import in_tiles
+from jstyle.runtime import jt
+from jstyle.settings.vocabulary import Fit
+
+MAX_TILE = 512  # pixels; what decoding one tile takes grows with its area, its attention with the square of that
+
+
+class Latents:
+    """What a pipeline with these two networks knows of its latents."""
+
+    unet: UNet2DConditionModel
+    vae: AutoencoderKL
+    vae_tiling: bool
+
+    @property
+    def size(self) -> int:
+        """The side, in pixels, of the images that the model was trained on."""
+        return self.unet.config.sample_size * self.vae.config.factor
+
+    def enable_vae_tiling(self) -> None:
+        """Encode and decode large images in overlapping tiles, in the memory that one tile takes."""
+        self.vae_tiling = True
+
+    def disable_vae_tiling(self) -> None:
+        """Encode and decode every image at once."""
+        self.vae_tiling = False
+
+    def latent_shape(self, height: Optional[int], width: Optional[int]) -> tuple[int, int, int]:
+        """(channels, height, width) of the latent of an image this size, the model's own size by default.
+
+        Raises InputError for a size that the VAE cannot halve often enough.
+        """
+        factor = self.vae.config.factor
+        height, width = (self.size if side is None else side for side in (height, width))
+        if height <= 0 or width <= 0 or height % factor or width % factor:
+            raise InputError(f"a size must be a positive multiple of {factor}, not {width}x{height} (width x height)")
+        return self.vae.config.latent_channels, height // factor, width // factor
+
+    def make_frame(self, width: Optional[int], height: Optional[int], how: Fit) -> Frame:
+        """How pictures come to a size in pixels, the model's own by default. Raises InputError as `latent_shape`."""
+        factor = self.vae.config.factor
+        _, rows, columns = self.latent_shape(height, width)
+        return Frame(columns * factor, rows * factor, how, factor)
+
+    def encode_posterior(self, picture: jt.Var) -> DiagonalGaussian:
+        """The autoencoder's own posterior of an image (1, 3, height, width) in [-1, 1], in tiles where those are on."""
+        moments = self._run_tiled(self._moments, picture, 1 / self.vae.config.factor)
+        return DiagonalGaussian(*jt.chunk(moments, 2, dim=1))
+
+    def encode_images(self, pictures: jt.Var, noise: Optional[jt.Var] = None) -> jt.Var:
+        """Latents of images (batch, 3, height, width) in [-1, 1]: the posterior's mode, or a draw from ``noise``.
+
+        Raises InputError, before anything is computed, for images and noise of other shapes.
+        """
+        self.vae.check_image(pictures)
+        if noise is not None:
+            shape = (pictures.shape[0], *self.latent_shape(*pictures.shape[2:]))
+            check_shape("VAE", "noise", noise, shape, f" for images {tuple(pictures.shape)}")
+        latents = []
+        for i in range(pictures.shape[0]):
+            with jt.no_grad():
+                posterior = self.encode_posterior(pictures[i : i + 1])
+                latent = posterior.mode() if noise is None else posterior.sample(noise[i : i + 1])
+                latents.append(latent * self.vae.config.scaling_factor)
+                latents[-1].sync()
+        return jt.concat(latents, dim=0)
+
+    def decode_latents(self, latents: jt.Var) -> np.ndarray:
+        """Images (batch, 3, height, width) in about [-1, 1], one at a time to bound memory.
+
+        Raises InputError, before anything is computed, for latents of another shape than (batch, 4, height / 8,
+        width / 8), or what the model has in place of 4.
+        """
+        self.vae.check_latent(latents)
+        decoded = []
+        for i in range(latents.shape[0]):
+            with jt.no_grad():
+                latent = latents[i : i + 1] / self.vae.config.scaling_factor
+                decoded.append(np.array(self._run_tiled(self.vae.decode, latent, self.vae.config.factor).numpy()))
+        return np.concatenate(decoded)
+
+    def _moments(self, pictures: jt.Var) -> jt.Var:
+        posterior = self.vae.encode(pictures)
+        return jt.concat([posterior.mean, posterior.logvar], dim=1)
+
+    def _run_tiled(self, run: Callable[[jt.Var], jt.Var], x: jt.Var, scale: float) -> jt.Var:
+        side = min(self.vae.config.sample_size, MAX_TILE)
+        tile = side if scale < 1 else side // self.vae.config.factor
+        if self.vae_tiling and max(x.shape[2:]) > tile:
+            return in_tiles(run, x, tile, scale)
+        return run(x)
