@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional, Union
@@ -170,6 +171,22 @@ def make_targets(prompts: Sequence[str], seed: int, starts: Optional[Sequence[Im
     return [Target(prompt, seed + 1 + i, picture) for i, (prompt, picture) in enumerate(zip(prompts, pictures))]
 
 
+@dataclass(frozen=True)
+class SetPlan:
+    """What a command's set is of, and what of it is still to be made."""
+
+    references: Sequence[AnyReference]
+    targets: Sequence[Target]
+    files: SetFiles
+    unfinished: AbstractSet[Path]
+    saves_reference: bool
+
+    @property
+    def wanted(self) -> list[int]:
+        """The numbers of the targets that are to be made."""
+        return [number for number, path in enumerate(self.files.targets) if path in self.unfinished]
+
+
 def run_set(method: Method, inputs: SetInputs, settings: StyleAlignSettings, model: ModelSettings) -> Iterator[Event]:
     """Make the pictures of a set that are not there yet, its references' pictures, and a contact sheet.
 
@@ -179,13 +196,35 @@ def run_set(method: Method, inputs: SetInputs, settings: StyleAlignSettings, mod
     check_output(inputs.output)
     if inputs.save_reference is not None:
         sweep_dead(inputs.save_reference.parent)
+    counting = CountingPipeline.from_settings(model)
+    plan = yield from plan_set(method, inputs, settings, model, counting)
+
+    def make(pipe: StableDiffusionPipeline) -> Making:
+        return make_set(AlignedSet(pipe, settings, plan.references, inputs.reference_weights), plan)
+
+    missing = len(plan.wanted)
+    yield Planned(len(plan.targets), len(plan.targets) - missing, count_evaluations(make, counting))
+    is_finished = not plan.unfinished and not plan.saves_reference
+    with closing(() if is_finished else make(StableDiffusionPipeline.from_settings(model))) as events:
+        for event in events:
+            if isinstance(event, Trajectory):
+                assert inputs.save_reference is not None
+                event.save(inputs.save_reference, overwrite=inputs.overwrite)
+            else:
+                yield event if isinstance(event, Evaluated) else plan.files.write(*event)
+    plan.files.write_sheet()
+    yield Remark(f"pictures are in {inputs.output}")
+
+
+def plan_set(
+    method: Method, inputs: SetInputs, settings: StyleAlignSettings, model: ModelSettings, counting: CountingPipeline
+) -> Generator[Remark, None, SetPlan]:
+    """Open what the set is made from and look at what is there. Raises InputError as `run_set` does."""
     remarks: list[str] = []
     references, reference_subjects = open_references(inputs, settings, remarks.append)
     starts = [images.open_image(path, remarks.append) for path in inputs.image]
     targets = make_targets(inputs.target_prompts, settings.sampling.seed, starts)
-    counting = CountingPipeline.from_settings(model)
     planned = AlignedSet(counting, settings, references, inputs.reference_weights)
-    on_latents = planned.on_latents
     given = [reference.image for reference in references if isinstance(reference, ImageReference)]
     remarks += planned.reference_frame.describe_losses(measure(inputs.reference_image, given))
     remarks += planned.frame.describe_losses(measure(inputs.image, starts))
@@ -194,41 +233,31 @@ def run_set(method: Method, inputs: SetInputs, settings: StyleAlignSettings, mod
         inputs.output,
         method.name,
         identify_model(model, counting),
-        settings.fill(on_latents.of_picture),
+        settings.fill(planned.on_latents.of_picture),
         describe_targets(inputs, targets, reference_subjects),
         reference_subjects,
     )
     if not inputs.overwrite:
         check_sheet(inputs.output / SHEET)
-    unfinished = files.list_unfinished(overwrite=inputs.overwrite, whole=on_latents.sharing.full_attention_share)
-    wanted = [number for number, path in enumerate(files.targets) if path in unfinished]
-    if inputs.save_reference is not None and inputs.save_reference.exists() and not inputs.overwrite:
-        on_latents.check_saved(inputs.save_reference)
-    is_saved = inputs.save_reference is not None and (bool(wanted) or not inputs.save_reference.exists())
+    shares_everything = planned.on_latents.sharing.full_attention_share
+    unfinished = files.list_unfinished(overwrite=inputs.overwrite, whole=shares_everything)
+    saved = inputs.save_reference
+    if saved is not None and saved.exists() and not inputs.overwrite:
+        planned.on_latents.check_saved(saved)
+    misses = any(path in unfinished for path in files.targets)
+    return SetPlan(references, targets, files, unfinished, saved is not None and (misses or not saved.exists()))
 
-    def make(
-        pipe: StableDiffusionPipeline,
-    ) -> Iterator[Union[Evaluated, tuple[Path, Optional[Image.Image]], Trajectory]]:
-        pictures = AlignedSet(pipe, settings, references, inputs.reference_weights)
-        with closing(pictures.make_pictures([targets[number] for number in wanted])) as events:
-            for event in events:
-                yield event if isinstance(event, Evaluated) else (files.targets[wanted[event[0]]], event[1])
-        if not unfinished.isdisjoint(files.references):
-            yield from zip(files.references, (yield from pictures.make_references()))
-        if is_saved:
-            yield (yield from pictures.on_latents.make_trajectory())
 
-    yield Planned(len(targets), len(targets) - len(wanted), count_evaluations(make, counting))
-    is_finished = not unfinished and not is_saved
-    with closing(() if is_finished else make(StableDiffusionPipeline.from_settings(model))) as events:
+def make_set(pictures: AlignedSet, plan: SetPlan) -> Making:
+    """Make what is to be made: each picture with its file, None for one that is not finite; then the path to save."""
+    wanted = plan.wanted
+    with closing(pictures.make_pictures([plan.targets[number] for number in wanted])) as events:
         for event in events:
-            if isinstance(event, Trajectory):
-                assert inputs.save_reference is not None
-                event.save(inputs.save_reference, overwrite=inputs.overwrite)
-            else:
-                yield event if isinstance(event, Evaluated) else files.write(*event)
-    files.write_sheet()
-    yield Remark(f"pictures are in {inputs.output}")
+            yield event if isinstance(event, Evaluated) else (plan.files.targets[wanted[event[0]]], event[1])
+    if not plan.unfinished.isdisjoint(plan.files.references):
+        yield from zip(plan.files.references, (yield from pictures.make_references()))
+    if plan.saves_reference:
+        yield (yield from pictures.on_latents.make_trajectory())
 
 
 def measure(paths: Sequence[Path], pictures: Sequence[Image.Image]) -> dict[str, Size]:
