@@ -37,7 +37,17 @@ def main() -> None:
     os.environ.pop("LD_PRELOAD")  # compilers that are called need no checking
     del sys.argv[0]
     sys.path.insert(0, os.getcwd())
-    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+    code: object = 0
+    try:
+        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        code = end.code
+    if isinstance(code, str):
+        print(code, file=sys.stderr)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Without RTLD_DEEPBIND Jittor's libraries share their globals, and each frees them when the process ends.
+    os._exit(code if isinstance(code, int) else int(code is not None))
 
 
 def find_library(name: str) -> str:
