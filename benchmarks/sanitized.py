@@ -14,10 +14,28 @@ import os
 import runpy
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 from jstyle.runtime.toolchain import find_compiler
 
 LIBRARIES = ("libasan.so", "libubsan.so")
+
+# Jittor loads each operator with RTLD_DEEPBIND, and asks aligned_alloc for sizes that are no multiple of the alignment;
+# the sanitizers refuse both.
+SHALLOW = """
+#include <cstdlib>
+#include <dlfcn.h>
+extern "C" void* aligned_alloc(size_t alignment, size_t size) {
+    void* memory = nullptr;
+    return posix_memalign(&memory, alignment, size) ? nullptr : memory;
+}
+extern "C" void* dlopen(const char* file, int flags) {
+    using Load = void* (*)(const char*, int);
+    static Load next = reinterpret_cast<Load>(dlsym(RTLD_NEXT, "dlopen"));
+    return next(file, flags & ~RTLD_DEEPBIND);
+}
+"""
 
 
 def main() -> None:
@@ -27,13 +45,13 @@ def main() -> None:
     if os.environ.get("JSTYLE_SANITIZE") is None:
         os.environ.update(
             JSTYLE_SANITIZE="1",
-            LD_PRELOAD=" ".join(map(find_library, LIBRARIES)),
-            ASAN_OPTIONS="detect_leaks=0",  # Python itself frees nothing at its end
+            LD_PRELOAD=" ".join([build_shallow(), *map(find_library, LIBRARIES)]),
+            # Python itself frees nothing at its end; what loads libraries stands before the sanitizers
+            ASAN_OPTIONS="detect_leaks=0:verify_asan_link_order=0",
             UBSAN_OPTIONS="print_stacktrace=1",
             use_sfrl_allocator="0",  # Jittor's flag
         )
         os.execv(sys.executable, [sys.executable, "-m", "benchmarks.sanitized", *sys.argv[1:]])
-    os.RTLD_DEEPBIND = 0  # type: ignore[misc]  # Jittor asks for it, and the sanitizers refuse libraries loaded so
     os.environ.pop("LD_PRELOAD")  # compilers that are called need no checking
     del sys.argv[0]
     sys.path.insert(0, os.getcwd())
@@ -48,6 +66,16 @@ def main() -> None:
     sys.stderr.flush()
     # Without RTLD_DEEPBIND Jittor's libraries share their globals, and each frees them when the process ends.
     os._exit(code if isinstance(code, int) else int(code is not None))
+
+
+def build_shallow() -> str:
+    """A library in a temporary folder that keeps others from being loaded with RTLD_DEEPBIND."""
+    folder = Path(tempfile.mkdtemp(prefix="jstyle-sanitized-"))
+    source, library = folder / "shallow.cpp", folder / "shallow.so"
+    source.write_text(SHALLOW)
+    command = [find_compiler(os.environ), "-shared", "-fPIC", str(source), "-o", str(library), "-ldl"]
+    subprocess.run(command, check=True)
+    return str(library)
 
 
 def find_library(name: str) -> str:

@@ -27,7 +27,7 @@ def exit_with(main: Callable[[], int]) -> NoReturn:
         code = main()
         sys.stdout.flush()
     except KeyboardInterrupt:
-        _fail(130, "interrupted")
+        _fail(130, "interrupted; the same command goes on from what is finished")
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at its exit
         sys.exit(141)

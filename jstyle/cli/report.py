@@ -36,14 +36,14 @@ def show_events(events: Iterable[Event], counted: str = "pictures") -> int:
                 report.show(event)
     finally:
         report.close_bar()
-    return 1 if report.has_failures else 0
+    return report.tell_failures()
 
 
 class _Report:
     """The bar of the plan that is under way."""
 
     def __init__(self, counted: str) -> None:
-        self.has_failures = False
+        self._failures = 0
         self._counted = counted
         self._counts_pictures = False
         self._bar: Any = None
@@ -61,7 +61,7 @@ class _Report:
                 self._bar.set_postfix_str(make_printable(event.path.name), refresh=False)
                 self._bar.update(int(self._counts_pictures))
         elif isinstance(event, Failure):
-            self.has_failures = True
+            self._failures += 1
             self._print(f"error: {_describe(event)}", sys.stderr)
         elif isinstance(event, Remark):
             self._print(event.text, sys.stdout)
@@ -71,6 +71,12 @@ class _Report:
         if self._bar is not None:
             self._bar.close()
         self._bar = self._training = None
+
+    def tell_failures(self) -> int:
+        """Say last how many things failed, whose errors may have scrolled away. Returns the exit code."""
+        if self._failures > 1:
+            self._print(f"error: {self._failures} failed, see above", sys.stderr)
+        return 1 if self._failures else 0
 
     def _begin(self, plan: Planned) -> None:
         from tqdm import tqdm

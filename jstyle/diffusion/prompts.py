@@ -13,6 +13,7 @@ from jstyle.errors import InputWarning
 from jstyle.networks import CLIPTextModel
 from jstyle.runtime import jt
 
+_SHOWN = 100  # characters of what is not read
 _NOTED = "jstyle_words"  # an attribute of a tokenizer
 
 
@@ -28,7 +29,8 @@ def token_ids(tokenizer: Any, prompts: Sequence[str]) -> np.ndarray:
         ids = [token for first in tokenizer(prompt, verbose=False).input_ids for token in words.get(first, (first,))]
         if len(ids) > length:
             lost = tokenizer.decode(ids[length - 1 : -1])
-            line = f"a prompt has more than {length} tokens; this part is not read: {lost!r}"
+            shown = repr(lost[:_SHOWN]) + (f" and {len(lost) - _SHOWN} more characters" if len(lost) > _SHOWN else "")
+            line = f"a prompt has more than {length} tokens; this part is not read: {shown}"
             warnings.warn(line, InputWarning, stacklevel=2)
             ids = [*ids[: length - 1], ids[-1]]
         rows.append(ids + [tokenizer.pad_token_id] * (length - len(ids)))

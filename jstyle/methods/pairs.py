@@ -115,7 +115,7 @@ def run_pairs(method: Method, inputs: PairInputs, settings: Any, model: ModelSet
     if method.fill is not None:
         settings = load_attribute(method.fill)(settings, counting)
     frame = counting.make_frame(settings.width, settings.height, settings.fit)
-    contents = yield from open_pictures(inputs.content, frame)
+    contents = yield from open_pictures(inputs.content, frame, inputs.output)
     styles = yield from open_pictures(inputs.style, frame)
     identity = identify_model(model, counting)
     files = PairFiles(inputs.output, method.name, settings, identity, list(contents), list(styles))
@@ -162,18 +162,25 @@ def write_pairs(
 
 
 def open_pictures(
-    paths: Sequence[Path], frame: Frame
+    paths: Sequence[Path], frame: Frame, results: Optional[Path] = None
 ) -> Generator[Union[Failure, Remark], None, dict[Path, Image.Image]]:
     """Open the pictures of files and folders; returns them by path, as a frame fits them.
 
-    One is in memory at its full size. Yields those that cannot be read, and what a person should know of the others,
-    such as sides that are cut. Raises InputError when no picture is left.
+    One is in memory at its full size. Where the folder ``results`` is among the paths, pictures that were made there
+    before are passed over, or each run would go on from the last one's. Yields those that cannot be read, and what a
+    person should know of the others, such as sides that are cut. Raises InputError when no picture is left.
     """
     pictures: dict[Path, Image.Image] = {}
     sizes: dict[str, Size] = {}
     failures = []
     remarks: list[str] = []
-    for path in images.find_images(paths, remarks.append):
+    found = images.find_images(paths, remarks.append)
+    made = [] if results is None else find_results(found, paths, results)
+    if made:
+        remarks.append(f"{len(made)} pictures that were made in {str(results)!r} are passed over: {str(made[0])!r} ...")
+    if len(made) == len(found):
+        raise InputError(f"all pictures in {str(results)!r} were made there; choose another --output")
+    for path in [path for path in found if path not in made]:
         try:
             picture = images.open_image(path, remarks.append)
             sizes[str(path)], pictures[path] = picture.size, frame.fit(picture)
@@ -185,6 +192,13 @@ def open_pictures(
     yield from failures
     yield from map(Remark, [*remarks, *frame.describe_losses(sizes)])
     return pictures
+
+
+def find_results(found: Sequence[Path], paths: Sequence[Path], results: Path) -> list[Path]:
+    """Those of the pictures of a folder of results that were made there; one that is named outright is meant."""
+    folder, named = results.resolve(), set(map(Path, paths))
+    inside = [path for path in found if path not in named and path.parent.resolve() == folder]
+    return [path for path in inside if images.is_ours(path)]
 
 
 class PairFiles:

@@ -299,6 +299,11 @@ def is_sheet(path: Path) -> bool:
     return (_read_metadata(path, whole=False) or {}).get("kind") == SHEET_MARK["kind"]
 
 
+def is_ours(path: Path) -> bool:
+    """Whether a file says that jstyle made it."""
+    return _read_metadata(path, whole=False) is not None
+
+
 def _read_metadata(path: Path, *, whole: bool) -> Optional[dict[str, object]]:
     """``whole`` looks at every checksum, else no further than the pixels."""
     try:

@@ -52,7 +52,10 @@ def require_steps(steps: int, least: int = 1, name: str = "steps") -> None:
 def require_curve(sampler: Optional[str], sigmas: Optional[str]) -> None:
     """Raise ValueError where a sampler that goes by training times is to follow a curve of sigmas."""
     by_times = sampler in ("ddim", "ddpm", "pndm")
-    require(sigmas is None or not by_times, f"{sampler} goes by training times: sigmas {sigmas} is for other samplers")
+    advice = "name another sampler, such as dpmpp_2m or euler"
+    require(
+        sigmas is None or not by_times, f"{sampler} goes by training times and follows no {sigmas} sigmas; {advice}"
+    )
 
 
 def require_seed(seed: int) -> None:

@@ -73,7 +73,10 @@ class LoopSettings:
         for name in ("beta1", "beta2", "ema"):
             require(0 <= getattr(self, name) < 1, f"{name} must be from 0 to below 1, not {getattr(self, name)}")
         require(self.schedule in ("constant", "linear", "cosine"), f"schedule {self.schedule!r} is not known")
-        require(self.warmup < self.steps, f"warmup {self.warmup} must be shorter than the {self.steps} steps")
+        require(
+            self.warmup < self.steps,
+            f"warmup {self.warmup} must be shorter than the {self.steps} steps: set warmup too",
+        )
 
     def fixed_when_resumed(self) -> dict[str, Any]:
         """What a run and its continuation must share: a run at a constant rate may be made longer."""

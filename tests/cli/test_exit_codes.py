@@ -30,7 +30,10 @@ def test_expected_failures_are_one_line(capsys: pytest.CaptureFixture[str]) -> N
     assert exit_of(InputError("a.png is\nempty"), capsys) == (2, "error: a.png is empty\n")
     assert exit_of(StartError("no compiler"), capsys) == (1, "error: no compiler\n")
     assert exit_of(no_compiler("no compiler"), capsys) == (1, "error: no compiler\n")
-    assert exit_of(KeyboardInterrupt(), capsys) == (130, "error: interrupted\n")
+    assert exit_of(KeyboardInterrupt(), capsys) == (
+        130,
+        "error: interrupted; the same command goes on from what is finished\n",
+    )
     assert exit_of(full, capsys) == (1, "error: No space left on device (a.png): free some space\n")
     assert exit_of(quota, capsys) == (1, "error: Quota exceeded (while writing): free some space\n")
 

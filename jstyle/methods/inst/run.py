@@ -113,7 +113,7 @@ def run_inst(method: Method, inputs: InstInputs, settings: InstSettings, model: 
     trainings = plan_trainings(inputs.style, folder, training_settings(inputs, settings, model))
     counting = CountingPipeline.from_settings(model)
     frame = counting.make_frame(settings.width, settings.height, settings.fit)
-    contents = (yield from open_pictures(inputs.content, frame)) if inputs.content else {}
+    contents = (yield from open_pictures(inputs.content, frame, inputs.output)) if inputs.content else {}
 
     @lru_cache(maxsize=1)
     def load() -> StableDiffusionPipeline:

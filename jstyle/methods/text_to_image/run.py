@@ -16,7 +16,7 @@ from jstyle.methods.table import Method
 from jstyle.methods.text_to_image.settings import TextSubject, TextToImageInputs, TextToImageSettings
 from jstyle.pictures import images
 from jstyle.pictures.finished import is_finished, write_picture
-from jstyle.pictures.fitting import Frame
+from jstyle.pictures.fitting import Frame, Size
 from jstyle.pictures.spec import PictureSpec, identify_model
 from jstyle.pipelines.cost import CountingPipeline, count_evaluations
 from jstyle.pipelines.prompted import tell_evaluations
@@ -44,8 +44,9 @@ def run_text_to_image(
     yield from map(Remark, remarks)
     counting = CountingPipeline.from_settings(model)
     if inputs.image is not None and pictures[0] is not None and settings.padding_mask_crop is None:
-        losses = make_frame(counting, settings).describe_losses({str(inputs.image): pictures[0].size})
-        yield from map(Remark, losses)
+        frame = make_frame(counting, settings)
+        yield from map(Remark, frame.describe_losses({str(inputs.image): pictures[0].size}))
+        yield from map(Remark, describe_size(pictures[0].size, frame.fit(pictures[0]).size, inputs.mask is not None))
     identity = identify_model(model, counting)
     specs = {
         inputs.output / f"{subject.seed:05d}.png": PictureSpec(method.name, identity, settings, subject)
@@ -70,6 +71,15 @@ def run_text_to_image(
                 write_picture(picture, path, specs[path])
                 yield PictureWritten(path)
     yield Remark(f"pictures are in {inputs.output}")
+
+
+def describe_size(given: Size, fitted: Size, masked: bool) -> list[str]:
+    """A line where the result is smaller than the picture that it starts from."""
+    if fitted[0] >= given[0] and fitted[1] >= given[1]:
+        return []
+    (width, height), (w, h) = given, fitted
+    keep = "--padding_mask_crop N keeps the picture's size" if masked else "--width and --height choose another size"
+    return [f"the picture of {width}x{height} is worked on at {w}x{h}, and so is the result; {keep}"]
 
 
 def generate(
