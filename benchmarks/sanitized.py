@@ -4,8 +4,8 @@
     python -m benchmarks.sanitized benchmarks.fuzz_networks
     python -m benchmarks.sanitized pytest tests/ops -k kernel
 
-The first access beyond what belongs to a tensor ends the process with a report. Jittor takes each tensor's memory by
-itself then, so that what lies behind a tensor is no other one's.
+The first access beyond an array ends the process with a report: single operations are given NumPy's arrays. Jittor's
+tensors are pieces of larger blocks, so through networks what is seen is the kernels' own memory and a block's end.
 """
 
 from __future__ import annotations
@@ -49,7 +49,6 @@ def main() -> None:
             # Python itself frees nothing at its end; what loads libraries stands before the sanitizers
             ASAN_OPTIONS="detect_leaks=0:verify_asan_link_order=0",
             UBSAN_OPTIONS="print_stacktrace=1",
-            use_sfrl_allocator="0",  # Jittor's flag
         )
         os.execv(sys.executable, [sys.executable, "-m", "benchmarks.sanitized", *sys.argv[1:]])
     os.environ.pop("LD_PRELOAD")  # compilers that are called need no checking

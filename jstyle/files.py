@@ -111,6 +111,8 @@ def check_output(folder: Path) -> None:
         try:
             status = place.stat()
         except (FileNotFoundError, NotADirectoryError):
+            if place.is_symlink():
+                raise InputError(f"{str(place)!r} is a link to nothing; choose another output") from None
             continue
         except OSError as error:
             raise InputError(f"cannot write to {str(folder)!r}: {error.strerror}; choose another output") from error

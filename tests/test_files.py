@@ -121,6 +121,9 @@ def test_where_results_cannot_lie_is_one_line(tmp_path: Path) -> None:
     ):
         with pytest.raises(InputError, match=f"{said}.*choose another output"):
             check_output(tmp_path / name)
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="link' is a link to nothing"):
+        check_output(tmp_path / "link" / "new")
 
 
 def test_what_the_dead_have_left_goes_and_what_others_write_stays(tmp_path: Path) -> None:

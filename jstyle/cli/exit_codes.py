@@ -35,6 +35,8 @@ def exit_with(main: Callable[[], int]) -> NoReturn:
         _fail(2, str(error))
     except StartError as error:
         _fail(1, str(error))
+    except PermissionError as error:
+        _fail(2, f"there is no permission for {error.filename!r}: allow it, or name another place")
     except OSError as error:
         if error.errno not in _NO_SPACE:
             raise

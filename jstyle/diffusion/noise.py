@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Optional, Union
 
 import numpy as np
@@ -18,19 +18,23 @@ Seeds = Union[int, Sequence[int]]
 def image_seeds(seed: Optional[Seeds], count: int) -> tuple[int, ...]:
     """A seed for each image: the list ``seed``, or seed, seed + 1, ..., or fresh ones where ``seed`` is None.
 
-    Raises InputError for a list of another length or a negative seed.
+    Raises InputError for a list of another length, and for a seed that is negative or no whole number.
     """
     if seed is None:
         seeds: Sequence[int] = [secrets.randbits(32) for _ in range(count)]
     elif isinstance(seed, (int, np.integer)):
         seeds = [int(seed) + i for i in range(count)]
     else:
-        seeds = [int(value) for value in seed]
+        is_list = isinstance(seed, Iterable) and not isinstance(seed, (str, bytes))
+        seeds = list(seed) if is_list else [seed]  # type: ignore[list-item]
+    for value in seeds:
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+            raise InputError(f"a seed must be a whole number, not {value!r:.60}")
     if len(seeds) != count:
         raise InputError(f"{len(seeds)} seeds were given for {count} images; give one an image, or one for all")
     if min(seeds, default=0) < 0:
         raise InputError(f"a seed must not be negative, got {min(seeds)}")
-    return tuple(seeds)
+    return tuple(int(value) for value in seeds)
 
 
 class NoiseSource:

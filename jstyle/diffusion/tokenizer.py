@@ -133,6 +133,8 @@ def _check_words(words: Any, file: Path) -> Words:
         raise _error(file, f"the vocabulary must hold from 1 to {_MOST_WORDS} tokens with their ids")
     for number in words.values():
         _check_id(number, file)
+    if len(set(words.values())) < len(words):
+        raise _error(file, "two tokens of the vocabulary have one id; fetch the model again")
     return words
 
 

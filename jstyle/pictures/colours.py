@@ -15,6 +15,8 @@ from jstyle.errors import InputError
 Tell = Callable[[str], object]
 """Is told, in one line, what a person should know of a picture."""
 
+UNKNOWN_SCALE = "its 32-bit pixels have no known scale; save it with 8 or 16 bits"
+
 _MODES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}  # by the colour space that a profile is of
 _FITTING = {"RGB": ("1", "L", "P", "RGB", "RGBX", "YCbCr"), "L": ("1", "L"), "CMYK": ("CMYK",)}
 _GREYS = ("1", "L", "LA")
@@ -31,6 +33,8 @@ def to_rgb(picture: Image.Image, tell: Tell) -> Image.Image:
     Raises InputError for pixels whose scale is not known, and modes that are no colours.
     """
     picture = _turn_upright(picture)
+    if picture.mode in ("La", "RGBa"):  # opacity multiplied into the colours
+        picture = picture.convert(picture.mode.upper())
     alpha = None
     if picture.mode == "F" or picture.mode.startswith("I"):
         colours, alpha = _scale_deep_grey(picture)
@@ -58,7 +62,7 @@ def _scale_deep_grey(picture: Image.Image) -> tuple[Image.Image, Optional[Image.
     """16-bit grey as 8-bit, and its opacity: Pillow's own conversion clips everything above 255 to white."""
     values = np.asarray(picture)
     if picture.mode == "F" or values.min() < 0 or values.max() > 65535:
-        raise InputError("its 32-bit pixels have no known scale; save it with 8 or 16 bits")
+        raise InputError(UNKNOWN_SCALE)
     clear = picture.info.get("transparency")
     alpha = Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)) if isinstance(clear, int) else None
     return Image.fromarray(np.rint(values / 257.0).astype(np.uint8)), alpha

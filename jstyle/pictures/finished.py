@@ -28,11 +28,14 @@ _HASH = re.compile("[0-9a-f]{64}")
 _LONGEST_VALUE = 60  # characters of a value that is shown
 
 
-def write_picture(picture: Image.Image, path: Path, spec: Any) -> str:
+def write_picture(picture: Image.Image, path: Path, spec: Any, *, overwrite: bool = True) -> str:
     """Write a picture whole or not at all, making its folder; returns the hash of its pixels.
 
-    Raises InputError where it cannot be written.
+    Raises InputError where it cannot be written, and, unless ``overwrite``, where another run has meanwhile put
+    something else in its place.
     """
+    if not overwrite:
+        is_finished(path, spec, overwrite=False)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -46,8 +49,8 @@ def write_picture(picture: Image.Image, path: Path, spec: Any) -> str:
 
 def read_state(path: Path, spec: Any) -> State:
     """What stands at ``path``: the picture of that spec, nothing, half a picture, or something else."""
-    if not path.exists():
-        return "missing"
+    if not path.is_file():
+        return "other" if path.exists() else "missing"
     about = read_intact(path)
     if about is None:
         return "damaged" if images.read_metadata(path) is not None or _is_half_a_png(path) else "other"
@@ -59,6 +62,8 @@ def is_finished(path: Path, spec: Any, *, overwrite: bool) -> bool:
 
     Raises InputError, unless ``overwrite``, where something else stands there.
     """
+    if path.exists() and not path.is_file():
+        raise InputError(f"{str(path)!r} is no file: move it away, or choose another output")
     state = "missing" if overwrite else read_state(path, spec)
     if state == "other":
         raise InputError(f"{describe_other(path, spec)}; --overwrite makes it again, another --output keeps both")

@@ -21,7 +21,7 @@ from PIL.PngImagePlugin import PngInfo
 from jstyle.errors import InputError
 from jstyle.files import replacing
 from jstyle.pictures import colours
-from jstyle.pictures.colours import Tell
+from jstyle.pictures.colours import UNKNOWN_SCALE, Tell
 from jstyle.pictures.formats import HEAD, MOST_PIXELS, READABLE, SUFFIXES, check_pixels, choose_readers
 from jstyle.settings.vocabulary import Fit
 
@@ -30,7 +30,7 @@ SHEET_MARK = {"kind": "contact sheet"}
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _ORIENTATION, _LYING = 0x0112, (5, 6, 7, 8)  # in EXIF
-_PHOTOMETRIC = 262  # the tag of TIFF that says what 0 means
+_BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262  # tags of TIFF; the second says what 0 means
 _METADATA_KEY = "jstyle"
 
 
@@ -92,6 +92,7 @@ def open_image(path: Path, tell: Tell = warnings.warn) -> Image.Image:
         remarks: list[str] = []
         with Image.open(path, formats=readers) as image:
             check_pixels(*image.size)
+            _require_known_scale(image)
             _keep_exact_transparency(image)
             image.load()
             picture = colours.to_rgb(image, remarks.append)
@@ -102,6 +103,13 @@ def open_image(path: Path, tell: Tell = warnings.warn) -> Image.Image:
     for remark in remarks:
         tell(f"{str(path)!r}: {remark}")
     return picture
+
+
+def _require_known_scale(image: Image.Image) -> None:
+    """Raise InputError for a grey TIFF of 32 bits, which Pillow opens as it does other files' 16 bits."""
+    tags: Any = getattr(image, "tag_v2", {})
+    if image.format == "TIFF" and 32 in tuple(tags.get(_BITS_PER_SAMPLE, ())):
+        raise InputError(UNKNOWN_SCALE)
 
 
 def _is_negative(image: Image.Image) -> bool:
@@ -306,6 +314,8 @@ def is_ours(path: Path) -> bool:
 
 def _read_metadata(path: Path, *, whole: bool) -> Optional[dict[str, object]]:
     """``whole`` looks at every checksum, else no further than the pixels."""
+    if not path.is_file():  # a pipe would be waited for
+        return None
     try:
         with ignore_remarks(), Image.open(path, formats=("PNG",)) as image:
             text = image.info[_METADATA_KEY]

@@ -14,7 +14,7 @@ from jstyle.networks.vae import DiagonalGaussian
 from jstyle.pictures.fitting import Frame
 from jstyle.pipelines.tiling import in_tiles
 from jstyle.runtime import jt
-from jstyle.settings.vocabulary import Fit
+from jstyle.settings.vocabulary import LONGEST_SIDE, Fit
 
 MAX_TILE = 512  # pixels; what decoding one tile takes grows with its area, its attention with the square of that
 
@@ -48,6 +48,8 @@ class Latents:
         height, width = (self.size if side is None else side for side in (height, width))
         if height <= 0 or width <= 0 or height % factor or width % factor:
             raise InputError(f"a size must be a positive multiple of {factor}, not {width}x{height} (width x height)")
+        if max(height, width) > LONGEST_SIDE:
+            raise InputError(f"a side must be at most {LONGEST_SIDE} pixels, not {max(height, width)}")
         return self.vae.config.latent_channels, height // factor, width // factor
 
     def make_frame(self, width: Optional[int], height: Optional[int], how: Fit) -> Frame:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Real
 from pathlib import Path
 from typing import Any, Optional, Union
 
@@ -26,7 +28,7 @@ from jstyle.pipelines.latents import Latents
 from jstyle.pipelines.starts import Beginning, Finish, FromNoise, Start
 from jstyle.runtime import jt
 from jstyle.settings.model import ModelSettings
-from jstyle.settings.vocabulary import is_guided
+from jstyle.settings.vocabulary import MOST_THINGS, is_guided
 from jstyle.weights import backends, checkpoint
 from jstyle.weights.configuration import hash_configuration
 from jstyle.weights.known_words import describe_unknown_words
@@ -266,6 +268,8 @@ class StableDiffusionPipeline(AdapterLoading, Latents):
         ``start`` says what the images start from, ``copies`` how many each prompt gets, ``unit`` the initial unit
         noise; otherwise as in the call.
         """
+        if isinstance(guidance, bool) or not isinstance(guidance, Real) or not math.isfinite(guidance):
+            raise InputError(f"guidance must be a finite number, not {guidance!r:.60}")
         if output_type not in ("pil", "np", "latent"):
             raise InputError(f"output_type {output_type!r} is not known; it must be pil, np or latent")
         method = self.sampler(sampler, sigmas)
@@ -318,8 +322,8 @@ def step_noise(noise: NoiseSource, shape: Sequence[int]) -> Callable[[int], jt.V
 def count_images(prompt: Prompt, copies: int) -> int:
     """How many images are asked for. Raises InputError for none."""
     count = copies * (1 if isinstance(prompt, str) else len(prompt))
-    if count < 1:
-        raise InputError("no image was asked for; give a prompt, and at least one image a prompt")
+    if not 1 <= count <= MOST_THINGS:
+        raise InputError(f"from 1 to {MOST_THINGS} images can be asked for, not {count}: give a prompt")
     return count
 
 

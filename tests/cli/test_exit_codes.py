@@ -38,6 +38,12 @@ def test_expected_failures_are_one_line(capsys: pytest.CaptureFixture[str]) -> N
     assert exit_of(quota, capsys) == (1, "error: Quota exceeded (while writing): free some space\n")
 
 
+def test_what_is_not_allowed_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    forbidden = PermissionError(errno.EACCES, "Permission denied", "data/00")
+    said = "error: there is no permission for 'data/00': allow it, or name another place\n"
+    assert exit_of(forbidden, capsys) == (2, said)
+
+
 @pytest.mark.parametrize("error", [ValueError("a defect"), OSError(errno.EIO, "input/output"), KeyError("x")])
 def test_a_defect_keeps_its_traceback(error: Exception) -> None:
     def main() -> int:

@@ -56,7 +56,11 @@ def test_a_failure_is_one_line_and_makes_the_code_1(capsys: Captured) -> None:
     ]
     assert show_events(events) == 1
     lines = [line for line in capsys.readouterr().err.replace("\r", "\n").splitlines() if "error" in line]
-    assert lines == ["error: cannot read a.png: it is empty", "error: b.png: the result is not finite"]
+    assert lines == [
+        "error: cannot read a.png: it is empty",
+        "error: b.png: the result is not finite",
+        "error: 2 failed, see above",
+    ]
 
 
 def test_each_plan_has_its_bar_and_nothing_to_do_has_none(capsys: Captured) -> None:

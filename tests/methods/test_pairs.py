@@ -328,3 +328,17 @@ def test_long_names_of_pictures_are_cut_and_stay_apart(tmp_path: Path) -> None:
     names = written(start(paths[:1], paths[1:], out))
     assert len(set(names)) == 2 and all(name.startswith(f"{stems[0]}_stylized_sss") for name in names)
     assert written(start(paths[:1], paths[1:], out)) == []
+
+
+def test_results_in_the_folder_of_contents_are_no_contents(tmp_path: Path, files: list[Path]) -> None:
+    """Else each run goes on from the last one's pictures; one that is named outright is meant."""
+    out = files[0].parent
+    names = ["cat_stylized_sea.png"]
+    assert written(start([out], files[2:], out)) == names
+    again = start([out], files[2:], out)
+    assert next(event for event in again if isinstance(event, Planned)) == Planned(1, 1, 0)
+    assert any("1 pictures that were made in" in event.text for event in again if isinstance(event, Remark))
+    assert written(start([out / names[0]], files[2:], out)) == ["cat_stylized_sea_stylized_sea.png"]
+    files[0].unlink()
+    with pytest.raises(InputError, match="were made there; choose another --output"):
+        start([out], files[2:], out)

@@ -109,6 +109,9 @@ def test_image_to_image_and_inpainting(tmp_path: Path, pictures: dict[str, Path]
     made = [images.open_image(tmp_path / name / "00000.png") for name in ("i2i", "inpaint")]
     assert [image.size for image in made] == [(36, 28), (36, 28)], "64x48 keeps its aspect, in multiples of 4"
     assert made[0] != made[1]
+    events = run(*common, "--mask", pictures["mask"], "--output", tmp_path / "inpaint")
+    sized = "the picture of 64x48 is worked on at 36x28, and so is the result; --padding_mask_crop N keeps"
+    assert any(event.text.startswith(sized) for event in events if isinstance(event, Remark))
     given = images.fit(images.open_image(pictures["picture"]), 36, 28)
     free = np.asarray(images.fit(images.open_image(pictures["mask"]), 36, 28).convert("L")) >= 127.5
     assert np.array_equal(np.asarray(made[1])[~free], np.asarray(given)[~free]) and free.mean() < 0.6

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import tracemalloc
 import zlib
 from collections.abc import Callable
@@ -195,3 +197,22 @@ def test_nothing_is_left_where_a_picture_cannot_be_written(tmp_path: Path, monke
     monkeypatch.setattr(finished, "read_code_version", lambda: "1+abc")
     assert write_picture(picture(), tmp_path / "a.png", SPEC) == write_picture(picture(), tmp_path / "b.png", SPEC)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_what_is_no_file_is_nothing_that_was_made(path: Path) -> None:
+    """A pipe in a picture's place would be waited for, a folder cannot be written over: not even when asked."""
+    path.parent.mkdir()
+    for make in (os.mkfifo, os.mkdir):
+        make(path)
+        for overwrite in (False, True):
+            with pytest.raises(InputError, match="is no file: move it away"):
+                is_finished(path, SPEC, overwrite=overwrite)
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def test_what_another_run_has_put_there_meanwhile_is_not_written_over(path: Path) -> None:
+    write_picture(picture(), path, changed(strength=0.9))
+    with pytest.raises(InputError, match="was made with settings.strength = 0.9"):
+        write_picture(picture(), path, SPEC, overwrite=False)
+    write_picture(picture(), path, SPEC)
+    write_picture(picture(), path, SPEC, overwrite=False)

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from jstyle.errors import InputError
-from jstyle.pictures import images
+from jstyle.pictures import colours, images
 
 RED, GREEN, BLUE, WHITE, BLACK = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0)
 
@@ -248,3 +248,24 @@ def test_a_forbidden_file_and_an_overlong_name(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(Image, "open", forbidden)
     assert "cannot read" in complaint(path) and "Permission denied" in complaint(path)
+
+
+def test_a_pipe_in_a_folder_is_not_waited_for(tmp_path: Path) -> None:
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
+    os.mkfifo(tmp_path / "b.png")
+    assert images.find_images([tmp_path]) == [tmp_path / "a.png", tmp_path / "b.png"]
+    assert "is not a file" in complaint(tmp_path / "b.png")
+
+
+def test_grey_of_32_bits_has_no_known_scale_whatever_its_numbers_are(tmp_path: Path) -> None:
+    for top in (255, 60_000, 100_000):
+        values = np.linspace(0, top, 24).reshape(4, 6).astype(np.int32)
+        Image.fromarray(values).save(tmp_path / "grey.tif")
+        assert "32-bit pixels have no known scale" in complaint(tmp_path / "grey.tif")
+
+
+@pytest.mark.parametrize("mode", ["La", "RGBa"])
+def test_opacity_that_is_multiplied_in_is_taken_out(mode: str) -> None:
+    plain = Image.new(mode.upper(), (4, 4), (200, 128) if mode == "La" else (200, 100, 50, 128))
+    expected = np.asarray(colours.to_rgb(plain, print), int)
+    assert np.abs(np.asarray(colours.to_rgb(plain.convert(mode), print), int) - expected).max() <= 1

@@ -256,3 +256,21 @@ def test_the_embedded_model_loads_and_keeps_a_picture() -> None:
     pixels = images.to_array([images.fit(images.open_image(SAMPLES / "content" / "house_by_the_sea.png"), 128, 128)])
     decoded = pipe.decode_latents(pipe.encode_images(jt.array(pixels)))
     assert psnr((decoded + 1) / 2, (pixels + 1) / 2) > 25
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"guidance_scale": float("nan")}, "guidance must be a finite number, not nan"),
+        ({"guidance_scale": "7"}, "guidance must be a finite number, not '7'"),
+        ({"seed": "12"}, "a seed must be a whole number, not '12'"),
+        ({"seed": [1.9]}, "a seed must be a whole number, not 1.9"),
+        ({"num_images_per_prompt": 10**12}, "from 1 to 100000 images can be asked for"),
+        ({"height": 10**9}, "a side must be at most 16384 pixels"),
+    ],
+)
+def test_numbers_that_cannot_be_are_refused_before_anything_is_made_ready(
+    pipe: StableDiffusionPipeline, changes: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(InputError, match=said):
+        pipe("a", num_inference_steps=1, **changes)

@@ -68,7 +68,7 @@ def run_text_to_image(
                 yield event
             else:
                 path, picture = event
-                write_picture(picture, path, specs[path])
+                write_picture(picture, path, specs[path], overwrite=inputs.overwrite)
                 yield PictureWritten(path)
     yield Remark(f"pictures are in {inputs.output}")
 
