@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from jstyle.diffusion import prompts
+from jstyle.diffusion.tokenizer import load_tokenizer
 from jstyle.errors import InputError
 from jstyle.networks import CLIPTextModel, UNet2DConditionModel
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
@@ -41,7 +42,7 @@ def extended(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_known_words_are_split_as_before_and_new_ones_are_whole(model: Path, extended: Path) -> None:
-    old, new = prompts.load_tokenizer(model / "tokenizer"), prompts.load_tokenizer(extended)
+    old, new = load_tokenizer(model / "tokenizer"), load_tokenizer(extended)
     assert len(old) < len(new) <= 1400
     scenes = pictures.scenes(settings(model).pictures, model)  # those that the model's own words were learnt from
     for text in pictures.write_captions(scenes, 0, 0):
@@ -51,7 +52,7 @@ def test_known_words_are_split_as_before_and_new_ones_are_whole(model: Path, ext
 
 
 def test_the_towers_embed_what_they_knew_as_before(model: Path, extended: Path, tmp_path: Path) -> None:
-    words, origin = prompts.load_tokenizer(extended), Origin(str(model))
+    words, origin = load_tokenizer(extended), Origin(str(model))
     towers = Towers(settings(tmp_path).clip, words)
     initialise(towers, 5)
     origin.fill_towers(towers, words)
