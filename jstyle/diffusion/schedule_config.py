@@ -15,6 +15,7 @@ from jstyle.errors import InputError
 from jstyle.networks.config_reader import read_json
 from jstyle.settings.fields import free, later
 from jstyle.settings.messages import one_line, show
+from jstyle.settings.vocabulary import BY_TIMES
 
 PREDICTION_TYPES = ("epsilon", "v_prediction", "sample")
 SPACINGS = ("leading", "linspace", "trailing")
@@ -49,7 +50,6 @@ CURVES: Mapping[str, str] = {
 }
 """Curves of sigmas, and what asks for them in diffusers' JSON."""
 
-_BY_TIMES = ("ddim", "ddpm", "pndm")
 _DPMPP = ("dpmpp_2m", "dpmpp_3m", "dpmpp_2m_sde", "dpmpp_2s")
 _ENDING = ("euler", "unipc", *_DPMPP)
 
@@ -156,7 +156,7 @@ class ScheduleConfig:
         values.setdefault("set_alpha_to_one", sampler != "pndm")
         values.setdefault("clip_sample", sampler in ("ddim", "ddpm"))
         if sampler is not None:  # kept when another sampler runs on this checkpoint, as diffusers' from_config keeps it
-            values.setdefault("timestep_spacing", "leading" if sampler in _BY_TIMES else "linspace")
+            values.setdefault("timestep_spacing", "leading" if sampler in BY_TIMES else "linspace")
         values["sigmas"] = _find_curve(settings, source)
         if isinstance(values.get("trained_betas"), list):
             values["trained_betas"] = tuple(values["trained_betas"])

@@ -19,6 +19,9 @@ SamplerName = Literal[
 ]  # fmt: skip
 """How noise becomes a picture."""
 
+BY_TIMES = ("ddim", "ddpm", "pndm")
+"""The samplers that go by training times, the others go by sigmas."""
+
 Sigmas = Literal["karras", "exponential", "beta", "ays"]
 """A curve of noise-to-signal ratios that a sampler's levels follow."""
 
@@ -51,7 +54,7 @@ def require_steps(steps: int, least: int = 1, name: str = "steps") -> None:
 
 def require_curve(sampler: Optional[str], sigmas: Optional[str]) -> None:
     """Raise ValueError where a sampler that goes by training times is to follow a curve of sigmas."""
-    by_times = sampler in ("ddim", "ddpm", "pndm")
+    by_times = sampler in BY_TIMES
     advice = "name another sampler, such as dpmpp_2m or euler"
     require(
         sigmas is None or not by_times, f"{sampler} goes by training times and follows no {sigmas} sigmas; {advice}"

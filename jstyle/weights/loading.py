@@ -12,7 +12,7 @@ from jstyle.errors import InputError
 from jstyle.files import replacing
 from jstyle.runtime import jt
 from jstyle.weights import streamed
-from jstyle.weights.tensors import Rename, Tensors
+from jstyle.weights.tensors import Rename, Tensors, to_numbers
 
 # Buffers that old checkpoints contain although they follow from the configuration.
 IGNORED_KEYS = frozenset({"text_model.embeddings.position_ids", "vision_model.embeddings.position_ids"})
@@ -42,7 +42,7 @@ def load_weights(
     _check_keys(parameters, stored, what, described_by)
     for key, parameter in parameters.items():
         array = tensors.read(stored[key][0]).reshape(tuple(parameter.shape))
-        numbers = _read_numbers(array, stored[key][0], what)
+        numbers = to_numbers(array, f"{stored[key][0]} of the {what} weights", "fetch the model again")
         with jt.no_grad():  # else what a parameter is cast from would be kept for gradients
             value = ops.cast(jt.array(numbers), dtype)
         parameter.assign(value)
@@ -50,19 +50,6 @@ def load_weights(
         parameter.start_grad()
         if array.nbytes > RELEASED:
             jt.gc()
-
-
-def _read_numbers(array: np.ndarray, name: str, what: str) -> np.ndarray:
-    """The array in fp32. Raises InputError for whole numbers, and where one is not finite."""
-    if array.dtype.kind in "biu":
-        raise InputError(f"{name} of the {what} weights is stored as {array.dtype}, which weights are not")
-    with np.errstate(over="ignore"):
-        numbers = np.ascontiguousarray(array, dtype=np.float32)
-        # the sum is one pass without a copy, and finite in all but a few cases that are then looked at closely
-        is_finite = bool(np.isfinite(numbers.sum())) or bool(np.isfinite(numbers).all())
-    if not is_finite:
-        raise InputError(f"{name} of the {what} weights holds numbers that are not finite; fetch the model again")
-    return numbers
 
 
 def _check_keys(

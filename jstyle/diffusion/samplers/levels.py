@@ -32,15 +32,12 @@ def sigma_levels(schedule: Schedule, steps: int, spacing: Optional[str] = None) 
 
     A curve runs between the first and the last of them.
     """
-    levels = _above_zero(schedule.levels(steps, schedule.spacing(spacing, "linspace"), whole=False))
-    return _bend(schedule, levels[0], levels[-1], steps, lambda t: t) or levels
+    return _space(schedule, steps, spacing, lambda t: t)
 
 
 def midpoint_levels(schedule: Schedule, steps: int, spacing: Optional[str] = None) -> list[Level]:
     """The levels that kdpm2 and kdpm2_a feed, but for those between: karras' times are rounded, as in diffusers."""
-    levels = _above_zero(schedule.levels(steps, schedule.spacing(spacing, "linspace"), whole=False))
-    karras = schedule.config.sigmas == "karras"
-    return _bend(schedule, levels[0], levels[-1], steps, round_time if karras else lambda t: t) or levels
+    return _space(schedule, steps, spacing, round_time if schedule.config.sigmas == "karras" else lambda t: t)
 
 
 def solver_levels(schedule: Schedule, steps: int, spacing: Optional[str] = None) -> list[Level]:
@@ -67,6 +64,11 @@ def solver_levels(schedule: Schedule, steps: int, spacing: Optional[str] = None)
 def even_solver_levels(schedule: Schedule, steps: int, spacing: Optional[str] = None) -> list[Level]:
     """The levels of dpmpp_2s, whose spacing is linspace whatever the checkpoint's is, as in diffusers."""
     return solver_levels(schedule, steps, spacing or "linspace")
+
+
+def _space(schedule: Schedule, steps: int, spacing: Optional[str], fed: Callable[[float], float]) -> list[Level]:
+    levels = _above_zero(schedule.levels(steps, schedule.spacing(spacing, "linspace"), whole=False))
+    return _bend(schedule, levels[0], levels[-1], steps, fed) or levels
 
 
 def _above_zero(levels: Sequence[Level]) -> list[Level]:

@@ -38,6 +38,11 @@ def _advance(x: jt.Var, level: Level, next_level: Level, h: float, target: jt.Va
     return keep * x - next_level.alpha_bar**0.5 * math.expm1(-h) * target
 
 
+def _extrapolate(x0: jt.Var, last_x0: jt.Var, h: float, last_h: float) -> jt.Var:
+    """x0 in the middle of a step h in lambda, along the line through it and the one a step ``last_h`` before."""
+    return x0 + h / (2 * last_h) * (x0 - last_x0)
+
+
 def dpmpp_2m(
     denoiser: Denoiser,
     x: jt.Var,
@@ -59,7 +64,7 @@ def dpmpp_2m(
         h = _step_in_lambda(level, next_level)
         target = prediction.x0
         if last_x0 is not None and next_level is not CLEAN:
-            target = target + h / (2 * last_h) * (target - last_x0)
+            target = _extrapolate(target, last_x0, h, last_h)
         x = _advance(x, level, next_level, h, target)
         step = finish_step(index, level, next_level, x, prediction.x0, after_step)
         x, last_x0, last_h = step.x, step.x0, h
@@ -88,7 +93,7 @@ def dpmpp_2m_sde(
         h = _step_in_lambda(level, next_level)
         target = prediction.x0
         if last_x0 is not None and next_level is not CLEAN:
-            target = target + h / (2 * last_h) * (target - last_x0)
+            target = _extrapolate(target, last_x0, h, last_h)
         keep = ((1 - next_level.alpha_bar) / (1 - level.alpha_bar)) ** 0.5 * math.exp(-h)
         x = keep * x - next_level.alpha_bar**0.5 * math.expm1(-2 * h) * target
         if next_level is not CLEAN:
@@ -246,7 +251,7 @@ def unipc(
         order = min(len(x0s) + 1, 2, steps - index)
         h = _step_in_lambda(level, next_level)
         begun, x0s, hs = x, [prediction.x0, *x0s[:1]], [h, *hs[:1]]
-        target = x0s[0] if order == 1 else x0s[0] + h / (2 * hs[1]) * (x0s[0] - x0s[1])
+        target = x0s[0] if order == 1 else _extrapolate(x0s[0], x0s[1], h, hs[1])
         jt.sync([begun])
         step = finish_step(index, level, next_level, _advance(x, level, next_level, h, target), x0s[0], after_step)
         x, x0s[0] = step.x, step.x0
