@@ -60,6 +60,7 @@ class SetFiles:
     """Which pictures there are, where each goes, what each is, and which are finished.
 
     ``settings`` are those that act (`StyleAlignSettings.fill`). Targets come first, then references.
+    ``overwrite`` makes all of them again.
     """
 
     def __init__(
@@ -70,7 +71,10 @@ class SetFiles:
         settings: StyleAlignSettings,
         targets: Sequence[SetSubject],
         references: Sequence[ReferenceSubject],
+        *,
+        overwrite: bool = False,
     ) -> None:
+        self.overwrite = overwrite
         names = [f"{number:02d}_{shorten(target.prompt)}" for number, target in enumerate(targets, 1)]
         self.targets = [folder / f"{name}.png" for name in names]
         self.references = [folder / f"reference{f'_{i}' if i > 1 else ''}.png" for i in range(1, len(references) + 1)]
@@ -88,19 +92,24 @@ class SetFiles:
         """What the picture at a path of this set is."""
         return self._specs[path]
 
-    def list_unfinished(self, *, overwrite: bool, whole: bool) -> set[Path]:
+    def list_unfinished(self, *, whole: bool) -> set[Path]:
         """The pictures still to be made. ``whole``: all or none, for sets whose pictures depend on each other.
 
-        Raises InputError, unless ``overwrite``, where a picture's file is something else.
+        Raises InputError, unless all are made again, where a picture's file is something else.
         """
-        unfinished = {path for path, spec in self._specs.items() if not is_finished(path, spec, overwrite=overwrite)}
+        unfinished = {
+            path for path, spec in self._specs.items() if not is_finished(path, spec, overwrite=self.overwrite)
+        }
         return set(self._specs) if whole and unfinished else unfinished
 
     def write(self, path: Path, picture: Optional[Image.Image]) -> Event:
-        """Write a picture, None where it is not finite, and say what became of it."""
+        """Write a picture, None where it is not finite, and say what became of it.
+
+        Raises InputError, unless all are made again, where another run has meanwhile put something else there.
+        """
         if picture is None:
             return Failure(str(path), NOT_FINITE)
-        write_picture(picture, path, self._specs[path])
+        write_picture(picture, path, self._specs[path], overwrite=self.overwrite)
         return PictureWritten(path)
 
     def write_sheet(self) -> None:

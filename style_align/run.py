@@ -236,11 +236,12 @@ def plan_set(
         settings.fill(planned.on_latents.of_picture),
         describe_targets(inputs, targets, reference_subjects),
         reference_subjects,
+        overwrite=inputs.overwrite,
     )
     if not inputs.overwrite:
         check_sheet(inputs.output / SHEET)
     shares_everything = planned.on_latents.sharing.full_attention_share
-    unfinished = files.list_unfinished(overwrite=inputs.overwrite, whole=shares_everything)
+    unfinished = files.list_unfinished(whole=shares_everything)
     saved = inputs.save_reference
     if saved is not None and saved.exists() and not inputs.overwrite:
         planned.on_latents.check_saved(saved)

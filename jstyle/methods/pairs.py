@@ -118,9 +118,17 @@ def run_pairs(method: Method, inputs: PairInputs, settings: Any, model: ModelSet
     contents = yield from open_pictures(inputs.content, frame, inputs.output)
     styles = yield from open_pictures(inputs.style, frame)
     identity = identify_model(model, counting)
-    files = PairFiles(inputs.output, method.name, settings, identity, list(contents), list(styles))
+    files = PairFiles(
+        inputs.output,
+        method.name,
+        settings,
+        identity,
+        list(contents),
+        list(styles),
+        overwrite=inputs.overwrite,
+    )
     pictures = list(contents.values()), list(styles.values())
-    pairs = files.list_unfinished(overwrite=inputs.overwrite)
+    pairs = files.list_unfinished()
     if method.settle is not None and pairs:
         settings, line = load_attribute(method.settle)(counting, settings, pairs, **inputs.arguments())
         yield from [Remark(line)] if line else []
@@ -213,8 +221,11 @@ class PairFiles:
         contents: Sequence[Path],
         styles: Sequence[Path],
         hashes: Optional[dict[Path, str]] = None,
+        *,
+        overwrite: bool = False,
     ) -> None:
-        """``hashes`` are given for paths whose content is more than one file's."""
+        """``hashes`` are given for paths whose content is more than one file's; ``overwrite`` makes all anew."""
+        self.overwrite = overwrite
         self.pairs = list_pairs(len(contents), len(styles))
         self._folder = folder
         self._common = PictureSpec(method, model, settings, None)
@@ -234,11 +245,13 @@ class PairFiles:
         subject = PairSubject(self._hashes[content], self._hashes[style], str(content), str(style))
         return replace(self._common, subject=subject)
 
-    def list_unfinished(self, *, overwrite: bool) -> list[Pair]:
-        """The pairs still to be made. Raises InputError, unless ``overwrite``, where a file is something else."""
-        if not overwrite:
+    def list_unfinished(self) -> list[Pair]:
+        """The pairs still to be made. Raises InputError, unless all are made again, where a file is something else."""
+        if not self.overwrite:
             check_sheet(self._folder / SHEET)
-        return [pair for pair in self.pairs if not is_finished(self.path(pair), self.spec(pair), overwrite=overwrite)]
+        return [
+            pair for pair in self.pairs if not is_finished(self.path(pair), self.spec(pair), overwrite=self.overwrite)
+        ]
 
     def group_equal(self, pairs: Collection[Pair]) -> dict[Pair, list[Pair]]:
         """The pairs whose pictures are one and the same, by the first of them."""
@@ -248,10 +261,13 @@ class PairFiles:
         return {group[0]: group for group in groups.values()}
 
     def write(self, result: Stylised, pair: Pair) -> Event:
-        """Write a result as a pair's file, and say what became of it."""
+        """Write a result as a pair's file, and say what became of it.
+
+        Raises InputError, unless all are made again, where another run has meanwhile put something else there.
+        """
         if result.image is None:
             return Failure(str(self.path(pair)), result.error)
-        write_picture(result.image, self.path(pair), self.spec(pair))
+        write_picture(result.image, self.path(pair), self.spec(pair), overwrite=self.overwrite)
         return PictureWritten(self.path(pair))
 
     def write_sheet(self, contents: Sequence[Image.Image], styles: Sequence[Image.Image]) -> None:

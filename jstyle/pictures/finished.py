@@ -18,7 +18,6 @@ from PIL import Image
 from jstyle.errors import InputError
 from jstyle.files import read_code_version
 from jstyle.pictures import images
-from jstyle.runtime.operations import read_operations
 from jstyle.settings.identity import digest, find_difference, identity
 from jstyle.settings.reader import plain
 
@@ -42,7 +41,6 @@ def write_picture(picture: Image.Image, path: Path, spec: Any, *, overwrite: boo
         raise InputError(f"cannot make the folder {str(path.parent)!r}: {error.strerror}") from error
     pixels = hash_pixels(picture)
     about = {"spec": plain(spec), "identity": digest(spec), "code": read_code_version(), "pixels": pixels}
-    about["operations"] = read_operations()
     images.save_png(picture, path, about)
     return pixels
 

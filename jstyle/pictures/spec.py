@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Optional, Protocol
 
+from jstyle.errors import InputError
 from jstyle.settings.fields import free, later
 from jstyle.settings.model import ModelSettings
-from jstyle.settings.vocabulary import Backend, Precision, SamplerName, Sigmas
+from jstyle.settings.vocabulary import Backend, Operations, Precision, SamplerName, Sigmas
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,9 @@ class ModelIdentity:
     backend: Backend = "native"
     vae_tiling: bool = False
 
+    operations: Operations = later("kernels")
+    """Whose arithmetic computes."""
+
     name: str = free("", because="the weights' hash stands for it")
     """How the user named the model."""
 
@@ -46,6 +50,11 @@ class Identifiable(Protocol):
         """SHA-256 over the rest."""
         ...
 
+    @property
+    def operations(self) -> Operations:
+        """Whose arithmetic computes it in this process."""
+        ...
+
 
 def identify_model(settings: ModelSettings, model: Identifiable) -> ModelIdentity:
     """What specs say of the model of these settings."""
@@ -55,13 +64,20 @@ def identify_model(settings: ModelSettings, model: Identifiable) -> ModelIdentit
         precision=settings.precision,
         backend=settings.backend,
         vae_tiling=settings.vae_tiling,
+        operations=model.operations,
         name=settings.model,
     )
 
 
-def is_model_of(identity: ModelIdentity, model: Identifiable) -> bool:
-    """Whether a spec was planned with this very model."""
-    return (identity.hash, identity.configuration) == (model.model_hash, model.configuration)
+def check_model(identity: ModelIdentity, model: Identifiable) -> None:
+    """Raise InputError unless a spec was planned with this very model, computed by the same operations."""
+    if (identity.hash, identity.configuration) != (model.model_hash, model.configuration):
+        raise InputError("the checkpoint is another than when this was planned; run the command again")
+    if identity.operations != model.operations:
+        raise InputError(
+            f"this was planned with {identity.operations}, but in this process {model.operations} computes, with "
+            "other last bits; `jstyle doctor` says why, and the same command, given again, plans anew"
+        )
 
 
 @dataclass(frozen=True)

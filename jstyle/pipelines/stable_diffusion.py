@@ -22,13 +22,14 @@ from jstyle.diffusion.samplers import Sampler, Step, sampler
 from jstyle.diffusion.schedule import Schedule
 from jstyle.errors import InputError, InputWarning
 from jstyle.events import exhaust
+from jstyle.ops.kernels.operator import find_operations
 from jstyle.ops.precision import find_precision
 from jstyle.pictures import images
 from jstyle.pipelines.latents import Latents
 from jstyle.pipelines.starts import Beginning, Finish, FromNoise, Start
 from jstyle.runtime import jt
 from jstyle.settings.model import ModelSettings
-from jstyle.settings.vocabulary import MOST_THINGS, is_guided
+from jstyle.settings.vocabulary import MOST_THINGS, Operations, is_guided
 from jstyle.weights import backends, checkpoint
 from jstyle.weights.configuration import hash_configuration
 from jstyle.weights.known_words import describe_unknown_words
@@ -150,6 +151,11 @@ class StableDiffusionPipeline(AdapterLoading, Latents):
         networks = (self.unet, self.vae, self.text_encoder, self.components.image_encoder)
         configs = [None if network is None else network.config for network in networks]
         return hash_configuration(self.schedule.config, configs, self.components.tokenizer_folder)
+
+    @property
+    def operations(self) -> Operations:
+        """Whose arithmetic computes in this process: it decides over last bits."""
+        return find_operations()
 
     @property
     def tokenizer(self) -> Any:

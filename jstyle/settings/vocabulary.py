@@ -13,6 +13,9 @@ Precision = Literal["fp32", "bf16", "fp16"]
 Backend = Literal["native", "jdiffusion"]
 """Whose networks compute."""
 
+Operations = Literal["kernels", "plain Jittor", "plain Jittor on CUDA"]
+"""Whose arithmetic computes in a process: they differ in last bits, and a full disk may decide which it is."""
+
 SamplerName = Literal[
     "ddim", "ddpm", "pndm", "lms", "euler", "euler_a", "heun", "kdpm2", "kdpm2_a", "dpmpp_2m", "dpmpp_3m", "dpmpp_2s",
     "dpmpp_2m_sde", "dpmpp_sde", "deis", "unipc",

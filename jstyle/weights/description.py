@@ -9,6 +9,7 @@ from typing import Optional
 from jstyle.errors import InputError
 from jstyle.files import hash_files
 from jstyle.settings.model import ModelSettings
+from jstyle.settings.vocabulary import Operations
 
 _USUAL_SIDE = 512
 _NETWORKS = ("unet", "vae", "text_encoder", "image_encoder")  # as the fingerprint of loaded networks orders them
@@ -29,6 +30,13 @@ class Checkpoint:
 
     size: tuple[int, int]
     """(width, height) of the pictures, in pixels."""
+
+    @property
+    def operations(self) -> Operations:
+        """Whose arithmetic computes in this process, where Jittor is started for it."""
+        from jstyle.ops.kernels.operator import find_operations
+
+        return find_operations()
 
 
 def describe_for_plan(model: ModelSettings, width: Optional[int] = None, height: Optional[int] = None) -> Checkpoint:

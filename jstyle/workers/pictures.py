@@ -8,9 +8,8 @@ from typing import Any
 
 from jstyle.competition.making import PictureMaker, take_picture
 from jstyle.competition.spec import read_spec
-from jstyle.errors import InputError
 from jstyle.pictures.finished import write_picture
-from jstyle.pictures.spec import is_model_of
+from jstyle.pictures.spec import check_model
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.settings.model import ModelSettings
 from jstyle.settings.reader import build
@@ -30,8 +29,7 @@ class PictureWorker:
         """Write the picture. Returns the hash of its pixels."""
         spec = read_spec(data["spec"])
         files = {name: Path(path) for name, path in data["files"].items()}
-        if not is_model_of(spec.model, self.pipe):
-            raise InputError("the checkpoint is another than when the job was planned; run the command again")
+        check_model(spec.model, self.pipe)
         with attach_all(self.pipe, spec.adapters, files):
             picture = take_picture(self._maker.make(spec, files))
         return {"pixels": write_picture(picture, Path(data["output"]), spec)}

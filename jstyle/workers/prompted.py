@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jstyle.errors import InputError
 from jstyle.events import exhaust
 from jstyle.pictures.finished import write_picture
-from jstyle.pictures.spec import PromptedPicture, is_model_of
+from jstyle.pictures.spec import PromptedPicture, check_model
 from jstyle.pipelines.prompted import draw_prompted
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.settings.model import ModelSettings
@@ -30,8 +29,7 @@ class PromptedPictureWorker:
     def run(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """Write the picture. Returns the hash of its pixels."""
         spec = build(PromptedPicture, data["spec"], "picture")
-        if not is_model_of(spec.model, self._pipe):
-            raise InputError("the checkpoint is another than when this was planned; run the command again")
+        check_model(spec.model, self._pipe)
         with attach_all(self._pipe, spec.adapters, {name: Path(file) for name, file in data["files"].items()}):
             picture = exhaust(draw_prompted(self._pipe, spec))
         return {"pixels": write_picture(picture, Path(data["output"]), spec)}

@@ -221,7 +221,7 @@ class Careful(Toy):
 def test_a_method_is_closed_when_its_picture_cannot_be_written(
     tmp_path: Path, files: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise InputError("the disk is full")
 
     monkeypatch.setattr("jstyle.methods.pairs.write_picture", refuse)
@@ -247,6 +247,17 @@ def test_a_finished_or_refused_run_loads_no_model(
         start(files[:1], files[2:], tmp_path / "out", share=0.25)
     with pytest.raises(InputError, match="multiple of"):
         start(files[:1], files[2:], tmp_path / "other", width=17)
+
+
+def test_two_runs_at_once_do_not_write_over_each_other(tmp_path: Path, files: list[Path]) -> None:
+    out, model = tmp_path / "out", ModelSettings(model=str(GOLDEN / "diffusers_folder"))
+    slow = METHOD.start(PairInputs(tuple(files[:1]), tuple(files[2:]), out), ToySettings(0.25, 16, 16), model)
+    assert isinstance(next(slow), Planned)
+    start(files[:1], files[2:], out)
+    before = contents_of(out)
+    with pytest.raises(InputError, match=r"was made with settings\.share = 0\.5, not 0\.25"):
+        list(slow)
+    assert contents_of(out) == before
 
 
 def test_a_sheet_takes_nobodys_file(tmp_path: Path, files: list[Path]) -> None:

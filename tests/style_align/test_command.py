@@ -274,10 +274,10 @@ def test_names_never_collide_and_a_set_that_depends_on_itself_is_made_whole(tmp_
     assert [path.name for path in files.targets] == ["01_a_cat.png", "02_a_cat.png", "03_星.png"]
     assert [path.name for path in files.references] == ["reference.png", "reference_2.png"]
     everything = {*files.targets, *files.references}
-    assert files.list_unfinished(overwrite=False, whole=False) == everything
+    assert files.list_unfinished(whole=False) == everything
     assert files.write(files.targets[1], Image.new("RGB", (8, 8))) == PictureWritten(files.targets[1])
-    assert files.list_unfinished(overwrite=False, whole=False) == everything - {files.targets[1]}
-    assert files.list_unfinished(overwrite=False, whole=True) == everything
+    assert files.list_unfinished(whole=False) == everything - {files.targets[1]}
+    assert files.list_unfinished(whole=True) == everything
     failure = files.write(files.targets[0], None)
     assert isinstance(failure, Failure)
     assert "not finite" in failure.reason
@@ -285,6 +285,25 @@ def test_names_never_collide_and_a_set_that_depends_on_itself_is_made_whole(tmp_
         files.write(path, Image.new("RGB", (8, 8), "red"))
     files.write_sheet()
     assert images.open_image(tmp_path / "out" / "contact_sheet.png").width > 3 * 192
+
+
+def test_two_runs_at_once_do_not_write_over_each_other(tmp_path: Path) -> None:
+    def open_files(seed: int, *, overwrite: bool = False) -> SetFiles:
+        references = [ReferenceSubject("x", 0)]
+        targets = [SetSubject("a cat", seed, tuple(references))]
+        settings = StyleAlignSettings().fill(False)
+        return SetFiles(
+            tmp_path, "style_align", ModelIdentity("0", "1"), settings, targets, references, overwrite=overwrite
+        )
+
+    slow, quick = open_files(1), open_files(2)
+    assert slow.targets[0] in slow.list_unfinished(whole=False)
+    quick.write(quick.targets[0], Image.new("RGB", (8, 8), "red"))
+    with pytest.raises(InputError, match=r"was made with subject\.seed = 2, not 1"):
+        slow.write(slow.targets[0], Image.new("RGB", (8, 8), "blue"))
+    assert quick.list_unfinished(whole=False) == set(quick.references)
+    again = open_files(1, overwrite=True)
+    assert again.write(again.targets[0], Image.new("RGB", (8, 8), "blue")) == PictureWritten(again.targets[0])
 
 
 def test_pictures_that_attend_to_each_other_are_others_in_another_set(tmp_path: Path) -> None:

@@ -130,13 +130,22 @@ def run_inst(method: Method, inputs: InstInputs, settings: InstSettings, model: 
         return
     digests = {style.path: style.digest for style in styles}
     identity = identify_model(model, counting)
-    files = PairFiles(inputs.output, method.name, settings, identity, list(contents), list(digests), digests)
+    files = PairFiles(
+        inputs.output,
+        method.name,
+        settings,
+        identity,
+        list(contents),
+        list(digests),
+        digests,
+        overwrite=inputs.overwrite,
+    )
     pictures = list(contents.values())
 
     def stylise_all(pipe: StableDiffusionPipeline, pairs: Collection[Pair]) -> Iterator[Union[Evaluated, Stylised]]:
         return InST(pipe, settings).stylise_pairs(pictures, styles, pairs)
 
-    pairs = files.list_unfinished(overwrite=inputs.overwrite)
+    pairs = files.list_unfinished()
     yield from write_pairs(files, pairs, stylise_all, counting, load=load)
     files.write_sheet(pictures, [style.picture for style in styles])
     yield Remark(f"pictures are in {inputs.output}")

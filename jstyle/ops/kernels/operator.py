@@ -13,8 +13,8 @@ from jstyle.errors import InputError
 from jstyle.ops import signatures
 from jstyle.ops.kernels import build, library
 from jstyle.runtime import jt
-from jstyle.runtime.operations import KERNELS, PLAIN, note_operations
 from jstyle.runtime.operators import compile_operators
+from jstyle.settings.vocabulary import Operations
 
 CHOICES = ("fused", "reference")
 FLOATS = ("float32", "bfloat16")
@@ -44,12 +44,6 @@ def usable(*tensors: Optional[jt.Var]) -> bool:
 @lru_cache(maxsize=None)
 def unavailable() -> Optional[str]:
     """Why the kernels cannot be used in this process, in one line, or None. Says so once on stderr."""
-    reason = _find_hindrance()
-    note_operations(KERNELS if reason is None else PLAIN)
-    return reason
-
-
-def _find_hindrance() -> Optional[str]:
     choice = os.environ.get("JSTYLE_OPS", "fused")
     if choice not in CHOICES:
         raise InputError(f"JSTYLE_OPS is {choice!r}; set it to {' or '.join(CHOICES)}")
@@ -61,6 +55,13 @@ def _find_hindrance() -> Optional[str]:
         print(f"jstyle: Plain Jittor computes, slowly: {error}.", file=sys.stderr, flush=True)
         return str(error)
     return None
+
+
+def find_operations() -> Operations:
+    """Which operations compute in this process, as pictures' identities say it; the kernels are made ready for that."""
+    if jt.flags.use_cuda:
+        return "plain Jittor on CUDA"
+    return "kernels" if unavailable() is None else "plain Jittor"
 
 
 @lru_cache(maxsize=None)
