@@ -20,6 +20,7 @@ PROMPTS = (
 
 
 def main() -> None:
+    """Draw the pictures in both precisions and print how far apart they are."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--model", default="tiny")
     parser.add_argument("--steps", type=int, default=50)

@@ -68,11 +68,13 @@ class Row:
 
     @property
     def passed(self) -> bool:
+        """Whether the backends are as near as they must be."""
         if self.losses is not None:
             return self.losses < LARGEST_LOSS_DIFFERENCE
         return self.psnr is None or self.psnr > LEAST_PSNR
 
     def text(self) -> str:
+        """The row for a terminal."""
         found = f"losses differ by {self.losses:.1e}" if self.losses is not None else "PSNR equal"
         found = found if self.psnr is None else f"PSNR {self.psnr:.1f} dB"
         return f"{self.name:<44}{found:<28}{'passed' if self.passed else 'FAILED'}"
@@ -86,10 +88,12 @@ class Pair:
         self.pipes = [StableDiffusionPipeline.from_pretrained(options.model, backend=one) for one in BACKENDS]
 
     def pictures(self, name: str, make: Callable[[StableDiffusionPipeline], Pictures]) -> Row:
+        """Make pictures on both backends; the row says how alike the least alike are."""
         say(name)
         return Row(name, psnr=worst_psnr(*(make(pipe) for pipe in self.pipes)))
 
     def losses(self, name: str, settings: type, **changes: Any) -> Row:
+        """Train on both backends; the row says how far the losses are apart."""
         say(name)
         found = []
         for backend in BACKENDS:
@@ -105,6 +109,7 @@ class Pair:
 
 
 def main() -> int:
+    """1 where a row failed."""
     made = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     made.add_argument("--model", default="tiny", help="a folder in diffusers' layout, a hub id, or tiny")
     made.add_argument("--steps", type=int, default=20, help="of each sampling and inversion")
@@ -186,6 +191,7 @@ def inverted_and_back(pipe: StableDiffusionPipeline, steps: int) -> Pictures:
 
 
 def styled(pipe: StableDiffusionPipeline, steps: int) -> Pictures:
+    """StyleID over two contents and two styles."""
     contents, styles = ([sample(pipe, kind, i) for i in range(2)] for kind in ("content", "style"))
     settings = StyleIDSettings(steps=steps, width=pipe.size, height=pipe.size)
     events = StyleID(pipe, settings).stylise_pairs(contents, styles)
@@ -193,6 +199,7 @@ def styled(pipe: StableDiffusionPipeline, steps: int) -> Pictures:
 
 
 def aligned(pipe: StableDiffusionPipeline, steps: int) -> Pictures:
+    """A Style Aligned set of the prompts."""
     settings = StyleAlignSettings(
         sampling=SamplingSettings(steps=steps), reference=ReferenceSettings(features="memory")
     )

@@ -88,6 +88,7 @@ _PARTS: dict[str, tuple[Callable[[Any], Any], Mapping[str, Any], tuple[str, str,
 
 
 def main() -> None:
+    """Write the model that is named, where it is not there, and print its folder."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("model", nargs="?", choices=list(MODELS), default="sd21")
     parser.add_argument("--weights", type=Path, default=default_weights())

@@ -30,6 +30,7 @@ COLOURS["jdiffusion-accelerated"] = "#555555"
 
 
 def main() -> None:
+    """Write the document's tables and its plot from the records."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--document", type=Path, default=DOCUMENT)

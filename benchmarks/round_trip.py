@@ -23,6 +23,7 @@ SAMPLE = ROOT / "samples" / "content" / "house_by_the_sea.png"
 
 
 def main() -> None:
+    """Invert a picture, sample it again, and print how near it comes, by steps."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--model", default="tiny")
     parser.add_argument("--image", type=Path, default=SAMPLE)

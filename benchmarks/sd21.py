@@ -34,6 +34,7 @@ SAMPLES = ROOT / "samples"
 
 
 def main() -> None:
+    """Do the work that is named once and print its seconds and memory."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("work", choices=["txt2img", "styleid", "decode"])
     parser.add_argument("--steps", type=int, default=4)

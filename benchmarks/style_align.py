@@ -81,6 +81,7 @@ def settings(options: argparse.Namespace, **changes: Any) -> StyleAlignSettings:
 
 
 def targets(count: int) -> list[Target]:
+    """That many prompts, each with its seed."""
     return [Target(f"a toy car number {i}, macro photo", i + 1) for i in range(count)]
 
 

@@ -31,6 +31,7 @@ def markdown(record: Record) -> str:
 
 
 def heading(record: Record) -> str:
+    """What was measured, in which precision, by how many threads."""
     threads = f"{record['threads']} thread{'s' if record['threads'] != 1 else ''}"
     return f"{record['title']}, {record['precision']}, {threads}"
 
@@ -48,6 +49,7 @@ def rows(record: Record) -> list[Sequence[str]]:
 
 
 def seconds(measured: Record) -> list[float]:
+    """A side's samples."""
     return [sample["seconds"] for sample in measured["samples"]]
 
 

@@ -49,19 +49,23 @@ class Study:
         self.drawings = np.stack([render(scene, self.pipe.size) for scene in self.scenes])
 
     def photographs(self) -> Mapping[str, np.ndarray]:
+        """The photographs by name, (side, side, 3) each; none without their folder."""
         folder = self.options.photographs
         return reconstruction.photographs(folder, self.pipe.size) if folder else {}
 
     def vae(self) -> dict[str, Any]:
+        """What the autoencoder gives back of drawings and photographs."""
         return reconstruction.measure(self.pipe.vae, self.drawings, self.scenes, self.photographs(), self.reader)
 
     def text(self) -> dict[str, Any]:
+        """How often the judge reads what was asked for."""
         prompts = [adherence.prompt(scene) for scene in self.scenes]
         made = adherence.generate(self.pipe, prompts, self.options.guidance, self.options.steps)
         np.save(self.options.work / "generated.npy", made)
         return adherence.measure(self.reader, made, self.scenes, self.unseen)
 
     def variety(self) -> dict[str, Any]:
+        """How far apart seeds are, and whether training drawings come back."""
         chosen, work = self.scenes[:PROMPTS], self.options.work
         prompts = [adherence.prompt(scene) for scene in chosen for _ in range(SEEDS)]
         made = adherence.generate(self.pipe, prompts, self.options.guidance, self.options.steps)
@@ -71,6 +75,7 @@ class Study:
         return {**adherence.variety(*grouped), **adherence.copies(made, self.drawings, known)}
 
     def styleid(self) -> dict[str, Any]:
+        """How near StyleID comes to each style, and what it keeps."""
         posters = self._six_contents()
         drawn = [[render(replace(scene, technique=one), self.pipe.size) for one in STYLES] for scene in posters]
         contents = [render(scene, self.pipe.size) for scene in posters]
@@ -81,6 +86,7 @@ class Study:
         return stylisation.measure(self.pipe, pictures[0], pictures[1], STYLES, drawn, self.reader)
 
     def speed(self) -> dict[str, Any]:
+        """Seconds of a picture."""
         self.pipe("a red house", num_inference_steps=2, seed=0)
         seconds = []
         for seed in range(3):

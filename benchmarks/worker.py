@@ -37,6 +37,7 @@ class Worker:
         self._result: Any = None
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Open a side, name its variants, or run a case, as the request asks."""
         if request["do"] == "open":
             side: Side = importlib.import_module(f"benchmarks.sides.with_{self._name}").open_side(request["job"])
             self._side = side
@@ -63,6 +64,7 @@ class Worker:
 
 
 def main() -> None:
+    """Answer requests, a line of JSON each, until there are no more."""
     replies = _own_stdout()
     worker = Worker(sys.argv[1])
     for line in sys.stdin:

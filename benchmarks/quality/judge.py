@@ -55,6 +55,7 @@ class Judge(jt.Module):
         self.heads = jt.nn.ModuleList([Linear(2 * WIDTHS[-1], len(words)) for words in WORDS.values()])
 
     def execute(self, pictures: jt.Var) -> list[jt.Var]:
+        """(batch, 3, side, side) in [-1, 1] to logits (batch, words), a tensor a kind of word."""
         x = ops.channels_last(pictures)
         for conv, mix, norm in zip(self.convs, self.mixes, self.norms):
             x = conv(x)

@@ -24,10 +24,12 @@ class Plain(torch.nn.Module):
         self.unet = unet
 
     def forward(self, sample: Any, time: Any, text: Any) -> Any:
+        """(batch, 4, side, side), a time and (batch, 77, width) to the prediction."""
         return self.unet(sample, time, text, return_dict=False)[0]
 
 
 def main() -> None:
+    """Convert the folder's UNet; the file appears whole."""
     folder, file = sys.argv[1], Path(sys.argv[2])
     unet = UNet2DConditionModel.from_pretrained(folder, subfolder="unet").eval().requires_grad_(False)
     side = 8 * 2 ** (len(unet.config.block_out_channels) - 1)

@@ -33,7 +33,7 @@ class NoCuDNN:
     """JDiffusion limits cuDNN's workspace when it is imported; without CUDA Jittor has no cuDNN to ask that of."""
 
     def set_max_workspace_ratio(self, ratio: float) -> None:
-        pass
+        """Nothing has a workspace here."""
 
 
 class JDiffusionSide:
@@ -64,13 +64,16 @@ class JDiffusionSide:
         self._accelerated = ExitStack()
 
     def describe(self) -> dict[str, str]:
+        """Versions, and the settings that decide about speed."""
         names = ("JDiffusion", "jittor", "diffusers", "transformers", "numpy")
         return {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}
 
     def variants(self, case: Case) -> Sequence[str]:
+        """The settings worth trying for a case."""
         return [""]
 
     def prepare(self, case: Case, variant: str) -> Call:
+        """What will be timed, made ready."""
         given, jt = inputs(case), self._jt
         self._accelerated.close()
         if case.get("accelerated"):
@@ -88,8 +91,10 @@ class JDiffusionSide:
         return call
 
     def arrays(self, result: dict[str, Any]) -> dict[str, np.ndarray]:
+        """A call's result as NumPy arrays."""
         return {name: np.array(one.numpy()) for name, one in result.items()}
 
 
 def open_side(job: Job) -> JDiffusionSide:
+    """Load what the job names."""
     return JDiffusionSide(job)

@@ -38,16 +38,20 @@ class JstyleSide:
         }
 
     def describe(self) -> dict[str, str]:
+        """Versions, and the settings that decide about speed."""
         versions = {name: metadata.version(name) for name in ("jstyle", "jittor", "numpy")}
         return {"python": platform.python_version(), **versions}
 
     def variants(self, case: Case) -> Sequence[str]:
+        """The settings worth trying for a case."""
         return [""]
 
     def prepare(self, case: Case, variant: str) -> Call:
+        """What will be timed, made ready."""
         return self._works[case["work"]](case)
 
     def arrays(self, result: dict[str, Any]) -> dict[str, np.ndarray]:
+        """A call's result as NumPy arrays."""
         return {
             name: one if isinstance(one, np.ndarray) else np.array(one.float32().numpy())
             for name, one in result.items()
@@ -159,4 +163,5 @@ class JstyleSide:
 
 
 def open_side(job: Job) -> JstyleSide:
+    """Load what the job names."""
     return JstyleSide(job)

@@ -38,6 +38,7 @@ class OpenVINOSide:
         self._network: Any = None
 
     def describe(self) -> dict[str, str]:
+        """Versions, and the settings that decide about speed."""
         names = ("openvino", "torch", "diffusers", "numpy")
         return {
             "python": platform.python_version(),
@@ -46,9 +47,11 @@ class OpenVINOSide:
         }
 
     def variants(self, case: Case) -> Sequence[str]:
+        """The settings worth trying for a case."""
         return [""]
 
     def prepare(self, case: Case, variant: str) -> Call:
+        """What will be timed, made ready."""
         given = inputs(case)
         self._network = None  # the last case's goes before this one's comes
         core = ov.Core()
@@ -64,9 +67,11 @@ class OpenVINOSide:
         return call
 
     def arrays(self, result: dict[str, Any]) -> dict[str, np.ndarray]:
+        """A call's result as NumPy arrays."""
         return {name: np.array(one, np.float32) for name, one in result.items()}
 
 
 def open_side(job: Job) -> OpenVINOSide:
+    """Load what the job names."""
     os.environ.setdefault("OPENVINO_TELEMETRY", "0")
     return OpenVINOSide(job)

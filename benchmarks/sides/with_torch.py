@@ -43,6 +43,7 @@ class TorchSide:
             import diffusers  # noqa: F401  (a missing package is to be known now)
 
     def describe(self) -> dict[str, str]:
+        """Versions, and the settings that decide about speed."""
         names = ("torch", "diffusers", "transformers", "numpy")
         return {
             "python": platform.python_version(),
@@ -52,12 +53,15 @@ class TorchSide:
         }
 
     def variants(self, case: Case) -> Sequence[str]:
+        """The settings worth trying for a case."""
         return ["tokens first", "heads first"] if case["work"] == "attention" else list(FORMATS)
 
     def prepare(self, case: Case, variant: str) -> Call:
+        """What will be timed, made ready."""
         return self._works[case["work"]](case, variant)
 
     def arrays(self, result: dict[str, Any]) -> dict[str, np.ndarray]:
+        """A call's result as NumPy arrays."""
         return {name: one.detach().float().contiguous().numpy() for name, one in result.items()}
 
     def _network(self, name: str, class_name: str, variant: str) -> Any:
@@ -160,4 +164,5 @@ class TorchSide:
 
 
 def open_side(job: Job) -> TorchSide:
+    """Load what the job names."""
     return TorchSide(job)
