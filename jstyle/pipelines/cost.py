@@ -125,7 +125,9 @@ class CountingPipeline(StableDiffusionPipeline):
 
         Raises InputError for a model that is not there, and a precision that this machine does not have.
         """
-        return cls.of_checkpoint(describe_checkpoint(model), unet_dtype(model.precision))
+        pipe = cls.of_checkpoint(describe_checkpoint(model), unet_dtype(model.precision))
+        pipe.vae_tiling = model.vae_tiling
+        return pipe
 
     @classmethod
     def of_checkpoint(cls, checkpoint: Checkpoint, dtype: Optional[str] = None) -> CountingPipeline:

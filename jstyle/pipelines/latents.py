@@ -14,8 +14,10 @@ from jstyle.networks.vae import DiagonalGaussian
 from jstyle.pictures.fitting import Frame
 from jstyle.pipelines.tiling import in_tiles
 from jstyle.runtime import jt
+from jstyle.runtime.memory import measure_memory
 from jstyle.settings.vocabulary import LONGEST_SIDE, Fit
 
+FLOAT = 4  # bytes
 MAX_TILE = 512  # pixels; what decoding one tile takes grows with its area, its attention with the square of that
 
 
@@ -42,7 +44,7 @@ class Latents:
     def latent_shape(self, height: Optional[int], width: Optional[int]) -> tuple[int, int, int]:
         """(channels, height, width) of the latent of an image this size, the model's own size by default.
 
-        Raises InputError for a size that the VAE cannot halve often enough.
+        Raises InputError for a size that the VAE cannot halve often enough, and one that this machine cannot hold.
         """
         factor = self.vae.config.factor
         height, width = (self.size if side is None else side for side in (height, width))
@@ -50,7 +52,23 @@ class Latents:
             raise InputError(f"a size must be a positive multiple of {factor}, not {width}x{height} (width x height)")
         if max(height, width) > LONGEST_SIDE:
             raise InputError(f"a side must be at most {LONGEST_SIDE} pixels, not {max(height, width)}")
+        self._check_memory(height, width)
         return self.vae.config.latent_channels, height // factor, width // factor
+
+    def _check_memory(self, height: int, width: int) -> None:
+        """Raise InputError where not even the widest layers of the networks have room, each with what comes in."""
+        pixels, factor = height * width, self.vae.config.factor
+        maps = {"UNet": 2 * self.unet.config.block_out_channels[0] * pixels // factor**2}
+        if not self.vae_tiling:
+            maps["VAE"] = sum(self.vae.config.block_out_channels[:2]) * pixels
+        name = max(maps, key=lambda name: maps[name])
+        needed, there = FLOAT * maps[name], measure_memory()
+        if 0 < there < needed:
+            advice = "a smaller size" if self.vae_tiling else "a smaller size, or vae_tiling"
+            raise InputError(
+                f"{width}x{height} pixels: one layer of the {name} alone takes {needed / 1e9:.0f} GB, and this machine "
+                f"has {there / 1e9:.0f}; choose {advice}"
+            )
 
     def make_frame(self, width: Optional[int], height: Optional[int], how: Fit) -> Frame:
         """How pictures come to a size in pixels, the model's own by default. Raises InputError as `latent_shape`."""

@@ -14,6 +14,7 @@ from jstyle.diffusion.noise import NoiseSource
 from jstyle.diffusion.samplers import SAMPLERS
 from jstyle.errors import InputError, InputWarning
 from jstyle.pictures import images
+from jstyle.pipelines import latents
 from jstyle.pipelines.starts import FromNoise
 from jstyle.pipelines.tiling import in_tiles
 from jstyle.runtime import jt
@@ -274,3 +275,26 @@ def test_numbers_that_cannot_be_are_refused_before_anything_is_made_ready(
 ) -> None:
     with pytest.raises(InputError, match=said):
         pipe("a", num_inference_steps=1, **changes)
+
+
+def test_a_size_that_this_machine_cannot_hold_is_refused_at_once(
+    pipe: StableDiffusionPipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    widths, factor = pipe.vae.config.block_out_channels, pipe.vae.config.factor
+    decoder = 4 * (widths[0] + widths[1]) * 32 * 32  # what comes into its last block, and what that makes of it
+    unet = 4 * 2 * pipe.unet.config.block_out_channels[0] * (32 // factor) ** 2
+    for there in (max(decoder, unet), 0):  # 0: the system does not say
+        monkeypatch.setattr(latents, "measure_memory", lambda there=there: there)
+        assert pipe.latent_shape(32, 32)[1:] == (32 // factor, 32 // factor)
+    monkeypatch.setattr(latents, "measure_memory", lambda: max(decoder, unet) - 1)
+    with pytest.raises(
+        InputError, match=r"32x32 pixels: one layer of the \w+ alone takes .* choose a smaller size, or"
+    ):
+        pipe("a river", num_inference_steps=1, height=32, width=32)
+    tiled = StableDiffusionPipeline.from_pipe(pipe)
+    tiled.enable_vae_tiling()
+    monkeypatch.setattr(latents, "measure_memory", lambda: unet)
+    tiled.latent_shape(32, 32)
+    monkeypatch.setattr(latents, "measure_memory", lambda: unet - 1)
+    with pytest.raises(InputError, match=r"one layer of the UNet alone .* choose a smaller size$"):
+        tiled.latent_shape(32, 32)

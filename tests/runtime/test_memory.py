@@ -22,6 +22,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_machines(machine: Path) -> None:
     assert memory.measure_free_memory() == 100 * MIB
+    assert memory.measure_memory() == 999999 * 1024
     (machine / "memory.max").write_text("max\n")  # a container without a limit
     (machine / "memory.current").write_text("7\n")
     (machine / "memory.stat").write_text("inactive_file 3\n")
@@ -41,6 +42,7 @@ def test_a_containers(machine: Path, limit: str, used: str) -> None:
     ):
         (machine / file).write_text(text)
     assert memory.measure_free_memory() == (64 - 60 + 10) * MIB
+    assert memory.measure_memory() == 64 * MIB
     (machine / limit).write_text(f"{2**63 - 4096}\n")  # as much as version 1 says where there is no limit
     assert memory.measure_free_memory() == 100 * MIB
 
@@ -52,4 +54,4 @@ def test_a_system_that_does_not_say(machine: Path, monkeypatch: pytest.MonkeyPat
         raise ValueError(name)
 
     monkeypatch.setattr("os.sysconf", refuse)
-    assert memory.measure_free_memory() == 0
+    assert memory.measure_free_memory() == 0 and memory.measure_memory() == 0
