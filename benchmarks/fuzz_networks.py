@@ -41,7 +41,7 @@ def draw_unet(rng: np.random.Generator) -> Callable[[], jt.Var]:
     learnt = rng.random() < 0.3
 
     def call() -> jt.Var:
-        out = unet(sample, times, text)
+        out = unet(sample, times, text).sample
         if not learnt:
             return out
         return jt.grad((out * out).sum(), [unet.conv_in.weight])[0]
@@ -61,9 +61,9 @@ def draw_autoencoder(rng: np.random.Generator) -> Callable[[], jt.Var]:
     height, width = (int(n) for n in rng.integers(1, 12, 2))
     if rng.random() < 0.5:
         image = draw_array(rng, (1, 3, height, width))
-        return lambda: vae.encode(image).mode()
+        return lambda: vae.encode(image).latent_dist.mode()
     latent = draw_array(rng, (1, 4, height, width))
-    return lambda: vae.decode(latent)
+    return lambda: vae.decode(latent).sample
 
 
 def draw_text_encoder(rng: np.random.Generator) -> Callable[[], jt.Var]:
@@ -73,7 +73,7 @@ def draw_text_encoder(rng: np.random.Generator) -> Callable[[], jt.Var]:
     if rng.random() < 0.3:
         ids.flat[0] = rng.choice([-1, 50, 10**6])
     chosen = jt.array(ids.astype(np.int32).reshape(ids.shape if rng.random() < 0.8 else -1))
-    return lambda: encoder(chosen)
+    return lambda: encoder(chosen)[0]
 
 
 def draw_image_encoder(rng: np.random.Generator) -> Callable[[], jt.Var]:

@@ -192,7 +192,7 @@ class Study:
             context = tuning.make_constant_reader(pipe)(captions)
             for index in range(ROUNDS):
                 question = ask(latents, pipe.schedule, LossSettings(), NOISE_SEED, index)
-                output = pipe.unet(question.x, question.times.tolist(), context)
+                output = pipe.unet(question.x, question.times.tolist(), context).sample
                 lost.append(float(diffusion_loss(output, question).item()))
         return float(np.mean(lost))
 

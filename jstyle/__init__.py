@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from jstyle.errors import InputError
     from jstyle.methods.inst.run import InST
     from jstyle.methods.inst.settings import InstSettings, InstTrainSettings
+    from jstyle.networks import AutoencoderKL, CLIPTextModel, UNet2DConditionModel
     from jstyle.networks.editing import attached, swapped
     from jstyle.pipelines.image_to_image import StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline
     from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from styleid.settings import StyleIDSettings
 
 __all__ = [
+    "AutoencoderKL",
+    "CLIPTextModel",
     "DreamBoothSettings",
     "FineTuningSettings",
     "InST",
@@ -48,6 +51,7 @@ __all__ = [
     "StyleID",
     "StyleIDSettings",
     "TextualInversionSettings",
+    "UNet2DConditionModel",
     "accelerate",
     "attached",
     "samplers",
@@ -60,6 +64,8 @@ __version__ = "0.2.0"
 __getattr__ = imported_on_demand(
     __name__,
     {
+        "AutoencoderKL": "jstyle.networks.vae",
+        "CLIPTextModel": "jstyle.networks.clip_text",
         "DreamBoothSettings": "jstyle.training.teaching.dreambooth.settings",
         "FineTuningSettings": "jstyle.training.teaching.fine_tuning.settings",
         "InST": "jstyle.methods.inst.run",
@@ -77,6 +83,7 @@ __getattr__ = imported_on_demand(
         "StyleID": "styleid.run",
         "StyleIDSettings": "styleid.settings",
         "TextualInversionSettings": "jstyle.training.teaching.textual_inversion.settings",
+        "UNet2DConditionModel": "jstyle.networks.unet",
         "accelerate": "jstyle.pipelines.wrapping",
         "attached": "jstyle.networks.editing",
         "samplers": "jstyle.diffusion.samplers",

@@ -25,6 +25,13 @@ FLOORS = [
     {"jstyle/settings"},
     {"jstyle/runtime"},
     {"jstyle/ops", "jstyle/pictures"},
+    {
+        "jstyle/weights/header.py",
+        "jstyle/weights/hub.py",
+        "jstyle/weights/loading.py",
+        "jstyle/weights/streamed.py",
+        "jstyle/weights/tensors.py",
+    },
     {"jstyle/networks"},
     {"jstyle/weights", "jstyle/diffusion"},
     {"jstyle/adapters"},

@@ -30,13 +30,13 @@ def prepared(pipe: StableDiffusionPipeline, case: Case, stack: ExitStack) -> Cal
     stack.enter_context(frozen(pipe.unet, pipe.vae, pipe.text_encoder))
     parameters, text = (_word if case["method"] == "textual_inversion" else _lora)(pipe, case, given, stack)
     with jt.no_grad():
-        clean = pipe.vae.encode(jt.array(given["image"])).mode() * pipe.vae.config.scaling_factor
+        clean = pipe.vae.encode(jt.array(given["image"])).latent_dist.mode() * pipe.vae.config.scaling_factor
         clean = np.array(clean.numpy())
     signal, noise = np.float32(case["alpha_bar"] ** 0.5), np.float32((1 - case["alpha_bar"]) ** 0.5)
     x, target = signal * clean + noise * given["noise"], signal * given["noise"] - noise * clean
 
     def loss(_: None, index: int) -> jt.Var:
-        return (pipe.unet(jt.array(x), case["time"], text()) - jt.array(target)).sqr().mean()
+        return (pipe.unet(jt.array(x), case["time"], text()).sample - jt.array(target)).sqr().mean()
 
     clip = None if case["method"] == "textual_inversion" else 1.0
     settings = LoopSettings(steps=NEVER, rate=RATE, clip=clip, checkpoint_every=NEVER)
@@ -61,7 +61,7 @@ def _word(
         row = jt.array(drawn("word", (1, table.weight.shape[1])) * WORD_SCALE)
     ids = jt.array(given["ids"])
     stack.enter_context(swapped(pipe.text_encoder, {TABLE: ExtendedEmbedding(table, [row], case["word"])}))
-    return {"word": row}, lambda: pipe.text_encoder(ids)
+    return {"word": row}, lambda: pipe.text_encoder(ids)[0]
 
 
 def _lora(
@@ -73,7 +73,7 @@ def _lora(
             out, size = layer.weight.shape
             down = jt.array(drawn(f"{path}.down", (LORA_RANK, size)))
             changes[path] = LowRank(down, jt.zeros([out, LORA_RANK]), float(LORA_RANK))
-        text = pipe.text_encoder(jt.array(given["ids"])).stop_grad()
+        text = pipe.text_encoder(jt.array(given["ids"]))[0].stop_grad()
         text.sync()
     stack.enter_context(changed(pipe.unet, [changes]))
     parameters = {f"{path}.down": change.down for path, change in changes.items()}

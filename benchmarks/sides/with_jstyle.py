@@ -62,7 +62,7 @@ class JstyleSide:
 
         def call() -> dict[str, Any]:
             with jt.no_grad():
-                out = self._pipe.unet(jt.array(given["sample"]), case["time"], jt.array(given["text"]))
+                out = self._pipe.unet(jt.array(given["sample"]), case["time"], jt.array(given["text"])).sample
                 out.sync()
             return {"output": out}
 
@@ -73,7 +73,7 @@ class JstyleSide:
 
         def call() -> dict[str, Any]:
             with jt.no_grad():
-                out = self._pipe.vae.encode(jt.array(given["image"])).mode()
+                out = self._pipe.vae.encode(jt.array(given["image"])).latent_dist.mode()
                 out.sync()
             return {"latent": out}
 
@@ -84,7 +84,7 @@ class JstyleSide:
 
         def call() -> dict[str, Any]:
             with jt.no_grad():
-                out = self._pipe.vae.decode(jt.array(given["latent"]))
+                out = self._pipe.vae.decode(jt.array(given["latent"])).sample
                 out.sync()
             return {"image": out}
 
@@ -98,7 +98,7 @@ class JstyleSide:
         def call() -> dict[str, Any]:
             text = jt.array(given["text"])
             text.start_grad()
-            out = self._pipe.unet(jt.array(given["sample"]), case["time"], text)
+            out = self._pipe.unet(jt.array(given["sample"]), case["time"], text).sample
             loss = jt.sqr(out.float32() - jt.array(given["target"])).mean()
             gradient = jt.grad(loss, text)
             jt.sync([gradient, loss])

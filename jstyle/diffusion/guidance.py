@@ -43,7 +43,7 @@ class GuidedDenoiser:
             latent = x if self.extra is None else jt.concat([x, self.extra], dim=1)
             if self.guided:
                 latent = jt.concat([latent, latent], dim=0)
-            output = self.unet(latent, level.t, self.text, step)
+            output = self.unet(latent, level.t, self.text, step=step).sample
             self.evaluations += latent.shape[0]
             if self.guided:
                 unconditional, conditional = output[: x.shape[0]], output[x.shape[0] :]

@@ -62,4 +62,4 @@ def note_words(tokenizer: Any, words: Mapping[int, Sequence[int]]) -> None:
 def encode(tokenizer: Any, text_encoder: CLIPTextModel, prompts: Sequence[str]) -> jt.Var:
     """What the UNet reads of the prompts, (prompts, tokens, hidden_size)."""
     with jt.no_grad():
-        return text_encoder(jt.array(token_ids(tokenizer, prompts)))
+        return text_encoder(jt.array(token_ids(tokenizer, prompts))).last_hidden_state

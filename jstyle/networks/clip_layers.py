@@ -66,8 +66,13 @@ class CLIPEncoder(jt.Module):
     def __init__(self, config: CLIPConfig) -> None:
         self.layers = jt.nn.ModuleList([CLIPEncoderLayer(config) for _ in range(config.num_hidden_layers)])
 
-    def execute(self, x: jt.Var, mask: Optional[jt.Var]) -> jt.Var:
-        """x (batch, tokens, hidden_size) -> the same; every layer is given the mask (1, 1, tokens, tokens)."""
+    def execute(self, x: jt.Var, mask: Optional[jt.Var], states: Optional[list[jt.Var]] = None) -> jt.Var:
+        """x (batch, tokens, hidden_size) -> the same; every layer is given the mask (1, 1, tokens, tokens).
+
+        ``states`` is lengthened by what each layer makes of x.
+        """
         for layer in self.layers:
             x = layer(x, mask)
+            if states is not None:
+                states.append(x)
         return x

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any, Optional, Union
+
 import numpy as np
 
 from jstyle.errors import InputError
 from jstyle.networks.clip_layers import CLIPEncoder
 from jstyle.networks.config import CLIPTextConfig
-from jstyle.networks.entry import check_shape
+from jstyle.networks.entry import Array, check_shape, read_ids, refuse_arguments
 from jstyle.networks.layers import Embedding, LayerNorm
+from jstyle.networks.network import Kind, Network
+from jstyle.networks.outputs import TextOutput
 from jstyle.runtime import jt
+from jstyle.weights.tensors import rename_text
 
 
 class CLIPTextEmbeddings(jt.Module):
@@ -32,26 +37,56 @@ class CLIPTextTransformer(jt.Module):
         self.encoder = CLIPEncoder(config)
         self.final_layer_norm = LayerNorm(config.hidden_size, config.layer_norm_eps)
 
-    def execute(self, input_ids: jt.Var) -> jt.Var:
-        """Token ids (batch, tokens) -> (batch, tokens, hidden_size)."""
+    def execute(self, input_ids: jt.Var, states: Optional[list[jt.Var]] = None) -> jt.Var:
+        """Token ids (batch, tokens) -> (batch, tokens, hidden_size).
+
+        ``states`` is lengthened by the embeddings and what each layer makes of them.
+        """
         x = self.embeddings(input_ids)
-        return self.final_layer_norm(self.encoder(x, _make_causal_mask(input_ids.shape[1])))
+        if states is not None:
+            states.append(x)
+        return self.final_layer_norm(self.encoder(x, _make_causal_mask(input_ids.shape[1]), states))
 
 
-class CLIPTextModel(jt.Module):
-    """transformers' CLIPTextModel; only its ``last_hidden_state`` is computed."""
+class CLIPTextModel(Network):
+    """transformers' CLIPTextModel."""
+
+    kind = Kind("text_encoder", "CLIPTextModel", "transformers", "model", "clip_text_model", rename_text)
+    config_class = CLIPTextConfig
 
     def __init__(self, config: CLIPTextConfig) -> None:
         self.config = config
         self.text_model = CLIPTextTransformer(config)
 
-    def execute(self, input_ids: jt.Var) -> jt.Var:
-        """Token ids (batch, tokens) -> the last hidden state (batch, tokens, hidden_size).
+    def execute(
+        self,
+        input_ids: Array,
+        attention_mask: Any = None,
+        *,
+        output_hidden_states: Optional[bool] = None,
+        return_dict: Optional[bool] = None,
+        **others: Any,
+    ) -> Union[TextOutput, tuple[Any, ...]]:
+        """Token ids (batch, tokens) -> the last hidden state (batch, tokens, hidden_size), and what `TextOutput` has.
 
-        Raises InputError, before anything is computed, for ids of another shape, or that are in no table.
+        ``hidden_states`` are given where they are asked for. The whole text is read, as Stable Diffusion was trained:
+        an ``attention_mask`` must be 1 everywhere. Raises InputError, before anything is computed, for ids of another
+        shape, or that are in no table, and for arguments that only other networks have.
         """
-        self.check_ids(input_ids)
-        return self.text_model(input_ids)
+        refuse_arguments("text encoder", others)
+        ids = read_ids("text encoder", input_ids)
+        self.check_ids(ids)
+        if attention_mask is not None and not np.asarray(attention_mask).all():
+            raise InputError("text encoder: an attention_mask with zeros is not supported; leave it out")
+        states: Optional[list[jt.Var]] = [] if output_hidden_states else None
+        last = self.compute(ids, states)
+        ends = _find_ends(ids, self.config.eos_token_id)
+        output = TextOutput(last, last[np.arange(len(ends)), ends], None if states is None else tuple(states))
+        return output.to_tuple() if return_dict is False else output
+
+    def compute(self, ids: jt.Var, states: Optional[list[jt.Var]]) -> jt.Var:
+        """The last hidden state of ids that were checked; ``states`` as in `CLIPTextTransformer`."""
+        return self.text_model(ids, states)
 
     def check_ids(self, input_ids: jt.Var) -> None:
         """Raise InputError for a shape that `execute` does not take, such as more tokens than have positions."""
@@ -64,3 +99,13 @@ class CLIPTextModel(jt.Module):
 def _make_causal_mask(tokens: int) -> jt.Var:
     """(1, 1, tokens, tokens): a token sees itself and those before it."""
     return jt.array(np.triu(np.full((1, 1, tokens, tokens), -1e9, np.float32), k=1)).stop_grad()  # a constant
+
+
+def _find_ends(ids: jt.Var, end: int) -> np.ndarray:
+    """The place of each text's first end token (batch,), as transformers finds it.
+
+    Old configurations name the id 2, which no text has; there the end is the largest id.
+    """
+    ids.sync(True, False)  # alone, as `check_ids` does
+    values = ids.numpy()
+    return values.argmax(axis=1) if end == 2 else (values == end).argmax(axis=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Union
 
 import numpy as np
@@ -10,8 +10,47 @@ import numpy as np
 from jstyle.errors import InputError
 from jstyle.runtime import jt
 
+_FLOATS = ("float32", "float16", "bfloat16")
+
 Length = Union[int, str, tuple[int, ...]]
 """A number, one of several numbers, or the name of an axis of any length but 0."""
+
+Array = Union[jt.Var, np.ndarray]
+
+
+def read_numbers(network: str, what: str, x: Any) -> jt.Var:
+    """``x``, a Var or what NumPy makes an array of, as a Var of a float type. Raises InputError for no numbers."""
+    if isinstance(x, jt.Var):
+        return x if str(x.dtype) in _FLOATS else x.float32()
+    array = _to_array(network, what, x)
+    return jt.array(np.ascontiguousarray(array, np.float32))
+
+
+def read_ids(network: str, x: Any) -> jt.Var:
+    """Token ids, a Var or what NumPy makes an array of, as a Var. Raises InputError for no whole numbers."""
+    if isinstance(x, jt.Var):
+        return x
+    array = _to_array(network, "token ids", x)
+    if array.dtype.kind not in "iu":
+        raise InputError(f"{network}: wanted whole numbers as token ids, got {array.dtype}")
+    return jt.array(np.ascontiguousarray(array, np.int32))
+
+
+def _to_array(network: str, what: str, x: Any) -> np.ndarray:
+    try:
+        array = np.asarray(x)
+    except (TypeError, ValueError):  # rows of several lengths
+        array = np.asarray(None)
+    if array.dtype.kind not in "fiu":
+        raise InputError(f"{network}: wanted {what} as a jt.Var or an array of numbers, got {type(x).__name__}")
+    return array
+
+
+def refuse_arguments(network: str, others: Mapping[str, Any]) -> None:
+    """Raise InputError for an argument of diffusers' that is not None and that no network here has."""
+    for name, value in others.items():
+        if value is not None and not (isinstance(value, dict) and not value):
+            raise InputError(f"{network}: the argument {name!r} is not supported; leave it out")
 
 
 def check_shape(network: str, what: str, x: Any, wanted: Sequence[Length], beside: str = "") -> None:
@@ -26,6 +65,9 @@ def check_shape(network: str, what: str, x: Any, wanted: Sequence[Length], besid
 
 def check_times(network: str, timestep: Any, rows: int) -> np.ndarray:
     """The times of ``rows`` latents, (rows,) float32, of one for all or one for each. Raises InputError for others."""
+    if isinstance(timestep, jt.Var):
+        timestep.sync(True, False)  # alone, as token ids are
+        timestep = timestep.numpy()
     try:
         times = np.asarray(timestep, np.float32).reshape(-1)
     except (TypeError, ValueError):

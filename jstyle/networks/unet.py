@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Optional, Union
+from typing import Any, Optional, Union
 
 import numpy as np
 
@@ -13,12 +12,14 @@ from jstyle.errors import InputError
 from jstyle.networks.attention import Attention, TextContext
 from jstyle.networks.config import UNetConfig
 from jstyle.networks.editing import Attachment, Site, bind
-from jstyle.networks.entry import check_shape, check_times
+from jstyle.networks.entry import Array, check_shape, check_times, read_numbers, refuse_arguments
 from jstyle.networks.layers import Conv2d, GroupNorm, Linear
+from jstyle.networks.network import Kind, Network
+from jstyle.networks.outputs import UNetOutput
+from jstyle.networks.recompute import recomputed
 from jstyle.networks.unet_blocks import DOWN_BLOCKS, UP_BLOCKS, UNetMidBlock2DCrossAttn
+from jstyle.ops.precision import unet_dtype
 from jstyle.runtime import jt
-
-Times = Union[float, Sequence[float]]
 
 
 class TimestepEmbedding(jt.Module):
@@ -33,11 +34,14 @@ class TimestepEmbedding(jt.Module):
         return self.linear_2(ops.silu(self.linear_1(x)))
 
 
-class UNet2DConditionModel(jt.Module):
+class UNet2DConditionModel(Network):
     """Predicts the noise (or the velocity, or the image) in a noisy latent, given the time and a text.
 
     ``sites`` lists its attention layers; ``attachments`` what ``jstyle.networks.editing.attached`` has put on them.
     """
+
+    kind = Kind("unet", "UNet2DConditionModel", "diffusers", "diffusion_pytorch_model")
+    config_class = UNetConfig
 
     def __init__(self, config: UNetConfig) -> None:
         widths = config.block_out_channels
@@ -55,6 +59,7 @@ class UNet2DConditionModel(jt.Module):
         self.conv_norm_out = GroupNorm(config.norm_num_groups, widths[0], config.norm_eps)
         self.conv_out = Conv2d(widths[0], config.out_channels, 3, padding=(1, 1))
         self.compute_dtype: Optional[str] = None
+        self._recompute = False
         self.attachments: tuple[Attachment, ...] = ()
         self.sites: tuple[Site, ...] = self._number_sites()
 
@@ -64,16 +69,35 @@ class UNet2DConditionModel(jt.Module):
         return self.compute_dtype or str(self.conv_in.weight.dtype)
 
     def execute(
-        self, sample: jt.Var, timestep: Times, encoder_hidden_states: Union[jt.Var, TextContext], step: int = 0
-    ) -> jt.Var:
+        self,
+        sample: Array,
+        timestep: Any,
+        encoder_hidden_states: Union[Array, TextContext],
+        *,
+        step: int = 0,
+        return_dict: bool = True,
+        **others: Any,
+    ) -> Union[UNetOutput, tuple[jt.Var]]:
         """sample (batch, in_channels, height, width) -> (batch, out_channels, height, width), always in fp32.
 
         ``encoder_hidden_states`` is (batch, tokens, cross_attention_dim); one `TextContext` passed to several calls
-        saves projecting the text again. ``timestep`` is one time for all rows, or one for each; ``step`` is announced
-        to the attached editors. Raises InputError, before anything is computed, for inputs of other shapes.
+        saves projecting the text again. ``timestep`` is one time for all rows, or one for each, in numbers of any kind.
+        ``step`` is announced to the attached editors. ``others`` are diffusers' arguments for other networks, which
+        must be None. Raises InputError, before anything is computed, for inputs of other shapes.
         """
+        refuse_arguments("UNet", others)
+        latents = read_numbers("UNet", "latents", sample)
+        text, times = self.check_inputs(latents, timestep, encoder_hidden_states)
+        if self._recompute and not jt.flags.no_grad:
+            with recomputed(self, _list_trained(self)):
+                output = self.compute(latents, times, text, step)
+        else:
+            output = self.compute(latents, times, text, step)
+        return UNetOutput(output) if return_dict else (output,)
+
+    def compute(self, sample: jt.Var, times: np.ndarray, text: TextContext, step: int) -> jt.Var:
+        """The answer to what `execute` takes, for inputs that were checked: times are (rows,)."""
         edit = bind(self.attachments, step)
-        text, times = self.check_inputs(sample, timestep, encoder_hidden_states)
         text = text.cast(self.dtype)
         temb = ops.silu(self.time_embedding(ops.cast(self._embed_time(times), self.dtype)))
         x = self.conv_in(ops.channels_last(sample, self.dtype))
@@ -86,8 +110,29 @@ class UNet2DConditionModel(jt.Module):
             x = block(x, skips, temb, text, edit)
         return ops.channels_first(self.conv_out(self.conv_norm_out(x, silu=True)), "float32")
 
+    def enable_gradient_checkpointing(self) -> None:
+        """Keep only the blocks' inputs for the backward pass, and compute the blocks again in it."""
+        self._recompute = True
+
+    def disable_gradient_checkpointing(self) -> None:
+        """Keep what is inside the blocks for the backward pass."""
+        self._recompute = False
+
+    def set_precision(self, precision: str) -> None:
+        """Compute in "fp32", "bf16" or "fp16", with weights of that kind, which are rounded to it.
+
+        Raises InputError for a precision that is unknown or in which this machine cannot compute.
+        """
+        dtype = unet_dtype(precision)
+        for parameter in self.parameters():
+            is_trained = not parameter.is_stop_grad()
+            with jt.no_grad():
+                parameter.assign(ops.cast(parameter, dtype))
+            if is_trained:
+                parameter.start_grad()
+
     def check_inputs(
-        self, sample: jt.Var, timestep: Times, text: Union[jt.Var, TextContext]
+        self, sample: jt.Var, timestep: Any, text: Union[Array, TextContext]
     ) -> tuple[TextContext, np.ndarray]:
         """The text, and the time of each row (rows,). Raises InputError for what `execute` does not take.
 
@@ -95,7 +140,7 @@ class UNet2DConditionModel(jt.Module):
         """
         check_shape("UNet", "latents", sample, ("batch", self.config.in_channels, "height", "width"))
         rows = sample.shape[0]
-        context = text if isinstance(text, TextContext) else TextContext(text)
+        context = text if isinstance(text, TextContext) else TextContext(read_numbers("UNet", "a text", text))
         wanted = ((1, rows) if rows > 1 else 1, "tokens", self.config.cross_attention_dim)
         check_shape("UNet", "a text", context.text, wanted, f" for latents {tuple(sample.shape)}")
         return context, check_times("UNet", timestep, rows)
@@ -121,6 +166,10 @@ class UNet2DConditionModel(jt.Module):
                 counts[module.is_cross] += 1
                 sites.append(module.site)
         return tuple(sites)
+
+
+def _list_trained(unet: UNet2DConditionModel) -> dict[str, jt.Var]:
+    return {name: parameter for name, parameter in unet.named_parameters() if not parameter.is_stop_grad()}
 
 
 def _get_block(known: dict, name: str) -> type:

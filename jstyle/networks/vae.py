@@ -2,34 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Optional
+from typing import Any, Optional, Union
 
 from jstyle import ops
 from jstyle.errors import InputError
 from jstyle.networks.config import VAEConfig
-from jstyle.networks.entry import check_shape
+from jstyle.networks.entry import Array, check_shape, read_numbers
 from jstyle.networks.layers import Conv2d, GroupNorm, Linear, Nothing
+from jstyle.networks.network import Kind, Network
+from jstyle.networks.outputs import DecoderOutput, EncoderOutput
+from jstyle.networks.posterior import DiagonalGaussian
 from jstyle.networks.resnet import Downsample2D, ResnetBlock2D, Upsample2D
 from jstyle.runtime import jt
+from jstyle.weights.tensors import rename_vae
 
 EPS = 1e-6
-
-
-@dataclass(frozen=True)
-class DiagonalGaussian:
-    """The posterior of the latent, (batch, latent_channels, height, width)."""
-
-    mean: jt.Var
-    logvar: jt.Var
-
-    def mode(self) -> jt.Var:
-        """The most likely latent."""
-        return self.mean
-
-    def sample(self, noise: jt.Var) -> jt.Var:
-        """A latent drawn with ``noise``, standard normal and of the mean's shape."""
-        return self.mean + jt.exp(0.5 * self.logvar) * noise
 
 
 class SpatialAttention(jt.Module):
@@ -129,12 +116,15 @@ class Decoder(jt.Module):
         return self.conv_out(self.conv_norm_out(x, silu=True))
 
 
-class AutoencoderKL(jt.Module):
+class AutoencoderKL(Network):
     """Images (batch, 3, h, w) in [-1, 1] <-> latents (batch, latent_channels, h / factor, w / factor).
 
     The latents are the VAE's own; Stable Diffusion's are these times ``config.scaling_factor``. Images and latents
     are fp32 whatever the weights are.
     """
+
+    kind = Kind("vae", "AutoencoderKL", "diffusers", "diffusion_pytorch_model", rename=rename_vae)
+    config_class = VAEConfig
 
     def __init__(self, config: VAEConfig) -> None:
         self.config = config
@@ -143,25 +133,51 @@ class AutoencoderKL(jt.Module):
         self.quant_conv = Conv2d(2 * config.latent_channels, 2 * config.latent_channels, 1)
         self.post_quant_conv = Conv2d(config.latent_channels, config.latent_channels, 1)
 
-    def encode(self, image: jt.Var) -> DiagonalGaussian:
-        """The posterior of the latent of ``image`` (batch, 3, h, w). Its log-variance is clipped to [-30, 20].
+    def execute(
+        self, sample: Array, sample_posterior: bool = False, return_dict: bool = True, generator: Any = None
+    ) -> Union[DecoderOutput, tuple[jt.Var]]:
+        """The image of an image's latent: of its mode, or with ``sample_posterior`` of a draw (`encode`, `decode`)."""
+        posterior = self.encode(sample)[0]
+        return self.decode(posterior.sample(generator) if sample_posterior else posterior.mode(), return_dict)
+
+    def encode(self, x: Array, return_dict: bool = True) -> Union[EncoderOutput, tuple[DiagonalGaussian]]:
+        """The posterior of the latent of an image ``x`` (batch, 3, h, w). Its log-variance is clipped to [-30, 20].
 
         Raises InputError, before anything is computed, for an image of another shape.
         """
+        image = read_numbers("VAE", "images", x)
         self.check_image(image)
+        posterior = self.compute_posterior(image)
+        return EncoderOutput(posterior) if return_dict else (posterior,)
+
+    def compute_posterior(self, image: jt.Var) -> DiagonalGaussian:
+        """As `encode`, for an image that was checked."""
         moments = self.quant_conv(self.encoder(ops.channels_last(image, str(self.quant_conv.weight.dtype))))
         moments = ops.channels_first(moments, "float32")
         channels = self.config.latent_channels
         return DiagonalGaussian(moments[:, :channels], moments[:, channels:].clamp(-30.0, 20.0))
 
-    def decode(self, latent: jt.Var) -> jt.Var:
-        """The image (batch, 3, h, w) of a latent (batch, latent_channels, h / factor, w / factor).
+    def decode(self, z: Array, return_dict: bool = True, generator: Any = None) -> Union[DecoderOutput, tuple[jt.Var]]:
+        """The image (batch, 3, h, w) of a latent ``z`` (batch, latent_channels, h / factor, w / factor).
 
-        Raises InputError, before anything is computed, for a latent of another shape.
+        Nothing is drawn, so a ``generator`` changes nothing. Raises InputError, before anything is computed, for a
+        latent of another shape.
         """
+        latent = read_numbers("VAE", "latents", z)
         self.check_latent(latent)
+        image = self.compute_image(latent)
+        return DecoderOutput(image) if return_dict else (image,)
+
+    def compute_image(self, latent: jt.Var) -> jt.Var:
+        """As `decode`, for a latent that was checked."""
         latent = ops.channels_last(latent, str(self.post_quant_conv.weight.dtype))
         return ops.channels_first(self.decoder(self.post_quant_conv(latent)), "float32")
+
+    def enable_slicing(self) -> None:
+        """Nothing: pipelines encode and decode image by image."""
+
+    def disable_slicing(self) -> None:
+        """Nothing, as enabling it does."""
 
     def check_image(self, image: jt.Var) -> None:
         """Raise InputError for what `encode` does not take, such as an image smaller than one position of a latent."""

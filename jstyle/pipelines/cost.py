@@ -16,6 +16,7 @@ from jstyle.diffusion.schedule_config import ScheduleConfig
 from jstyle.events import Evaluated, closing
 from jstyle.networks import UNet2DConditionModel
 from jstyle.networks.config import UNetConfig, VAEConfig
+from jstyle.networks.outputs import UNetOutput
 from jstyle.ops.precision import unet_dtype
 from jstyle.pictures.spec import Identifiable
 from jstyle.pipelines.stable_diffusion import Prompt, StableDiffusionPipeline
@@ -73,9 +74,9 @@ class CountingUNet(UNet2DConditionModel):
         super().__init__(config)
         self.compute_dtype = dtype
 
-    def execute(self, sample: jt.Var, *_: Any, **__: Any) -> jt.Var:
+    def execute(self, sample: jt.Var, *_: Any, **__: Any) -> UNetOutput:
         """(batch, in_channels, height, width) to zeros (batch, out_channels, height, width)."""
-        return jt.zeros((sample.shape[0], self.config.out_channels, *sample.shape[2:]))
+        return UNetOutput(jt.zeros((sample.shape[0], self.config.out_channels, *sample.shape[2:])))
 
 
 class _Autoencoder:

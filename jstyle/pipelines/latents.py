@@ -10,7 +10,7 @@ import numpy as np
 from jstyle.errors import InputError
 from jstyle.networks import AutoencoderKL, UNet2DConditionModel
 from jstyle.networks.entry import check_shape
-from jstyle.networks.vae import DiagonalGaussian
+from jstyle.networks.posterior import DiagonalGaussian
 from jstyle.pictures.fitting import Frame
 from jstyle.pipelines.tiling import in_tiles
 from jstyle.runtime import jt
@@ -94,7 +94,7 @@ class Latents:
         for i in range(pictures.shape[0]):
             with jt.no_grad():
                 posterior = self.encode_posterior(pictures[i : i + 1])
-                latent = posterior.mode() if noise is None else posterior.sample(noise[i : i + 1])
+                latent = posterior.mode() if noise is None else posterior.move(noise[i : i + 1])
                 latents.append(latent * self.vae.config.scaling_factor)
                 latents[-1].sync()
         return jt.concat(latents, dim=0)
@@ -110,12 +110,15 @@ class Latents:
         for i in range(latents.shape[0]):
             with jt.no_grad():
                 latent = latents[i : i + 1] / self.vae.config.scaling_factor
-                decoded.append(np.array(self._run_tiled(self.vae.decode, latent, self.vae.config.factor).numpy()))
+                decoded.append(np.array(self._run_tiled(self._render, latent, self.vae.config.factor).numpy()))
         return np.concatenate(decoded)
 
     def _moments(self, pictures: jt.Var) -> jt.Var:
-        posterior = self.vae.encode(pictures)
+        posterior = self.vae.encode(pictures).latent_dist
         return jt.concat([posterior.mean, posterior.logvar], dim=1)
+
+    def _render(self, latents: jt.Var) -> jt.Var:
+        return self.vae.decode(latents).sample
 
     def _run_tiled(self, run: Callable[[jt.Var], jt.Var], x: jt.Var, scale: float) -> jt.Var:
         side = min(self.vae.config.sample_size, MAX_TILE)

@@ -95,6 +95,33 @@ def locate_part(model: str, part: str, *, variant: Optional[str] = None) -> Path
     raise InputError(f"{model!r} has no {part}: name a model that has one, or its folder {part}/ with a config.json")
 
 
+def locate_component(
+    model: str,
+    part: Optional[str],
+    names: tuple[str, ...],
+    *,
+    revision: Optional[str] = None,
+    variant: Optional[str] = None,
+) -> Path:
+    """The folder of one component, which has the first of the files ``names``.
+
+    ``model`` is the embedded model, a folder or a hub id, and ``part`` the component's folder in it, None where it is
+    the component's own. Of a hub's model the named files and the component's weights are fetched. Raises InputError
+    where there is no such model or component, or it cannot be fetched.
+    """
+    folder = Path(os.path.expanduser(model))
+    prefix = f"{part}/" if part else ""
+    if model == EMBEDDED:
+        folder = locate(model)
+    elif is_hub_id(model):
+        folder = _fetch(model, revision, [f"{prefix}{name}" for name in names] + _list_weights(variant, prefix))
+    place = folder / prefix
+    if (place / names[0]).is_file():
+        return place
+    here = f"the folder {part}" if part else "it"
+    raise InputError(f"{model!r} cannot be loaded: {here} has no {names[0]}; name its place with subfolder=")
+
+
 def weight_files(folder: Path, variant: Optional[str] = None) -> list[Path]:
     """The safetensors files that hold one component's weights: a single file, or the shards of its index.
 
@@ -148,16 +175,21 @@ def _check_folder(folder: Path, model: str, variant: Optional[str]) -> Path:
 
 
 def _list_patterns(variant: Optional[str], components: tuple[str, ...] = _COMPONENTS) -> list[str]:
-    """What to fetch. Shard numbers are spelt out, so that one variant's pattern never matches another's files."""
+    """What to fetch of a model."""
+    weights = [pattern for name in components for pattern in _list_weights(variant, f"{name}/")]
+    configs = [f"{name}/config.json" for name in components]
+    texts = ["model_index.json", "words.txt", "scheduler/*.json", "tokenizer/*.json", "tokenizer/*.txt"]
+    return texts + ["feature_extractor/*.json"] + configs + weights
+
+
+def _list_weights(variant: Optional[str], prefix: str) -> list[str]:
+    """Patterns of a component's weights. Shard numbers are spelt out, so that none matches another variant's files."""
     mark = f".{variant}" if variant else ""
     number = "-?????-of-?????"
     endings = [f"{mark}.safetensors", f"{mark}{number}.safetensors", f".safetensors.index{mark}.json"]
     if variant:
         endings.append(f"{number}{mark}.safetensors")  # diffusers' older spelling
-    weights = [f"{name}/{stem}{ending}" for name in components for stem in _STEMS for ending in endings]
-    configs = [f"{name}/config.json" for name in components]
-    texts = ["model_index.json", "words.txt", "scheduler/*.json", "tokenizer/*.json", "tokenizer/*.txt"]
-    return texts + ["feature_extractor/*.json"] + configs + weights
+    return [f"{prefix}{stem}{ending}" for stem in _STEMS for ending in endings]
 
 
 def _fetch(model: str, revision: Optional[str], patterns: list[str]) -> Path:

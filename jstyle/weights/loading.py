@@ -11,7 +11,7 @@ from jstyle import ops
 from jstyle.errors import InputError
 from jstyle.files import replacing
 from jstyle.runtime import jt
-from jstyle.weights import streamed
+from jstyle.weights.streamed import write
 from jstyle.weights.tensors import Rename, Tensors, to_numbers
 
 # Buffers that old checkpoints contain although they follow from the configuration.
@@ -89,4 +89,4 @@ def save_weights(module: jt.Module, file: Path, dtype: str = "float32") -> None:
         return ops.cast(parameters[name], "float32").numpy()
 
     with replacing(file) as part, open(part, "wb") as stream:
-        streamed.write(stream, shapes, read, dtype, {"format": "pt"})
+        write(stream, shapes, read, dtype, {"format": "pt"})

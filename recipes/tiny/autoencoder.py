@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from jstyle.networks import AutoencoderKL
-from jstyle.networks.vae import DiagonalGaussian
+from jstyle.networks.posterior import DiagonalGaussian
 from jstyle.pictures import images
 from jstyle.runtime import jt
 from jstyle.training import TrainState, TrainStep
@@ -66,9 +66,9 @@ def train_vae(settings: VaeSettings, folder: Path, pictures: np.ndarray) -> None
 
     def loss(examples: np.ndarray, index: int) -> jt.Var:
         targets = jt.array(examples)
-        posterior = vae.encode(targets)
+        posterior = vae.encode(targets).latent_dist
         noise = make_generator(settings.loop.seed, index, "posterior").standard_normal(posterior.mean.shape, np.float32)
-        decoded = vae.decode(posterior.sample(jt.array(noise)))
+        decoded = vae.decode(posterior.move(jt.array(noise))).sample
         error = reconstruction_loss(decoded, targets, settings.chroma, settings.contrast)
         return error + settings.kl * kl_divergence(posterior)
 
@@ -105,7 +105,7 @@ def encode(vae: AutoencoderKL, pictures: np.ndarray, batch: int = 16) -> np.ndar
     means = []
     for start in range(0, len(pictures), batch):
         with jt.no_grad():
-            means.append(vae.encode(jt.array(as_input(pictures[start : start + batch]))).mean.numpy())
+            means.append(vae.encode(jt.array(as_input(pictures[start : start + batch]))).latent_dist.mean.numpy())
     return np.concatenate(means)
 
 
@@ -114,7 +114,7 @@ def reconstruct(vae: AutoencoderKL, pictures: np.ndarray, batch: int = 16) -> np
     latents, decoded = encode(vae, pictures, batch), []
     for start in range(0, len(latents), batch):
         with jt.no_grad():
-            decoded.append(vae.decode(jt.array(latents[start : start + batch])).numpy())
+            decoded.append(vae.decode(jt.array(latents[start : start + batch])).sample.numpy())
     return np.stack([np.asarray(picture) for picture in images.to_images(np.concatenate(decoded))])
 
 

@@ -60,7 +60,7 @@ def text_config(settings: ClipSettings, tokenizer: Any) -> CLIPTextConfig:
 def embed_texts(text: CLIPTextModel, ids: np.ndarray) -> jt.Var:
     """Token ids (texts, tokens) -> embeddings (texts, hidden_size): the last hidden state at the first end token."""
     ends = (ids == text.config.eos_token_id).argmax(axis=1)
-    hidden = text(jt.array(ids[:, : ends.max() + 1]))  # a token does not see what follows it
+    hidden = text(jt.array(ids[:, : ends.max() + 1])).last_hidden_state  # a token does not see what follows it
     is_end = (np.arange(hidden.shape[1]) == ends[:, None]).astype(np.float32)
     return (hidden * jt.array(is_end[:, :, None])).sum(dim=1)
 

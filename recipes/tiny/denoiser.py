@@ -77,8 +77,8 @@ def train_unet(
         clean, ids = examples
         question = ask(clean, schedule, settings.loss, seed, index)
         with jt.no_grad():
-            context = text(jt.array(ids))
-        return diffusion_loss(unet(question.x, question.times.tolist(), context), question)
+            context = text(jt.array(ids)).last_hidden_state
+        return diffusion_loss(unet(question.x, question.times.tolist(), context).sample, question)
 
     def sheet(step: TrainStep, state: TrainState) -> None:
         if step.step % settings.sample_every == 0:

@@ -44,8 +44,8 @@ def theirs(networks: Networks) -> Lora:
 def outputs(networks: Networks) -> tuple[np.ndarray, np.ndarray]:
     given = {name: jt.array(RECORDED[f"lora_{name}"]) for name in ("sample", "context", "input_ids")}
     with jt.no_grad():
-        noise = networks[0](given["sample"], RECORDED["lora_timestep"], given["context"])
-        return np.array(noise.numpy()), np.array(networks[1](given["input_ids"].int32()).numpy())
+        noise = networks[0](given["sample"], RECORDED["lora_timestep"], given["context"]).sample
+        return np.array(noise.numpy()), np.array(networks[1](given["input_ids"].int32())[0].numpy())
 
 
 def assert_recorded(found: tuple[np.ndarray, np.ndarray], scale: float) -> None:

@@ -96,13 +96,13 @@ def test_a_start_from_the_base_weight_is_taken_out_of_it(networks: Networks, tmp
     sample, context = (jt.array(RECORDED[f"{start}_{name}"]) for name in ("sample", "context"))
     try:
         with jt.no_grad():
-            found = np.array(networks[0](sample, np.array([321]), context).numpy())
+            found = np.array(networks[0](sample, np.array([321]), context).sample.numpy())
             adapters.set("a", 0.0)
-            without = np.array(networks[0](sample, np.array([321]), context).numpy())
+            without = np.array(networks[0](sample, np.array([321]), context).sample.numpy())
     finally:
         adapters.unload()
     with jt.no_grad():
-        base = np.array(networks[0](sample, np.array([321]), context).numpy())
+        base = np.array(networks[0](sample, np.array([321]), context).sample.numpy())
     assert relative_error(found, RECORDED[f"{start}_out"]) < 1e-5
     assert relative_error(base, RECORDED[f"{start}_out"]) > 0.1
     assert relative_error(without, base) < 1e-6

@@ -31,8 +31,10 @@ def main() -> None:
     given = {name: recorded[f"lora_{name}"] for name in ("sample", "timestep", "context", "input_ids")}
     pipe.load_lora_weights(folder)
     with jt.no_grad():
-        unet = np.array(pipe.unet(jt.array(given["sample"]), given["timestep"], jt.array(given["context"])).numpy())
-        text = np.array(pipe.text_encoder(jt.array(given["input_ids"].astype(np.int32))).numpy())
+        unet = np.array(
+            pipe.unet(jt.array(given["sample"]), given["timestep"], jt.array(given["context"])).sample.numpy()
+        )
+        text = np.array(pipe.text_encoder(jt.array(given["input_ids"].astype(np.int32)))[0].numpy())
     pipe.unload_lora_weights()
     pipe.load_textual_inversion(folder)
     word = np.array(pipe.encode_prompt(PROMPT).numpy())

@@ -27,7 +27,7 @@ def unet() -> jt.Module:
 
 def output(unet: jt.Module, step: int = 0) -> np.ndarray:
     with jt.no_grad():
-        return np.array(unet(jt.array(SAMPLE), 500, jt.array(TEXT), step).numpy())
+        return np.array(unet(jt.array(SAMPLE), 500, jt.array(TEXT), step=step).sample.numpy())
 
 
 def state(unet: jt.Module) -> tuple[str, list[tuple[str, int]], np.ndarray]:

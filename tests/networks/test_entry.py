@@ -111,9 +111,19 @@ UNETS: list[tuple[str, Callable[[UNet2DConditionModel], Any], str]] = [
         "UNet: wanted numbers as timesteps, got str",
     ),
     (
-        "an array",
-        lambda unet: unet(np.zeros((1, 4, 8, 8)), 5, zeros(1, 9, 12)),
-        "UNet: wanted latents as a jt.Var, got ndarray; wrap arrays in jt.array",
+        "an array of texts",
+        lambda unet: unet(np.full((1, 4, 8, 8), "a"), 5, zeros(1, 9, 12)),
+        "UNet: wanted latents as a jt.Var or an array of numbers, got ndarray",
+    ),
+    (
+        "rows of several lengths",
+        lambda unet: unet([[1.0], [1.0, 2.0]], 5, zeros(1, 9, 12)),
+        "UNet: wanted latents as a jt.Var or an array of numbers, got list",
+    ),
+    (
+        "an argument of other networks",
+        lambda unet: unet(zeros(1, 4, 8, 8), 5, zeros(1, 9, 12), class_labels=zeros(1)),
+        "UNet: the argument 'class_labels' is not supported; leave it out",
     ),
 ]
 

@@ -47,4 +47,4 @@ def test_branches_that_start_at_zero() -> None:
     unet = UNet2DConditionModel(CONFIG)
     initialise(unet, 0, ("conv_out",))
     x = jt.array(np.ones((1, 4, 8, 8), np.float32))
-    assert not unet(x, 3, jt.array(np.ones((1, 7, 16), np.float32))).numpy().any()
+    assert not unet(x, 3, jt.array(np.ones((1, 7, 16), np.float32))).sample.numpy().any()

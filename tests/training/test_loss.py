@@ -121,7 +121,7 @@ def unet_loss(unet: jt.Module, settings: LossSettings, fixed: Optional[int] = No
 
     def loss(_: object, index: int) -> jt.Var:
         question = ask(latents, schedule, settings, 0, index if fixed is None else fixed)
-        return diffusion_loss(unet(question.x, question.times, text), question)
+        return diffusion_loss(unet(question.x, question.times, text).sample, question)
 
     return loss
 

@@ -15,6 +15,7 @@ from PIL import Image
 from jstyle.diffusion import prompts
 from jstyle.errors import InputError
 from jstyle.events import Evaluated, Event, PictureWritten, Updated
+from jstyle.networks.recompute import recomputed
 from jstyle.ops.precision import unet_dtype
 from jstyle.pictures import images
 from jstyle.pictures.colours import Tell
@@ -30,7 +31,6 @@ from jstyle.training.fit import fit_steps
 from jstyle.training.report import write_grid
 from jstyle.training.teaching import examples
 from jstyle.training.teaching.examples import Moments
-from jstyle.training.teaching.recompute import recomputed
 from jstyle.training.teaching.settings import CaptionedSettings, TeachSettings
 from jstyle.training.teaching.table import find_teaching
 
@@ -135,7 +135,7 @@ def make_constant_reader(pipe: StableDiffusionPipeline) -> Reader:
 
 def make_learning_reader(pipe: StableDiffusionPipeline) -> Reader:
     """A reader by a text encoder through which gradients pass."""
-    return lambda captions: pipe.text_encoder(jt.array(prompts.token_ids(pipe.tokenizer, captions)))
+    return lambda captions: pipe.text_encoder(jt.array(prompts.token_ids(pipe.tokenizer, captions)))[0]
 
 
 def make_reader(pipe: StableDiffusionPipeline, settings: CaptionedSettings) -> Reader:
@@ -198,7 +198,7 @@ def make_loss(
     def loss(batch: Batch, index: int) -> jt.Var:
         clock.index = index
         question = ask(batch.latents, pipe.schedule, settings.loss, settings.loop.seed, index)
-        output = pipe.unet(question.x, question.times.tolist(), read(batch.captions))
+        output = pipe.unet(question.x, question.times.tolist(), read(batch.captions)).sample
         return diffusion_loss(output, question, batch.weights.tolist())
 
     return loss

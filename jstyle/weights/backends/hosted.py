@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from typing import Any, Union
+from typing import Any, Optional
 
 import numpy as np
 
@@ -20,9 +20,8 @@ from jstyle.networks.attention import GEGLU
 from jstyle.networks.config import CLIPTextConfig, UNetConfig, VAEConfig
 from jstyle.networks.editing import bind, find_holder, swapped
 from jstyle.networks.layers import GroupNorm, LayerNorm, Nothing
+from jstyle.networks.posterior import DiagonalGaussian
 from jstyle.networks.resnet import ResnetBlock2D
-from jstyle.networks.unet import Times
-from jstyle.networks.vae import DiagonalGaussian
 from jstyle.runtime import jt
 from jstyle.weights.backends.bridges import BRIDGES, Bridge, GEGLUBridge, GroupNormBridge, Place, TimeSilu
 from jstyle.weights.backends.processors import FusedAttnProcessor, list_attention, use_processors
@@ -102,15 +101,12 @@ class HostedUNet(UNet2DConditionModel):
         super().__init__(UNetConfig.from_dict(dict(network.config)))
         self._host = Host(self, network, "UNet", mode)
 
-    def execute(
-        self, sample: jt.Var, timestep: Times, encoder_hidden_states: Union[jt.Var, TextContext], step: int = 0
-    ) -> jt.Var:
+    def compute(self, sample: jt.Var, times: np.ndarray, text: TextContext, step: int) -> jt.Var:
         """sample (batch, in_channels, height, width) -> (batch, out_channels, height, width), as the native UNet."""
-        context, times = self.check_inputs(sample, timestep, encoder_hidden_states)
         edit = bind(self.attachments, step)
         paths = {path for attachment in self.attachments for path in attachment.paths}
         processors = {site.path: FusedAttnProcessor(site, edit) for site in self.sites if site.path in paths}
-        inputs = ops.cast(sample, self.dtype), jt.array(np.array(times)), ops.cast(context.text, self.dtype)
+        inputs = ops.cast(sample, self.dtype), jt.array(np.array(times)), ops.cast(text.text, self.dtype)
         with self._host.call(processors) as network:
             return ops.cast(network(*inputs, return_dict=False)[0], "float32")
 
@@ -122,16 +118,14 @@ class HostedVAE(AutoencoderKL):
         super().__init__(VAEConfig.from_dict(dict(network.config)))
         self._host = Host(self, network, "VAE", mode)
 
-    def encode(self, image: jt.Var) -> DiagonalGaussian:
+    def compute_posterior(self, image: jt.Var) -> DiagonalGaussian:
         """The posterior of the latent of ``image`` (batch, 3, h, w), in fp32."""
-        self.check_image(image)
         with self._host.call({}) as network:
             posterior = network.encode(ops.cast(image, self._dtype)).latent_dist
             return DiagonalGaussian(ops.cast(posterior.mean, "float32"), ops.cast(posterior.logvar, "float32"))
 
-    def decode(self, latent: jt.Var) -> jt.Var:
+    def compute_image(self, latent: jt.Var) -> jt.Var:
         """The image (batch, 3, h, w) of a latent (batch, latent_channels, h / factor, w / factor), in fp32."""
-        self.check_latent(latent)
         with self._host.call({}) as network:
             return ops.cast(network.decode(ops.cast(latent, self._dtype), return_dict=False)[0], "float32")
 
@@ -147,11 +141,14 @@ class HostedTextEncoder(CLIPTextModel):
         super().__init__(CLIPTextConfig.from_dict(network.config.to_dict()))
         self._host = Host(self, network, "text encoder", mode)
 
-    def execute(self, input_ids: jt.Var) -> jt.Var:
+    def compute(self, ids: jt.Var, states: Optional[list[jt.Var]]) -> jt.Var:
         """Token ids (batch, tokens) -> the last hidden state (batch, tokens, hidden_size), in fp32."""
-        self.check_ids(input_ids)
         with self._host.call({}) as network:
-            return ops.cast(network(input_ids)[0], "float32")
+            if states is None:
+                return ops.cast(network(ids)[0], "float32")
+            output = network(ids, output_hidden_states=True)
+            states.extend(ops.cast(state, "float32") for state in output.hidden_states)
+            return ops.cast(output[0], "float32")
 
 
 @contextmanager

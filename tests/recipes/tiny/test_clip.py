@@ -36,7 +36,7 @@ def test_a_text_is_its_end_token(tmp_path) -> None:
     ids = np.full((2, 20), 7, np.int32)
     ids[:, 0] = config.bos_token_id
     ids[0, 5] = ids[1, 9] = ids[1, 12] = config.eos_token_id
-    whole = text(jt.array(ids)).numpy()
+    whole = text(jt.array(ids))[0].numpy()
     found = embed_texts(text, ids).numpy()
     assert np.allclose(found, [whole[0, 5], whole[1, 9]], atol=1e-6)
 

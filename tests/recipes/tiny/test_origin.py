@@ -65,7 +65,7 @@ def test_the_towers_embed_what_they_knew_as_before(model: Path, extended: Path, 
 
 def embed(text: CLIPTextModel, words: object) -> np.ndarray:
     """Hidden states of the known captions up to their ends."""
-    return text(jt.array(prompts.token_ids(words, KNOWN)[:, :8])).numpy()
+    return text(jt.array(prompts.token_ids(words, KNOWN)[:, :8]))[0].numpy()
 
 
 def test_the_denoiser_begins_as_the_models(model: Path, tmp_path: Path) -> None:

@@ -15,12 +15,12 @@ from jstyle.adapters.textual_inversion import TABLE, ExtendedEmbedding
 from jstyle.diffusion.schedule import Prediction, Schedule, diffuse, from_prediction
 from jstyle.diffusion.schedule_config import ScheduleConfig
 from jstyle.networks.editing import swapped
+from jstyle.networks.recompute import recomputed
 from jstyle.ops.kernels import operator
 from jstyle.runtime import jt
 from jstyle.training import LoopSettings, Question, TrainState, diffusion_loss
 from jstyle.training.optimizer import clip_scale, gradients_of, norms
 from jstyle.training.teaching.lora.train import name_matrices
-from jstyle.training.teaching.recompute import recomputed
 from jstyle.training.teaching.tuning import frozen
 from jstyle.weights.tensors import ArrayTensors
 from tests.golden import tiny
@@ -56,7 +56,7 @@ def question(prediction: str) -> Question:
 def step(prediction: str, unet: Any, context: Callable[[], jt.Var], trained: Mapping[str, jt.Var]) -> dict[str, Any]:
     """One update, as ``training.loop`` makes it: the loss, the gradients' norm and what the parameters became."""
     asked, state = question(prediction), TrainState(trained, LOOP)
-    loss = diffusion_loss(unet(asked.x, asked.times.tolist(), context()), asked)
+    loss = diffusion_loss(unet(asked.x, asked.times.tolist(), context()).sample, asked)
     gradients = gradients_of(loss, list(trained.values()))
     norm = float(np.linalg.norm(norms(gradients)))
     state.update(gradients, LOOP.rate, clip_scale(norm, LOOP.clip))
@@ -87,7 +87,7 @@ def test_lora(prediction: str, again: bool, unet: Any, text: Any) -> None:
     with frozen(unet, text), lora.changed(unet, [change.unet]), lora.changed(text, [change.text_encoder]):
         ids = jt.array(RECORDED["lora_input_ids"].astype(np.int32))
         with recomputed(unet, inside) if again else frozen():
-            found = step(prediction, unet, lambda: text(ids), trained)
+            found = step(prediction, unet, lambda: text(ids)[0], trained)
     named = {"down": "lora_A.weight", "up": "lora_B.weight"}
     theirs = {}
     for name, value in found.items():
@@ -117,6 +117,6 @@ def test_new_words(prediction: str, unet: Any, text: Any) -> None:
     with frozen(unet, text):
         table = ExtendedEmbedding(text.text_model.embeddings.token_embedding, [rows], known)
         with swapped(text, {TABLE: table}):
-            found = step(prediction, unet, lambda: text(ids), {"rows": rows})
+            found = step(prediction, unet, lambda: text(ids)[0], {"rows": rows})
     compare("words", prediction, found, {"rows": start})
     assert text.text_model.embeddings.token_embedding is not table

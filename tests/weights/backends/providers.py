@@ -40,7 +40,7 @@ def unet_call(pipe: Any, step: int = 0, times: Union[float, Sequence[float]] = 5
     x = rng.standard_normal((2, pipe.unet.config.in_channels, 8, 8), np.float32)
     text = rng.standard_normal((2, 77, pipe.unet.config.cross_attention_dim), np.float32)
     with jt.no_grad():
-        return np.array(pipe.unet(jt.array(x), times, jt.array(text), step).numpy())
+        return np.array(pipe.unet(jt.array(x), times, jt.array(text), step=step).sample.numpy())
 
 
 def apart(one: np.ndarray, other: np.ndarray) -> float:

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 from jstyle.errors import InputError
-from jstyle.networks import TextContext, UNet2DConditionModel
+from jstyle.networks.attention import TextContext
 from jstyle.networks.editing import Edit, swapped
 from jstyle.runtime import jt
+
+if TYPE_CHECKING:
+    from jstyle.networks.unet import UNet2DConditionModel
 
 Compute = Callable[..., Sequence[jt.Var]]
 

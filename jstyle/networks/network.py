@@ -1,0 +1,190 @@
+"""What every network is to who holds it: configured, loaded, saved, trained, under diffusers' names."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Optional, Union
+
+from jstyle.errors import InputError
+from jstyle.files import replacing
+from jstyle.networks.config_reader import read_json, to_dict
+from jstyle.ops.precision import find_precision, on_gpu, unet_dtype
+from jstyle.runtime import jt
+from jstyle.weights.hub import locate_component, weight_files
+from jstyle.weights.loading import load_weights, save_weights
+from jstyle.weights.tensors import FileTensors, Rename
+
+CONFIG = "config.json"
+# What `from_pretrained` is told in PyTorch about how to fetch and where to hold weights.
+_ABOUT_FETCHING = frozenset(
+    ["cache_dir", "device_map", "force_download", "ignore_mismatched_sizes", "local_files_only", "low_cpu_mem_usage",
+     "proxies", "resume_download", "token", "use_auth_token", "use_safetensors"]
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How a network lies in a model's folder: the component's name, its class and library there, its file's name.
+
+    ``rename`` maps a stored tensor's name to a parameter's.
+    """
+
+    folder: str
+    class_name: str
+    library: str
+    stem: str
+    model_type: Optional[str] = None
+    rename: Rename = str
+
+
+class Network(jt.Module):
+    """A network with a configuration, in the places where scripts for diffusers and transformers look."""
+
+    kind: ClassVar[Kind]
+    config_class: ClassVar[Any]
+    config: Any
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model: Union[str, Path],
+        subfolder: Optional[str] = None,
+        *,
+        revision: Optional[str] = None,
+        variant: Optional[str] = None,
+        torch_dtype: Any = None,
+        dtype: Any = None,
+        **about_fetching: Any,
+    ) -> Any:
+        """Load the network from a folder, a hub's model or "tiny"; ``subfolder`` is its own there, such as "unet".
+
+        ``torch_dtype`` and ``dtype`` are those of a UNet; the other networks compute in fp32. How PyTorch fetches and
+        holds weights is not asked here, so arguments about it change nothing. Raises InputError for anything missing,
+        damaged or of another kind, and for other arguments.
+        """
+        unknown = sorted(set(about_fetching) - _ABOUT_FETCHING)
+        if unknown:
+            raise InputError(f"{cls.__name__}.from_pretrained: the argument {unknown[0]!r} is not known; leave it out")
+        if subfolder is None and not (Path(model).expanduser() / CONFIG).is_file():
+            subfolder = cls.kind.folder
+        names = (CONFIG,)
+        folder = locate_component(str(model), subfolder, names, revision=revision, variant=variant)
+        network = cls(cls.config_class.from_dict(read_json(folder / CONFIG), str(folder / CONFIG)))
+        tensors = FileTensors(weight_files(folder, variant))
+        load_weights(network, tensors, cls.kind.folder, cls.kind.rename)
+        for named in (torch_dtype, dtype):
+            if named is not None:
+                network.to(named)
+        return network
+
+    @classmethod
+    def from_config(cls, config: Any) -> Any:
+        """A network of that configuration (a network's ``config``, or diffusers' JSON) with Jittor's first weights.
+
+        Raises InputError for what is wrong in it or not supported.
+        """
+        is_own = isinstance(config, cls.config_class)
+        return cls(config if is_own else cls.config_class.from_dict(dict(config)))
+
+    def save_pretrained(
+        self, folder: Union[str, Path], *, variant: Optional[str] = None, safe_serialization: bool = True
+    ) -> None:
+        """Write the configuration and the weights as diffusers does; ``variant="fp16"`` halves the file.
+
+        Raises InputError where the folder already holds such files, for another variant, and for pickles.
+        """
+        folder = Path(folder)
+        if variant not in (None, "fp16"):
+            raise InputError(f"variant {variant!r} cannot be written, only fp16 or none")
+        if not safe_serialization:
+            raise InputError("pickles are not written; leave safe_serialization at True")
+        if (folder / CONFIG).exists():
+            raise InputError(f"{folder} already holds a {CONFIG}; choose another folder")
+        folder.mkdir(parents=True, exist_ok=True)
+        self.write(folder, "float16" if variant else "float32", f".{variant}" if variant else "")
+
+    def write(self, folder: Path, dtype: str, mark: str = "") -> None:
+        """Write configuration and weights into a folder that exists; ``mark`` stands before the file's ending."""
+        config = to_dict(self.config, self.kind.class_name)
+        if self.kind.model_type is not None:
+            config = {"architectures": [self.kind.class_name], "model_type": self.kind.model_type, **config}
+        with replacing(folder / CONFIG) as part:
+            part.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        save_weights(self, folder / f"{self.kind.stem}{mark}.safetensors", dtype)
+
+    @property
+    def dtype(self) -> str:
+        """The dtype of its weights."""
+        return str(next(iter(self.parameters())).dtype)
+
+    @property
+    def device(self) -> str:
+        """Where Jittor computes: "cuda" or "cpu"."""
+        return "cuda" if on_gpu() else "cpu"
+
+    def to(self, *places: Any, dtype: Any = None, **others: Any) -> Any:
+        """The network itself. A dtype is a UNet's; where it is computed is Jittor's to say, so devices change nothing.
+
+        Raises InputError for a dtype that is unknown or in which this machine cannot compute.
+        """
+        for place in (*places, dtype):
+            if place is not None and not _is_device(place):
+                self.set_precision(find_precision(place))
+        return self
+
+    def set_precision(self, precision: str) -> None:
+        """Compute in "fp32", "bf16" or "fp16". All networks but the UNet stay in fp32, whatever is asked.
+
+        Raises InputError for a precision that is unknown or in which this machine cannot compute.
+        """
+        unet_dtype(precision)
+
+    def train(self, mode: bool = True) -> Any:
+        """Set whether it is ``training``. No layer acts otherwise for it, and what is trained stays as it is."""
+        for module in self.modules():
+            module.is_train = mode
+        return self
+
+    def eval(self) -> Any:
+        """``train(False)``. The parameters' gradients stay, as in PyTorch, where a plain Jittor module stops them."""
+        return self.train(False)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Any:
+        """Set whether its parameters are trained. Gradients go through it to its inputs all the same."""
+        for parameter in self.parameters():
+            if requires_grad:
+                parameter.start_grad()
+            else:
+                parameter.stop_grad()
+        return self
+
+    def num_parameters(self, only_trainable: bool = False) -> int:
+        """How many numbers its parameters hold."""
+        counted = [p for p in self.parameters() if not (only_trainable and p.is_stop_grad())]
+        return sum(p.numel() for p in counted)
+
+    def enable_gradient_checkpointing(self) -> None:
+        """Keep less for the backward pass, where that is worth it: in the UNet."""
+
+    def disable_gradient_checkpointing(self) -> None:
+        """Keep all for the backward pass."""
+
+    gradient_checkpointing_enable = enable_gradient_checkpointing
+    gradient_checkpointing_disable = disable_gradient_checkpointing
+
+    def enable_xformers_memory_efficient_attention(self, attention_op: Any = None) -> None:
+        """Nothing: attention never holds a matrix of logits here."""
+
+    def disable_xformers_memory_efficient_attention(self) -> None:
+        """Nothing, as enabling it does."""
+
+    def set_attention_slice(self, slice_size: Any = None) -> None:
+        """Nothing: attention never holds a matrix of logits here."""
+
+
+def _is_device(place: Any) -> bool:
+    """Whether ``place`` names a device: "cuda:0", "cpu", a number, or a library's object for one."""
+    name = str(getattr(place, "type", place)).partition(":")[0]
+    return name in ("cpu", "cuda", "mps", "npu", "xpu", "rocm") or isinstance(place, int)
