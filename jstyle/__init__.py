@@ -11,6 +11,22 @@ from jstyle.lazy import imported_on_demand
 
 if TYPE_CHECKING:
     from jstyle.diffusion import samplers
+    from jstyle.diffusion.schedulers.classes import (
+        DDIMScheduler,
+        DDPMScheduler,
+        DEISMultistepScheduler,
+        DPMSolverMultistepScheduler,
+        DPMSolverSDEScheduler,
+        DPMSolverSinglestepScheduler,
+        EulerAncestralDiscreteScheduler,
+        EulerDiscreteScheduler,
+        HeunDiscreteScheduler,
+        KDPM2AncestralDiscreteScheduler,
+        KDPM2DiscreteScheduler,
+        LMSDiscreteScheduler,
+        PNDMScheduler,
+        UniPCMultistepScheduler,
+    )
     from jstyle.errors import InputError
     from jstyle.methods.inst.run import InST
     from jstyle.methods.inst.settings import InstSettings, InstTrainSettings
@@ -32,6 +48,20 @@ if TYPE_CHECKING:
     from styleid.settings import StyleIDSettings
 
 __all__ = [
+    "DDIMScheduler",
+    "DDPMScheduler",
+    "PNDMScheduler",
+    "LMSDiscreteScheduler",
+    "EulerDiscreteScheduler",
+    "EulerAncestralDiscreteScheduler",
+    "HeunDiscreteScheduler",
+    "KDPM2DiscreteScheduler",
+    "KDPM2AncestralDiscreteScheduler",
+    "DPMSolverMultistepScheduler",
+    "DPMSolverSinglestepScheduler",
+    "DPMSolverSDEScheduler",
+    "DEISMultistepScheduler",
+    "UniPCMultistepScheduler",
     "AutoencoderKL",
     "CLIPTextModel",
     "DreamBoothSettings",
@@ -64,6 +94,20 @@ __version__ = "0.2.0"
 __getattr__ = imported_on_demand(
     __name__,
     {
+        "DDIMScheduler": "jstyle.diffusion.schedulers.classes",
+        "DDPMScheduler": "jstyle.diffusion.schedulers.classes",
+        "PNDMScheduler": "jstyle.diffusion.schedulers.classes",
+        "LMSDiscreteScheduler": "jstyle.diffusion.schedulers.classes",
+        "EulerDiscreteScheduler": "jstyle.diffusion.schedulers.classes",
+        "EulerAncestralDiscreteScheduler": "jstyle.diffusion.schedulers.classes",
+        "HeunDiscreteScheduler": "jstyle.diffusion.schedulers.classes",
+        "KDPM2DiscreteScheduler": "jstyle.diffusion.schedulers.classes",
+        "KDPM2AncestralDiscreteScheduler": "jstyle.diffusion.schedulers.classes",
+        "DPMSolverMultistepScheduler": "jstyle.diffusion.schedulers.classes",
+        "DPMSolverSinglestepScheduler": "jstyle.diffusion.schedulers.classes",
+        "DPMSolverSDEScheduler": "jstyle.diffusion.schedulers.classes",
+        "DEISMultistepScheduler": "jstyle.diffusion.schedulers.classes",
+        "UniPCMultistepScheduler": "jstyle.diffusion.schedulers.classes",
         "AutoencoderKL": "jstyle.networks.vae",
         "CLIPTextModel": "jstyle.networks.clip_text",
         "DreamBoothSettings": "jstyle.training.teaching.dreambooth.settings",

@@ -11,6 +11,7 @@ from typing import Any, Optional
 
 import numpy as np
 
+from jstyle.diffusion.scheduler_settings import SCHEDULER_SETTINGS
 from jstyle.errors import InputError
 from jstyle.networks.config_reader import read_json
 from jstyle.settings.fields import free, later
@@ -145,7 +146,8 @@ class ScheduleConfig:
             raise make_choice_error("_class_name", class_name, _list_classes(), source)
         sampler = _find_sampler(class_name, settings)
         names = {field.name for field in fields(cls)} - {"sampler", "sigmas", "foreign", "source"}
-        values = {key: value for key, value in settings.items() if key in names}
+        defaults = {} if sampler is None else SCHEDULER_SETTINGS[class_name]
+        values = {key: value for key, value in {**defaults, **settings}.items() if key in names}
         others = {key: value for key, value in settings.items() if key not in names and not key.startswith("_")}
         if sampler is None:
             _require_levels(settings, class_name, source)
@@ -153,8 +155,6 @@ class ScheduleConfig:
         elif sampler == "pndm":
             others.setdefault("skip_prk_steps", False)
         foreign = [pair for pair in others.items() if _is_foreign(*pair, sampler, source)]
-        values.setdefault("set_alpha_to_one", sampler != "pndm")
-        values.setdefault("clip_sample", sampler in ("ddim", "ddpm"))
         if sampler is not None:  # kept when another sampler runs on this checkpoint, as diffusers' from_config keeps it
             values.setdefault("timestep_spacing", "leading" if sampler in BY_TIMES else "linspace")
         values["sigmas"] = _find_curve(settings, source)

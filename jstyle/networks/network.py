@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Optional, Union
@@ -64,9 +65,7 @@ class Network(jt.Module):
         holds weights is not asked here, so arguments about it change nothing. Raises InputError for anything missing,
         damaged or of another kind, and for other arguments.
         """
-        unknown = sorted(set(about_fetching) - _ABOUT_FETCHING)
-        if unknown:
-            raise InputError(f"{cls.__name__}.from_pretrained: the argument {unknown[0]!r} is not known; leave it out")
+        refuse_unknown(cls.__name__, about_fetching)
         if subfolder is None and not (Path(model).expanduser() / CONFIG).is_file():
             subfolder = cls.kind.folder
         names = (CONFIG,)
@@ -182,6 +181,13 @@ class Network(jt.Module):
 
     def set_attention_slice(self, slice_size: Any = None) -> None:
         """Nothing: attention never holds a matrix of logits here."""
+
+
+def refuse_unknown(class_name: str, names: Iterable[str]) -> None:
+    """Raise InputError for an argument of ``from_pretrained`` that is not about fetching, which is Jittor's own."""
+    unknown = sorted(set(names) - _ABOUT_FETCHING)
+    if unknown:
+        raise InputError(f"{class_name}.from_pretrained: the argument {unknown[0]!r} is not known; leave it out")
 
 
 def _is_device(place: Any) -> bool:

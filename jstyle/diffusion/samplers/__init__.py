@@ -16,12 +16,25 @@ scale: x = sqrt(alpha_bar) x0 + sqrt(1 - alpha_bar) eps.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Optional
 
 from jstyle.diffusion.samplers.ddim import INVERSIONS, ddim, ddim_invert, ddpm
-from jstyle.diffusion.samplers.in_sigma import dpmpp_sde, euler, euler_a, heun, kdpm2, kdpm2_a
+from jstyle.diffusion.samplers.in_sigma import (
+    Plan,
+    dpmpp_sde,
+    euler,
+    euler_a,
+    heun,
+    kdpm2,
+    kdpm2_a,
+    list_calls,
+    plan_dpmpp_sde,
+    plan_heun,
+    plan_kdpm2,
+    plan_kdpm2_a,
+)
 from jstyle.diffusion.samplers.levels import (
     even_solver_levels,
     midpoint_levels,
@@ -29,9 +42,9 @@ from jstyle.diffusion.samplers.levels import (
     solver_levels,
     training_levels,
 )
-from jstyle.diffusion.samplers.multistep import lms, pndm
+from jstyle.diffusion.samplers.multistep import lms, pndm, repeat_second
 from jstyle.diffusion.samplers.solvers import deis, dpmpp_2m, dpmpp_2m_sde, dpmpp_2s, dpmpp_3m, unipc
-from jstyle.diffusion.samplers.step import AfterStep, Denoiser, Noise, Step
+from jstyle.diffusion.samplers.step import AfterStep, Denoiser, Noise, Step, Steps
 from jstyle.diffusion.schedule import Level, Schedule
 from jstyle.errors import InputError
 from jstyle.runtime import jt
@@ -44,6 +57,7 @@ __all__ = [
     "Noise",
     "Sampler",
     "Step",
+    "Steps",
     "ddim",
     "ddim_invert",
     "ddpm",
@@ -70,16 +84,17 @@ class Sampler:
     """A sampling function and what a pipeline must know of it.
 
     `feed(schedule, steps, spacing)` are the levels fed, without repeats and without those between them. `noise` says
-    when fresh noise is added: "never", "always", or "eta" where eta decides. `repeats` says which steps call the
-    denoiser twice: "none", the "first", or "all" but the last. `sigmas` is the curve that the levels follow, by
-    default the checkpoint's.
+    when fresh noise is added: "never", "always", or "eta" where eta decides. The denoiser is called twice in every step
+    but the last where there is a `plan` of it, and in the first alone with `first_twice`. `sigmas` is the curve that
+    the levels follow, by default the checkpoint's.
     """
 
     name: str
-    run: Callable[..., Iterator[Step]]
+    run: Callable[..., Steps]
     feed: Callable[..., list[Level]] = training_levels
     noise: str = "never"
-    repeats: str = "none"
+    plan: Optional[Callable[[Schedule], Plan]] = None
+    first_twice: bool = False
     sigmas: Optional[str] = None
 
     def __call__(
@@ -94,7 +109,7 @@ class Sampler:
         eta: float = 0.0,
         noise: Optional[Noise] = None,
         after_step: Optional[AfterStep] = None,
-    ) -> Iterator[Step]:
+    ) -> Steps:
         """Run the sampler. Raises InputError for an eta that it does not have, and where the function does."""
         options: dict[str, Any] = {}
         if self.noise == "eta":
@@ -106,6 +121,11 @@ class Sampler:
         along = schedule.along(self.sigmas)
         return self.run(denoiser, x, along, steps, start=start, spacing=spacing, after_step=after_step, **options)
 
+    @property
+    def in_sigma(self) -> bool:
+        """Whether it steps along sigma; diffusers then holds x / sqrt(alpha_bar) = x0 + sigma eps."""
+        return self.feed in (sigma_levels, midpoint_levels)
+
     def levels(self, schedule: Schedule, steps: int, spacing: Optional[str] = None) -> list[Level]:
         """The levels fed, noisiest first. In image-to-image the image is noised to one of them, that of the start."""
         return self.feed(schedule.along(self.sigmas), steps, spacing)
@@ -114,10 +134,14 @@ class Sampler:
         """Whether a run asks for fresh noise."""
         return self.noise == "always" or (self.noise == "eta" and eta > 0)
 
-    def calls(self, steps: int, start: int = 0) -> int:
-        """How many Steps a run yields, one per call of the denoiser."""
-        taken = steps - start
-        return taken + {"none": 0, "first": min(1, taken - 1), "all": taken - 1}[self.repeats]
+    def list_calls(
+        self, schedule: Schedule, steps: int, *, start: int = 0, spacing: Optional[str] = None
+    ) -> list[Level]:
+        """The level fed in every call of a run, each of which yields a Step."""
+        levels = self.levels(schedule, steps, spacing)[start:]
+        if self.plan is not None:
+            return list_calls(levels, self.plan(schedule.along(self.sigmas)))
+        return repeat_second(levels) if self.first_twice else levels
 
     def initial_scale(self, schedule: Schedule, steps: int, spacing: Optional[str] = None) -> float:
         """The factor by which unit normal noise becomes the first x (diffusers' init_noise_sigma).
@@ -125,7 +149,7 @@ class Sampler:
         With linspace and trailing spacing, euler and its relatives start from sigma eps, without x0's share of the
         power.
         """
-        if self.feed not in (sigma_levels, midpoint_levels) or schedule.spacing(spacing, "linspace") == "leading":
+        if not self.in_sigma or schedule.spacing(spacing, "linspace") == "leading":
             return 1.0
         return (1 - self.levels(schedule, steps, spacing)[0].alpha_bar) ** 0.5
 
@@ -145,18 +169,18 @@ SAMPLERS: Mapping[str, Sampler] = {
     for sampler in (
         Sampler("ddim", ddim, noise="eta"),
         Sampler("ddpm", ddpm, noise="always"),
-        Sampler("pndm", pndm, repeats="first"),
+        Sampler("pndm", pndm, first_twice=True),
         Sampler("lms", lms, sigma_levels),
         Sampler("euler", euler, sigma_levels),
         Sampler("euler_a", euler_a, sigma_levels, noise="always"),
-        Sampler("heun", heun, sigma_levels, repeats="all"),
-        Sampler("kdpm2", kdpm2, midpoint_levels, repeats="all"),
-        Sampler("kdpm2_a", kdpm2_a, midpoint_levels, noise="always", repeats="all"),
+        Sampler("heun", heun, sigma_levels, plan=plan_heun),
+        Sampler("kdpm2", kdpm2, midpoint_levels, plan=plan_kdpm2),
+        Sampler("kdpm2_a", kdpm2_a, midpoint_levels, noise="always", plan=plan_kdpm2_a),
         Sampler("dpmpp_2m", dpmpp_2m, solver_levels),
         Sampler("dpmpp_3m", dpmpp_3m, solver_levels),
         Sampler("dpmpp_2s", dpmpp_2s, even_solver_levels),
         Sampler("dpmpp_2m_sde", dpmpp_2m_sde, solver_levels, noise="always"),
-        Sampler("dpmpp_sde", dpmpp_sde, sigma_levels, noise="always", repeats="all"),
+        Sampler("dpmpp_sde", dpmpp_sde, sigma_levels, noise="always", plan=plan_dpmpp_sde),
         Sampler("deis", deis, solver_levels),
         Sampler("unipc", unipc, solver_levels),
     )

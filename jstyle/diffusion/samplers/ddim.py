@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Optional
 
 from jstyle.diffusion.samplers.levels import training_levels
@@ -10,9 +9,10 @@ from jstyle.diffusion.samplers.step import (
     AfterStep,
     Denoiser,
     Noise,
-    Step,
+    Steps,
     draw_noise,
     finish_step,
+    hand_over,
     pair_levels,
     take_levels,
     transfer,
@@ -40,7 +40,7 @@ def ddim(
     eta: float = 0.0,
     noise: Optional[Noise] = None,
     after_step: Optional[AfterStep] = None,
-) -> Iterator[Step]:
+) -> Steps:
     """DDIM (arXiv 2010.02502, eq. 12): deterministic at eta 0, as noisy as DDPM at eta 1.
 
     Each step goes down 1000 // steps training times, whatever the spacing, as diffusers does; with linspace
@@ -59,8 +59,7 @@ def ddim(
         if variance > 0:
             x = x + variance**0.5 * draw_noise(noise, index)
         step = finish_step(index, level, next_level, x, x0, after_step)
-        x = step.x
-        yield step
+        x = yield from hand_over(step)
 
 
 def ddpm(
@@ -73,7 +72,7 @@ def ddpm(
     spacing: Optional[str] = None,
     noise: Optional[Noise] = None,
     after_step: Optional[AfterStep] = None,
-) -> Iterator[Step]:
+) -> Steps:
     """Ancestral sampling (DDPM, arXiv 2006.11239, eq. 6 and 7) over the levels fed.
 
     The last step adds no noise. Raises InputError for steps or start out of range, and without a source of noise.
@@ -88,8 +87,7 @@ def ddpm(
         if next_level is not CLEAN:
             x = x + _posterior_variance(level.alpha_bar, next_level.alpha_bar) ** 0.5 * draw_noise(noise, index)
         step = finish_step(index, level, next_level, x, x0, after_step)
-        x = step.x
-        yield step
+        x = yield from hand_over(step)
 
 
 def _inversion_path(
@@ -120,7 +118,7 @@ def ddim_invert(
     *,
     spacing: Optional[str] = None,
     after_step: Optional[AfterStep] = None,
-) -> Iterator[Step]:
+) -> Steps:
     """DDIM run backwards, from a clean x to noise, through the times that `ddim` feeds.
 
     `convention` says where eps is taken: "current" at the level where x stands, with a last step to the last
@@ -132,5 +130,4 @@ def ddim_invert(
         eps = denoiser(x, fed, index).eps
         x, x0 = transfer(x, eps, level.alpha_bar, next_level.alpha_bar)
         step = finish_step(index, fed, next_level, x, x0, after_step)
-        x = step.x
-        yield step
+        x = yield from hand_over(step)

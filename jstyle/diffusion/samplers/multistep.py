@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Optional
 
 from numpy.polynomial import polynomial
 
 from jstyle.diffusion.samplers.levels import sigma, sigma_levels, training_levels
-from jstyle.diffusion.samplers.step import AfterStep, Denoiser, Step, finish_step, pair_levels, take_levels, transfer
-from jstyle.diffusion.schedule import Schedule, from_prediction, to_prediction
+from jstyle.diffusion.samplers.step import (
+    AfterStep,
+    Denoiser,
+    Steps,
+    finish_step,
+    hand_over,
+    pair_levels,
+    take_levels,
+    transfer,
+)
+from jstyle.diffusion.schedule import Level, Schedule, from_prediction, to_prediction
 from jstyle.runtime import jt
 
 # Weights of the Adams-Bashforth rules for 1 to 4 remembered slopes, newest first.
@@ -38,20 +47,22 @@ def pndm(
     start: int = 0,
     spacing: Optional[str] = None,
     after_step: Optional[AfterStep] = None,
-) -> Iterator[Step]:
+    first_twice: bool = True,
+) -> Steps:
     """Pseudo linear multistep (PLMS, arXiv 2202.09778, eq. 9 and 12) without its Runge-Kutta start.
 
     The first step is taken twice, the second time along the mean of the outputs at its two ends, so the
     denoiser is called, and a Step yielded, once more than there are steps. As in diffusers, the averages are
-    over the network's own outputs (eps, v or x0), read at the level that the step leaves.
+    over the network's own outputs (eps, v or x0), read at the level that the step leaves. Without ``first_twice``
+    the first step is one of first order, and every level is fed once.
     Raises InputError for steps or start out of range.
     """
     stride, kind = schedule.stride(steps), schedule.prediction_type
     levels = take_levels(schedule, "pndm", training_levels(schedule, steps, spacing), start)
     first_x, outputs = x, []
-    for index, fed in enumerate([*levels[:2], *levels[1:]]):
+    for index, fed in enumerate(repeat_second(levels) if first_twice else levels):
         output = from_prediction(denoiser(x, fed, start + index), fed.alpha_bar, kind)
-        if index == 1:
+        if first_twice and index == 1:
             level, next_level = schedule.level(fed.t + stride), fed
             x, mean = first_x, 0.5 * (output + outputs[0])
         else:
@@ -62,8 +73,12 @@ def pndm(
         x, x0 = transfer(x, eps, level.alpha_bar, next_level.alpha_bar)
         jt.sync([output])
         step = finish_step(start + index, fed, next_level, x, x0, after_step)
-        x = step.x
-        yield step
+        x = yield from hand_over(step)
+
+
+def repeat_second(levels: Sequence[Level]) -> list[Level]:
+    """The levels that `pndm` feeds, in its order."""
+    return [*levels[:2], *levels[1:]]
 
 
 def _integrate_lagrange(sigmas: Sequence[float], next_sigma: float) -> list[float]:
@@ -87,7 +102,7 @@ def lms(
     spacing: Optional[str] = None,
     after_step: Optional[AfterStep] = None,
     order: int = 4,
-) -> Iterator[Step]:
+) -> Steps:
     """Linear multistep over dx/dsigma = eps, in unequal steps of sigma (as k-diffusion's `sample_lms`).
 
     Raises InputError for steps or start out of range.
@@ -101,5 +116,4 @@ def lms(
         x = next_level.alpha_bar**0.5 * (x / level.alpha_bar**0.5 + change)
         jt.sync([prediction.eps])
         step = finish_step(index, level, next_level, x, prediction.x0, after_step)
-        x = step.x
-        yield step
+        x = yield from hand_over(step)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Optional
 
 import numpy as np
@@ -13,9 +13,10 @@ from jstyle.diffusion.samplers.step import (
     AfterStep,
     Denoiser,
     Noise,
-    Step,
+    Steps,
     draw_noise,
     finish_step,
+    hand_over,
     pair_levels,
     take_levels,
     transfer,
@@ -52,7 +53,7 @@ def dpmpp_2m(
     start: int = 0,
     spacing: Optional[str] = None,
     after_step: Optional[AfterStep] = None,
-) -> Iterator[Step]:
+) -> Steps:
     """DPM-Solver++ 2M (arXiv 2211.01095, algorithm 2); its first and its last step are of first order.
 
     Raises InputError for steps or start out of range.
@@ -67,8 +68,8 @@ def dpmpp_2m(
             target = _extrapolate(target, last_x0, h, last_h)
         x = _advance(x, level, next_level, h, target)
         step = finish_step(index, level, next_level, x, prediction.x0, after_step)
-        x, last_x0, last_h = step.x, step.x0, h
-        yield step
+        last_x0, last_h = step.x0, h
+        x = yield from hand_over(step)
 
 
 def dpmpp_2m_sde(
@@ -81,7 +82,7 @@ def dpmpp_2m_sde(
     spacing: Optional[str] = None,
     noise: Optional[Noise] = None,
     after_step: Optional[AfterStep] = None,
-) -> Iterator[Step]:
+) -> Steps:
     """DPM-Solver++ 2M for the SDE (arXiv 2211.01095, eq. 18 and appendix; diffusers' sde-dpmsolver++ with midpoints).
 
     The last step adds no noise. Raises InputError for steps or start out of range, and without a source of noise.
@@ -100,8 +101,8 @@ def dpmpp_2m_sde(
             spread = (-(1 - next_level.alpha_bar) * math.expm1(-2 * h)) ** 0.5
             x = x + spread * draw_noise(noise, index)
         step = finish_step(index, level, next_level, x, prediction.x0, after_step)
-        x, last_x0, last_h = step.x, step.x0, h
-        yield step
+        last_x0, last_h = step.x0, h
+        x = yield from hand_over(step)
 
 
 def dpmpp_3m(
@@ -113,7 +114,7 @@ def dpmpp_3m(
     start: int = 0,
     spacing: Optional[str] = None,
     after_step: Optional[AfterStep] = None,
-) -> Iterator[Step]:
+) -> Steps:
     """DPM-Solver++ 3M: as 2M, with three remembered predictions (arXiv 2206.00927, appendix B.3, for x0).
 
     It begins at first and second order; the last step is of first order, the last but one of fewer than 15 of second.
@@ -136,8 +137,8 @@ def dpmpp_3m(
                 target = target + _bend_target(slope, h / hs[2] * (x0s[1] - x0s[2]), h, hs[1], hs[2])
         x = _advance(x, level, next_level, h, target)
         step = finish_step(index, level, next_level, x, prediction.x0, after_step)
-        x, x0s[0] = step.x, step.x0
-        yield step
+        x0s[0] = step.x0
+        x = yield from hand_over(step)
 
 
 def _bend_target(slope: jt.Var, earlier: jt.Var, h: float, last_h: float, earlier_h: float) -> jt.Var:
@@ -157,7 +158,7 @@ def dpmpp_2s(
     start: int = 0,
     spacing: Optional[str] = None,
     after_step: Optional[AfterStep] = None,
-) -> Iterator[Step]:
+) -> Steps:
     """DPM-Solver++ 2S (arXiv 2211.01095, algorithm 1): every second call takes the step of its pair anew, at order 2.
 
     The last call, and of an even number the last two, are of first order. Raises InputError for steps or start out of
@@ -177,8 +178,7 @@ def dpmpp_2s(
             h, pair = _step_in_lambda(level, next_level), (x, level, prediction.x0)
         moved = _advance(from_x, from_level, next_level, h, target)
         step = finish_step(index, level, next_level, moved, prediction.x0, after_step)
-        x = step.x
-        yield step
+        x = yield from hand_over(step)
 
 
 def deis(
@@ -190,7 +190,7 @@ def deis(
     start: int = 0,
     spacing: Optional[str] = None,
     after_step: Optional[AfterStep] = None,
-) -> Iterator[Step]:
+) -> Steps:
     """DEIS of two slopes that are linear in log sigma (arXiv 2204.13902, section 3.3 and appendix B.2).
 
     As in diffusers it ends at the first training level rather than without noise, and along a curve of sigmas its last
@@ -211,8 +211,8 @@ def deis(
             x = next_level.alpha_bar**0.5 * (x / level.alpha_bar**0.5 + change)
         jt.sync([prediction.eps])
         step = finish_step(index, level, next_level, x, prediction.x0, after_step)
-        x, last = step.x, (sigma(level), prediction.eps)
-        yield step
+        last = sigma(level), prediction.eps
+        x = yield from hand_over(step)
 
 
 def _integrate_log(node: float, other: float, low: float, high: float) -> float:
@@ -233,7 +233,7 @@ def unipc(
     start: int = 0,
     spacing: Optional[str] = None,
     after_step: Optional[AfterStep] = None,
-) -> Iterator[Step]:
+) -> Steps:
     """UniPC of order 2, bh2, on x0 (arXiv 2302.04867, algorithms 1 and 2): each call also corrects the step before it.
 
     Its first and its last step predict at first order. Raises InputError for steps or start out of range.
@@ -254,8 +254,8 @@ def unipc(
         target = x0s[0] if order == 1 else _extrapolate(x0s[0], x0s[1], h, hs[1])
         jt.sync([begun])
         step = finish_step(index, level, next_level, _advance(x, level, next_level, h, target), x0s[0], after_step)
-        x, x0s[0] = step.x, step.x0
-        yield step
+        x0s[0] = step.x0
+        x = yield from hand_over(step)
 
 
 def _correct_weights(order: int, hs: Sequence[float]) -> list[float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Optional, Protocol
 
@@ -14,6 +14,10 @@ from jstyle.runtime import jt
 Noise = Callable[[int], jt.Var]
 # Replaces x after a step: (x, step index, the level x now has) -> x.
 AfterStep = Callable[[jt.Var, int, Level], jt.Var]
+
+
+# A run: it yields a Step per call of the denoiser, and goes on from the x that is sent back, where one is.
+Steps = Generator["Step", Optional[jt.Var], None]
 
 
 class Denoiser(Protocol):
@@ -53,6 +57,12 @@ def finish_step(
         x = after_step(x, index, next_level)
     jt.sync([x, x0])
     return Step(index, level, next_level, x, x0)
+
+
+def hand_over(step: Step) -> Generator[Step, Optional[jt.Var], jt.Var]:
+    """Yield a step. Returns the x to go on from: what the caller sends back, or the step's own."""
+    sent = yield step
+    return step.x if sent is None else sent
 
 
 def transfer(x: jt.Var, eps: jt.Var, alpha_bar: float, next_alpha_bar: float) -> tuple[jt.Var, jt.Var]:

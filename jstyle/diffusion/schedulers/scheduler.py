@@ -1,0 +1,326 @@
+"""A scheduler as scripts for diffusers use it: a checkpoint's noise levels and a sampler that is taken step by step.
+
+Nothing is computed here: levels are `Schedule`'s, steps the samplers'. Random numbers are Jittor's and NumPy's, so what
+draws noise differs from PyTorch's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, ClassVar, Optional, Union
+
+import numpy as np
+
+from jstyle.diffusion.samplers import SAMPLERS, Sampler, pndm
+from jstyle.diffusion.samplers.levels import sigma
+from jstyle.diffusion.schedule import Level, Prediction, Schedule, diffuse, from_prediction, keep_some_signal
+from jstyle.diffusion.scheduler_settings import SCHEDULER_SETTINGS
+from jstyle.diffusion.schedulers.config import (
+    DEFAULTED,
+    SchedulerConfig,
+    bind_settings,
+    complete_settings,
+    hand_on,
+    read_schedule,
+)
+from jstyle.diffusion.schedulers.driven import DrivenRun
+from jstyle.errors import InputError
+from jstyle.files import replacing
+from jstyle.networks.config_reader import read_json
+from jstyle.networks.entry import Array, check_times, read_numbers
+from jstyle.networks.network import refuse_unknown
+from jstyle.networks.outputs import Output
+from jstyle.networks.random_numbers import draw_normal
+from jstyle.runtime import jt
+from jstyle.weights.hub import locate_component
+
+CONFIG = "scheduler_config.json"
+_STATELESS = ("ddim", "ddpm", "euler", "euler_a")
+"""Samplers whose steps remember nothing, so that they may be taken in any order."""
+# Arguments of diffusers' `step` for noise that no sampler here adds, and the values that leave it out.
+_WITHOUT_EFFECT: Mapping[str, Any] = {"s_churn": 0.0, "s_tmin": 0.0, "s_tmax": float("inf"), "s_noise": 1.0, "order": 4}
+
+
+@dataclass(frozen=True)
+class SchedulerOutput(Output):
+    """``prev_sample``: the sample after the step. ``pred_original_sample``: the clean one at which it aimed."""
+
+    prev_sample: jt.Var
+    pred_original_sample: Optional[jt.Var] = None
+
+
+class Scheduler:
+    """What the classes under diffusers' names share.
+
+    The constructor takes diffusers' settings, by name or in its order. Samples are in diffusers' scale, which for
+    samplers along sigma is x0 + sigma eps. Raises InputError for settings that are unknown, wrong or not supported.
+    """
+
+    order: ClassVar[int] = 1
+
+    def __init__(self, *values: Any, **named: Any) -> None:
+        name = type(self).__name__
+        self._build(complete_settings(name, bind_settings(name, values, named), {}), name)
+
+    def _build(self, config: SchedulerConfig, source: str) -> None:
+        self.config = config
+        self.schedule = Schedule(read_schedule(config, source))
+        self.sampler: Sampler = SAMPLERS[self.schedule.config.choose_sampler()]
+        self.num_inference_steps: Optional[int] = None
+        self._spacing: Optional[str] = None
+        self._run: Optional[DrivenRun] = None
+        self._calls: list[Level] = [self.schedule.level(t) for t in range(len(self))][::-1]
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], return_unused_kwargs: bool = False, **changes: Any) -> Any:
+        """A scheduler with the settings of another's ``config``, or of diffusers' JSON, and ``changes``.
+
+        What another class was given is taken over where this class has it; defaults that nobody gave are not. Raises
+        InputError as the constructor does.
+        """
+        return cls._from_settings(config, changes, cls.__name__, return_unused_kwargs)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model: Union[str, Path],
+        subfolder: Optional[str] = None,
+        return_unused_kwargs: bool = False,
+        *,
+        revision: Optional[str] = None,
+        **changes: Any,
+    ) -> Any:
+        """Read ``scheduler_config.json`` of a folder, a hub's model or "tiny"; ``subfolder`` is usually "scheduler".
+
+        Raises InputError where there is none, and as `from_config` does.
+        """
+        if subfolder is None and not (Path(model).expanduser() / CONFIG).is_file():
+            subfolder = "scheduler"
+        file = locate_component(str(model), subfolder, (CONFIG,), revision=revision) / CONFIG
+        settings = {name: value for name, value in changes.items() if name in SCHEDULER_SETTINGS[cls.__name__]}
+        refuse_unknown(cls.__name__, changes.keys() - settings.keys())
+        return cls._from_settings(read_json(file), settings, str(file), return_unused_kwargs)
+
+    @classmethod
+    def _from_settings(cls, config: Any, changes: Mapping[str, Any], source: str, with_unused: bool) -> Any:
+        if not isinstance(config, Mapping):
+            kind = type(config).__name__
+            raise InputError(f"{cls.__name__}: wanted a scheduler's config, got {kind}; use from_pretrained for files")
+        given, others = hand_on(cls.__name__, config)
+        known = SCHEDULER_SETTINGS[cls.__name__]
+        unused = {name: value for name, value in changes.items() if name not in known}
+        asked = changes if not with_unused else {name: changes[name] for name in changes if name in known}
+        settings = {**given, **bind_settings(cls.__name__, (), asked)}
+        scheduler = cls.__new__(cls)
+        scheduler._build(complete_settings(cls.__name__, settings, others), source)
+        return (scheduler, unused) if with_unused else scheduler
+
+    def save_pretrained(self, folder: Union[str, Path]) -> None:
+        """Write ``scheduler_config.json``, as diffusers does. Raises InputError where there is one already."""
+        folder = Path(folder)
+        if (folder / CONFIG).exists():
+            raise InputError(f"{folder} already holds a {CONFIG}; choose another folder")
+        folder.mkdir(parents=True, exist_ok=True)
+        content = {name: value for name, value in self.config.items() if name != DEFAULTED}
+        with replacing(folder / CONFIG) as part:
+            part.write_text(json.dumps(content, indent=2, sort_keys=True, default=list) + "\n", encoding="utf-8")
+
+    save_config = save_pretrained
+
+    def __len__(self) -> int:
+        """The number of training times."""
+        return len(self.schedule.alpha_bars)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({dict(self.config)})"
+
+    @cached_property
+    def alphas_cumprod(self) -> jt.Var:
+        """alpha_bar of every training time, (num_train_timesteps,)."""
+        return jt.array(np.float32(self.schedule.alpha_bars))
+
+    @cached_property
+    def alphas(self) -> jt.Var:
+        """The factor by which each training time lessens alpha_bar, (num_train_timesteps,)."""
+        bars = self.schedule.alpha_bars
+        return jt.array(np.float32(bars / np.concatenate([[1.0], bars[:-1]])))
+
+    @cached_property
+    def betas(self) -> jt.Var:
+        """1 - alphas, (num_train_timesteps,)."""
+        return 1 - self.alphas
+
+    @property
+    def final_alpha_cumprod(self) -> jt.Var:
+        """alpha_bar of the clean end, (1,)."""
+        return jt.array(np.float32([self.schedule.final_alpha_bar]))
+
+    def set_timesteps(self, num_inference_steps: Optional[int] = None, device: Any = None, **others: Any) -> None:
+        """Begin anew with so many steps. Where it is computed is Jittor's to say, so ``device`` changes nothing.
+
+        Raises InputError for a number that is out of range, and for times or sigmas of the caller's own.
+        """
+        for name, value in others.items():
+            if value is not None:
+                raise InputError(f"{type(self).__name__}: set_timesteps has no {name!r} here; give a number of steps")
+        if num_inference_steps is None:
+            raise InputError(f"{type(self).__name__}: set_timesteps wants a number of steps")
+        self._calls = self.sampler.list_calls(self.schedule, num_inference_steps)
+        self.num_inference_steps, self._run = int(num_inference_steps), None
+
+    @property
+    def timesteps(self) -> jt.Var:
+        """The times that the network is fed, one for each call of `step`: whole ones int32, else float32."""
+        times = np.array([level.t for level in self._calls])
+        return jt.array(np.int32(times) if (times == times.round()).all() else np.float32(times))
+
+    @property
+    def sigmas(self) -> jt.Var:
+        """The noise-to-signal ratio at each of the timesteps, and 0 for the end."""
+        return jt.array(np.float32([*(sigma(self._with_signal(level)) for level in self._calls), 0.0]))
+
+    @property
+    def init_noise_sigma(self) -> float:
+        """The factor that makes unit noise the first sample."""
+        if not self.sampler.in_sigma:
+            return 1.0
+        first = self._with_signal(self._calls[0])
+        return self.sampler.initial_scale(self.schedule, self.num_inference_steps or len(self)) / first.alpha_bar**0.5
+
+    @property
+    def step_index(self) -> Optional[int]:
+        """Which of the timesteps the next `step` is for; None before the first."""
+        return None if self._run is None else len(self._calls) - len(self._run.levels) + self._run.taken
+
+    def scale_model_input(self, sample: Array, timestep: Any = None) -> jt.Var:
+        """The sample in the scale in which the network reads it."""
+        x = read_numbers(type(self).__name__, "a sample", sample)
+        return x * self._find_level(timestep).alpha_bar ** 0.5 if self.sampler.in_sigma else x
+
+    def add_noise(self, original_samples: Array, noise: Array, timesteps: Any) -> jt.Var:
+        """Samples (batch, ...) noised to training times or timesteps, one for all or one for each."""
+        x0, eps = self._read_pair(original_samples, noise)
+        alpha_bars = self._list_alpha_bars(timesteps, x0)
+        x = diffuse(x0, eps, alpha_bars)
+        return x / alpha_bars**0.5 if self.sampler.in_sigma else x
+
+    def get_velocity(self, sample: Array, noise: Array, timesteps: Any) -> jt.Var:
+        """What a network of velocities should answer for clean samples (batch, ...) with this noise."""
+        x0, eps = self._read_pair(sample, noise)
+        return from_prediction(Prediction(x0, eps), self._list_alpha_bars(timesteps, x0), "v_prediction")
+
+    def step(
+        self,
+        model_output: Array,
+        timestep: Any,
+        sample: Array,
+        *,
+        generator: Any = None,
+        variance_noise: Optional[Array] = None,
+        return_dict: bool = True,
+        **others: Any,
+    ) -> Union[SchedulerOutput, tuple[jt.Var, ...]]:
+        """The sample after a step of the sampler, from the network's output for it at ``timestep``.
+
+        Any of the timesteps may be the first; those after it follow in their order, but for samplers that remember
+        nothing. ``sample`` need not be what the step before gave. Noise is ``variance_noise``, or the next of
+        ``generator`` (`draw_normal`). Raises InputError for a time that is not due, and for arguments that change a
+        sampler in ways that are not here.
+        """
+        for name, value in others.items():
+            if name not in _WITHOUT_EFFECT or value not in (None, _WITHOUT_EFFECT[name]):
+                raise InputError(f"{type(self).__name__}: step has no {name}={value!r:.40} here; leave it out")
+        return self._take(model_output, timestep, sample, 0.0, generator, variance_noise, return_dict)
+
+    def _take(
+        self,
+        model_output: Array,
+        timestep: Any,
+        sample: Array,
+        eta: float,
+        generator: Any,
+        noise: Optional[Array],
+        return_dict: bool,
+    ) -> Union[SchedulerOutput, tuple[jt.Var, ...]]:
+        name = type(self).__name__
+        run = self._find_run(float(check_times(name, timestep, 1)[0]), eta)
+        x = read_numbers(name, "a sample", sample)
+        output = read_numbers(name, "a network's output", model_output)
+        scale = self._with_signal(run.levels[run.taken]).alpha_bar ** 0.5 if self.sampler.in_sigma else 1.0
+        self._run = None  # an error in the step leaves nothing half done
+        step = run.take(output, x * scale if self.sampler.in_sigma else x, self._make_draw(generator, noise, x))
+        self._run = run
+        end = step.x / step.next_level.alpha_bar**0.5 if self.sampler.in_sigma else step.x
+        tells_x0 = self.sampler.in_sigma or self.sampler.name in ("ddim", "ddpm")
+        result = SchedulerOutput(end, step.x0 if tells_x0 else None)
+        return result if return_dict else result.to_tuple()
+
+    def _find_run(self, time: float, eta: float) -> DrivenRun:
+        """The run that awaits an output at that time: the one at hand, or a new one."""
+        run = self._run
+        if run is not None and run.level is not None:
+            if run.eta == eta and _same_time(run.level.t, time):
+                return run
+            if self.sampler.name not in _STATELESS and not _same_time(self._calls[0].t, time):
+                raise InputError(
+                    f"{type(self).__name__}: the next timestep is {run.level.t:g}, not {time:g}; call set_timesteps to "
+                    "begin anew"
+                )
+        steps, spacing = self._count_steps()
+        levels = self.sampler.levels(self.schedule, steps, spacing)
+        start = next((i for i, level in enumerate(levels) if _same_time(level.t, time)), None)
+        if start is None:
+            raise InputError(
+                f"{type(self).__name__}: no run begins at time {time:g}; the times are in its timesteps, from "
+                f"{levels[0].t:g} down"
+            )
+        sampler = self.sampler
+        if sampler.first_twice and start:  # who begins in the middle of the timesteps feeds each of them once
+            sampler = replace(sampler, run=partial(pndm, first_twice=False), first_twice=False)
+        return DrivenRun(sampler, self.schedule, steps, start, spacing, eta)
+
+    def _count_steps(self) -> tuple[int, Optional[str]]:
+        """How many steps there are, and their spacing. DDPM takes all training times where nobody said."""
+        if self.num_inference_steps is not None:
+            return self.num_inference_steps, None
+        if self.sampler.name != "ddpm":
+            raise InputError(f"{type(self).__name__}: call set_timesteps before step")
+        return len(self), "trailing"
+
+    def _find_level(self, timestep: Any) -> Level:
+        """The level of a time: of the call at hand, else of one of the timesteps, else of the schedule."""
+        time = float(check_times(type(self).__name__, timestep, 1)[0])
+        awaited = [self._run.level] if self._run is not None and self._run.level is not None else []
+        found = next((level for level in [*awaited, *self._calls] if _same_time(level.t, time)), None)
+        return self._with_signal(self.schedule.level(time) if found is None else found)
+
+    def _with_signal(self, level: Level) -> Level:
+        """The level, as samplers along sigma have it where the last is pure noise."""
+        return Level(level.t, float(keep_some_signal(level.alpha_bar)))
+
+    def _list_alpha_bars(self, timesteps: Any, x: jt.Var) -> jt.Var:
+        """alpha_bar at the times of x's rows, (batch, 1, ...)."""
+        times = check_times(type(self).__name__, timesteps, x.shape[0])
+        find = self._find_level if self.sampler.in_sigma else self.schedule.level
+        bars = np.float32([find(time).alpha_bar for time in times])
+        return jt.array(bars.reshape(-1, *[1] * (len(x.shape) - 1)))
+
+    def _read_pair(self, sample: Array, noise: Array) -> tuple[jt.Var, jt.Var]:
+        name = type(self).__name__
+        x, eps = read_numbers(name, "samples", sample), read_numbers(name, "noise", noise)
+        if tuple(x.shape) != tuple(eps.shape):
+            raise InputError(f"{name}: wanted noise of the samples' shape {tuple(x.shape)}, got {tuple(eps.shape)}")
+        return x, eps
+
+    def _make_draw(self, generator: Any, noise: Optional[Array], x: jt.Var) -> Callable[[], jt.Var]:
+        if noise is None:
+            return lambda: draw_normal(generator, x.shape)
+        return lambda: read_numbers(type(self).__name__, "noise", noise)
+
+
+def _same_time(a: float, b: float) -> bool:
+    return abs(a - b) <= 1e-3 * max(1e-3, min(abs(a), 1.0))
