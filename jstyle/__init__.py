@@ -11,6 +11,7 @@ from jstyle.lazy import imported_on_demand
 
 if TYPE_CHECKING:
     from jstyle.diffusion import samplers
+    from jstyle.diffusion.clip_tokenizer import CLIPTokenizer
     from jstyle.diffusion.schedulers.classes import (
         DDIMScheduler,
         DDPMScheduler,
@@ -64,6 +65,7 @@ __all__ = [
     "UniPCMultistepScheduler",
     "AutoencoderKL",
     "CLIPTextModel",
+    "CLIPTokenizer",
     "DreamBoothSettings",
     "FineTuningSettings",
     "InST",
@@ -110,6 +112,7 @@ __getattr__ = imported_on_demand(
         "UniPCMultistepScheduler": "jstyle.diffusion.schedulers.classes",
         "AutoencoderKL": "jstyle.networks.vae",
         "CLIPTextModel": "jstyle.networks.clip_text",
+        "CLIPTokenizer": "jstyle.diffusion.clip_tokenizer",
         "DreamBoothSettings": "jstyle.training.teaching.dreambooth.settings",
         "FineTuningSettings": "jstyle.training.teaching.fine_tuning.settings",
         "InST": "jstyle.methods.inst.run",

@@ -6,7 +6,6 @@ special tokens in capitals differently. The rule here is the newer one's, for th
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Optional
@@ -36,8 +35,7 @@ def load_tokenizer(folder: Path, longest: int = LENGTH) -> Any:
     Where they name no length, or a longer one than the text encoder's ``longest``, it is that. Raises InputError, which
     names the file, when the folder is not a tokenizer's.
     """
-    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")  # about PyTorch, which is not needed here
-    from transformers import PreTrainedTokenizerFast  # takes a second to import; only pipelines need it
+    from jstyle.diffusion.clip_tokenizer import CLIPTokenizer  # a second of imports, which only pipelines need
 
     words, merges, added = _read_words(folder)
     settings = _read_settings(folder)
@@ -48,9 +46,7 @@ def load_tokenizer(folder: Path, longest: int = LENGTH) -> Any:
     try:
         backend = _build(words, merges, texts)
         _add_tokens(backend, words, added, special.values())
-        return PreTrainedTokenizerFast(
-            tokenizer_object=backend, name_or_path=str(folder), model_max_length=length, **texts
-        )
+        return CLIPTokenizer(tokenizer_object=backend, name_or_path=str(folder), model_max_length=length, **texts)
     except InputError:
         raise
     except Exception as error:  # the libraries raise errors of any kind for words and merges that do not fit each other

@@ -1,4 +1,4 @@
-"""The schedulers under diffusers' names, step by step, against the same recordings as the samplers (test_samplers.py)."""
+"""The schedulers under diffusers' names, step by step, against recordings of diffusers 0.42.1 (test_samplers.py)."""
 
 from __future__ import annotations
 

@@ -1,0 +1,68 @@
+"""The tokenizer as scripts call it. Importing this imports transformers, which takes a second."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Optional, Union
+
+from jstyle.weights.hub import locate_component
+
+os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")  # about PyTorch, which is not needed here
+from transformers import PreTrainedTokenizerFast
+
+_FILES = (
+    "tokenizer_config.json",
+    "vocab.json",
+    "merges.txt",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "tokenizer.json",
+)
+_OURS = ("pt", "jt")
+
+
+class CLIPTokenizer(PreTrainedTokenizerFast):
+    """transformers' fast tokenizer, whose ``return_tensors="pt"`` gives Jittor's arrays (``jt.Var``)."""
+
+    @classmethod
+    def from_pretrained(  # type: ignore[override]
+        cls,
+        model: Union[str, Path],
+        subfolder: Optional[str] = None,
+        *,
+        revision: Optional[str] = None,
+        **about_reading: Any,
+    ) -> Any:
+        """Read the tokenizer of a folder, a hub's model or "tiny"; ``subfolder`` is usually "tokenizer".
+
+        How transformers fetches files and which of its classes reads them is not asked here, so arguments about it
+        change nothing. Raises InputError where there is none, and for files that are not a tokenizer's.
+        """
+        from jstyle.diffusion.tokenizer import load_tokenizer
+
+        if subfolder is None and not (Path(model).expanduser() / _FILES[0]).is_file():
+            subfolder = "tokenizer"
+        return load_tokenizer(locate_component(str(model), subfolder, _FILES, revision=revision))
+
+    def __call__(self, *texts: Any, return_tensors: Any = None, **settings: Any) -> Any:
+        """As transformers', with ``input_ids`` and ``attention_mask`` (texts, tokens) as lists, or arrays if asked.
+
+        ``return_tensors`` is "pt" (or "jt") for ``jt.Var``, "np" for NumPy.
+        """
+        ours = return_tensors in _OURS
+        encoded = super().__call__(*texts, return_tensors="np" if ours else return_tensors, **settings)
+        return _to_vars(encoded) if ours else encoded
+
+    def pad(self, *encoded: Any, return_tensors: Any = None, **settings: Any) -> Any:
+        """As transformers', with arrays as a call gives them."""
+        ours = return_tensors in _OURS
+        padded = super().pad(*encoded, return_tensors="np" if ours else return_tensors, **settings)
+        return _to_vars(padded) if ours else padded
+
+
+def _to_vars(encoded: Any) -> Any:
+    from jstyle.runtime import jt
+
+    encoded.data.update({name: jt.array(array) for name, array in encoded.data.items()})
+    return encoded
