@@ -67,10 +67,11 @@ def normalise(x: jt.Var, norm: GroupNorm, moments: Moments, shift: Optional[jt.V
     """The group norm of x (+ shift) with these moments, then silu if asked for."""
     b, _, _, c = x.shape
     inverse = 1.0 / jt.sqrt(moments.variance + norm.eps)
-    scale = _per_channel(inverse, c) * ops.cast(norm.weight, "float32")
+    factor, offset = norm.affine()
+    scale = _per_channel(inverse, c) * ops.cast(factor, "float32")
     centre = _per_channel(moments.mean, c, shift)
     out = (ops.cast(x, "float32") - centre.reshape(b, 1, 1, c)) * scale.reshape(b, 1, 1, c)
-    out = ops.cast(out + ops.cast(norm.bias, "float32"), str(x.dtype))
+    out = ops.cast(out + ops.cast(offset, "float32"), str(x.dtype))
     return ops.silu(out) if silu else out
 
 
@@ -102,7 +103,7 @@ class SharedGroupNorm(GroupNorm):
 
     def __init__(self, original: GroupNorm, moments: Optional[Moments], weight: float = 1.0, halves: int = 1) -> None:
         _take_over(self, original)
-        self._moments, self._weight, self._halves = moments, weight, halves
+        self._original, self._moments, self._weight, self._halves = original, moments, weight, halves
 
     def execute(self, x: jt.Var, shift: Optional[jt.Var] = None, silu: bool = False) -> jt.Var:
         """As the original's."""
@@ -115,7 +116,7 @@ class SharedGroupNorm(GroupNorm):
             other = Moments(mean, variance, moments.count)
         rows = x.shape[0]
         other = Moments(repeat_rows(other.mean, rows), repeat_rows(other.variance, rows), other.count)
-        return normalise(x, self, pool(moments, other, self._weight), shift, silu)
+        return normalise(x, self._original, pool(moments, other, self._weight), shift, silu)
 
 
 def repeat_rows(x: jt.Var, rows: int) -> jt.Var:

@@ -52,13 +52,13 @@ def read_weight(value: Any, unet: UNetConfig) -> AdapterWeight:
     if isinstance(value, AdapterWeight):
         return value
     if not isinstance(value, Mapping):
-        number = 1.0 if value is None else _check_number(value, "the weight of an adapter")
+        number = 1.0 if value is None else read_number(value, "the weight of an adapter")
         return AdapterWeight(number, number)
     _check_keys(value, ("unet", "text_encoder"), "the weights of an adapter")
-    text = _check_number(value.get("text_encoder", 1.0), "the weight text_encoder")
+    text = read_number(value.get("text_encoder", 1.0), "the weight text_encoder")
     inside = value.get("unet", 1.0)
     if not isinstance(inside, Mapping):
-        return AdapterWeight(_check_number(inside, "the weight unet"), text)
+        return AdapterWeight(read_number(inside, "the weight unet"), text)
     return AdapterWeight(1.0, text, dict(_read_blocks(inside, unet)))
 
 
@@ -86,11 +86,12 @@ def _spread(value: Any, count: int, what: str) -> list[float]:
     given: Union[Sequence[Any], list] = list(value) if isinstance(value, (list, tuple)) else [value]
     if len(given) not in (1, count):
         raise InputError(f"{what} has {len(given)} numbers for {count} attentions; give one, or one each")
-    numbers = [_check_number(number, what) for number in given]
+    numbers = [read_number(number, what) for number in given]
     return numbers * count if len(numbers) == 1 else numbers
 
 
-def _check_number(value: Any, what: str) -> float:
+def read_number(value: Any, what: str) -> float:
+    """A factor. Raises InputError, which says ``what`` it is of, for what is no finite number."""
     if isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value):
         return float(value)
     raise InputError(f"{what} is {value!r:.60}; it must be a finite number")

@@ -1,23 +1,24 @@
 """LoRA (arXiv 2106.09685): layers with a low-rank product added, y = W x + alpha / rank B A x.
 
 A layer computes as before, and the kernel that applies B adds that as its ``residual``: the change B A of the weight is
-never formed, except where adapters are fused.
+never formed, except where adapters are fused, or where adapters of other kinds change the same layer.
 """
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any, Generic, Optional, TypeVar
 
 import numpy as np
 
 from jstyle import ops
+from jstyle.adapters.changes import Additive, Change
+from jstyle.adapters.reweighted import fuse_layer, reweight_layer
 from jstyle.errors import InputError
 from jstyle.networks.editing import swapped
-from jstyle.networks.layers import Conv2d, Linear, cast_like
+from jstyle.networks.layers import Conv2d, GroupNorm, LayerNorm, Linear, cast_like
 from jstyle.runtime import jt
 
 ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
@@ -27,8 +28,8 @@ TEXT_ATTENTION = ("q_proj", "k_proj", "v_proj", "out_proj")
 
 
 @dataclass(frozen=True)
-class LowRank:
-    """The change of one layer.
+class LowRank(Additive):
+    """The change of one layer by plain LoRA.
 
     Of a linear layer: ``down`` (rank, in) and ``up`` (out, rank). Of a convolution: ``down`` (rank, in, k, k), applied
     with its stride and padding, and ``up`` (out, rank, 1, 1). In training ``dropout`` is applied before ``down``.
@@ -59,6 +60,12 @@ class LowRank:
         flat = up.reshape(len(up), -1) @ down.reshape(len(down), -1)
         return (np.float32(self.scale) * flat).reshape(len(up), *down.shape[1:])
 
+    def describe(self) -> Iterator[bytes]:
+        """All that tells it from other changes, for digests."""
+        yield repr(self.alpha).encode()
+        for matrix in (self.down, self.up):
+            yield np.ascontiguousarray(matrix.numpy()).tobytes()
+
     def _scale_up(self) -> jt.Var:
         """``up`` times the scale."""
         return self.up if self.scale == 1 else self.up * self.scale
@@ -67,17 +74,21 @@ class LowRank:
         return x if self.dropout is None else self.dropout(x)
 
 
-Layers = Mapping[str, LowRank]
+Kind = TypeVar("Kind", bound=Change)
+Layers = Mapping[str, Kind]
 
 
 @dataclass(frozen=True)
-class Lora:
-    """An adapter: the changes of layers, by their paths in the UNet and in the text encoder."""
+class Lora(Generic[Kind]):
+    """An adapter: the changes of layers, by their paths in the UNet and in the text encoder.
 
-    unet: Layers
-    text_encoder: Layers
+    A training has `LowRank` ones; what is read from a file may be of any kind.
+    """
 
-    def of(self, component: str) -> Layers:
+    unet: Mapping[str, Kind]
+    text_encoder: Mapping[str, Kind]
+
+    def of(self, component: str) -> Mapping[str, Kind]:
         """The changes in ``component``, "unet" or "text_encoder"."""
         return self.unet if component == "unet" else self.text_encoder
 
@@ -133,33 +144,32 @@ def layers(network: jt.Module, endings: Optional[Sequence[str]] = None) -> dict[
     }
 
 
+def norms(network: jt.Module) -> dict[str, Any]:
+    """The layer norms and group norms of a network by path."""
+    return {path: module for path, module in network.named_modules() if isinstance(module, (LayerNorm, GroupNorm))}
+
+
 @contextmanager
-def changed(network: jt.Module, adapters: Sequence[Layers], fuse: bool = False) -> Iterator[None]:
+def changed(network: jt.Module, adapters: Sequence[Mapping[str, Change]], fuse: bool = False) -> Iterator[None]:
     """Apply the changes of these adapters until the end of the ``with``, then put back the very layers there were.
 
-    ``fuse`` adds them into new weights: as fast as without adapters, at the cost of memory for the changed layers. The
-    old weights are kept meanwhile, because subtracting a product again would not restore their last bits. Raises
-    InputError for a path at which there is no layer.
+    Where plain LoRA alone changes a layer, it is computed beside it; other kinds give the layer other weights, which
+    take their memory. ``fuse`` adds all into new weights, which are then the network's: as fast as without adapters.
+    The old weights are kept meanwhile, because subtracting again would not restore their last bits. Raises InputError
+    for a path at which there is no such layer, and where a layer without a bias would be fused with one.
     """
-    bases = layers(network)
+    bases = {**layers(network), **norms(network)}
     replacements = {}
     for path in dict.fromkeys(path for adapter in adapters for path in adapter):
         if path not in bases:
-            raise InputError(f"{type(network).__name__} has no layer {path!r} that LoRA could change")
+            raise InputError(f"{type(network).__name__} has no layer {path!r} that an adapter could change")
         base, changes = bases[path], [adapter[path] for adapter in adapters if path in adapter]
-        replacements[path] = _fuse_layer(base, changes) if fuse else _extend_layer(base, changes)
+        low_rank = [change for change in changes if isinstance(change, LowRank)]
+        if fuse:
+            replacements[path] = fuse_layer(base, changes, path)
+        elif len(low_rank) == len(changes):
+            replacements[path] = (LoraLinear if isinstance(base, Linear) else LoraConv2d)(base, low_rank)
+        else:
+            replacements[path] = reweight_layer(base, changes)
     with swapped(network, replacements):
         yield
-
-
-def _extend_layer(base: Any, changes: Sequence[LowRank]) -> Any:
-    return (LoraLinear if isinstance(base, Linear) else LoraConv2d)(base, changes)
-
-
-def _fuse_layer(base: Any, changes: Sequence[LowRank]) -> Any:
-    layer, dtype = copy.copy(base), str(base.weight.dtype)
-    with jt.no_grad():
-        total = sum(change.compute_delta() for change in changes)
-        layer.weight = ops.cast(ops.cast(base.weight, "float32") + jt.array(total), dtype).stop_grad()
-        layer.weight.sync()
-    return layer

@@ -1,10 +1,10 @@
-"""The LoRA adapters of a pipeline: loaded by name, weighted, fused, removed. Names and meanings are diffusers'."""
+"""The adapters of a pipeline, LoRA and its kin: loaded by name, weighted, fused, removed, as in diffusers."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional, Union
@@ -12,7 +12,8 @@ from typing import Any, Optional, Union
 import numpy as np
 
 from jstyle.adapters import lora_files
-from jstyle.adapters.block_weights import AdapterWeight, read_weight
+from jstyle.adapters.block_weights import AdapterWeight, read_number, read_weight
+from jstyle.adapters.changes import Change
 from jstyle.adapters.lora import Lora, changed
 from jstyle.errors import InputError
 from jstyle.runtime import jt
@@ -40,6 +41,7 @@ class LoraAdapters:
         self.weights: dict[str, AdapterWeight] = {}
         self.enabled = True
         self._networks = {"unet": unet, "text_encoder": text_encoder}
+        self._factor = 1.0
         self._fusion: Optional[_Fusion] = None
         self._changes = ExitStack()
 
@@ -89,7 +91,8 @@ class LoraAdapters:
     def fuse(self, components: Sequence[str], scale: float = 1.0, names: Optional[Names] = None) -> None:
         """Add the adapters in effect, or those named, ``scale`` times, into the weights of these components.
 
-        Raises InputError for a name that is not loaded, for another component, and where no adapter is left to fuse.
+        Raises InputError, and fuses none, for a name that is not loaded, for another component, where no adapter is in
+        effect, and for one with a bias that a layer has no place for.
         """
         self._require_unfused("fuse again")
         adapters = self._check_names(list(self.weights) if names is None else names)
@@ -101,7 +104,12 @@ class LoraAdapters:
         self._fusion = _Fusion(
             tuple(components), scale, {name: self.weights.get(name, AdapterWeight()) for name in adapters}
         )
-        self._attach()
+        try:
+            self._attach()
+        except InputError:
+            self._fusion = None
+            self._attach()
+            raise
 
     def unfuse(self) -> None:
         """Put the original weights back, to the bit, with the adapters beside them again.
@@ -119,6 +127,22 @@ class LoraAdapters:
         self.loaded, self.weights, self.enabled = {}, {}, True
         self._attach()
 
+    @contextmanager
+    def scaled(self, factor: float) -> Iterator[None]:
+        """Until the end of the ``with``, the adapters in effect count ``factor`` times; those fused stay as they are.
+
+        Raises InputError for a factor that is no finite number.
+        """
+        before, self._factor = self._factor, self._factor * read_number(factor, "the scale of the adapters")
+        try:
+            if self._factor != before:
+                self._attach()
+            yield
+        finally:
+            if self._factor != before:
+                self._factor = before
+                self._attach()
+
     def by_component(self) -> dict[str, list[str]]:
         """The names of the adapters that change each network."""
         return {
@@ -131,31 +155,37 @@ class LoraAdapters:
         if not self.weights or not self.enabled:
             return ""
         digest = hashlib.sha256()
-        scale = 1.0 if self._fusion is None else self._fusion.scale
-        for name, weight in sorted((self._fusion.weights if self._fusion else self.weights).items()):
-            for component in self._networks:
-                for path, change in self.loaded[name].of(component).items():
-                    alpha = change.alpha * weight.find(component, path) * scale
-                    digest.update(f"{component}.{path} {alpha!r}".encode())
-                    for matrix in (change.down, change.up):
-                        digest.update(np.ascontiguousarray(matrix.numpy()).tobytes())
+        changes = {component: self._list_changes(component) for component in self._networks}
+        for name in sorted({name for adapters in changes.values() for name in adapters}):
+            for component, adapters in changes.items():
+                for path, change in adapters.get(name, {}).items():
+                    digest.update(f"{component}.{path} ".encode())
+                    for part in change.describe():
+                        digest.update(part)
         return digest.hexdigest()
 
     def _attach(self) -> None:
         """Make the networks what the adapters in effect say."""
         self._changes.close()
         for component, network in self._networks.items():
-            fusion = self._fusion if self._fusion is not None and component in self._fusion.components else None
-            weights = fusion.weights if fusion else self.weights if self.enabled else {}
-            scale = fusion.scale if fusion else 1.0
-            adapters = [
-                {
-                    path: change.strengthen(weight.find(component, path) * scale)
-                    for path, change in self.loaded[name].of(component).items()
-                }
-                for name, weight in weights.items()
-            ]
-            self._changes.enter_context(changed(network, adapters, fuse=fusion is not None))
+            adapters = list(self._list_changes(component).values())
+            self._changes.enter_context(changed(network, adapters, fuse=self._is_fused(component)))
+
+    def _is_fused(self, component: str) -> bool:
+        return self._fusion is not None and component in self._fusion.components
+
+    def _list_changes(self, component: str) -> dict[str, dict[str, Change]]:
+        """The changes that are in effect in a component, by adapter and path, each as strong as it is to be."""
+        weights, scale = self.weights if self.enabled else {}, self._factor
+        if self._fusion is not None and component in self._fusion.components:
+            weights, scale = self._fusion.weights, self._fusion.scale
+        return {
+            name: {
+                path: change.strengthen(weight.find(component, path)).strengthen(scale)
+                for path, change in self.loaded[name].of(component).items()
+            }
+            for name, weight in weights.items()
+        }
 
     def _check_names(self, names: Names) -> list[str]:
         """The names as a list. Raises InputError for one that is not loaded."""

@@ -1,4 +1,4 @@
-"""What a LoRA's arrays are called in diffusers' formats, peft's and kohya's, and which layer each belongs to."""
+"""What an adapter's arrays are called by diffusers, peft, kohya, LyCORIS and OneTrainer, and whose layer's each is."""
 
 from __future__ import annotations
 
@@ -12,38 +12,47 @@ COMPONENTS = ("unet", "text_encoder")
 PEFT_PREFIX = "base_model.model."
 """Before every name in the files of peft's own save_pretrained."""
 
-# What follows a layer's path. peft: lora_A, lora_B, and in memory the adapter's name behind; kohya: lora_down, lora_up;
-# diffusers before 0.22: the other two.
+# What follows a layer's path. peft: lora_A, lora_B and others, in memory with the adapter's name behind; kohya:
+# lora_down, lora_up; LyCORIS: the rest; diffusers before 0.22: plain down and up.
 _PART = re.compile(
-    r"(?P<layer>.+?)(?:\.lora_linear_layer|\.lora|_lora)?\."
-    r"(?:lora_(?P<name>A|B|down|up)(?:\.[^.]+)?\.weight|(?P<old>down|up)\.weight|(?P<alpha>alpha))"
+    r"(?P<layer>.+?)(?:\.lora_linear_layer|\.lora|_lora)?\.(?:"
+    r"lora_(?P<name>A|B|down|up|mid)(?:\.[^.]+)?\.weight|(?P<old>down|up)\.weight"
+    r"|lora_(?:B|up)(?:\.[^.]+)?\.(?P<bias>bias)|oft_R(?:\.[^.]+)?\.(?P<scaled>scaled_oft)"
+    r"|(?P<whole>alpha|dora_scale|diff|diff_b|w_norm|b_norm|oft_blocks|rescale|on_input|weight)"
+    r"|(?P<glora>[ab][12])\.weight"
+    r"|(?P<pefts>lora_magnitude_vector|hada_(?:w[12]_[ab]|t[12])|lokr_(?:w[12](?:_[ab])?|t2)|oft_R|boft_[Rs]|ia3_l)"
+    r"(?:\.(?!weight$)[^.]+)?(?:\.weight)?)"
 )
-_KOHYA = {"lora_unet_": "unet", "lora_te_": "text_encoder", "lora_te1_": "text_encoder"}
+_KOHYA = {f"{kind}_unet_": "unet" for kind in ("lora", "oft")}
+_KOHYA.update({f"{name}_": "text_encoder" for name in ("lora_te", "lora_te1", "oft_te", "oft_te1")})
 _TEXT_NAMES = {"to_q": "q_proj", "to_k": "k_proj", "to_v": "v_proj", "to_out": "out_proj"}
 _TEXT_PREFIX = "text_model."  # which transformers 5 leaves out
-_ROLES = {"A": "down", "down": "down", "B": "up", "up": "up"}
+_ROLES = {"A": "down", "B": "up", "bias": "up_bias", "scaled_oft": "scaled_oft", "lora_magnitude_vector": "magnitude"}
+_WRAPPED = "lycoris_"  # LyCORIS' prefix where it was put around a network by itself
 
 LayerPath = tuple[str, str]
 """A component and the path of a layer in it."""
 
 
 def sort_keys(keys: Iterable[str], known: Mapping[str, Mapping[str, Any]]) -> dict[LayerPath, dict[str, str]]:
-    """A file's keys by layer and by their role in it: "down", "up", "alpha".
+    """A file's keys by layer and by their role in it: "down", "up", "alpha", "hada_w1_a" and the like.
 
-    ``known`` has each component's layers by path. Raises InputError for keys that belong to none of them, for two of
-    one role, and for a layer that lacks a matrix.
+    ``known`` has each component's layers by path. Raises InputError for keys that belong to none of them, and for two
+    of one role.
     """
     flat = _list_flat_names(known)
     by_layer: dict[LayerPath, dict[str, str]] = {}
     unknown: list[str] = []
     for key in keys:
         match = _PART.fullmatch(key[len(PEFT_PREFIX) :] if key.startswith(PEFT_PREFIX) else key)
-        layer = None if match is None else flat.get(match["layer"]) or _find_layer(match["layer"], known)
+        layer = (
+            None if match is None else flat.get(match["layer"].replace(".", "_")) or _find_layer(match["layer"], known)
+        )
         if match is None or layer is None:
             unknown.append(key)
             continue
-        role = "alpha" if match["alpha"] else _ROLES[match["name"] or match["old"]]
-        other = by_layer.setdefault(layer, {}).setdefault(role, key)
+        found = next(text for name, text in match.groupdict().items() if text and name != "layer")
+        other = by_layer.setdefault(layer, {}).setdefault(_ROLES.get(found, found), key)
         if other != key:
             raise InputError(f"{other} and {key} mean the same; it holds several adapters: save one of them alone")
     if unknown or not by_layer:
@@ -52,9 +61,6 @@ def sort_keys(keys: Iterable[str], known: Mapping[str, Mapping[str, Any]]) -> di
             f"{len(unknown)} keys fit no layer of this model ({listed}); "
             "it is for another model, or another kind of adapter"
         )
-    for (_, path), roles in by_layer.items():
-        if not {"down", "up"} <= set(roles):
-            raise InputError(f"{path} has only one of its two matrices; fetch the file again")
     return by_layer
 
 
@@ -65,10 +71,11 @@ def list_names(component: str, path: str) -> list[str]:
 
 
 def _list_flat_names(known: Mapping[str, Mapping[str, Any]]) -> dict[str, LayerPath]:
-    """kohya's names of all layers."""
+    """kohya's and LyCORIS' names of all layers."""
+    prefixes = [*_KOHYA.items(), *((_WRAPPED, component) for component in COMPONENTS)]
     return {
         prefix + name.replace(".", "_"): (component, path)
-        for prefix, component in _KOHYA.items()
+        for prefix, component in prefixes
         for path in known[component]
         for name in list_names(component, path)
     }

@@ -75,6 +75,10 @@ class GroupNorm(jt.Module):
         """x (batch, height, width, channels), to which ``shift`` (batch, channels) is added first -> the same shape."""
         return ops.group_norm(x, self.groups, *cast_like(x, self.weight, self.bias), self.eps, shift=shift, silu=silu)
 
+    def affine(self) -> tuple[jt.Var, jt.Var]:
+        """The factor and the shift of each channel, (channels,) each, for a norm in its place with other statistics."""
+        return self.weight, self.bias
+
 
 class LayerNorm(jt.Module):
     """Normalisation over the channels."""

@@ -175,14 +175,14 @@ def test_what_does_not_fit_is_said(networks: Networks, tmp_path: Path) -> None:
     for changes, said in (
         ({key: np.zeros((3, 7), np.float32)}, r"to_q.lora_A.weight and its pair are \[3, 7\]"),
         ({"unet.middle.to_q.lora_A.weight": np.zeros((3, 7), np.float32)}, "1 keys fit no layer .*unet.middle"),
-        ({key.replace("lora_A.weight", "dora_scale"): np.zeros(3, np.float32)}, "another kind of adapter"),
+        ({key.replace("lora_A.weight", "vera_lambda_d"): np.zeros(3, np.float32)}, "another kind of adapter"),
     ):
         with pytest.raises(InputError, match=said):
             lora_files.parse(ArrayTensors({**arrays(), **changes}), *networks)
     half = {name: array for name, array in arrays().items() if name != key}
-    with pytest.raises(InputError, match="only one of its two matrices"):
+    with pytest.raises(InputError, match="attn1.to_q lacks down of LoRA"):
         lora_files.parse(ArrayTensors(half), *networks)
-    with pytest.raises(InputError, match="only plain LoRA"):
+    with pytest.raises(InputError, match="its configuration says DoRA, which .* lacks"):
         lora_files.parse(ArrayTensors(arrays()), *networks, {**METADATA, "unet.use_dora": True})
     with pytest.raises(InputError, match="there is no file"):
         lora_files.read(tmp_path, *networks)
