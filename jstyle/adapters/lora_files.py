@@ -1,4 +1,4 @@
-"""LoRA files: written in diffusers' format, read in that, in diffusers' older ones, in peft's and in kohya's."""
+"""Adapters' files, read in diffusers' formats, of today and older, in peft's, kohya's and LyCORIS'."""
 
 from __future__ import annotations
 
@@ -6,22 +6,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Optional, Union
 
-import numpy as np
-
 from jstyle.adapters.changes import Change
 from jstyle.adapters.kinds import read_change
-from jstyle.adapters.lora import Lora, LowRank, layers, norms
+from jstyle.adapters.lora import Lora, layers, norms
 from jstyle.adapters.lora_config import parse_config, read_config, select_entries
 from jstyle.adapters.lora_keys import COMPONENTS, PEFT_PREFIX, list_names, sort_keys
+from jstyle.adapters.lora_writing import FILE, HEADER
 from jstyle.adapters.sources import find_file
 from jstyle.adapters.stored_layers import StoredLayer
 from jstyle.errors import InputError
 from jstyle.runtime import jt
-from jstyle.weights.tensors import FileTensors, Tensors, write_tensors
+from jstyle.weights.tensors import FileTensors, Tensors
 
-FILE = "pytorch_lora_weights.safetensors"
 _PEFT_FILE, _PEFT_CONFIG = "adapter_model.safetensors", "adapter_config.json"
-_METADATA = "lora_adapter_metadata"
 _LARGEST_CONFIG = 1 << 24  # bytes
 
 
@@ -70,25 +67,8 @@ def parse(
     return Lora(changes["unet"], changes["text_encoder"])
 
 
-def write(lora: Lora[LowRank], folder: Path) -> Path:
-    """Write ``pytorch_lora_weights.safetensors`` in diffusers' format, which every LoRA loader reads.
-
-    It has no place for alpha that all loaders look at, so a scale other than 1 goes into ``up``. Returns the file.
-    Raises InputError when it cannot be written.
-    """
-    arrays = {}
-    for component in COMPONENTS:
-        for path, change in lora.of(component).items():
-            down, up = np.array(change.down.numpy()), np.array(change.up.numpy())
-            arrays[f"{component}.{path}.lora_A.weight"] = np.float32(down)
-            arrays[f"{component}.{path}.lora_B.weight"] = np.float32(up * change.scale)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_tensors(arrays, folder / FILE)
-    return folder / FILE
-
-
 def _read_header(tensors: FileTensors) -> bytes:
-    return tensors.metadata.get(_METADATA, "{}").encode("utf-8", "surrogatepass")
+    return tensors.metadata.get(HEADER, "{}").encode("utf-8", "surrogatepass")
 
 
 def _is_peft(tensors: Tensors) -> bool:

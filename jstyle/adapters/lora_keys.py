@@ -70,6 +70,11 @@ def list_names(component: str, path: str) -> list[str]:
     return [path, path[len(_TEXT_PREFIX) :]] if is_short else [path]
 
 
+def flatten_name(component: str, path: str) -> str:
+    """kohya's name of a layer."""
+    return {"unet": "lora_unet_", "text_encoder": "lora_te_"}[component] + path.replace(".", "_")
+
+
 def _list_flat_names(known: Mapping[str, Mapping[str, Any]]) -> dict[str, LayerPath]:
     """kohya's and LyCORIS' names of all layers."""
     prefixes = [*_KOHYA.items(), *((_WRAPPED, component) for component in COMPONENTS)]

@@ -31,6 +31,9 @@ Sigmas = Literal["karras", "exponential", "beta", "ays"]
 FeatureDtype = Literal["float16", "float32"]
 """Precision in which attention features are kept."""
 
+LoraFormat = Literal["diffusers", "kohya"]
+"""Whose names a LoRA file has: all loaders read diffusers', sd-scripts and the web UIs know kohya's alone."""
+
 Fit = Literal["keep", "crop", "pad", "stretch"]
 """How a picture comes to the size that is wanted: with its own aspect and about the area, without its sides, with a
 mirrored border, or out of shape.

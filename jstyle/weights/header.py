@@ -18,12 +18,14 @@ import numpy as np
 from jstyle.errors import InputError
 from jstyle.settings.json_files import parse_json
 
-_DTYPES: Mapping[str, Any] = {
+DTYPES: Mapping[str, Any] = {
     "BOOL": np.bool_, "U8": np.uint8, "I8": np.int8, "U16": np.uint16, "I16": np.int16, "U32": np.uint32,
     "I32": np.int32, "U64": np.uint64, "I64": np.int64, "F16": np.float16, "F32": np.float32, "F64": np.float64,
     "BF16": ml_dtypes.bfloat16, "F8_E4M3": ml_dtypes.float8_e4m3fn, "F8_E5M2": ml_dtypes.float8_e5m2,
     "F8_E4M3FNUZ": ml_dtypes.float8_e4m3fnuz, "F8_E5M2FNUZ": ml_dtypes.float8_e5m2fnuz,
 }  # fmt: skip
+"""The types of numbers that are read and written, by their codes in a header."""
+
 _PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")  # torch.save since 1.6, and before
 _PICKLE_ENDINGS = (".pt", ".pth", ".bin", ".ckpt", ".pkl")
 
@@ -118,9 +120,9 @@ def _parse_entry(name: str, entry: Any, data: int) -> StoredTensor:
         raise ValueError(f"its entry of {name!r} is no array's") from None
     if not isinstance(shape, list) or not all(type(number) is int and number >= 0 for number in numbers):
         raise ValueError(f"its entry of {name!r} is no array's")
-    if not isinstance(code, str) or code not in _DTYPES:
+    if not isinstance(code, str) or code not in DTYPES:
         raise ValueError(f"{name!r} is stored as {code!r:.20}, which is not read")
-    dtype, count = np.dtype(_DTYPES[code]), math.prod(shape)
+    dtype, count = np.dtype(DTYPES[code]), math.prod(shape)
     if len(shape) > _MOST_DIMENSIONS or math.prod(max(side, 1) for side in shape) > _MOST_ELEMENTS:
         raise ValueError(f"{name!r} is of no shape that an array can have")
     if end - begin != count * dtype.itemsize:

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Optional, Protocol
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import save_file
 
 from jstyle.errors import InputError
 from jstyle.files import replacing
 from jstyle.weights.header import StoredTensor, read_header
+from jstyle.weights.streamed import write
 
 Rename = Callable[[str], str]
 
@@ -116,16 +115,14 @@ def rename_text(name: str) -> str:
 
 
 def write_tensors(arrays: Mapping[str, np.ndarray], file: Path, metadata: Optional[Mapping[str, str]] = None) -> None:
-    """Write a safetensors file whole or not at all. Raises InputError when it cannot be written.
+    """Write a safetensors file whole or not at all: the same bytes for the same content. Each array has its own dtype.
 
-    With ``metadata`` of one key, the same content gives the same bytes; the order of several keys is not fixed.
+    ``metadata`` is by default that the format is "pt", which some readers ask for. Raises InputError when it cannot be
+    written.
     """
-    header = {"format": "pt"} if metadata is None else dict(metadata)
-    with replacing(file) as part:
-        part.touch()
-        mode = part.stat().st_mode  # as the user's umask has it; the library makes a file that only its owner can read
-        try:
-            save_file(dict(arrays), part, metadata=header)
-            part.chmod(mode)
-        except SafetensorError as error:  # which the library raises even for a full disk
-            raise OSError(str(error)) from error
+    header = {"format": "pt"} if metadata is None else metadata
+    in_order = sorted(arrays, key=lambda name: (-arrays[name].dtype.itemsize, name))  # so that each is aligned
+    shapes = {name: arrays[name].shape for name in in_order}
+    dtypes = {name: arrays[name].dtype for name in in_order}
+    with replacing(file) as part, open(part, "wb") as stream:
+        write(stream, shapes, lambda name: arrays[name], dtypes, header)

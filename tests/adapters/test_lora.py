@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from jstyle import StableDiffusionPipeline
-from jstyle.adapters import LoraAdapters, lora, lora_files
+from jstyle.adapters import LoraAdapters, lora, lora_files, lora_writing
 from jstyle.adapters.lora import Lora
 from jstyle.errors import InputError
 from jstyle.networks import UNet2DConditionModel
@@ -159,7 +159,7 @@ def test_diffusers_older_formats(networks: Networks) -> None:
 
 
 def test_what_is_written_has_diffusers_names(networks: Networks, tmp_path: Path) -> None:
-    file = lora_files.write(theirs(networks), tmp_path)
+    file = lora_writing.write(theirs(networks), tmp_path)
     assert file.name == "pytorch_lora_weights.safetensors"
     shapes = {key: list(shape) for key, shape in FileTensors([file]).shapes().items()}
     # older versions of transformers want text_model in the path, the newest can do without

@@ -11,7 +11,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from jstyle.adapters import LoraAdapters, lora, lora_files
+from jstyle.adapters import LoraAdapters, lora, lora_files, lora_writing
 from jstyle.adapters.block_weights import read_weight
 from jstyle.errors import InputError
 from jstyle.runtime import jt
@@ -45,7 +45,7 @@ def pair(key: str = f"unet.{LAYER}", width: int = WIDTH) -> Arrays:
     return {f"{key}.{name}.weight": rng.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
 
 
-def write(folder: Path, arrays: Mapping[str, np.ndarray], header: Any = None, name: str = lora_files.FILE) -> Path:
+def write(folder: Path, arrays: Mapping[str, np.ndarray], header: Any = None, name: str = lora_writing.FILE) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     text = header if isinstance(header, str) else json.dumps(header)
     write_tensors(arrays, folder / name, {} if header is None else {"lora_adapter_metadata": text})

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jstyle.adapters import lora_files, textual_inversion
+from jstyle.adapters import lora_files, lora_writing, textual_inversion
 from jstyle.runtime import jt
 from jstyle.weights.tensors import ArrayTensors
 from tests.golden import tiny
@@ -26,8 +26,11 @@ def main() -> None:
     folder, recorded, pipe = Path(sys.argv[1]), golden("adapters"), pipeline("epsilon")
     arrays = {key: adapter_tensor(key, shape) for key, shape in json.loads(str(recorded["keys"])).items()}
     metadata = json.loads(str(recorded["metadata"]))
-    lora_files.write(lora_files.parse(ArrayTensors(arrays), pipe.unet, pipe.text_encoder, metadata), folder)
+    lora_writing.write(lora_files.parse(ArrayTensors(arrays), pipe.unet, pipe.text_encoder, metadata), folder)
     textual_inversion.write("<pond>", tiny.seeded_tensor("pond_embedding.weight", (3, 48)), folder)
+    lora = lora_files.read(folder, pipe.unet, pipe.text_encoder)
+    for format, precision in (("diffusers", "fp16"), ("kohya", "fp32"), ("kohya", "bf16")):
+        lora_writing.write(lora, folder / f"{format}_{precision}", format, precision, {"ss_seed": "0"})
     given = {name: recorded[f"lora_{name}"] for name in ("sample", "timestep", "context", "input_ids")}
     pipe.load_lora_weights(folder)
     with jt.no_grad():

@@ -13,11 +13,12 @@ from typing import BinaryIO
 import ml_dtypes
 import numpy as np
 import pytest
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from jstyle.errors import InputError
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
-from jstyle.weights.tensors import write_tensors
+from jstyle.weights.tensors import FileTensors, write_tensors
 from tests.parity.networks import GOLDEN, build
 
 UNET = "unet/diffusion_pytorch_model.safetensors"
@@ -199,7 +200,7 @@ def test_a_disk_that_is_full_leaves_nothing_behind(
         stream.write(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("jstyle.weights.streamed.write", full)
+    monkeypatch.setattr("jstyle.weights.loading.write", full)
     with pytest.raises(InputError, match="No space left on device.*free some space") as caught:
         pipe.save_pretrained(folder.parent / "saved")
     assert "\n" not in str(caught.value)
@@ -226,3 +227,30 @@ def test_a_file_is_for_whom_the_users_mask_lets_read(mask: int, tmp_path: Path) 
     finally:
         os.umask(before)
     assert (tmp_path / "a.safetensors").stat().st_mode & 0o777 == 0o666 & ~mask
+
+
+def test_what_is_written_is_the_same_each_time_and_read_by_the_library(tmp_path: Path) -> None:
+    """Several types, a transposed array, and several entries of metadata, which safetensors 0.8.0 shuffles."""
+    rng = np.random.default_rng(0)
+    arrays = {
+        "whole": np.arange(6, dtype=np.int64).reshape(2, 3),
+        "turned": rng.standard_normal((3, 4), np.float32).T,
+        "half": rng.standard_normal(5).astype(np.float16),
+        "one": np.float32(2.5),
+    }
+    metadata = {f"entry {number}": str(number) for number in range(20)}
+    files = [tmp_path / f"{number}.safetensors" for number in range(3)]
+    for number, file in enumerate(files):
+        turned = dict(reversed(list(metadata.items()))) if number else metadata
+        write_tensors(arrays if number < 2 else dict(reversed(list(arrays.items()))), file, turned)
+    assert len({file.read_bytes() for file in files}) == 1
+    with safe_open(files[0], framework="np") as opened:
+        assert opened.metadata() == metadata
+        for name, array in arrays.items():
+            found = opened.get_tensor(name)
+            assert found.dtype == array.dtype and found.shape == array.shape and np.array_equal(found, array)
+    low = {"b": rng.standard_normal((2, 3)).astype(ml_dtypes.bfloat16), "f": np.ones(3, ml_dtypes.float8_e4m3fn)}
+    write_tensors(low, files[0])
+    stored = FileTensors([files[0]])
+    assert stored.metadata == {"format": "pt"}
+    assert all(np.array_equal(stored.read(name), array) for name, array in low.items())

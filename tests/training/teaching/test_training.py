@@ -81,6 +81,19 @@ def test_the_result_can_be_used(method: str, finished: dict[str, Path]) -> None:
     assert np.isfinite(latents(pipe)).all() and np.abs(latents(pipe) - before).max() > 1e-4
 
 
+def test_a_lora_in_kohyas_format_is_the_same_lora(data: Path, finished: dict[str, Path], tmp_path: Path) -> None:
+    usual = FileTensors([finished["lora"]])
+    told = {"format": "kohya", "save_precision": "fp16", "alpha": 3.0}
+    stored = FileTensors([run("lora", data, tmp_path / "run", **told)])
+    about = {name: stored.metadata[f"ss_{name}"] for name in ("network_dim", "network_alpha", "seed", "steps")}
+    assert about == {"network_dim": "2", "network_alpha": "3.0", "seed": "0", "steps": "4"}
+    assert len(stored.shapes()) == len(usual.shapes()) * 3 // 2
+    assert {stored.read(key).dtype for key in stored.shapes()} == {np.dtype("float16"), np.dtype("float32")}
+    pipe = StableDiffusionPipeline.from_pretrained(str(GOLDEN / "diffusers_folder"))
+    pipe.load_lora_weights(tmp_path / "run")
+    assert pipe.get_list_adapters() == {"unet": ["default_0"], "text_encoder": ["default_0"]}
+
+
 @pytest.mark.parametrize("method", list(CHANGES))
 def test_it_reports(method: str, finished: dict[str, Path]) -> None:
     folder = finished[method].parent

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, Optional
 
-from jstyle.settings.fields import require
-from jstyle.settings.vocabulary import require_count, require_positive
+from jstyle.settings.fields import later, require
+from jstyle.settings.vocabulary import LoraFormat, Precision, require_count, require_positive
 from jstyle.training.settings import LoopSettings
 from jstyle.training.teaching.settings import CaptionedSettings
 
@@ -32,6 +32,12 @@ class LoraSettings(CaptionedSettings):
 
     convolutions: bool = False
     """Change the convolutions too."""
+
+    format: LoraFormat = later("diffusers")
+    """Whose names the file has: diffusers', which all loaders read, or kohya's, for sd-scripts and web UIs."""
+
+    save_precision: Precision = later("fp32")
+    """Precision of the numbers in the file."""
 
     loop: LoopSettings = field(default_factory=lambda: LoopSettings(steps=500, rate=1e-4))
     """How it is trained."""

@@ -9,7 +9,7 @@ from typing import Any, Optional
 
 import numpy as np
 
-from jstyle.adapters import lora_files
+from jstyle.adapters import lora_writing
 from jstyle.adapters.lora import (
     ATTENTION,
     CONVOLUTIONS,
@@ -20,6 +20,7 @@ from jstyle.adapters.lora import (
     changed,
     layers,
 )
+from jstyle.adapters.lora_keys import COMPONENTS
 from jstyle.errors import InputError
 from jstyle.events import Event
 from jstyle.networks.layers import Conv2d
@@ -51,10 +52,11 @@ def train_lora(settings: LoraSettings, pipe: Optional[StableDiffusionPipeline] =
         identity = lessons.identity()
         state = yield from tuning.tune(pipe, settings, parameters, lessons.make_batch, read, identity, clock)
         with state.averaged():
-            return lora_files.write(lora, settings.output)
+            about = describe_training(settings, pipe)
+            return lora_writing.write(lora, settings.output, settings.format, settings.save_precision, about)
 
 
-def start_lora(pipe: StableDiffusionPipeline, settings: LoraSettings, clock: Clock) -> Lora:
+def start_lora(pipe: StableDiffusionPipeline, settings: LoraSettings, clock: Clock) -> Lora[LowRank]:
     """Changes that change nothing yet: A is drawn, B is zero."""
     endings = [*ATTENTION]
     endings += FEED_FORWARD if settings.feed_forward else ()
@@ -69,14 +71,38 @@ def start_lora(pipe: StableDiffusionPipeline, settings: LoraSettings, clock: Clo
     )
 
 
-def name_matrices(lora: Lora) -> dict[str, jt.Var]:
+def name_matrices(lora: Lora[LowRank]) -> dict[str, jt.Var]:
     """All matrices by network, path and "down" or "up"."""
     named: dict[str, jt.Var] = {}
-    for component in lora_files.COMPONENTS:
+    for component in COMPONENTS:
         for path, change in lora.of(component).items():
             named[f"{component}.{path}.down"] = change.down
             named[f"{component}.{path}.up"] = change.up
     return named
+
+
+def describe_training(settings: LoraSettings, pipe: StableDiffusionPipeline) -> dict[str, str]:
+    """What a file in kohya's format says of its training, by sd-scripts' names. Without times: the same bytes again."""
+    loop, model = settings.loop, settings.model
+    about: dict[str, Any] = {
+        "sd_model_name": model.model,
+        "learning_rate": loop.rate,
+        "lr_scheduler": loop.schedule,
+        "lr_warmup_steps": loop.warmup,
+        "max_train_steps": loop.steps,
+        "steps": loop.steps,
+        "batch_size_per_device": settings.batch,
+        "gradient_accumulation_steps": loop.accumulate,
+        "max_grad_norm": loop.clip or 0.0,
+        "seed": loop.seed,
+        "mixed_precision": "fp16" if model.precision == "fp16" else "no",
+        "network_dropout": settings.dropout or None,
+    }
+    family = {768: "sd_v1", 1024: "sd_v2"}.get(pipe.unet.config.cross_attention_dim)  # by the text encoder's width
+    if family is not None:
+        is_v = pipe.schedule.config.prediction_type == "v_prediction"
+        about.update(base_model_version=f"{family}_v" if is_v else family, v2=family == "sd_v2")
+    return {f"ss_{name}": str(value) for name, value in about.items()}
 
 
 def _start_layer(name: str, layer: Any, settings: LoraSettings, clock: Clock) -> LowRank:
