@@ -13,6 +13,7 @@ from typing import Any
 
 from jstyle.adapters.loading import AdapterLoading
 from jstyle.errors import InputError
+from jstyle.weights.checkpoint import fill_network
 from jstyle.weights.loading import load_weights
 from jstyle.weights.tensors import FileTensors, Rename, rename_text
 
@@ -72,12 +73,11 @@ def _replaced(pipe: Any, name: str, files: Sequence[Path], rename: Rename) -> It
     """The weights of one of the pipeline's networks."""
     network = getattr(pipe, name)
     dtype = str(next(iter(network.parameters())).dtype)
-    before = [path for path in pipe.components.files if path.parent.name == name]
     load_weights(network, FileTensors(files), name, rename, dtype)
     try:
         yield
     finally:
-        load_weights(network, FileTensors(before), name, rename, dtype)
+        fill_network(network, name, pipe.components.stored[name], dtype)
 
 
 def _require_whole(what: str, weight: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Union
 
@@ -11,7 +12,8 @@ from jstyle.files import check_output
 from jstyle.pictures.images import find_images
 from jstyle.settings.model import ModelSettings
 from jstyle.settings.paths import Use, list_paths
-from jstyle.weights.hub import is_hub_id, locate
+from jstyle.weights.hub import NotHere, is_hub_id, locate, nothing_fetched
+from jstyle.weights.model_files import locate_model
 
 
 def check_paths(settings: Any) -> None:
@@ -32,7 +34,8 @@ def _check_model(model: Union[ModelSettings, str]) -> None:
         if not is_hub_id(model) and not Path(model).expanduser().exists():
             locate(model)
     elif not is_hub_id(model.model):
-        locate(model.model, revision=model.revision, variant=model.variant)
+        with nothing_fetched(), suppress(NotHere):
+            locate_model(model)
 
 
 def _check_pictures(path: Path) -> None:

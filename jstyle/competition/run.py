@@ -185,7 +185,7 @@ def _plan(
     from jstyle.weights.description import describe_unknown
 
     plan = yield from _read_plan(inputs, fetch=fetch)
-    is_known = plan.checkpoint.folder is not None
+    is_known = plan.checkpoint.model is not None
     if not is_known:
         yield Remark(describe_unknown(plan.recipe.model.model.model))
     progress = Submission(plan, inputs.output).read_progress(overwrite=inputs.overwrite or not is_known)

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Optional, get_args
 
 import numpy as np
 
@@ -16,9 +16,9 @@ from jstyle.errors import InputError
 from jstyle.networks.config_reader import read_json
 from jstyle.settings.fields import free, later
 from jstyle.settings.messages import one_line, show
-from jstyle.settings.vocabulary import BY_TIMES
+from jstyle.settings.vocabulary import BY_TIMES, PredictionType
 
-PREDICTION_TYPES = ("epsilon", "v_prediction", "sample")
+PREDICTION_TYPES: tuple[str, ...] = get_args(PredictionType)
 SPACINGS = ("leading", "linspace", "trailing")
 BETA_SCHEDULES = ("linear", "scaled_linear", "squaredcos_cap_v2")
 

@@ -6,7 +6,6 @@ So the cost is never written down beside the code that runs: it is that code.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import Any, Optional, Protocol
 
 import numpy as np
@@ -22,19 +21,9 @@ from jstyle.pictures.spec import Identifiable
 from jstyle.pipelines.stable_diffusion import Prompt, StableDiffusionPipeline
 from jstyle.runtime import jt
 from jstyle.settings.model import ModelSettings
-from jstyle.weights.configuration import read_configurations
+from jstyle.weights.configuration import Configurations
 from jstyle.weights.description import Checkpoint, describe_checkpoint
-
-_USUAL_WIDTHS = (128, 256, 512, 512)
-USUAL_VAE = VAEConfig(
-    down_block_types=("DownEncoderBlock2D",) * len(_USUAL_WIDTHS),
-    up_block_types=("UpDecoderBlock2D",) * len(_USUAL_WIDTHS),
-    block_out_channels=_USUAL_WIDTHS,
-)
-USUAL_SCHEDULE = ScheduleConfig(
-    "pndm", 1000, 0.00085, 0.012, "scaled_linear", None, "epsilon", "leading", 1, set_alpha_to_one=False
-)
-"""Of Stable Diffusion 1.x and 2.x; `UNetConfig`'s own defaults are of that shape too."""
+from jstyle.weights.single_file.families import USUAL_SCHEDULE, USUAL_VAE
 
 
 class CountingDenoiser(Protocol):
@@ -133,26 +122,25 @@ class CountingPipeline(StableDiffusionPipeline):
     @classmethod
     def of_checkpoint(cls, checkpoint: Checkpoint, dtype: Optional[str] = None) -> CountingPipeline:
         """For a checkpoint that was described; where its files are not here, of Stable Diffusion's usual shape."""
-        if checkpoint.folder is None:
+        if checkpoint.model is None:
             return cls(UNetConfig(), USUAL_VAE, USUAL_SCHEDULE, dtype, checkpoint)
-        return cls.of_folder(checkpoint.folder, dtype, checkpoint)
+        return cls.of_configurations(checkpoint.model.configurations, dtype, checkpoint)
 
     @classmethod
-    def of_folder(
-        cls, folder: Path, dtype: Optional[str] = None, model: Optional[Identifiable] = None
+    def of_configurations(
+        cls, read: Configurations, dtype: Optional[str] = None, model: Optional[Identifiable] = None
     ) -> CountingPipeline:
-        """For a model's folder in diffusers' layout, of which the configurations alone are read."""
-        read = read_configurations(folder)
+        """For a model of which the configurations alone were read."""
         return cls(read.unet, read.vae, read.schedule, dtype, model)
 
     @property
     def model_hash(self) -> str:
-        """The model's, so that what a method has kept of it is found; of a folder's configurations alone none."""
+        """The model's, so that what a method has kept of it is found; of configurations alone none."""
         return "" if self._model is None else self._model.model_hash
 
     @property
     def configuration(self) -> str:
-        """The model's; of a folder's configurations alone none."""
+        """The model's; of configurations alone none."""
         return "" if self._model is None else self._model.configuration
 
     def encode_prompt(self, prompt: Prompt, copies: int = 1) -> jt.Var:

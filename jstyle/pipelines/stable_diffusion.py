@@ -29,6 +29,7 @@ from jstyle.pipelines.latents import Latents
 from jstyle.pipelines.starts import Beginning, Finish, FromNoise, Start
 from jstyle.runtime import jt
 from jstyle.settings.model import ModelSettings
+from jstyle.settings.reader import build
 from jstyle.settings.vocabulary import MOST_THINGS, Operations, is_guided
 from jstyle.weights import backends, checkpoint
 from jstyle.weights.configuration import hash_configuration
@@ -98,19 +99,56 @@ class StableDiffusionPipeline(AdapterLoading, Latents):
         """
         for named in (torch_dtype, dtype):
             precision = precision if named is None else find_precision(named)
-        loaded = backends.load(model, backend=backend, revision=revision, variant=variant, precision=precision)
-        return cls(loaded)
+        fields = {
+            "model": str(model),
+            "revision": revision,
+            "variant": variant,
+            "precision": precision,
+            "backend": backend,
+        }
+        return cls.from_settings(build(ModelSettings, fields, "from_pretrained"))
+
+    @classmethod
+    def from_single_file(
+        cls,
+        pretrained_model_link_or_path: Union[str, Path],
+        *,
+        config: Optional[Union[str, Path]] = None,
+        prediction_type: Optional[str] = None,
+        vae_weights: Optional[Union[str, Path]] = None,
+        revision: Optional[str] = None,
+        precision: str = "fp32",
+        torch_dtype: Any = None,
+        dtype: Any = None,
+        original_config: None = None,
+    ) -> StableDiffusionPipeline:
+        """Load a checkpoint of Stable Diffusion 1.x or 2.x in one safetensors file, with the original code's names.
+
+        ``pretrained_model_link_or_path`` is a file, `owner/name/FILE.safetensors` of the hub, or its address there.
+        ``config`` is a folder or hub id in diffusers' layout: what the file lacks, tokenizer, configurations, networks,
+        is taken from it; without it the tokenizer is fetched. ``prediction_type``, "epsilon" or "v_prediction", is
+        needed where nothing in the file says it. ``vae_weights`` is a file or folder with a VAE in the place of the
+        file's. The others are `from_pretrained`'s. Raises InputError, one line, for a file that is damaged, a pickle,
+        incomplete or of another model, and for ``original_config``, which is not read: the keys say what it would.
+        """
+        if original_config is not None:
+            raise InputError("original_config is not read: the keys say what it would; give config= or prediction_type")
+        for named in (torch_dtype, dtype):
+            precision = precision if named is None else find_precision(named)
+        fields = {
+            "model": str(pretrained_model_link_or_path),
+            "base_model": None if config is None else str(config),
+            "vae_weights": None if vae_weights is None else str(vae_weights),
+            "prediction_type": prediction_type,
+            "revision": revision,
+            "precision": precision,
+        }
+        return cls.from_settings(build(ModelSettings, fields, "from_single_file"))
 
     @classmethod
     def from_settings(cls, model: ModelSettings) -> StableDiffusionPipeline:
-        """The model that settings name, loaded as `from_pretrained` does."""
-        pipe = cls.from_pretrained(
-            model.model,
-            revision=model.revision,
-            variant=model.variant,
-            precision=model.precision,
-            backend=model.backend,
-        )
+        """The model that settings name: a folder, a single file, a hub id. Raises InputError as `from_pretrained`."""
+        pipe = cls(backends.load(model))
         pipe.vae_tiling = model.vae_tiling
         return pipe
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Optional
 
 from jstyle.settings.fields import free
-from jstyle.settings.vocabulary import Backend, Precision
+from jstyle.settings.vocabulary import Backend, Precision, PredictionType
 
 _BY_HASH = "the weights' hash stands for it"
 
@@ -16,13 +16,22 @@ class ModelSettings:
     """Which networks, and how they compute."""
 
     model: str = free("tiny", because=_BY_HASH)
-    """A folder in diffusers' layout, a hub id, or tiny, the embedded model."""
+    """A folder in diffusers' layout, a single .safetensors file, a hub id, or tiny, the embedded model."""
 
     revision: Optional[str] = free(None, because=_BY_HASH)
     """Commit or branch of a hub id."""
 
     variant: Optional[str] = free(None, because=_BY_HASH)
     """fp16 reads the half-precision files of a model."""
+
+    vae_weights: Optional[str] = free(None, because=_BY_HASH)
+    """A VAE in the place of the model's own: a .safetensors file, a folder or a hub id."""
+
+    base_model: Optional[str] = free(None, because=_BY_HASH)
+    """The folder or hub id whose tokenizer, configurations and networks a single file takes that has none."""
+
+    prediction_type: Optional[PredictionType] = free(None, because="the model's configuration stands for it")
+    """What the UNet predicts, where a single file does not say it."""
 
     precision: Precision = "fp32"
     """bf16 runs the UNet faster, in half the memory, on processors with AVX-512 BF16; fp16 does on a GPU."""

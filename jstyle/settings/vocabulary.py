@@ -16,6 +16,9 @@ Backend = Literal["native", "jdiffusion"]
 Operations = Literal["kernels", "plain Jittor", "plain Jittor on CUDA"]
 """Whose arithmetic computes in a process: they differ in last bits, and a full disk may decide which it is."""
 
+PredictionType = Literal["epsilon", "v_prediction", "sample"]
+"""What a UNet predicts: the noise, the velocity, or the picture itself."""
+
 SamplerName = Literal[
     "ddim", "ddpm", "pndm", "lms", "euler", "euler_a", "heun", "kdpm2", "kdpm2_a", "dpmpp_2m", "dpmpp_3m", "dpmpp_2s",
     "dpmpp_2m_sde", "dpmpp_sde", "deis", "unipc",

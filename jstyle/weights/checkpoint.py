@@ -1,12 +1,12 @@
-"""A model folder in diffusers' layout <-> the networks of Stable Diffusion."""
+"""A model's files <-> the networks of Stable Diffusion."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Optional
 
@@ -18,13 +18,14 @@ from jstyle.diffusion.tokenizer import load_tokenizer
 from jstyle.errors import InputError
 from jstyle.files import hash_files, replacing
 from jstyle.networks import AutoencoderKL, CLIPTextModel, CLIPVisionModelWithProjection, UNet2DConditionModel
+from jstyle.networks.config import CLIPVisionConfig
 from jstyle.networks.config_reader import to_dict
 from jstyle.ops.precision import unet_dtype
-from jstyle.weights import hub
-from jstyle.weights.configuration import Configurations, read_configurations, read_image_encoder
-from jstyle.weights.known_words import read_words
+from jstyle.settings.model import ModelSettings
+from jstyle.weights.configuration import Configurations, read_network
 from jstyle.weights.loading import load_weights, save_weights
-from jstyle.weights.tensors import FileTensors, Rename, rename_text, rename_vae
+from jstyle.weights.model_files import ModelFiles, list_files, locate_model
+from jstyle.weights.stored import StoredNetwork, store_folder
 
 # Folder, class name in model_index.json, library, weight file stem.
 UNET = ("unet", "UNet2DConditionModel", "diffusers", "diffusion_pytorch_model")
@@ -36,7 +37,7 @@ MODEL_TYPES = {"CLIPTextModel": "clip_text_model", "CLIPVisionModelWithProjectio
 
 @dataclass(frozen=True)
 class Components:
-    """What a Stable Diffusion checkpoint consists of, and the files from which it was read.
+    """What a Stable Diffusion checkpoint consists of.
 
     Few checkpoints have an ``image_encoder``; only methods that read images with CLIP need it.
     """
@@ -47,68 +48,47 @@ class Components:
     tokenizer: Any
     schedule: ScheduleConfig
     tokenizer_folder: Path
-    files: tuple[Path, ...] = ()
+    stored: Mapping[str, StoredNetwork] = field(default_factory=dict)
+    """Where the weights of each network were read from; empty for networks without files."""
+
     image_encoder: Optional[CLIPVisionModelWithProjection] = None
     words: Optional[frozenset[str]] = None
     """The words that it was taught, where its folder lists them."""
 
 
-def load(
-    model: str, *, revision: Optional[str] = None, variant: Optional[str] = None, precision: str = "fp32"
-) -> Components:
-    """Read a folder, a hub id or "tiny". Raises InputError for anything that is missing, damaged or of another kind."""
-    dtype = unet_dtype(precision)
-    folder = hub.locate(str(model), revision=revision, variant=variant)
-    configurations = read_configurations(folder)
-    tokenizer = read_tokenizer(folder, configurations)
-    unet, vae = UNet2DConditionModel(configurations.unet), AutoencoderKL(configurations.vae)
-    text = CLIPTextModel(configurations.text_encoder)
-    vision, vision_files = load_image_encoder(folder, variant)
-    files = [
-        *fill_network(unet, UNET, folder, variant, dtype=dtype),
-        *fill_network(vae, VAE, folder, variant, rename_vae),
-        *fill_network(text, TEXT, folder, variant, rename_text),
-        *vision_files,
-    ]
-    return Components(
-        unet,
-        vae,
-        text,
-        tokenizer,
-        configurations.schedule,
-        folder / "tokenizer",
-        tuple(files),
-        vision,
-        read_words(folder),
-    )
+def load(settings: ModelSettings) -> Components:
+    """Read the model that settings name. Raises InputError for anything missing, damaged or of another kind."""
+    dtype = unet_dtype(settings.precision)
+    model = locate_model(settings)
+    read = model.configurations
+    tokenizer = read_tokenizer(model.tokenizer, read)
+    unet, vae, text = UNet2DConditionModel(read.unet), AutoencoderKL(read.vae), CLIPTextModel(read.text_encoder)
+    vision = None if read.image_encoder is None else CLIPVisionModelWithProjection(read.image_encoder)
+    components = Components(unet, vae, text, tokenizer, read.schedule, model.tokenizer, image_encoder=vision)
+    return fill_components(components, model, dtype)
 
 
-def fill_network(
-    network: Any,
-    kind: Sequence[str],
-    folder: Path,
-    variant: Optional[str],
-    rename: Rename = str,
-    dtype: str = "float32",
-) -> list[Path]:
-    """Read a network's weights from its folder within ``folder``, and return the files that hold them.
+def fill_components(components: Components, model: ModelFiles, dtype: str = "float32") -> Components:
+    """The components with the weights of a model's files in their networks, the UNet's in ``dtype``.
 
-    Raises InputError where they are missing, damaged or do not fit the network.
+    Raises InputError where they are missing, damaged or do not fit the networks.
     """
-    files = hub.weight_files(folder / kind[0], variant)
-    load_weights(network, FileTensors(files), kind[0], rename, dtype)
-    return files
+    for part, stored in model.networks.items():
+        fill_network(getattr(components, part), part, stored, dtype if part == UNET[0] else "float32")
+    return replace(components, stored=model.networks, words=model.words)
 
 
-def load_image_encoder(
-    folder: Path, variant: Optional[str]
-) -> tuple[Optional[CLIPVisionModelWithProjection], list[Path]]:
-    """The image encoder of a model, and its files; None where it has none. Raises InputError as ``fill_network``."""
-    config = read_image_encoder(folder)
-    if config is None:
-        return None, []
-    network = CLIPVisionModelWithProjection(config)
-    return network, fill_network(network, VISION, folder, variant)
+def fill_network(network: Any, part: str, stored: StoredNetwork, dtype: str = "float32") -> None:
+    """Read a network's weights. Raises InputError where they are missing, damaged or do not fit the network."""
+    tensors = stored.open([name for name, _ in network.named_parameters()])
+    load_weights(network, tensors, part, stored.rename, dtype, described_by=stored.described_by, spell=stored.spell)
+
+
+def load_image_encoder(folder: Path, variant: Optional[str]) -> CLIPVisionModelWithProjection:
+    """The image encoder in its own folder. Raises InputError as ``fill_network``, and for a wrong configuration."""
+    network = CLIPVisionModelWithProjection(read_network(CLIPVisionConfig, folder))
+    fill_network(network, VISION[0], store_folder(VISION[0], folder, variant))
+    return network
 
 
 def save(components: Components, folder: Path, *, variant: Optional[str] = None, dtype: str = "float32") -> None:
@@ -128,8 +108,8 @@ def save(components: Components, folder: Path, *, variant: Optional[str] = None,
 
 def hash_components(components: Components) -> str:
     """SHA-256, 64 hexadecimal digits, over the weight files, or over the weights of networks without files."""
-    if components.files:
-        return hash_files(components.files)
+    if components.stored:
+        return hash_files(list_files(components.stored))
     digest = hashlib.sha256()
     for network in (components.unet, components.vae, components.text_encoder, components.image_encoder):
         for name, parameter in network.named_parameters() if network is not None else ():
@@ -138,13 +118,13 @@ def hash_components(components: Components) -> str:
 
 
 def read_tokenizer(folder: Path, configurations: Configurations) -> Any:
-    """The tokenizer of a model's folder. Raises InputError for a wrong one, and one that is not the text encoder's."""
+    """The tokenizer in its own folder. Raises InputError for a wrong one, and one that is not the text encoder's."""
     text = configurations.text_encoder
-    tokenizer = load_tokenizer(folder / "tokenizer", text.max_position_embeddings)
+    tokenizer = load_tokenizer(folder, text.max_position_embeddings)
     words = 1 + max(tokenizer.get_vocab().values())
     if words > text.vocab_size:
         raise InputError(
-            f"the tokenizer has {words} tokens, the text encoder {text.vocab_size}; the folder mixes two models"
+            f"the tokenizer has {words} tokens, the text encoder {text.vocab_size}; {folder} is of another model"
         )
     return tokenizer
 

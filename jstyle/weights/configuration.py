@@ -45,21 +45,25 @@ def read_configurations(folder: Path) -> Configurations:
 
     Raises InputError, which names the file, for one that is missing or wrong, and where two do not fit each other.
     """
+    vision = folder / "image_encoder"
     configurations = Configurations(
         ScheduleConfig.read(folder / "scheduler" / "scheduler_config.json"),
-        _read_network(UNetConfig, folder / "unet"),
-        _read_network(VAEConfig, folder / "vae"),
-        _read_network(CLIPTextConfig, folder / "text_encoder"),
-        read_image_encoder(folder),
+        read_network(UNetConfig, folder / "unet"),
+        read_network(VAEConfig, folder / "vae"),
+        read_network(CLIPTextConfig, folder / "text_encoder"),
+        read_network(CLIPVisionConfig, vision) if (vision / "config.json").is_file() else None,
     )
-    _check_fit(configurations.unet, configurations.vae, configurations.text_encoder)
+    check_fit(configurations)
     return configurations
 
 
-def read_image_encoder(folder: Path) -> Optional[CLIPVisionConfig]:
-    """The image encoder's configuration in a model's folder, or None. Raises InputError for a wrong one."""
-    place = folder / "image_encoder"
-    return _read_network(CLIPVisionConfig, place) if (place / "config.json").is_file() else None
+def read_network(kind: Any, folder: Path) -> Any:
+    """The configuration of one network, of a class of `jstyle.networks.config`, from the folder of its part.
+
+    Raises InputError, which names the file, for one that is missing or wrong.
+    """
+    file = folder / "config.json"
+    return kind.from_dict(read_json(file), str(file))
 
 
 def hash_configuration(schedule: ScheduleConfig, networks: Sequence[Any], tokenizer: Path) -> str:
@@ -80,12 +84,9 @@ def hash_configuration(schedule: ScheduleConfig, networks: Sequence[Any], tokeni
     return digest(content)
 
 
-def _read_network(kind: Any, folder: Path) -> Any:
-    file = folder / "config.json"
-    return kind.from_dict(read_json(file), str(file))
-
-
-def _check_fit(unet: UNetConfig, vae: VAEConfig, text: CLIPTextConfig) -> None:
+def check_fit(configurations: Configurations) -> None:
+    """Raise InputError where UNet, VAE and text encoder are of different models."""
+    unet, vae, text = configurations.unet, configurations.vae, configurations.text_encoder
     latents = vae.latent_channels
     if unet.out_channels != latents or unet.in_channels not in (latents, 2 * latents + 1):
         raise InputError(

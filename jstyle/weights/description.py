@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Optional
+from typing import TYPE_CHECKING, Optional
 
 from jstyle.errors import InputError
 from jstyle.files import hash_files
 from jstyle.settings.model import ModelSettings
 from jstyle.settings.vocabulary import Operations
 
+if TYPE_CHECKING:
+    from jstyle.weights.model_files import ModelFiles
+
 _USUAL_SIDE = 512
-_NETWORKS = ("unet", "vae", "text_encoder", "image_encoder")  # as the fingerprint of loaded networks orders them
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model's folder as it is on disk."""
+    """A model as it is on disk."""
 
-    folder: Optional[Path]
-    """In diffusers' layout; None where it was only planned with, and is not on this machine."""
+    model: Optional[ModelFiles]
+    """None where it was only planned with, and is not on this machine."""
 
     model_hash: str
-    """Over the weights, as a loaded pipeline has it; empty where there is no folder."""
+    """Over the weights, as a loaded pipeline has it; empty where there are none."""
 
     configuration: str
-    """Over all that a model is beside its weights, as a loaded pipeline has it; empty where there is no folder."""
+    """Over all that a model is beside its weights, as a loaded pipeline has it; empty where there are none."""
 
     size: tuple[int, int]
     """(width, height) of the pictures, in pixels."""
@@ -65,16 +66,12 @@ def describe_checkpoint(model: ModelSettings, width: Optional[int] = None, heigh
 
     Raises InputError for a checkpoint that is not there, and a size that its VAE cannot halve often enough.
     """
-    from jstyle.weights import hub
-    from jstyle.weights.configuration import hash_configuration, read_configurations
+    from jstyle.weights.model_files import locate_model
 
-    folder = hub.locate(model.model, revision=model.revision, variant=model.variant)
-    networks = [name for name in _NETWORKS if (folder / name / "config.json").is_file()]
-    files = [file for name in networks for file in hub.weight_files(folder / name, model.variant)]
-    read = read_configurations(folder)
-    configuration = hash_configuration(read.schedule, read.networks, folder / "tokenizer")
+    found = locate_model(model)
+    read = found.configurations
     factor = read.vae.factor
     width, height = (read.unet.sample_size * factor if side is None else side for side in (width, height))
     if min(width, height) <= 0 or width % factor or height % factor:
         raise InputError(f"recipe: width and height must be positive multiples of {factor}, not {width}x{height}")
-    return Checkpoint(folder, hash_files(files), configuration, (width, height))
+    return Checkpoint(found, hash_files(found.files), found.configuration, (width, height))

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import math
 import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import ml_dtypes
 import numpy as np
@@ -82,11 +83,11 @@ def is_pickle_name(name: str) -> bool:
     return name.lower().endswith(_PICKLE_ENDINGS)
 
 
-def refuse_pickle(file: Path) -> InputError:
-    """The error of a file that is a pickle, with the way to convert it."""
+def refuse_pickle(file: Path, converted: Optional[Path] = None) -> InputError:
+    """The error of a file that is a pickle, with the command that converts it, or what it is a part of."""
+    name = shlex.quote(str(converted or file))
     return InputError(
-        f"{file} is a pickle, which could run any code and is not read; convert it where PyTorch is installed: "
-        f"safetensors.torch.save_file(torch.load({file.name!r}, weights_only=True), {file.stem + '.safetensors'!r})"
+        f"{file} is a pickle, which could run any code and is not read; convert it: jstyle convert {name}"
     )
 
 

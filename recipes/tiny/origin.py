@@ -13,6 +13,7 @@ from jstyle.files import write_text
 from jstyle.networks import AutoencoderKL, UNet2DConditionModel
 from jstyle.networks.config import VAEConfig
 from jstyle.runtime import jt
+from jstyle.settings.model import ModelSettings
 from jstyle.training.initial import set_values
 from jstyle.weights import checkpoint
 from jstyle.weights.loading import save_weights
@@ -25,10 +26,10 @@ _PICTURES = 256  # that the autoencoder is measured on
 
 
 class Origin:
-    """A model, as `checkpoint.load` finds it. Raises InputError where it has no image encoder."""
+    """A model, as `ModelSettings` name it. Raises InputError where it has no image encoder."""
 
     def __init__(self, model: str) -> None:
-        self.parts = checkpoint.load(model)
+        self.parts = checkpoint.load(ModelSettings(model))
         if self.parts.image_encoder is None:
             raise InputError(f"{model} has no image encoder, from which CLIP's training could go on")
 

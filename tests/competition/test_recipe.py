@@ -77,7 +77,7 @@ def test_a_setting_for_a_style_that_is_not_there_is_a_remark(dataset: Dataset, t
 
 def plan(dataset: Dataset, text: str, folder: Path) -> dict[str, PictureTask]:
     pictures = lay(dataset, text, folder)
-    trainings = Trainings(folder, Checkpoint(folder, "hash", "configuration", SIZE))
+    trainings = Trainings(folder, Checkpoint(None, "hash", "configuration", SIZE))
     tasks = plan_tasks(pictures, ModelIdentity("hash", "configuration"), SIZE, folder / "out", trainings)
     return {task.name: task for task in tasks}
 

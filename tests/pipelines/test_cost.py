@@ -13,6 +13,7 @@ from jstyle.events import Evaluated, Remark
 from jstyle.pipelines.cost import CountingPipeline, Meter, count_evaluations
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
+from jstyle.weights.configuration import read_configurations
 from tests.parity.networks import GOLDEN
 
 MODEL = GOLDEN / "diffusers_folder"
@@ -43,7 +44,7 @@ def test_every_latent_and_half_is_counted(
     expected = calls * 2 * halves
     assert sum(event.count for event in events if isinstance(event, Evaluated)) == expected
     assert events[-1] == Remark(str(expected))
-    for counting in (pipe, CountingPipeline.like(pipe), CountingPipeline.of_folder(MODEL)):
+    for counting in (pipe, CountingPipeline.like(pipe), CountingPipeline.of_configurations(read_configurations(MODEL))):
         assert count_evaluations(lambda one: sample(one, name, guidance), counting) == expected
 
 

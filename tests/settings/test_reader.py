@@ -112,6 +112,7 @@ def test_what_is_wrong_within_is_one_line_with_its_path(kind: type, values: obje
 @pytest.mark.parametrize("kind", [Everything, Picture, Training, Whole])
 def test_null_stands_only_where_nothing_is_a_value(kind: type) -> None:
     optional = {"mask", "seed", "share", "start", "sampler", "layers", "revision", "variant"}
+    optional |= {"vae_weights", "base_model", "prediction_type"}
     base = CONTENT if kind in (Everything, Whole) else {}
     for name in plain(build(kind, base)):
         if name in optional and (kind, name) not in ((Picture, "seed"), (Everything, "layers"), (Whole, "layers")):

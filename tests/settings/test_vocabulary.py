@@ -74,4 +74,7 @@ def test_the_weights_hash_stands_for_where_they_come_from() -> None:
         "model",
         "revision",
         "variant",
+        "vae_weights",
+        "base_model",
+        "prediction_type",  # for which the configuration stands
     ]

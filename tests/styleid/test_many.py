@@ -17,6 +17,7 @@ from jstyle.pictures import images
 from jstyle.pipelines.cost import CountingPipeline
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.settings.model import ModelSettings
+from jstyle.weights.configuration import read_configurations
 from styleid import METHOD
 from styleid.bank import MemoryBank
 from styleid.method import StyleIDOnLatents
@@ -147,7 +148,7 @@ def test_features_are_kept_where_there_is_room(
     tmp_path: Path, folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Twice what they take must be free, in memory for those that are kept at a time, on the disk for all."""
-    pipe = CountingPipeline.of_folder(MODEL)
+    pipe = CountingPipeline.of_configurations(read_configurations(MODEL))
     latents = StyleIDOnLatents(pipe.unet, pipe.encode_prompt(""), pipe.schedule, settings())
     channels = {site.path: pipe.unet.config.block_out_channels[site.level] for site in pipe.unet.sites}
     level = {site.path: site.level for site in pipe.unet.sites}

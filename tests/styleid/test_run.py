@@ -22,6 +22,7 @@ from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.settings.model import ModelSettings
 from jstyle.settings.reader import build
 from jstyle.settings.yaml_files import read_yaml
+from jstyle.weights.configuration import read_configurations
 from styleid import METHOD
 from styleid.run import StyleID
 from styleid.settings import StyleIDInputs, StyleIDSettings, check_finish
@@ -206,7 +207,7 @@ def test_what_is_told_and_planned_is_what_goes_through_the_unet(
 
 
 def test_counting_needs_no_weights() -> None:
-    counting = CountingPipeline.of_folder(MODEL)
+    counting = CountingPipeline.of_configurations(read_configurations(MODEL))
     stylise = StyleID(counting, settings(features="recompute"))
     # 2 inversions of 4 steps, and 3 steps of which each runs content, style and picture
     assert count_evaluations(lambda pipe: stylise.stylise_pairs(CONTENTS[:1], STYLES[:1]), counting) == 8 + 9

@@ -13,6 +13,7 @@ from jstyle.errors import InputError
 from jstyle.pipelines.cost import CountingPipeline
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.settings.model import ModelSettings
+from jstyle.weights.configuration import read_configurations
 from jstyle.weights.description import Checkpoint, describe_checkpoint
 from jstyle.weights.hub import locate
 
@@ -45,7 +46,7 @@ def test_the_users_sampler_comes_before_an_unknown_scheduler(model: Path) -> Non
     file = model / "scheduler" / "scheduler_config.json"
     change_json(file, _class_name="LCMScheduler", use_karras_sigmas=False)
     describe(model)
-    pipe = CountingPipeline.of_folder(model)
+    pipe = CountingPipeline.of_configurations(read_configurations(model))
     assert pipe.sampler("dpmpp_2m").name == "dpmpp_2m"
     with pytest.raises(InputError, match="LCMScheduler.*name another sampler") as caught:
         pipe.sampler()

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import ClassVar
+from typing import ClassVar, Optional
+from urllib.parse import unquote
 
 import pytest
 
@@ -87,8 +88,9 @@ class FakeHub(BaseHTTPRequestHandler):
     repos: ClassVar = {
         "owner/full": TEXTS + PLAIN + HALF + NEVER,
         "owner/pickles": [*TEXTS, "unet/diffusion_pytorch_model.bin", "vae/diffusion_pytorch_model.bin"],
+        "owner/partly": [*TEXTS, *PLAIN, "unet/diffusion_pytorch_model.fp16.safetensors"],
         "owner/gated": TEXTS + PLAIN,
-        "owner/single": ["model.ckpt", "README.md"],
+        "owner/single": ["model.ckpt", "README.md", "files/model one.safetensors"],
     }
     fetched: ClassVar[list[str]] = []
 
@@ -107,7 +109,7 @@ class FakeHub(BaseHTTPRequestHandler):
             self.describe(*(rest.split("/", 3) + ["", ""])[:4])
         else:
             owner, name, _, _, path = self.path.lstrip("/").split("/", 4)
-            self.send_file(f"{owner}/{name}", path)
+            self.send_file(f"{owner}/{name}", unquote(path))
 
     do_HEAD = do_GET
 
@@ -133,6 +135,9 @@ class FakeHub(BaseHTTPRequestHandler):
             self.answer(200, json.dumps(info).encode(), Content_Type="application/json")
 
     def send_file(self, repo: str, path: str) -> None:
+        if path not in self.repos[repo]:
+            self.answer(404, b"{}", X_Error_Code="EntryNotFound", X_Repo_Commit=SHA)
+            return
         if repo == "owner/gated":
             self.answer(403, b"{}", X_Error_Code="GatedRepo")
             return
@@ -166,10 +171,15 @@ for model, options in json.loads(sys.argv[1]):
 
 
 def locate_all(home: Path, requests: list, **environment: str) -> list:
-    """`locate` in a fresh process, since huggingface_hub reads its variables only once."""
+    """`locate` in a fresh process."""
+    return ask_all(PROGRAM, home, requests, **environment)
+
+
+def ask_all(program: str, home: Path, requests: list, **environment: str) -> list:
+    """What a fresh process answers, since huggingface_hub reads its variables only once."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, json.dumps(requests)],
+        [sys.executable, "-c", program, json.dumps(requests)],
         env={**kept, "HF_HOME": str(home), "HF_HUB_DISABLE_TELEMETRY": "1", "NO_PROXY": "*", **environment},
         cwd=Path(__file__).parents[2],
         capture_output=True,
@@ -210,6 +220,13 @@ def test_only_what_is_needed_is_fetched_and_then_found_offline(endpoint: str, tm
     ]
 
 
+def test_parts_without_the_variant_are_fetched_plain(endpoint: str, tmp_path: Path) -> None:
+    FakeHub.fetched.clear()
+    [folder] = locate_all(tmp_path, [["owner/partly", {"variant": "fp16"}]], HF_ENDPOINT=endpoint)
+    wanted = [*TEXTS, "unet/diffusion_pytorch_model.fp16.safetensors", *(path for path in PLAIN if "unet" not in path)]
+    assert files_below(Path(folder)) == sorted(wanted)
+
+
 def test_each_hub_failure_is_one_clear_line(endpoint: str, tmp_path: Path) -> None:
     cases = {
         "owner/nothing": ({}, "no folder 'owner/nothing' and no such model on " + endpoint),
@@ -229,6 +246,44 @@ def test_each_hub_failure_is_one_clear_line(endpoint: str, tmp_path: Path) -> No
     for answer, (model, (_, expected)) in zip(answers, cases.items()):
         assert expected in answer["error"], model
     assert not [path for path in FakeHub.fetched if path.endswith((".bin", ".ckpt"))]
+
+
+FETCH = """
+import json, sys
+from jstyle.weights import hub
+for name in json.loads(sys.argv[1]):
+    try:
+        model, file, revision = hub.parse_hub_file(name)
+        print("ANSWER", json.dumps(str(hub.fetch_file(model, file, revision=revision))))
+    except hub.InputError as error:
+        print("ANSWER", json.dumps({"error": str(error)}))
+"""
+
+
+def test_one_file_of_the_hub(endpoint: str, tmp_path: Path) -> None:
+    names = ["owner/single/files/model one.safetensors", "owner/single/absent.safetensors"]
+    found, absent = ask_all(FETCH, tmp_path, names, HF_ENDPOINT=endpoint)
+    assert Path(found).read_bytes() == content("files/model one.safetensors")
+    assert "'owner/single' has no file 'absent.safetensors'" in absent["error"]
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("owner/name/a.safetensors", ("owner/name", "a.safetensors", None)),
+        ("owner/name/below/a b (1).safetensors", ("owner/name", "below/a b (1).safetensors", None)),
+        ("https://huggingface.co/owner/name/blob/main/a.ckpt", ("owner/name", "a.ckpt", "main")),
+        ("https://huggingface.co/owner/name/resolve/v1.0/below/a.safetensors?download=true",
+         ("owner/name", "below/a.safetensors", "v1.0")),
+        ("owner/name", None),
+        ("owner/name/a.txt", None),
+        ("owner/name/../a.safetensors", None),
+        ("https://example.org/owner/name/a.safetensors", None),
+        ("a.safetensors", None),
+    ],
+)  # fmt: skip
+def test_names_of_files_of_the_hub(name: str, parts: Optional[tuple[str, str, Optional[str]]]) -> None:
+    assert hub.parse_hub_file(name) == parts
 
 
 def test_no_network(tmp_path: Path) -> None:
@@ -274,17 +329,33 @@ def test_what_is_no_folder_and_no_id_is_refused_without_the_network(name: str) -
 
 
 def test_a_file_a_folder_of_something_else_and_a_revision_of_a_folder_are_refused(model: Path) -> None:
-    with pytest.raises(InputError, match="is a file: name a folder"):
+    with pytest.raises(InputError, match="is a file, and a folder"):
         hub.locate(str(model / "model_index.json"))
     with pytest.raises(InputError, match="has no model_index.json"):
         hub.locate(str(model / "unet"))
     with pytest.raises(InputError, match="a revision .* only be asked of a hub id"):
         hub.locate(str(model), revision="main")
-    with pytest.raises(InputError, match=r"of the variant 'fp16' in .*unet': it holds .*-of-00002"):
+    with pytest.raises(InputError, match="no part of the model .* has weights of the variant 'fp16'"):
         hub.locate(str(model), variant="fp16")
     (model / "vae" / "diffusion_pytorch_model.safetensors").rename(model / "vae" / "model.bin")
-    with pytest.raises(InputError, match="no safetensors weights in .*vae': it holds model.bin"):
+    with pytest.raises(InputError, match=rf"vae/model.bin is a pickle, .*; convert it: jstyle convert {model}$"):
         hub.locate(str(model))
+    (model / "vae" / "model.bin").rename(model / "vae" / "model.onnx")
+    with pytest.raises(InputError, match="no safetensors weights in .*vae': it holds model.onnx"):
+        hub.locate(str(model))
+    (model / "model_index.json").unlink()
+    (model / "v1.safetensors").touch()
+    with pytest.raises(InputError, match=r"has no model_index.json: name one of its files \(v1.safetensors\)"):
+        hub.locate(str(model))
+
+
+def test_a_part_without_the_variant_is_read_from_its_plain_files(model: Path) -> None:
+    """As diffusers 0.42.1 does where some part has the variant; where none has, it refuses too."""
+    half = model / "vae" / "diffusion_pytorch_model.fp16.safetensors"
+    half.touch()
+    assert hub.locate(str(model), variant="fp16") == model
+    assert hub.weight_files(model / "vae", "fp16") == [half]
+    assert hub.weight_files(model / "text_encoder", "fp16") == [model / "text_encoder" / "model.safetensors"]
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"unet": 3}', '{"vae": ["a", "b"]}', "\udcff"])

@@ -166,7 +166,7 @@ def test_saved_keys_shapes_and_configs_are_diffusers_own(folder: Path, tmp_path:
         ("unet/config.json", "in_channels", 5, "does not fit a VAE"),
         ("vae/config.json", "use_quant_conv", False, "use_quant_conv = false is not supported"),
         ("text_encoder/config.json", "hidden_act", "relu", "hidden_act 'relu' is not supported"),
-        ("text_encoder/config.json", "vocab_size", 7, "mixes two models"),
+        ("text_encoder/config.json", "vocab_size", 7, "tokenizer is of another model"),
         ("scheduler/scheduler_config.json", "prediction_type", "flow", "prediction_type is 'flow'"),
     ],
 )

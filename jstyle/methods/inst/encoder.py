@@ -20,7 +20,7 @@ def hash_image_encoder(settings: InstTrainSettings) -> Optional[str]:
     """
     if settings.image_encoder is None:
         return None
-    folder = hub.locate_part(settings.image_encoder, PART, variant=settings.model.variant) / PART
+    folder = hub.locate_part(settings.image_encoder, PART, variant=settings.model.variant)
     files = (folder / "config.json", *hub.weight_files(folder, settings.model.variant))
     return _hash_once(files, tuple(file.stat().st_mtime_ns for file in files))
 

@@ -64,10 +64,10 @@ def _tell_plan(
 ) -> Iterator[Event]:
     """What would be done, and how long it takes where that was measured; nothing is fetched."""
     checkpoint = describe_for_plan(recipe.model, recipe.width, recipe.height)
-    if checkpoint.folder is None:
+    if checkpoint.model is None:
         yield Remark(describe_unknown(recipe.model.model))
     job = TrainingJob(plan_trainings(recipe, styles, teaching, checkpoint, changes), inputs.output, checkpoint)
-    progress = job.read_progress(overwrite=inputs.overwrite or checkpoint.folder is None)
+    progress = job.read_progress(overwrite=inputs.overwrite or checkpoint.model is None)
     work = job.plan_work(progress.todo)
     yield Remark(progress.describe(add_up(ahead for _, ahead in work)))
     if inputs.sheets:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING
 
 from jstyle.errors import InputError
+from jstyle.settings.model import ModelSettings
 
 if TYPE_CHECKING:
     from jstyle.weights.checkpoint import Components
@@ -13,18 +14,11 @@ if TYPE_CHECKING:
 BACKENDS = {"native": "jstyle.weights.checkpoint", "jdiffusion": "jstyle.weights.backends.jdiffusion"}
 
 
-def load(
-    model: str,
-    *,
-    backend: str = "native",
-    revision: Optional[str] = None,
-    variant: Optional[str] = None,
-    precision: str = "fp32",
-) -> Components:
-    """The networks of a folder, a hub id or "tiny", as ``backend`` runs them.
+def load(settings: ModelSettings) -> Components:
+    """The networks of the model that settings name, as their backend runs them.
 
     Raises InputError for a backend that is unknown or not installed, and for anything wrong with the model.
     """
-    if backend not in BACKENDS:
-        raise InputError(f"backend {backend!r} is not known, only {' and '.join(BACKENDS)}")
-    return import_module(BACKENDS[backend]).load(model, revision=revision, variant=variant, precision=precision)
+    if settings.backend not in BACKENDS:
+        raise InputError(f"backend {settings.backend!r} is not known, only {' and '.join(BACKENDS)}")
+    return import_module(BACKENDS[settings.backend]).load(settings)

@@ -2,55 +2,53 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 from jstyle.diffusion.schedule_config import ScheduleConfig
 from jstyle.errors import InputError
-from jstyle.weights import checkpoint, hub
+from jstyle.networks import CLIPVisionModelWithProjection
+from jstyle.settings.model import ModelSettings
+from jstyle.weights import checkpoint
 from jstyle.weights.backends import library
 from jstyle.weights.backends.hosted import HostedTextEncoder, HostedUNet, HostedVAE
 from jstyle.weights.checkpoint import Components
-from jstyle.weights.configuration import read_configurations
-from jstyle.weights.known_words import read_words
-from jstyle.weights.tensors import rename_text, rename_vae
+from jstyle.weights.model_files import locate_model
 
 
-def load(
-    model: str, *, revision: Optional[str] = None, variant: Optional[str] = None, precision: str = "fp32"
-) -> Components:
-    """Read a folder, a hub id or "tiny" into JDiffusion's pipeline; the arguments are those of ``checkpoint.load``.
+def load(settings: ModelSettings) -> Components:
+    """Read a model's folder, as settings name it, into JDiffusion's pipeline.
 
     JDiffusion builds it. Then this project's loader reads the weights again, because JDiffusion's accepts missing
-    and unknown keys silently. Raises InputError as ``checkpoint.load`` does, and without a usable JDiffusion.
+    and unknown keys silently. Raises InputError as ``checkpoint.load`` does, for a model that is not in one folder, and
+    without a usable JDiffusion.
     """
-    if precision != "fp32":
-        raise InputError(f"backend jdiffusion runs in fp32, not in {precision}; leave precision at fp32")
+    if settings.precision != "fp32":
+        raise InputError(f"backend jdiffusion runs in fp32, not in {settings.precision}; leave precision at fp32")
     module = library.jdiffusion()
-    folder = hub.locate(str(model), revision=revision, variant=variant)
-    configurations = read_configurations(folder)
+    model = locate_model(settings)
+    if model.folder is None:
+        raise InputError(
+            "backend jdiffusion reads models in one folder of diffusers' layout alone; leave backend at native"
+        )
+    read = model.configurations
     with library.jtorch_mode(), library.silence():
         pipe = module.StableDiffusionPipeline.from_pretrained(
-            str(folder), variant=variant, safety_checker=None, requires_safety_checker=False, local_files_only=True
+            str(model.folder),
+            variant=settings.variant,
+            safety_checker=None,
+            requires_safety_checker=False,
+            local_files_only=True,
         )
-    hosted = host_components(pipe)
-    files = [
-        *checkpoint.fill_network(hosted.unet, checkpoint.UNET, folder, variant),
-        *checkpoint.fill_network(hosted.vae, checkpoint.VAE, folder, variant, rename_vae),
-        *checkpoint.fill_network(hosted.text_encoder, checkpoint.TEXT, folder, variant, rename_text),
-    ]
-    vision, vision_files = checkpoint.load_image_encoder(folder, variant)
-    return Components(
-        hosted.unet,
-        hosted.vae,
-        hosted.text_encoder,
-        checkpoint.read_tokenizer(folder, configurations),
-        configurations.schedule,
-        folder / "tokenizer",
-        (*files, *vision_files),
-        vision,
-        read_words(folder),
+    hosted = replace(
+        host_components(pipe),
+        tokenizer=checkpoint.read_tokenizer(model.tokenizer, read),
+        schedule=read.schedule,
+        tokenizer_folder=model.tokenizer,
+        image_encoder=None if read.image_encoder is None else CLIPVisionModelWithProjection(read.image_encoder),
     )
+    return checkpoint.fill_components(hosted, model)
 
 
 def host_components(pipe: Any) -> Components:

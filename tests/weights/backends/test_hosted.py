@@ -188,7 +188,7 @@ def test_pytorch_in_its_place_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     assert library.described().startswith("not usable: diffusers is 0.42.1")
 
 
-@pytest.mark.parametrize(("options", "message"), [({"backend": "torch"}, "native and jdiffusion")])
+@pytest.mark.parametrize(("options", "message"), [({"backend": "torch"}, "native, jdiffusion")])
 def test_wrong_options_are_told(options: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         jstyle.StableDiffusionPipeline.from_pretrained("tiny", **options)

@@ -1,0 +1,1 @@
+"""Stable Diffusion in one file, as the original code and model sites have it."""

@@ -1,0 +1,172 @@
+"""From a single file to what a model is: configurations, networks and tokenizer. Free of Jittor."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Optional
+
+from jstyle.diffusion.schedule_config import ScheduleConfig
+from jstyle.errors import InputError
+from jstyle.networks.config import CLIPTextConfig, UNetConfig, VAEConfig
+from jstyle.settings.model import ModelSettings
+from jstyle.weights import hub
+from jstyle.weights.configuration import Configurations, check_fit, read_network
+from jstyle.weights.single_file import names
+from jstyle.weights.single_file.contents import CLIP, OPEN_CLIP, VAE, Contents, read_contents
+from jstyle.weights.single_file.families import (
+    TWO,
+    USUAL_VAE,
+    Family,
+    choose_schedule,
+    find_family,
+    list_configurations,
+)
+from jstyle.weights.stored import Layout, StoredNetwork, store_folder
+from jstyle.weights.tensors import FileTensors, rename_vae
+
+_NOTHING = re.compile(r"(?!)")
+_VAE_IGNORED = re.compile(r"(loss|model_ema)\.")
+_CLIP_IGNORED = re.compile(r"(text_model\.)?embeddings\.position_ids$|(text_projection|logit_scale)")
+_KINDS = {"unet": UNetConfig, "vae": VAEConfig, "text_encoder": CLIPTextConfig}
+_LABELS = {"unet": "UNet", "vae": "VAE", "text_encoder": "text encoder"}
+_ASKED = "say which: --prediction_type epsilon or v_prediction (prediction_type= in Python)"
+
+
+def read_single_file(file: Path, settings: ModelSettings) -> tuple[Configurations, dict[str, StoredNetwork], Path]:
+    """Configurations, the networks by their parts' names, and the tokenizer's folder, of a file that settings name.
+
+    What the file lacks is the base model's: configurations, networks, tokenizer. Without a base model the
+    configurations of Stable Diffusion 1.x and 2.x are known, and their tokenizer is the hub's. Raises InputError where
+    the file is of another kind, something is missing, or what the UNet predicts is not known.
+    """
+    contents = read_contents(file)
+    found = {"unet": contents.unet, "vae": contents.vae, "text_encoder": contents.text_encoder}
+    lacking = [part for part, prefix in found.items() if prefix is None]
+    if settings.vae_weights is not None and "vae" in lacking:
+        lacking.remove("vae")
+    base = _locate_base(settings, lacking, file)
+    family = find_family(contents.text_width)
+    configurations, described = _configure(contents, family, base, settings.prediction_type)
+    networks = dict(_lay_out(contents, configurations, described))
+    if base is not None:
+        networks.update({part: store_folder(part, base / part) for part in lacking})
+    return configurations, networks, _find_tokenizer(file, family, base)
+
+
+def store_vae(file: Path, config: VAEConfig, described_by: str) -> StoredNetwork:
+    """The VAE in a file: of a whole checkpoint, or alone, under the original names or diffusers'.
+
+    Raises InputError for a file that is damaged or holds none.
+    """
+    shapes = FileTensors([file]).shapes()
+    for prefix in (VAE, ""):
+        if any(name.startswith((f"{prefix}encoder.down.", f"{prefix}decoder.up.")) for name in shapes):
+            layout = Layout(prefix, names.find_vae_names(config), _VAE_IGNORED)
+            return StoredNetwork((file,), described_by, layout=layout)
+    if any(name.startswith(("encoder.down_blocks.", "decoder.up_blocks.")) for name in shapes):
+        return StoredNetwork((file,), described_by, rename_vae)
+    raise InputError(f"{file} holds no VAE of Stable Diffusion, whose keys begin with encoder.down. and decoder.up.")
+
+
+def _locate_base(settings: ModelSettings, lacking: list[str], file: Path) -> Optional[Path]:
+    """The base model's folder. Raises InputError where there must be one, for what the file lacks, and is none."""
+    if settings.base_model is not None:
+        return hub.locate_base(settings.base_model, parts=lacking)
+    if lacking:
+        parts = " and no ".join(_LABELS[part] for part in lacking)
+        raise InputError(
+            f"{file} holds no {parts}: give --base_model (config= in Python), a folder or hub id in diffusers' layout "
+            "whose own is taken"
+        )
+    return None
+
+
+def _configure(
+    contents: Contents, family: Optional[Family], base: Optional[Path], prediction: Optional[str]
+) -> tuple[Configurations, dict[str, str]]:
+    """The configurations, and what says each network's: the base model's where it has them, else the family's.
+
+    How many channels the UNet takes, and what it predicts, the file says itself where it does.
+    """
+    schedule = _complete_schedule(contents, family, base, prediction)
+    found: dict[str, Any] = {} if family is None else list_configurations(family, schedule)
+    described = dict.fromkeys(found, "" if family is None else family.name)
+    for part, kind in _KINDS.items():
+        if base is not None and (base / part / "config.json").is_file():
+            found[part], described[part] = read_network(kind, base / part), str(base / part / "config.json")
+    if len(found) < len(_KINDS):
+        raise InputError(
+            f"{contents.file} is of no shape that is known: its UNet reads texts of width {contents.text_width}, that "
+            "of Stable Diffusion 1.x 768, of 2.x 1024; give --base_model (config= in Python), a folder or hub id in "
+            "diffusers' layout that is of its shape"
+        )
+    found["unet"] = replace(found["unet"], in_channels=contents.channels)
+    configurations = Configurations(schedule, **found)
+    check_fit(configurations)
+    return configurations, described
+
+
+def _complete_schedule(
+    contents: Contents, family: Optional[Family], base: Optional[Path], prediction: Optional[str]
+) -> ScheduleConfig:
+    """The noise schedule. Raises InputError where nothing, or more than one thing, says what the UNet predicts."""
+    file = None if base is None else base / "scheduler" / "scheduler_config.json"
+    read = ScheduleConfig.read(file) if file is not None and file.is_file() else None
+    said = contents.predictions
+    if prediction is not None:
+        said = {prediction}
+    elif not said and read is not None:
+        said = {read.prediction_type}
+    elif not said and (family is not TWO or contents.channels > USUAL_VAE.latent_channels):
+        said = {"epsilon"}  # as all of 1.x, and the models for inpainting, do
+    if len(said) != 1:
+        spoken = "its metadata and keys contradict each other on" if said else "nothing in it says"
+        raise InputError(f"{contents.file}: {spoken} whether the UNet predicts epsilon or v; {_ASKED}")
+    schedule = replace(read or choose_schedule(next(iter(said))), prediction_type=next(iter(said)))
+    if contents.is_zero_snr:
+        schedule = replace(schedule, sampler="ddim", timestep_spacing="trailing", rescale_betas_zero_snr=True)
+    return schedule
+
+
+def _lay_out(
+    contents: Contents, configurations: Configurations, described: Mapping[str, str]
+) -> Iterator[tuple[str, StoredNetwork]]:
+    """The networks that the file holds, by their parts' names."""
+    files = (contents.file,)
+    if contents.is_renamed:
+        yield "unet", StoredNetwork(files, described["unet"])
+    else:
+        unet = Layout(contents.unet or "", names.find_unet_names(configurations.unet), _NOTHING)
+        yield "unet", StoredNetwork(files, described["unet"], layout=unet)
+    if contents.vae is not None:
+        yield "vae", store_vae(contents.file, configurations.vae, described["vae"])
+    if contents.text_encoder == OPEN_CLIP:
+        last = configurations.text_encoder.num_hidden_layers  # after those that the text is taken from
+        unused = re.compile(rf"(text_projection|logit_scale|attn_mask|transformer\.resblocks\.{last}\.)")
+        text = Layout(OPEN_CLIP, names.find_open_clip_names, unused)
+        yield "text_encoder", StoredNetwork(files, described["text_encoder"], layout=text)
+    elif contents.text_encoder is not None:
+        has_prefix = any(name.startswith(f"{CLIP}text_model.") for name in contents.shapes)
+        place = names.find_clip_names if has_prefix else names.find_short_clip_names
+        text = Layout(CLIP, place, _CLIP_IGNORED)
+        yield "text_encoder", StoredNetwork(files, described["text_encoder"], layout=text)
+
+
+def _find_tokenizer(file: Path, family: Optional[Family], base: Optional[Path]) -> Path:
+    """The base model's, or the family's on the hub. Raises InputError where it has none, or cannot be fetched."""
+    if base is not None and (base / "tokenizer").is_dir():
+        return base / "tokenizer"
+    if family is None:
+        raise InputError(f"{base} has no tokenizer, and {file} is of no family whose tokenizer is known")
+    try:
+        return hub.locate_base(family.home) / "tokenizer"
+    except hub.NotHere as error:
+        raise hub.NotHere(f"{file} has no tokenizer, as no single file has, and {error}") from None
+    except InputError as error:
+        raise InputError(
+            f"{file} has no tokenizer, as no single file has; {error}; or give --base_model (config= in Python), any "
+            f"folder of {family.name} in diffusers' layout"
+        ) from error
