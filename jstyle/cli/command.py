@@ -48,6 +48,8 @@ class SettingsCommand:
     settings: tuple[type, ...]
     run: Callable[..., int]
     source: str = ""
+    leading: str = ""
+    """The option that words before all options are for."""
 
     def make_parser(self, prog: str) -> argparse.ArgumentParser:
         """Every option of the command."""
@@ -55,6 +57,8 @@ class SettingsCommand:
 
     def main(self, argv: Sequence[str], prog: str) -> int:
         """Read the words and run."""
+        if self.leading and argv and not argv[0].startswith("-"):
+            argv = [f"--{self.leading}", *argv]
         settings = parse_words(self.settings, argv, prog, self._description(), find_config)
         for part in settings:
             check_paths(part)

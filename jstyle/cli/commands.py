@@ -21,6 +21,7 @@ from jstyle.training.stopping import stop_between_updates
 from jstyle.training.teaching.table import TEACHINGS, Teaching
 
 _TEACHING = ("jstyle.cli.train_styles:COMMAND",)
+_FILES = ("jstyle.cli.convert:COMMAND",)
 _COMPETITION = ("jstyle.cli.submit:COMMAND", "jstyle.cli.score:COMMAND")
 
 
@@ -28,6 +29,7 @@ def group_commands() -> Iterator[tuple[str, Iterable[Command]]]:
     """The commands of each group under its title; what the later ones need is imported when they are looked at."""
     yield "Make pictures", map(make_method_command, METHODS.values())
     yield "Teach a model", chain(map(make_teaching_command, TEACHINGS.values()), map(load_attribute, _TEACHING))
+    yield "Files of models", map(load_attribute, _FILES)
     yield "The competition", map(load_attribute, _COMPETITION)
     yield "This installation", installation.COMMANDS
 

@@ -1,0 +1,96 @@
+# pyright: reportMissingImports=false
+"""Turns pickles of tensors into safetensors. Runs in an environment of PyTorch's, as a process of its own.
+
+    PYTHON torch_program.py < request.json > answer.json
+
+Imports nothing of the project: PyTorch and Jittor do not belong in one process. The request is a list of pairs, the
+pickle and the file to write; the answer says of each how many tensors it has, and what else in the pickle was left
+out, or why it could not be converted. No code of a pickle is run: `weights_only=True` allows tensors and plain values.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import zipfile
+from typing import Any
+
+if __name__ == "__main__":
+    sys.path.pop(0)  # this folder's modules have names that others may want
+
+import torch
+from safetensors.torch import save_file
+
+Answer = dict[str, Any]
+
+
+def main() -> int:
+    """Answer the request on stdin. Returns the exit code."""
+    answers = os.dup(1)
+    os.dup2(2, 1)  # libraries print on stdout; the answer alone belongs there
+    answer = [convert(source, target) for source, target in json.load(sys.stdin)]
+    with os.fdopen(answers, "w") as out:
+        json.dump(answer, out)
+    return 0
+
+
+def convert(source: str, target: str) -> Answer:
+    """Convert one file."""
+    try:
+        content = torch.load(source, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(source))
+        tensors, left_out = find_tensors(content)
+        save_file(make_separate(tensors), target, {"format": "pt"})
+    except Exception as error:  # of any kind: what the file holds decides
+        return {"error": explain(error)}
+    return {"tensors": len(tensors), "left_out": left_out}
+
+
+def find_tensors(content: Any) -> tuple[dict[str, torch.Tensor], list[str]]:
+    """The named tensors, and the names of what else there is. Raises ValueError for what holds none, or several words.
+
+    Trainings keep them below `state_dict`; AUTOMATIC1111's learnt words have theirs below `string_to_param`.
+    """
+    left_out: list[str] = []
+    while isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
+        left_out += [str(name) for name in content if name != "state_dict"]
+        content = content["state_dict"]
+    if not isinstance(content, dict):
+        raise ValueError(f"it holds a {type(content).__name__}, and no tensors by their names")
+    words = content.get("string_to_param")
+    if isinstance(words, dict):
+        if len(words) != 1:
+            raise ValueError(f"it holds {len(words)} words, and a file of one is needed")
+        return {"emb_params": next(iter(words.values()))}, left_out
+    tensors = {str(name): value for name, value in content.items() if isinstance(value, torch.Tensor)}
+    left_out += [str(name) for name in content if str(name) not in tensors]
+    if not tensors:
+        raise ValueError("it holds no tensors by their names")
+    return tensors, left_out
+
+
+def make_separate(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The tensors without gradients, each with memory of its own, in rows: safetensors' writer wants that."""
+    separate, seen = {}, set()
+    for name, tensor in tensors.items():
+        own = tensor.detach().contiguous()
+        place = own.untyped_storage().data_ptr()
+        if place in seen or own.untyped_storage().nbytes() != own.numel() * own.element_size():
+            own = own.clone()
+        seen.add(place)
+        separate[name] = own
+    return separate
+
+
+def explain(error: Exception) -> str:
+    """One line."""
+    text = " ".join(str(error).split())
+    other = re.search(r"GLOBAL ([\w.]+)", text)
+    if other is not None:
+        return f"it holds an object of {other[1]}, which only code of its own could read; get it as safetensors"
+    return f"{type(error).__name__}: {text}"[:300] if not isinstance(error, ValueError) else text[:300]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
