@@ -6,13 +6,21 @@ from types import ModuleType
 
 import pytest
 
-from benchmarks.fuzz import configs, lora, model_json, prompts_json, recipes, words
+from benchmarks.fuzz import configs, lora, model_json, prompts_json, recipes, single_file, words
 from benchmarks.fuzz.trials import try_inputs
 
 
 @pytest.mark.parametrize(
     ("kind", "inputs"),
-    [(prompts_json, 150), (recipes, 100), (configs, 100), (model_json, 100), (lora, 200), (words, 200)],
+    [
+        (prompts_json, 150),
+        (recipes, 100),
+        (configs, 100),
+        (model_json, 100),
+        (lora, 200),
+        (words, 200),
+        (single_file, 100),
+    ],
 )
 def test_a_spoilt_file_is_read_or_refused_in_one_line(kind: ModuleType, inputs: int) -> None:
     trials = try_inputs(kind.draw, kind.read, inputs)

@@ -83,6 +83,12 @@ def is_pickle_name(name: str) -> bool:
     return name.lower().endswith(_PICKLE_ENDINGS)
 
 
+def is_pickle(file: Path) -> bool:
+    """Whether a file is named as PyTorch's pickles are, or begins so. Raises OSError where it cannot be read."""
+    with open(file, "rb") as stream:
+        return is_pickle_name(file.name) or stream.read(8).startswith(_PICKLE_STARTS)
+
+
 def refuse_pickle(file: Path, converted: Optional[Path] = None) -> InputError:
     """The error of a file that is a pickle, with the command that converts it, or what it is a part of."""
     name = shlex.quote(str(converted or file))

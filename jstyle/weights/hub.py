@@ -92,7 +92,12 @@ def locate(model: str, *, revision: Optional[str] = None, variant: Optional[str]
 def is_hub_id(model: str) -> bool:
     """Whether a name is neither the embedded model nor something on this machine, and has the form `owner/name`."""
     is_here = model == EMBEDDED or os.path.exists(os.path.expanduser(model))
-    return not is_here and _HUB_ID.fullmatch(model) is not None
+    return not is_here and not is_weights_name(model) and _HUB_ID.fullmatch(model) is not None
+
+
+def is_weights_name(name: str) -> bool:
+    """Whether files of weights are named so."""
+    return name.lower().endswith(".safetensors") or is_pickle_name(name)
 
 
 def locate_part(model: str, part: str, *, variant: Optional[str] = None) -> Path:

@@ -84,6 +84,8 @@ def find_single_file(settings: ModelSettings) -> Optional[Path]:
     if of_hub is None and not path.is_file():
         if model.startswith(("http://", "https://")):
             raise InputError(f"{model} is no file of the hub: download it, and name the file")
+        if hub.is_weights_name(model) and not path.exists():
+            raise InputError(f"there is no file {model!r}: check the path of the model")
         if settings.base_model is not None:
             raise InputError(f"base_model is for a model in a single file, and {model!r} is none: leave it out")
         return None

@@ -89,6 +89,7 @@ class FakeHub(BaseHTTPRequestHandler):
         "owner/full": TEXTS + PLAIN + HALF + NEVER,
         "owner/pickles": [*TEXTS, "unet/diffusion_pytorch_model.bin", "vae/diffusion_pytorch_model.bin"],
         "owner/partly": [*TEXTS, *PLAIN, "unet/diffusion_pytorch_model.fp16.safetensors"],
+        "owner/vae": ["config.json", "diffusion_pytorch_model.safetensors", "README.md", "notes.bin"],
         "owner/gated": TEXTS + PLAIN,
         "owner/single": ["model.ckpt", "README.md", "files/model one.safetensors"],
     }
@@ -246,6 +247,28 @@ def test_each_hub_failure_is_one_clear_line(endpoint: str, tmp_path: Path) -> No
     for answer, (model, (_, expected)) in zip(answers, cases.items()):
         assert expected in answer["error"], model
     assert not [path for path in FakeHub.fetched if path.endswith((".bin", ".ckpt"))]
+
+
+PARTS = """
+import json, sys
+from jstyle.weights import hub
+for name, arguments, options in json.loads(sys.argv[1]):
+    print("ANSWER", json.dumps(str(getattr(hub, name)(*arguments, **options))))
+"""
+
+
+def test_of_a_part_and_of_a_base_model_nothing_else_is_fetched(endpoint: str, tmp_path: Path) -> None:
+    def fetch(name: str, *arguments: str, **options: object) -> tuple[Path, set[str]]:
+        FakeHub.fetched.clear()
+        [place] = ask_all(PARTS, tmp_path / name, [[name, arguments, options]], HF_ENDPOINT=endpoint)
+        return Path(place), {path.split("/", 2)[2] for path in FakeHub.fetched}
+
+    place, fetched = fetch("locate_part", "owner/vae", "vae")
+    assert files_below(place) == ["config.json", "diffusion_pytorch_model.safetensors"] == sorted(fetched)
+    place, fetched = fetch("locate_part", "owner/full", "vae", variant="fp16")
+    assert place.name == "vae" and {path for path in fetched if path not in TEXTS} == {HALF[-1]}
+    assert fetch("locate_base", "owner/full")[1] == set(TEXTS)
+    assert fetch("locate_base", "owner/full", parts=["vae"])[1] - set(TEXTS) == {PLAIN[-1]}
 
 
 FETCH = """

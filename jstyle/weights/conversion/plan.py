@@ -12,7 +12,7 @@ from typing import Optional
 
 from jstyle.errors import InputError
 from jstyle.files import check_output
-from jstyle.weights.header import is_pickle_name
+from jstyle.weights.header import is_pickle
 
 # Names of weights that libraries write; beside them lie pickles of optimizers and counters, which no model needs.
 _WEIGHTS = re.compile(
@@ -78,8 +78,8 @@ def plan_conversions(sources: tuple[Path, ...], output: Optional[Path], *, overw
         check_output(output.parent)
     seen: dict[Path, Path] = {}
     for source in sources:
-        if not source.is_dir() and not is_pickle_name(source.name):
-            raise InputError(f"{source} is not named as PyTorch's pickles are (.ckpt, .pt, .pth, .bin)")
+        if not source.is_dir() and not is_pickle(source):
+            raise InputError(f"{source} is no pickle of PyTorch's (.ckpt, .pt, .pth, .bin): nothing to convert")
         target = output or _name_target(source)
         if target in seen:
             raise InputError(f"{seen[target]} and {source} would both become {target}; convert one at a time")

@@ -119,6 +119,16 @@ def test_a_folder_becomes_another(tmp_path: Path) -> None:
     assert list_below(tmp_path / "new" / "folder") == list_below(made)
 
 
+def test_a_pickle_under_another_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it is refused with this command, the command takes it."""
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(b"PK\x03\x04" + bytes(60))
+    with pytest.raises(InputError, match=f"is a pickle, .*convert it: jstyle convert {file}"):
+        FileTensors([file])
+    with pytest.raises(InputError, match="model.safetensors is there already; choose another --output"):
+        convert(file)
+
+
 def test_what_was_left_out_is_told(tmp_path: Path) -> None:
     assert convert(write(tmp_path / "left.ckpt"))[0].endswith("left.ckpt; left out: epoch")
 
@@ -145,7 +155,7 @@ def test_what_fails_leaves_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "options", "message"),
     [
-        (["a.safetensors"], {}, "a.safetensors is not named as PyTorch's pickles are"),
+        (["a.safetensors"], {}, "a.safetensors is no pickle of PyTorch's"),
         (["a.pt", "a.bin"], {}, r"a.pt and .*a.bin would both become .*a.safetensors"),
         (["a.pt", "b.pt"], {"output": Path("c")}, "one output is given for 2 files"),
         (["a.pt"], {"output": Path("/tmp")}, "/tmp is a folder, and the name of a file is needed"),
