@@ -9,6 +9,7 @@ from jstyle.errors import InputError
 from jstyle.files import hash_files
 from jstyle.settings.model import ModelSettings
 from jstyle.settings.vocabulary import Operations
+from jstyle.table import load_attribute
 
 if TYPE_CHECKING:
     from jstyle.weights.model_files import ModelFiles
@@ -35,9 +36,7 @@ class Checkpoint:
     @property
     def operations(self) -> Operations:
         """Whose arithmetic computes in this process, where Jittor is started for it."""
-        from jstyle.ops.kernels.operator import find_operations
-
-        return find_operations()
+        return load_attribute("jstyle.ops.kernels.operator:find_operations")()
 
 
 def describe_for_plan(model: ModelSettings, width: Optional[int] = None, height: Optional[int] = None) -> Checkpoint:
