@@ -140,10 +140,10 @@ class AutoencoderKL(Network):
         posterior = self.encode(sample)[0]
         return self.decode(posterior.sample(generator) if sample_posterior else posterior.mode(), return_dict)
 
-    def encode(self, x: Array, return_dict: bool = True) -> Union[EncoderOutput, tuple[DiagonalGaussian]]:
-        """The posterior of the latent of an image ``x`` (batch, 3, h, w). Its log-variance is clipped to [-30, 20].
+    def encode(self, x: Array, return_dict: bool = True) -> Any:
+        """The posterior of the latent of an image ``x`` (batch, 3, h, w), in an `EncoderOutput` or a tuple.
 
-        Raises InputError, before anything is computed, for an image of another shape.
+        Its log-variance is clipped to [-30, 20]. Raises InputError, before anything is computed, for an image of another shape.
         """
         image = read_numbers("VAE", "images", x)
         self.check_image(image)
@@ -157,10 +157,10 @@ class AutoencoderKL(Network):
         channels = self.config.latent_channels
         return DiagonalGaussian(moments[:, :channels], moments[:, channels:].clamp(-30.0, 20.0))
 
-    def decode(self, z: Array, return_dict: bool = True, generator: Any = None) -> Union[DecoderOutput, tuple[jt.Var]]:
+    def decode(self, z: Array, return_dict: bool = True, generator: Any = None) -> Any:
         """The image (batch, 3, h, w) of a latent ``z`` (batch, latent_channels, h / factor, w / factor).
 
-        Nothing is drawn, so a ``generator`` changes nothing. Raises InputError, before anything is computed, for a
+        It comes in a `DecoderOutput` or a tuple. Nothing is drawn, so a ``generator`` changes nothing. Raises InputError, before anything is computed, for a
         latent of another shape.
         """
         latent = read_numbers("VAE", "latents", z)

@@ -41,5 +41,5 @@ class DrivenRun:
         self.taken += 1
         return step
 
-    def _answer(self, x: jt.Var, level: Level, index: int) -> Prediction:
+    def _answer(self, x: jt.Var, level: Level, step: int) -> Prediction:
         return to_prediction(self._output, x, level.alpha_bar, self._prediction_type)

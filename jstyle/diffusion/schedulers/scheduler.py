@@ -73,7 +73,8 @@ class Scheduler:
         self.num_inference_steps: Optional[int] = None
         self._spacing: Optional[str] = None
         self._run: Optional[DrivenRun] = None
-        self._calls: list[Level] = [self.schedule.level(t) for t in range(len(self))][::-1]
+        self._levels: list[Level] = [self.schedule.level(t) for t in range(len(self))][::-1]
+        self._calls = self._levels
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], return_unused_kwargs: bool = False, **changes: Any) -> Any:
@@ -146,13 +147,16 @@ class Scheduler:
     @cached_property
     def alphas(self) -> jt.Var:
         """The factor by which each training time lessens alpha_bar, (num_train_timesteps,)."""
-        bars = self.schedule.alpha_bars
-        return jt.array(np.float32(bars / np.concatenate([[1.0], bars[:-1]])))
+        return jt.array(np.float32(self._list_factors()))
 
     @cached_property
     def betas(self) -> jt.Var:
         """1 - alphas, (num_train_timesteps,)."""
-        return 1 - self.alphas
+        return jt.array(np.float32(1 - self._list_factors()))
+
+    def _list_factors(self) -> np.ndarray:
+        bars = self.schedule.alpha_bars
+        return bars / np.concatenate([[1.0], bars[:-1]])
 
     @property
     def final_alpha_cumprod(self) -> jt.Var:
@@ -169,6 +173,7 @@ class Scheduler:
                 raise InputError(f"{type(self).__name__}: set_timesteps has no {name!r} here; give a number of steps")
         if num_inference_steps is None:
             raise InputError(f"{type(self).__name__}: set_timesteps wants a number of steps")
+        self._levels = self.sampler.levels(self.schedule, num_inference_steps)
         self._calls = self.sampler.list_calls(self.schedule, num_inference_steps)
         self.num_inference_steps, self._run = int(num_inference_steps), None
 
@@ -180,8 +185,11 @@ class Scheduler:
 
     @property
     def sigmas(self) -> jt.Var:
-        """The noise-to-signal ratio at each of the timesteps, and 0 for the end."""
-        return jt.array(np.float32([*(sigma(self._with_signal(level)) for level in self._calls), 0.0]))
+        """The noise-to-signal ratios between which the calls step, and 0 for the end; middles of steps are left out."""
+        levels = self._levels
+        if self.order == 2:
+            levels = [levels[0], *(level for level in levels[1:] for _ in range(2))]
+        return jt.array(np.array([*(sigma(self._with_signal(level)) for level in levels), 0.0], np.float32))
 
     @property
     def init_noise_sigma(self) -> float:
@@ -271,12 +279,10 @@ class Scheduler:
                     "begin anew"
                 )
         steps, spacing = self._count_steps()
-        levels = self.sampler.levels(self.schedule, steps, spacing)
-        start = next((i for i, level in enumerate(levels) if _same_time(level.t, time)), None)
+        start = next((i for i, level in enumerate(self._levels) if _same_time(level.t, time)), None)
         if start is None:
             raise InputError(
-                f"{type(self).__name__}: no run begins at time {time:g}; the times are in its timesteps, from "
-                f"{levels[0].t:g} down"
+                f"{type(self).__name__}: no step begins at time {time:g}; take the times from its timesteps"
             )
         sampler = self.sampler
         if sampler.first_twice and start:  # who begins in the middle of the timesteps feeds each of them once
@@ -306,7 +312,7 @@ class Scheduler:
         """alpha_bar at the times of x's rows, (batch, 1, ...)."""
         times = check_times(type(self).__name__, timesteps, x.shape[0])
         find = self._find_level if self.sampler.in_sigma else self.schedule.level
-        bars = np.float32([find(time).alpha_bar for time in times])
+        bars = np.array([find(time).alpha_bar for time in times], np.float32)
         return jt.array(bars.reshape(-1, *[1] * (len(x.shape) - 1)))
 
     def _read_pair(self, sample: Array, noise: Array) -> tuple[jt.Var, jt.Var]:
