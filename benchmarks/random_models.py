@@ -16,7 +16,7 @@ import math
 import shutil
 import sys
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,8 @@ from jstyle.diffusion.schedule_config import ScheduleConfig
 from jstyle.files import replacing
 from jstyle.networks import AutoencoderKL, CLIPTextModel, CLIPVisionModelWithProjection, UNet2DConditionModel
 from jstyle.networks.config import CLIPTextConfig, CLIPVisionConfig, UNetConfig, VAEConfig
-from jstyle.networks.config_reader import to_dict
-from jstyle.weights import checkpoint, streamed
+from jstyle.networks.network import Network
+from jstyle.weights import streamed
 
 RECIPE = "2"  # part of the folder's name; to be raised when the numbers or the shapes change
 EMBEDDED = Path(__file__).resolve().parents[1] / "jstyle" / "embedded" / "tiny"
@@ -79,11 +79,11 @@ MODELS: dict[str, dict[str, str]] = {  # the size of each part
     "sd21-vae": {"unet": "mini", "vae": "sd21", "text_encoder": "mini"},
     "mini": {"unet": "mini", "vae": "mini", "text_encoder": "mini"},
 }
-_PARTS: dict[str, tuple[Callable[[Any], Any], Mapping[str, Any], tuple[str, str, str, str]]] = {
-    "unet": (UNet2DConditionModel, UNETS, checkpoint.UNET),
-    "vae": (AutoencoderKL, VAES, checkpoint.VAE),
-    "text_encoder": (CLIPTextModel, TEXTS, checkpoint.TEXT),
-    "image_encoder": (CLIPVisionModelWithProjection, VISIONS, checkpoint.VISION),
+_PARTS: dict[str, tuple[type[Network], Mapping[str, Any]]] = {
+    "unet": (UNet2DConditionModel, UNETS),
+    "vae": (AutoencoderKL, VAES),
+    "text_encoder": (CLIPTextModel, TEXTS),
+    "image_encoder": (CLIPVisionModelWithProjection, VISIONS),
 }
 
 
@@ -123,21 +123,17 @@ def fill(name: str, shape: tuple[int, ...]) -> np.ndarray:
 
 def network(part: str, size: str) -> Any:
     """The module of one part, its weights still to be filled."""
-    module, sizes, _ = _PARTS[part]
+    module, sizes = _PARTS[part]
     return module(sizes[size])
 
 
 def _network(root: Path, part: str, size: str) -> Path:
     """The folder of one network's config and weights."""
     folder = root / "networks" / f"{part}-{size}"
-    _, name, library, stem = _PARTS[part][2]
-    file = folder / f"{stem}.safetensors"
+    file = folder / f"{_PARTS[part][0].kind.stem}.safetensors"
     if not file.is_file():
         module = network(part, size)
-        config = to_dict(module.config, name)
-        if library == "transformers":
-            config = {"architectures": [name], "model_type": checkpoint.MODEL_TYPES[name], **config}
-        _write_json(folder / "config.json", config)
+        _write_json(folder / "config.json", module.describe())
         _write_weights({name: tuple(parameter.shape) for name, parameter in module.named_parameters()}, file)
     return folder
 

@@ -29,6 +29,7 @@ FLOORS = [
         "jstyle/weights/header.py",
         "jstyle/weights/hub.py",
         "jstyle/weights/loading.py",
+        "jstyle/weights/stored.py",
         "jstyle/weights/streamed.py",
         "jstyle/weights/tensors.py",
     },

@@ -13,7 +13,6 @@ from typing import Any
 
 from jstyle.adapters.loading import AdapterLoading
 from jstyle.errors import InputError
-from jstyle.weights.checkpoint import fill_network
 from jstyle.weights.loading import load_weights
 from jstyle.weights.tensors import FileTensors, Rename, rename_text
 
@@ -77,7 +76,7 @@ def _replaced(pipe: Any, name: str, files: Sequence[Path], rename: Rename) -> It
     try:
         yield
     finally:
-        fill_network(network, name, pipe.components.stored[name], dtype)
+        network.fill(pipe.components.stored[name], dtype)
 
 
 def _require_whole(what: str, weight: float) -> None:

@@ -14,7 +14,6 @@ from jstyle.networks.layers import Embedding, LayerNorm
 from jstyle.networks.network import Kind, Network
 from jstyle.networks.outputs import TextOutput
 from jstyle.runtime import jt
-from jstyle.weights.tensors import rename_text
 
 
 class CLIPTextEmbeddings(jt.Module):
@@ -51,7 +50,7 @@ class CLIPTextTransformer(jt.Module):
 class CLIPTextModel(Network):
     """transformers' CLIPTextModel."""
 
-    kind = Kind("text_encoder", "CLIPTextModel", "transformers", "model", "clip_text_model", rename_text)
+    kind = Kind("text_encoder", "CLIPTextModel", "transformers", "model", "clip_text_model")
     config_class = CLIPTextConfig
 
     def __init__(self, config: CLIPTextConfig) -> None:

@@ -11,6 +11,7 @@ from jstyle.networks.clip_layers import CLIPEncoder
 from jstyle.networks.config import CLIPVisionConfig
 from jstyle.networks.entry import check_shape
 from jstyle.networks.layers import Conv2d, Embedding, LayerNorm, Linear
+from jstyle.networks.network import Kind, Network
 from jstyle.runtime import jt
 
 # OpenAI's statistics of pixels in [0, 1], with which the pictures of every CLIP are normalised.
@@ -67,8 +68,11 @@ class CLIPVisionTransformer(jt.Module):
         return self.encoder(self.pre_layrnorm(self.embeddings(pixels)), None)
 
 
-class CLIPVisionModelWithProjection(jt.Module):
+class CLIPVisionModelWithProjection(Network):
     """transformers' CLIPVisionModelWithProjection, which gives `ImageFeatures`."""
+
+    kind = Kind("image_encoder", "CLIPVisionModelWithProjection", "transformers", "model", "clip_vision_model")
+    config_class = CLIPVisionConfig
 
     def __init__(self, config: CLIPVisionConfig) -> None:
         self.config = config

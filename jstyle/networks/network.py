@@ -13,9 +13,9 @@ from jstyle.files import replacing
 from jstyle.networks.config_reader import read_json, to_dict
 from jstyle.ops.precision import find_precision, on_gpu, unet_dtype
 from jstyle.runtime import jt
-from jstyle.weights.hub import locate_component, weight_files
+from jstyle.weights.hub import locate_component
 from jstyle.weights.loading import load_weights, save_weights
-from jstyle.weights.tensors import FileTensors, Rename
+from jstyle.weights.stored import StoredNetwork, store_folder
 
 CONFIG = "config.json"
 # What `from_pretrained` is told in PyTorch about how to fetch and where to hold weights.
@@ -27,17 +27,13 @@ _ABOUT_FETCHING = frozenset(
 
 @dataclass(frozen=True)
 class Kind:
-    """How a network lies in a model's folder: the component's name, its class and library there, its file's name.
-
-    ``rename`` maps a stored tensor's name to a parameter's.
-    """
+    """How a network lies in a model's folder: its own folder there, its class and library, its file's name."""
 
     folder: str
     class_name: str
     library: str
     stem: str
     model_type: Optional[str] = None
-    rename: Rename = str
 
 
 class Network(jt.Module):
@@ -68,11 +64,9 @@ class Network(jt.Module):
         refuse_unknown(cls.__name__, about_fetching)
         if subfolder is None and not (Path(model).expanduser() / CONFIG).is_file():
             subfolder = cls.kind.folder
-        names = (CONFIG,)
-        folder = locate_component(str(model), subfolder, names, revision=revision, variant=variant)
+        folder = locate_component(str(model), subfolder, (CONFIG,), revision=revision, variant=variant)
         network = cls(cls.config_class.from_dict(read_json(folder / CONFIG), str(folder / CONFIG)))
-        tensors = FileTensors(weight_files(folder, variant))
-        load_weights(network, tensors, cls.kind.folder, cls.kind.rename)
+        network.fill(store_folder(cls.kind.folder, folder, variant))
         for named in (torch_dtype, dtype):
             if named is not None:
                 network.to(named)
@@ -86,6 +80,12 @@ class Network(jt.Module):
         """
         is_own = isinstance(config, cls.config_class)
         return cls(config if is_own else cls.config_class.from_dict(dict(config)))
+
+    def fill(self, stored: StoredNetwork, dtype: str = "float32") -> None:
+        """Read the weights. Raises InputError where they are missing, damaged or do not fit the network."""
+        tensors = stored.open([name for name, _ in self.named_parameters()])
+        what, by = self.kind.folder, stored.described_by
+        load_weights(self, tensors, what, stored.rename, dtype, described_by=by, spell=stored.spell)
 
     def save_pretrained(
         self, folder: Union[str, Path], *, variant: Optional[str] = None, safe_serialization: bool = True
@@ -106,12 +106,16 @@ class Network(jt.Module):
 
     def write(self, folder: Path, dtype: str, mark: str = "") -> None:
         """Write configuration and weights into a folder that exists; ``mark`` stands before the file's ending."""
-        config = to_dict(self.config, self.kind.class_name)
-        if self.kind.model_type is not None:
-            config = {"architectures": [self.kind.class_name], "model_type": self.kind.model_type, **config}
         with replacing(folder / CONFIG) as part:
-            part.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+            part.write_text(json.dumps(self.describe(), indent=2) + "\n", encoding="utf-8")
         save_weights(self, folder / f"{self.kind.stem}{mark}.safetensors", dtype)
+
+    def describe(self) -> dict[str, Any]:
+        """The content of its ``config.json``."""
+        config = to_dict(self.config, self.kind.class_name)
+        if self.kind.model_type is None:
+            return config
+        return {"architectures": [self.kind.class_name], "model_type": self.kind.model_type, **config}
 
     @property
     def dtype(self) -> str:

@@ -14,7 +14,6 @@ from jstyle.networks.outputs import DecoderOutput, EncoderOutput
 from jstyle.networks.posterior import DiagonalGaussian
 from jstyle.networks.resnet import Downsample2D, ResnetBlock2D, Upsample2D
 from jstyle.runtime import jt
-from jstyle.weights.tensors import rename_vae
 
 EPS = 1e-6
 
@@ -123,7 +122,7 @@ class AutoencoderKL(Network):
     are fp32 whatever the weights are.
     """
 
-    kind = Kind("vae", "AutoencoderKL", "diffusers", "diffusion_pytorch_model", rename=rename_vae)
+    kind = Kind("vae", "AutoencoderKL", "diffusers", "diffusion_pytorch_model")
     config_class = VAEConfig
 
     def __init__(self, config: VAEConfig) -> None:
@@ -143,7 +142,8 @@ class AutoencoderKL(Network):
     def encode(self, x: Array, return_dict: bool = True) -> Any:
         """The posterior of the latent of an image ``x`` (batch, 3, h, w), in an `EncoderOutput` or a tuple.
 
-        Its log-variance is clipped to [-30, 20]. Raises InputError, before anything is computed, for an image of another shape.
+        Its log-variance is clipped to [-30, 20]. Raises InputError, before anything is computed, for an image of
+        another shape.
         """
         image = read_numbers("VAE", "images", x)
         self.check_image(image)
@@ -160,8 +160,8 @@ class AutoencoderKL(Network):
     def decode(self, z: Array, return_dict: bool = True, generator: Any = None) -> Any:
         """The image (batch, 3, h, w) of a latent ``z`` (batch, latent_channels, h / factor, w / factor).
 
-        It comes in a `DecoderOutput` or a tuple. Nothing is drawn, so a ``generator`` changes nothing. Raises InputError, before anything is computed, for a
-        latent of another shape.
+        It comes in a `DecoderOutput` or a tuple. Nothing is drawn, so a ``generator`` changes nothing. Raises
+        InputError, before anything is computed, for a latent of another shape.
         """
         latent = read_numbers("VAE", "latents", z)
         self.check_latent(latent)

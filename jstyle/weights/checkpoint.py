@@ -19,20 +19,11 @@ from jstyle.errors import InputError
 from jstyle.files import hash_files, replacing
 from jstyle.networks import AutoencoderKL, CLIPTextModel, CLIPVisionModelWithProjection, UNet2DConditionModel
 from jstyle.networks.config import CLIPVisionConfig
-from jstyle.networks.config_reader import to_dict
 from jstyle.ops.precision import unet_dtype
 from jstyle.settings.model import ModelSettings
 from jstyle.weights.configuration import Configurations, read_network
-from jstyle.weights.loading import load_weights, save_weights
 from jstyle.weights.model_files import ModelFiles, list_files, locate_model
 from jstyle.weights.stored import StoredNetwork, store_folder
-
-# Folder, class name in model_index.json, library, weight file stem.
-UNET = ("unet", "UNet2DConditionModel", "diffusers", "diffusion_pytorch_model")
-VAE = ("vae", "AutoencoderKL", "diffusers", "diffusion_pytorch_model")
-TEXT = ("text_encoder", "CLIPTextModel", "transformers", "model")
-VISION = ("image_encoder", "CLIPVisionModelWithProjection", "transformers", "model")
-MODEL_TYPES = {"CLIPTextModel": "clip_text_model", "CLIPVisionModelWithProjection": "clip_vision_model"}
 
 
 @dataclass(frozen=True)
@@ -74,20 +65,15 @@ def fill_components(components: Components, model: ModelFiles, dtype: str = "flo
     Raises InputError where they are missing, damaged or do not fit the networks.
     """
     for part, stored in model.networks.items():
-        fill_network(getattr(components, part), part, stored, dtype if part == UNET[0] else "float32")
+        network = getattr(components, part)
+        network.fill(stored, dtype if network is components.unet else "float32")
     return replace(components, stored=model.networks, words=model.words)
 
 
-def fill_network(network: Any, part: str, stored: StoredNetwork, dtype: str = "float32") -> None:
-    """Read a network's weights. Raises InputError where they are missing, damaged or do not fit the network."""
-    tensors = stored.open([name for name, _ in network.named_parameters()])
-    load_weights(network, tensors, part, stored.rename, dtype, described_by=stored.described_by, spell=stored.spell)
-
-
 def load_image_encoder(folder: Path, variant: Optional[str]) -> CLIPVisionModelWithProjection:
-    """The image encoder in its own folder. Raises InputError as ``fill_network``, and for a wrong configuration."""
+    """The image encoder in its own folder. Raises InputError as ``fill_components``, and for a wrong configuration."""
     network = CLIPVisionModelWithProjection(read_network(CLIPVisionConfig, folder))
-    fill_network(network, VISION[0], store_folder(VISION[0], folder, variant))
+    network.fill(store_folder(network.kind.folder, folder, variant))
     return network
 
 
@@ -131,31 +117,21 @@ def read_tokenizer(folder: Path, configurations: Configurations) -> Any:
 
 def _write_folder(components: Components, folder: Path, dtype: str, mark: str) -> None:
     index: dict = {"_class_name": "StableDiffusionPipeline", "_diffusers_version": "0.26.0"}
-    networks = (
-        (components.unet, UNET),
-        (components.vae, VAE),
-        (components.text_encoder, TEXT),
-        (components.image_encoder, VISION),
-    )
-    for network, (name, class_name, library, stem) in networks:
-        if network is None:
-            index[name] = [None, None]
-            continue
-        (folder / name).mkdir(parents=True)
-        config = to_dict(network.config, class_name)
-        if library == "transformers":
-            config = {"architectures": [class_name], "model_type": MODEL_TYPES[class_name], **config}
-        _write_json(folder / name / "config.json", config)
-        save_weights(network, folder / name / f"{stem}{mark}.safetensors", dtype)
-        index[name] = [library, class_name]
+    networks = (components.unet, components.vae, components.text_encoder, components.image_encoder)
+    for network in networks:
+        if network is not None:
+            kind = network.kind
+            (folder / kind.folder).mkdir(parents=True)
+            network.write(folder / kind.folder, dtype, mark)
+            index[kind.folder] = [kind.library, kind.class_name]
     # Copied, because transformers 5 writes a file that older versions, and so JDiffusion, cannot read.
     shutil.copytree(components.tokenizer_folder, folder / "tokenizer")
     index["tokenizer"] = ["transformers", "CLIPTokenizer"]
     schedule = components.schedule.to_dict()
     _write_json(folder / "scheduler" / "scheduler_config.json", schedule)
     index["scheduler"] = ["diffusers", schedule["_class_name"]]
-    for absent in ("safety_checker", "feature_extractor"):
-        index[absent] = [None, None]
+    for absent in ("image_encoder", "safety_checker", "feature_extractor"):
+        index.setdefault(absent, [None, None])
     _write_json(folder / "model_index.json", {**index, "requires_safety_checker": False})
 
 

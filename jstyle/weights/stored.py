@@ -10,7 +10,7 @@ from typing import Optional
 
 import numpy as np
 
-from jstyle.weights import hub
+from jstyle.weights.hub import weight_files
 from jstyle.weights.tensors import FileTensors, Rename, Tensors, rename_text, rename_vae
 
 NETWORKS = ("unet", "vae", "text_encoder", "image_encoder")
@@ -77,7 +77,7 @@ class StoredNetwork:
 
 def store_folder(part: str, folder: Path, variant: Optional[str] = None) -> StoredNetwork:
     """The network of that part in its own folder. Raises InputError where its weights are missing."""
-    files = tuple(hub.weight_files(folder, variant))
+    files = tuple(weight_files(folder, variant))
     return StoredNetwork(files, str(folder / "config.json"), _RENAMES.get(part, str))
 
 

@@ -46,7 +46,7 @@ def read(case: str, networks: Networks) -> Lora[Change]:
 def compute_unet(networks: Networks) -> np.ndarray:
     given = {name: jt.array(RECORDED[name]) for name in ("sample", "context")}
     with jt.no_grad():
-        return np.array(networks[0](given["sample"], RECORDED["timestep"], given["context"])[0].numpy())
+        return np.array(networks[0](given["sample"], RECORDED["timestep"], given["context"]).sample.numpy())
 
 
 def compute_text(networks: Networks) -> np.ndarray:

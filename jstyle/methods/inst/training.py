@@ -162,7 +162,8 @@ def show_to_clip(pipe: StableDiffusionPipeline, settings: InstTrainSettings, pic
     """
     encoder = pipe.components.image_encoder
     if settings.image_encoder is not None:
-        folder = hub.locate_part(settings.image_encoder, checkpoint.VISION[0], variant=settings.model.variant)
+        part = CLIPVisionModelWithProjection.kind.folder
+        folder = hub.locate_part(settings.image_encoder, part, variant=settings.model.variant)
         encoder = checkpoint.load_image_encoder(folder, settings.model.variant)
     if encoder is None:
         raise InputError(

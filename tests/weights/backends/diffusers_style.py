@@ -15,7 +15,6 @@ from jstyle.diffusion.tokenizer import load_tokenizer
 from jstyle.networks.config import CLIPTextConfig, UNetConfig, VAEConfig
 from jstyle.networks.config_reader import read_json
 from jstyle.runtime import jt
-from jstyle.weights.checkpoint import TEXT, UNET, VAE
 from jstyle.weights.hub import weight_files
 from jstyle.weights.loading import load_weights
 from jstyle.weights.tensors import FileTensors, rename_text, rename_vae
@@ -335,10 +334,10 @@ def heads(x: jt.Var, count: int) -> jt.Var:
 def pipeline(folder: Path) -> Any:
     """What one would hand to ``jstyle.wrap``, with a model folder's weights."""
     networks = {}
-    for (name, *_), kind, rename in (
-        (UNET, UNet, str),
-        (VAE, Autoencoder, rename_vae),
-        (TEXT, TextEncoder, rename_text),
+    for name, kind, rename in (
+        ("unet", UNet, str),
+        ("vae", Autoencoder, rename_vae),
+        ("text_encoder", TextEncoder, rename_text),
     ):
         networks[name] = kind(read_json(folder / name / "config.json"))
         load_weights(networks[name], FileTensors(weight_files(folder / name, None)), name, rename)
