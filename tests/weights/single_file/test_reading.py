@@ -270,5 +270,6 @@ def test_a_vae_of_a_folder_brings_its_configuration(whole: Path, tmp_path: Path)
 def test_the_prediction_type_of_a_folder_can_be_replaced(whole: Path) -> None:
     settings = ModelSettings(str(whole), prediction_type="v_prediction")
     pipe = StableDiffusionPipeline.from_settings(settings)
-    assert pipe.schedule.config.prediction_type == "v_prediction"
+    own = locate_model(ModelSettings(str(whole))).configurations.schedule
+    assert pipe.schedule.config == replace(own, prediction_type="v_prediction") != own
     assert describe_checkpoint(settings).configuration == pipe.configuration
