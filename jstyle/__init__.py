@@ -28,6 +28,14 @@ if TYPE_CHECKING:
         PNDMScheduler,
         UniPCMultistepScheduler,
     )
+    from jstyle.drop_in import (
+        LoraConfig,
+        LoraLoaderMixin,
+        compute_snr,
+        convert_state_dict_to_diffusers,
+        get_peft_model_state_dict,
+        get_scheduler,
+    )
     from jstyle.errors import InputError
     from jstyle.methods.inst.run import InST
     from jstyle.methods.inst.settings import InstSettings, InstTrainSettings
@@ -51,6 +59,8 @@ if TYPE_CHECKING:
 __all__ = [
     "DDIMScheduler",
     "DDPMScheduler",
+    "LoraConfig",
+    "LoraLoaderMixin",
     "PNDMScheduler",
     "LMSDiscreteScheduler",
     "EulerDiscreteScheduler",
@@ -86,6 +96,10 @@ __all__ = [
     "UNet2DConditionModel",
     "accelerate",
     "attached",
+    "compute_snr",
+    "convert_state_dict_to_diffusers",
+    "get_peft_model_state_dict",
+    "get_scheduler",
     "samplers",
     "swapped",
     "train",
@@ -98,6 +112,8 @@ __getattr__ = imported_on_demand(
     {
         "DDIMScheduler": "jstyle.diffusion.schedulers.classes",
         "DDPMScheduler": "jstyle.diffusion.schedulers.classes",
+        "LoraConfig": "jstyle.drop_in.lora_config",
+        "LoraLoaderMixin": "jstyle.adapters.lora_states",
         "PNDMScheduler": "jstyle.diffusion.schedulers.classes",
         "LMSDiscreteScheduler": "jstyle.diffusion.schedulers.classes",
         "EulerDiscreteScheduler": "jstyle.diffusion.schedulers.classes",
@@ -133,6 +149,10 @@ __getattr__ = imported_on_demand(
         "UNet2DConditionModel": "jstyle.networks.unet",
         "accelerate": "jstyle.pipelines.wrapping",
         "attached": "jstyle.networks.editing",
+        "compute_snr": "jstyle.drop_in.loss_weights",
+        "convert_state_dict_to_diffusers": "jstyle.adapters.lora_states",
+        "get_peft_model_state_dict": "jstyle.adapters.lora_states",
+        "get_scheduler": "jstyle.drop_in.learning_rates",
         "samplers": "jstyle.diffusion.samplers",
         "swapped": "jstyle.networks.editing",
         "train": "jstyle.training.teaching.table",

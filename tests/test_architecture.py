@@ -40,6 +40,7 @@ FLOORS = [
     {"jstyle/pipelines"},
     {"jstyle/metrics"},
     {"jstyle/training"},
+    {"jstyle/drop_in"},
     {"jstyle/training/teaching"},
     {"jstyle/methods", "styleid", "style_align"},
     {"jstyle/training/many_styles"},

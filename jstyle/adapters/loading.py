@@ -10,6 +10,7 @@ from jstyle.adapters.inst_words import read_word
 from jstyle.adapters.lora import Lora
 from jstyle.adapters.lora_adapters import LoraAdapters
 from jstyle.adapters.lora_keys import COMPONENTS
+from jstyle.adapters.lora_states import LoraLoaderMixin
 from jstyle.adapters.textual_inversion import Vocabulary
 from jstyle.errors import InputError
 
@@ -17,7 +18,7 @@ Names = Union[str, Sequence[str]]
 Sources = Union[str, Path, Sequence[Union[str, Path]]]
 
 
-class AdapterLoading:
+class AdapterLoading(LoraLoaderMixin):
     """For a pipeline that has a ``vocabulary`` and ``loras``."""
 
     vocabulary: Vocabulary

@@ -98,7 +98,7 @@ class LoraLinear(Linear):
 
     def __init__(self, base: Linear, changes: Sequence[LowRank]) -> None:
         self.weight, self.bias = base.weight, base.bias
-        self._changes = tuple(changes)
+        self._changes = (*getattr(base, "_changes", ()), *changes)  # those of a layer that is trained stay
 
     def execute(self, x: jt.Var, residual: Optional[jt.Var] = None) -> jt.Var:
         """x (..., in_features) -> (..., out_features), the shape of the residual."""
@@ -119,7 +119,7 @@ class LoraConv2d(Conv2d):
     def __init__(self, base: Conv2d, changes: Sequence[LowRank]) -> None:
         self.weight, self.bias = base.weight, base.bias
         self.stride, self.padding = base.stride, base.padding
-        self._changes = tuple(changes)
+        self._changes = (*getattr(base, "_changes", ()), *changes)  # those of a layer that is trained stay
 
     def execute(self, x: jt.Var, residual: Optional[jt.Var] = None) -> jt.Var:
         """x (batch, height, width, in_channels) -> (batch, height', width', out_channels), as is the residual."""

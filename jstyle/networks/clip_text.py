@@ -7,6 +7,7 @@ from typing import Any, Optional, Union
 import numpy as np
 
 from jstyle.errors import InputError
+from jstyle.networks.adaptable import Adaptable
 from jstyle.networks.clip_layers import CLIPEncoder
 from jstyle.networks.config import CLIPTextConfig
 from jstyle.networks.entry import Array, check_shape, read_ids, refuse_arguments
@@ -47,7 +48,7 @@ class CLIPTextTransformer(jt.Module):
         return self.final_layer_norm(self.encoder(x, _make_causal_mask(input_ids.shape[1]), states))
 
 
-class CLIPTextModel(Network):
+class CLIPTextModel(Adaptable, Network):
     """transformers' CLIPTextModel."""
 
     kind = Kind("text_encoder", "CLIPTextModel", "transformers", "model", "clip_text_model")

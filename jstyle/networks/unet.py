@@ -9,6 +9,7 @@ import numpy as np
 
 from jstyle import ops
 from jstyle.errors import InputError
+from jstyle.networks.adaptable import Adaptable
 from jstyle.networks.attention import Attention, TextContext
 from jstyle.networks.config import UNetConfig
 from jstyle.networks.editing import Attachment, Site, bind
@@ -34,7 +35,7 @@ class TimestepEmbedding(jt.Module):
         return self.linear_2(ops.silu(self.linear_1(x)))
 
 
-class UNet2DConditionModel(Network):
+class UNet2DConditionModel(Adaptable, Network):
     """Predicts the noise (or the velocity, or the image) in a noisy latent, given the time and a text.
 
     ``sites`` lists its attention layers; ``attachments`` what ``jstyle.networks.editing.attached`` has put on them.

@@ -15,6 +15,7 @@ from typing import Any, Optional, Union
 import numpy as np
 
 from jstyle.adapters import AdapterLoading, LoraAdapters, Vocabulary
+from jstyle.adapters.added import hash_chosen
 from jstyle.diffusion import prompts
 from jstyle.diffusion.guidance import GuidedDenoiser
 from jstyle.diffusion.noise import NoiseSource, Seeds, image_seeds
@@ -166,8 +167,10 @@ class StableDiffusionPipeline(AdapterLoading, Latents):
         """Write diffusers' layout, which diffusers reads; ``variant="fp16"`` halves the files.
 
         LoRA adapters are written along where they are fused; learnt words are not. Raises InputError where the folder
-        already holds something.
+        already holds something, and where adapters are being trained on the networks.
         """
+        self.unet.require_no_adapters()
+        self.text_encoder.require_no_adapters()
         checkpoint.save(self.components, Path(folder), variant=variant)
 
     @cached_property
@@ -178,9 +181,10 @@ class StableDiffusionPipeline(AdapterLoading, Latents):
     def model_hash(self) -> str:
         """SHA-256 over the weight files that were loaded: what "the same model" means in metadata and caches.
 
-        LoRA adapters in effect and learnt words belong to it.
+        LoRA adapters in effect, loaded or trained on the networks, and learnt words belong to it.
         """
-        more = [text for text in (self.vocabulary.fingerprint(), self.loras.fingerprint()) if text]
+        learnt = (self.vocabulary.fingerprint(), self.loras.fingerprint())
+        more = [text for text in (*learnt, hash_chosen(self.unet), hash_chosen(self.text_encoder)) if text]
         return hashlib.sha256(" ".join([self._files_hash, *more]).encode()).hexdigest() if more else self._files_hash
 
     @property

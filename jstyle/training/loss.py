@@ -73,5 +73,10 @@ def level_weights(alpha_bars: np.ndarray, prediction_type: str, min_snr: Optiona
     """
     if min_snr is None:
         return np.ones(len(alpha_bars))
-    snr = alpha_bars / (1 - alpha_bars)
+    snr = find_snr(alpha_bars)
     return np.minimum(snr, min_snr) / {"epsilon": snr, "v_prediction": snr + 1, "sample": 1.0}[prediction_type]
+
+
+def find_snr(alpha_bars: np.ndarray) -> np.ndarray:
+    """The signal-to-noise ratios of noise levels, as powers, of the same shape (arXiv 2107.00630, eq. 2)."""
+    return alpha_bars / (1 - alpha_bars)

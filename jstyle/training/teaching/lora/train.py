@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any, Optional
@@ -21,6 +20,7 @@ from jstyle.adapters.lora import (
     layers,
 )
 from jstyle.adapters.lora_keys import COMPONENTS
+from jstyle.adapters.lora_start import draw_down
 from jstyle.errors import InputError
 from jstyle.events import Event
 from jstyle.networks.layers import Conv2d
@@ -109,12 +109,8 @@ def _start_layer(name: str, layer: Any, settings: LoraSettings, clock: Clock) ->
     out, *inputs = layer.weight.shape
     rng = make_generator(settings.loop.seed, 0, f"lora {name}")
     shape: list[int] = [settings.rank, *inputs]
-    if settings.initial == "gaussian":  # as diffusers' scripts ask of peft
-        down = rng.standard_normal(shape) / settings.rank
-    else:  # peft's own default: Kaiming's uniform with a = sqrt(5), as PyTorch starts a linear layer
-        bound = 1 / math.sqrt(math.prod(inputs))
-        down = rng.uniform(-bound, bound, shape)
+    down = draw_down(settings.initial, shape, rng)
     up = np.zeros((out, settings.rank, *([1, 1] if isinstance(layer, Conv2d) else [])), np.float32)
     dropout = Dropout(settings.dropout, settings.loop.seed, name, clock) if settings.dropout else None
     with jt.no_grad():
-        return LowRank(jt.array(np.float32(down)), jt.array(up), float(settings.alpha or settings.rank), dropout)
+        return LowRank(jt.array(down), jt.array(up), float(settings.alpha or settings.rank), dropout)
