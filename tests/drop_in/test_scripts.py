@@ -13,6 +13,7 @@ from typing import Any, Callable
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from jstyle.drop_in.lora_config import LoraConfig
 from jstyle.networks.posterior import DiagonalGaussian
@@ -115,3 +116,17 @@ def test_captioned_pictures_by_lora_are_pytorch_s(
     done = run("train_captions.py", *words, "--gradient_checkpointing")
     check_training(done["history"], tmp_path / "lora", golden, "captions")
     check_picture(pipe, tmp_path / "lora", golden, "captions")
+
+
+@pytest.mark.filterwarnings("ignore:no pickle is written")
+def test_the_organisers_two_scripts_run_one_after_the_other(run: Run, tmp_path: Path) -> None:
+    for style in ("00", "01"):
+        given.write_pictures(tmp_path / "dataset" / style / "images")
+        (tmp_path / "dataset" / style / "prompt.json").write_text(json.dumps({"0": "a red boat", "1": "a green tree"}))
+        words = ["--pretrained_model_name_or_path", "tiny", "--instance_data_dir", f"dataset/{style}/images"]
+        words += ["--output_dir", f"style/style_{style}", "--instance_prompt", f"style_{style}", "--resolution", 128]
+        run("train_dreambooth.py", *words, "--max_train_steps", 1)
+    run("draw_styles.py", "tiny", "dataset", 2)
+    drawn = sorted(path.relative_to(tmp_path).as_posix() for path in (tmp_path / "output").rglob("*.png"))
+    assert drawn == [f"output/{style}/{name}.png" for style in ("00", "01") for name in ("a green tree", "a red boat")]
+    assert Image.open(tmp_path / drawn[0]).size == (128, 128)
