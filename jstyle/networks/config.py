@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Optional, Union
 
 from jstyle.networks.config_reader import (
+    NetworkConfig,
     read_diffusers,
     read_fields,
     require_divides,
@@ -59,7 +60,7 @@ VAE_FIXED: Mapping[str, Any] = {
 
 
 @dataclass(frozen=True)
-class UNetConfig:
+class UNetConfig(NetworkConfig):
     """``unet/config.json``, with diffusers' defaults. Raises InputError, when built, for what does not fit together."""
 
     sample_size: int = 64
@@ -110,7 +111,7 @@ class UNetConfig:
 
 
 @dataclass(frozen=True)
-class VAEConfig:
+class VAEConfig(NetworkConfig):
     """``vae/config.json``, with diffusers' defaults. Raises InputError, when built, for what does not fit together."""
 
     in_channels: int = 3
@@ -142,7 +143,7 @@ class VAEConfig:
 
 
 @dataclass(frozen=True)
-class CLIPTextConfig:
+class CLIPTextConfig(NetworkConfig):
     """``text_encoder/config.json``, with transformers' defaults. Raises InputError, when built, like `UNetConfig`."""
 
     vocab_size: int = 49408
@@ -169,7 +170,7 @@ class CLIPTextConfig:
 
 
 @dataclass(frozen=True)
-class CLIPVisionConfig:
+class CLIPVisionConfig(NetworkConfig):
     """``image_encoder/config.json``, with transformers' defaults. Raises InputError, when built, like `UNetConfig`."""
 
     hidden_size: int = 768

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +18,23 @@ Config = TypeVar("Config")
 
 _LARGEST_FILE = 1 << 26  # bytes: vocabularies have one or two million
 _LARGEST = 1 << 20  # of a network's sizes: the largest, CLIP's vocabulary, is 49408
+
+
+class NetworkConfig:
+    """A configuration whose values are read by name too, as diffusers' and transformers' are."""
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self.keys():
+            raise KeyError(name)
+        return getattr(self, name)
+
+    def keys(self) -> list[str]:
+        """The names of its values."""
+        return [field.name for field in fields(self)]  # type: ignore[arg-type]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The value of that name, or ``default`` where there is none."""
+        return getattr(self, name) if name in self.keys() else default
 
 
 def read_json(path: Path) -> dict[str, Any]:

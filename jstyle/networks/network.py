@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Optional, Union
 from jstyle.errors import InputError
 from jstyle.files import replacing
 from jstyle.networks.config_reader import read_json, to_dict
-from jstyle.ops.precision import find_precision, on_gpu, unet_dtype
+from jstyle.ops.precision import find_precision, on_gpu
 from jstyle.runtime import jt
 from jstyle.weights.hub import locate_component
 from jstyle.weights.loading import load_weights, save_weights
@@ -138,11 +138,7 @@ class Network(jt.Module):
         return self
 
     def set_precision(self, precision: str) -> None:
-        """Compute in "fp32", "bf16" or "fp16". All networks but the UNet stay in fp32, whatever is asked.
-
-        Raises InputError for a precision that is unknown or in which this machine cannot compute.
-        """
-        unet_dtype(precision)
+        """Compute in "fp32", "bf16" or "fp16": of all networks the UNet alone does, the others stay in fp32."""
 
     def train(self, mode: bool = True) -> Any:
         """Set whether it is ``training``. No layer acts otherwise for it, and what is trained stays as it is."""
