@@ -286,3 +286,11 @@ def test_a_checkpoint_without_zero_snr_is_what_it_was() -> None:
     assert not {"rescale_betas_zero_snr", "foreign", "source"} & set(identity(sd_schedule().config))
     assert "rescale_betas_zero_snr" not in sd_schedule().config.to_dict()
     assert digest(zero_snr().config) != digest(sd_schedule(timestep_spacing="trailing").config)
+
+
+@pytest.mark.parametrize("name", ["HeunDiscreteScheduler", "KDPM2DiscreteScheduler", "DPMSolverSDEScheduler"])
+def test_betas_that_a_file_leaves_out_are_its_classs(name: str) -> None:
+    """Of diffusers' classes these have other betas than DDPM's by default (0.42.1, "sensible defaults")."""
+    config = ScheduleConfig.from_dict({"_class_name": name})
+    assert (config.beta_start, config.beta_end, config.beta_schedule) == (0.00085, 0.012, "linear")
+    assert ScheduleConfig.from_dict({"_class_name": "EulerDiscreteScheduler"}).beta_end == 0.02
