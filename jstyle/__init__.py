@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from jstyle.diffusion import samplers
     from jstyle.diffusion.clip_tokenizer import CLIPTokenizer
     from jstyle.diffusion.schedulers.classes import (
+        DDIMInverseScheduler,
         DDIMScheduler,
         DDPMScheduler,
         DEISMultistepScheduler,
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from styleid.settings import StyleIDSettings
 
 __all__ = [
+    "DDIMInverseScheduler",
     "DDIMScheduler",
     "DDPMScheduler",
     "LoraConfig",
@@ -110,6 +112,7 @@ __version__ = "0.2.0"
 __getattr__ = imported_on_demand(
     __name__,
     {
+        "DDIMInverseScheduler": "jstyle.diffusion.schedulers.classes",
         "DDIMScheduler": "jstyle.diffusion.schedulers.classes",
         "DDPMScheduler": "jstyle.diffusion.schedulers.classes",
         "LoraConfig": "jstyle.drop_in.lora_config",

@@ -31,6 +31,10 @@ SCHEDULER_SETTINGS: Mapping[str, Settings] = {
         **_USUAL, "clip_sample": True, "set_alpha_to_one": True, "steps_offset": 0, **_EPSILON, **_THRESHOLDING,
         **_CLIPPED, **_ZERO_SNR,
     },
+    "DDIMInverseScheduler": {
+        **_USUAL, "clip_sample": True, "set_alpha_to_one": True, "steps_offset": 0, **_EPSILON,
+        "clip_sample_range": 1.0, "timestep_spacing": "leading", **_ZERO_SNR,
+    },
     "DDPMScheduler": {
         **_USUAL, "variance_type": "fixed_small", "clip_sample": True, **_EPSILON, **_THRESHOLDING, **_CLIPPED,
         "steps_offset": 0, **_ZERO_SNR,

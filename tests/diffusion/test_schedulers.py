@@ -26,7 +26,7 @@ OWN = {
     "DDPMScheduler": {"clip_sample": False},
     "PNDMScheduler": {"skip_prk_steps": True},
 }
-CLASSES = list(SCHEDULER_SETTINGS)
+CLASSES = [name for name in SCHEDULER_SETTINGS if name != "DDIMInverseScheduler"]
 SOLVERS = (
     "DPMSolverMultistepScheduler",
     "DPMSolverSinglestepScheduler",

@@ -16,7 +16,7 @@ from tests.parity.test_samplers import CASES, GOLDEN, TOLERANCE, ZERO_SNR_CASES,
 def is_told_apart(case: dict[str, Any]) -> bool:
     """Whether a case shows what the samplers' own tests do not: spacings and types are theirs."""
     config = case["config"]
-    if case["name"] == "inverse" or config["prediction_type"] == "sample" or case["steps"] not in (10, 11, 12):
+    if config["prediction_type"] == "sample" or case["steps"] not in (10, 11, 12):
         return False
     # diffusers' own PNDM goes wrong from the middle, so its recording is of `pndm`, which has a call more
     return config.get("timestep_spacing", "linspace") != "trailing" and not (case["name"] == "pndm" and case["start"])

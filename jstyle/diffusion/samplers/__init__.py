@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Optional
 
 from jstyle.diffusion.samplers.ddim import INVERSIONS, ddim, ddim_invert, ddpm
@@ -37,6 +38,7 @@ from jstyle.diffusion.samplers.in_sigma import (
 )
 from jstyle.diffusion.samplers.levels import (
     even_solver_levels,
+    inversion_levels,
     midpoint_levels,
     sigma_levels,
     solver_levels,
@@ -50,6 +52,7 @@ from jstyle.errors import InputError
 from jstyle.runtime import jt
 
 __all__ = [
+    "INVERSE",
     "INVERSIONS",
     "SAMPLERS",
     "AfterStep",
@@ -185,6 +188,10 @@ SAMPLERS: Mapping[str, Sampler] = {
         Sampler("unipc", unipc, solver_levels),
     )
 }
+
+
+INVERSE = Sampler("ddim_invert", partial(ddim_invert, convention="target"), inversion_levels)
+"""DDIM backwards, as diffusers has it: the network is fed the level that a step reaches."""
 
 
 def sampler(name: str) -> Sampler:

@@ -15,6 +15,7 @@ from jstyle.diffusion.samplers.step import (
     hand_over,
     pair_levels,
     take_levels,
+    take_steps,
     transfer,
 )
 from jstyle.diffusion.schedule import CLEAN, Level, Schedule
@@ -116,6 +117,7 @@ def ddim_invert(
     steps: int,
     convention: str = "current",
     *,
+    start: int = 0,
     spacing: Optional[str] = None,
     after_step: Optional[AfterStep] = None,
 ) -> Steps:
@@ -124,9 +126,10 @@ def ddim_invert(
     `convention` says where eps is taken: "current" at the level where x stands, with a last step to the last
     training time (StyleID's code); "target" at the level that the step reaches (Style Aligned's and diffusers').
     The network's output is always read at the time that was fed; only the step itself uses the level of x.
-    Raises InputError for steps out of range and an unknown convention.
+    Raises InputError for steps or start out of range and an unknown convention.
     """
-    for index, (level, fed, next_level) in enumerate(_inversion_path(schedule, steps, spacing, convention)):
+    path = take_steps(_inversion_path(schedule, steps, spacing, convention), start)
+    for index, (level, fed, next_level) in enumerate(path, start):
         eps = denoiser(x, fed, index).eps
         x, x0 = transfer(x, eps, level.alpha_bar, next_level.alpha_bar)
         step = finish_step(index, fed, next_level, x, x0, after_step)

@@ -27,6 +27,11 @@ def training_levels(schedule: Schedule, steps: int, spacing: Optional[str] = Non
     return schedule.levels(steps, spacing)
 
 
+def inversion_levels(schedule: Schedule, steps: int, spacing: Optional[str] = None) -> list[Level]:
+    """The levels that ddim_invert feeds: ddim's, cleanest first."""
+    return training_levels(schedule, steps, spacing)[::-1]
+
+
 def sigma_levels(schedule: Schedule, steps: int, spacing: Optional[str] = None) -> list[Level]:
     """The levels that euler and its relatives feed, by default in linspace spacing, with fractional times.
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from typing import Optional, Protocol
+from typing import Optional, Protocol, TypeVar
 
 from jstyle.diffusion.schedule import CLEAN, Level, Prediction, Schedule, diffuse
 from jstyle.errors import InputError
 from jstyle.runtime import jt
+
+Taken = TypeVar("Taken")
 
 # The fresh normal noise of one step, of x's shape.
 Noise = Callable[[int], jt.Var]
@@ -76,9 +78,14 @@ def take_levels(schedule: Schedule, sampler: str, levels: Sequence[Level], start
     fit the checkpoint.
     """
     schedule.config.choose_sampler(sampler)
-    if not 0 <= start < len(levels):
-        raise InputError(f"the first step must be from 0 to {len(levels) - 1}, not {start}")
-    return levels[start:]
+    return take_steps(levels, start)
+
+
+def take_steps(steps: Sequence[Taken], start: int) -> Sequence[Taken]:
+    """The steps from index `start` on. Raises InputError where there are none."""
+    if not 0 <= start < len(steps):
+        raise InputError(f"the first step must be from 0 to {len(steps) - 1}, not {start}")
+    return steps[start:]
 
 
 def pair_levels(levels: Sequence[Level]) -> list[tuple[Level, Level]]:

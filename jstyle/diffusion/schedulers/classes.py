@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Optional, Union
 
+from jstyle.diffusion.samplers import INVERSE
 from jstyle.diffusion.schedulers.scheduler import Scheduler, SchedulerOutput
 from jstyle.errors import InputError
 from jstyle.networks.entry import Array
@@ -31,6 +32,15 @@ class DDIMScheduler(Scheduler):
         if use_clipped_model_output and self.schedule.config.clip_sample:
             raise InputError("DDIMScheduler: use_clipped_model_output is not supported where clip_sample is on")
         return self._take(model_output, timestep, sample, eta, generator, variance_noise, return_dict)
+
+
+class DDIMInverseScheduler(Scheduler):
+    """`ddim_invert`, from a clean sample to noise, its target convention.
+
+    A network's velocities are read at the time that it was fed, where diffusers reads them at the time before.
+    """
+
+    inverse = INVERSE
 
 
 class DDPMScheduler(Scheduler):

@@ -14,6 +14,10 @@ DEFAULTED = "_use_default_values"
 """The key, as in diffusers, of the names that nobody gave: they are not handed on, but written to files."""
 
 
+# Classes that are no sampler of a checkpoint's, and whose levels they have.
+_LEVELS_OF = {"DDIMInverseScheduler": "DDIMScheduler"}
+
+
 class SchedulerConfig(Mapping[str, Any]):
     """A scheduler's settings, read as attributes or by name, which do not change.
 
@@ -82,15 +86,16 @@ def read_schedule(config: SchedulerConfig, source: str) -> ScheduleConfig:
     Raises InputError, which begins with ``source``, for what is wrong or not supported.
     """
     class_name = config["_class_name"]
+    levels_of = _LEVELS_OF.get(class_name, class_name)
     settings = {name: _to_plain(config[name]) for name in SCHEDULER_SETTINGS[class_name]}
-    schedule = ScheduleConfig.from_dict({"_class_name": class_name, **settings}, source)
+    schedule = ScheduleConfig.from_dict({"_class_name": levels_of, **settings}, source)
     if schedule.sampler is None:
         forms = [demands for known, demands in SCHEDULERS.values() if known == class_name]
         asked = " and ".join(f"{key} {show(settings[key])}" for key in forms[0])
         known = "; or ".join(", ".join(f"{key} {show(value)}" for key, value in form.items()) for form in forms)
         raise InputError(one_line(f"{source}: {asked} is not supported, only {known}"))
     schedule.choose_sampler()
-    if schedule.clip_sample and schedule.sampler == "heun":
+    if schedule.clip_sample and class_name not in ("DDIMScheduler", "DDPMScheduler"):
         raise InputError(f"{source}: clip_sample is for DDIMScheduler and DDPMScheduler; set it to False")
     return schedule
 

@@ -39,7 +39,7 @@ from jstyle.runtime import jt
 from jstyle.weights.hub import locate_component
 
 CONFIG = "scheduler_config.json"
-_STATELESS = ("ddim", "ddpm", "euler", "euler_a")
+_STATELESS = ("ddim", "ddim_invert", "ddpm", "euler", "euler_a")
 """Samplers whose steps remember nothing, so that they may be taken in any order."""
 # Arguments of diffusers' `step` for noise that no sampler here adds, and the values that leave it out.
 _WITHOUT_EFFECT: Mapping[str, Any] = {"s_churn": 0.0, "s_tmin": 0.0, "s_tmax": float("inf"), "s_noise": 1.0, "order": 4}
@@ -61,6 +61,8 @@ class Scheduler:
     """
 
     order: ClassVar[int] = 1
+    inverse: ClassVar[Optional[Sampler]] = None
+    """The sampler, where it is not one of those in the table."""
 
     def __init__(self, *values: Any, **named: Any) -> None:
         name = type(self).__name__
@@ -69,7 +71,7 @@ class Scheduler:
     def _build(self, config: SchedulerConfig, source: str) -> None:
         self.config = config
         self.schedule = Schedule(read_schedule(config, source))
-        self.sampler: Sampler = SAMPLERS[self.schedule.config.choose_sampler()]
+        self.sampler = self.inverse or SAMPLERS[self.schedule.config.choose_sampler()]
         self.num_inference_steps: Optional[int] = None
         self._spacing: Optional[str] = None
         self._run: Optional[DrivenRun] = None
@@ -263,7 +265,7 @@ class Scheduler:
         step = run.take(output, x * scale if self.sampler.in_sigma else x, self._make_draw(generator, noise, x))
         self._run = run
         end = step.x / step.next_level.alpha_bar**0.5 if self.sampler.in_sigma else step.x
-        tells_x0 = self.sampler.in_sigma or self.sampler.name in ("ddim", "ddpm")
+        tells_x0 = self.sampler.in_sigma or self.sampler.name in ("ddim", "ddim_invert", "ddpm")
         result = SchedulerOutput(end, step.x0 if tells_x0 else None)
         return result if return_dict else result.to_tuple()
 
