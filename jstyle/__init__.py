@@ -42,6 +42,13 @@ if TYPE_CHECKING:
     from jstyle.methods.inst.settings import InstSettings, InstTrainSettings
     from jstyle.networks import AutoencoderKL, CLIPTextModel, UNet2DConditionModel
     from jstyle.networks.editing import attached, swapped
+    from jstyle.pipelines.auto import (
+        AutoPipelineForImage2Image,
+        AutoPipelineForInpainting,
+        AutoPipelineForText2Image,
+        DiffusionPipeline,
+    )
+    from jstyle.pipelines.image_processor import VaeImageProcessor
     from jstyle.pipelines.image_to_image import StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline
     from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
     from jstyle.pipelines.wrapping import accelerate, wrap
@@ -75,6 +82,11 @@ __all__ = [
     "DPMSolverSDEScheduler",
     "DEISMultistepScheduler",
     "UniPCMultistepScheduler",
+    "AutoPipelineForImage2Image",
+    "AutoPipelineForInpainting",
+    "AutoPipelineForText2Image",
+    "DiffusionPipeline",
+    "VaeImageProcessor",
     "AutoencoderKL",
     "CLIPTextModel",
     "CLIPTokenizer",
@@ -129,6 +141,11 @@ __getattr__ = imported_on_demand(
         "DPMSolverSDEScheduler": "jstyle.diffusion.schedulers.classes",
         "DEISMultistepScheduler": "jstyle.diffusion.schedulers.classes",
         "UniPCMultistepScheduler": "jstyle.diffusion.schedulers.classes",
+        "AutoPipelineForImage2Image": "jstyle.pipelines.auto",
+        "AutoPipelineForInpainting": "jstyle.pipelines.auto",
+        "AutoPipelineForText2Image": "jstyle.pipelines.auto",
+        "DiffusionPipeline": "jstyle.pipelines.auto",
+        "VaeImageProcessor": "jstyle.pipelines.image_processor",
         "AutoencoderKL": "jstyle.networks.vae",
         "CLIPTextModel": "jstyle.networks.clip_text",
         "CLIPTokenizer": "jstyle.diffusion.clip_tokenizer",

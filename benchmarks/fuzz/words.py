@@ -46,11 +46,11 @@ def read(content: bytes) -> None:
             pipe.load_textual_inversion(place, token)
             for word, rows in pipe.vocabulary.vectors.items():
                 found = prompts.token_ids(pipe.tokenizer, [word])[0]
-                if (found >= len(pipe.components.tokenizer)).sum() != rows.shape[0]:
+                if (found >= len(pipe.parts.tokenizer)).sum() != rows.shape[0]:
                     raise AssertionError(f"a prompt does not have all vectors of {word!r}")
         finally:
             pipe.unload_textual_inversion()
-    if pipe.tokenizer is not pipe.components.tokenizer:
+    if pipe.tokenizer is not pipe.parts.tokenizer:
         raise AssertionError("the tokenizer is not as it was")
 
 

@@ -14,7 +14,7 @@ from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 
 def features(pipe: StableDiffusionPipeline, pictures: Sequence[Image.Image], batch: int = 32) -> np.ndarray:
     """CLIP's image embeddings, (pictures, projection_dim) of length 1, by the model's own image encoder."""
-    encoder = pipe.components.image_encoder
+    encoder = pipe.parts.image_encoder
     assert encoder is not None, "this model has no image encoder"
     several = [list(pictures[i : i + batch]) for i in range(0, len(pictures), batch)]
     found = np.concatenate([encode_by_clip(encoder, one).numpy()[:, 0] for one in several])

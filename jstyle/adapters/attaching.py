@@ -72,11 +72,14 @@ def _replaced(pipe: Any, name: str, files: Sequence[Path], rename: Rename) -> It
     """The weights of one of the pipeline's networks."""
     network = getattr(pipe, name)
     dtype = str(next(iter(network.parameters())).dtype)
+    before = pipe.parts.stored.get(name)
+    if before is None:
+        raise InputError(f"the {name} was not read from files and could not be put back; load the model anew")
     load_weights(network, FileTensors(files), name, rename, dtype)
     try:
         yield
     finally:
-        network.fill(pipe.components.stored[name], dtype)
+        network.fill(before, dtype)
 
 
 def _require_whole(what: str, weight: float) -> None:

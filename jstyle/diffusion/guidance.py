@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Optional
 
-from jstyle.diffusion.schedule import Level, Prediction, to_prediction
+from jstyle.diffusion.schedule import CLEAN, Level, Prediction, to_prediction
 from jstyle.networks import TextContext, UNet2DConditionModel
 from jstyle.runtime import jt
 from jstyle.settings.vocabulary import is_guided
@@ -16,8 +16,9 @@ class GuidedDenoiser:
     ``text`` and ``negative_text`` are (batch, tokens, cross_attention_dim). In the UNet's batch the
     unconditional half always comes first. At a guidance_scale of 1 or less, or without a negative_text, only
     the conditional half runs, as in diffusers. ``extra`` (batch, channels, height, width) is appended to the
-    latent's channels, where inpainting checkpoints expect their mask and masked image. ``evaluations`` counts the
-    latents that the UNet has seen.
+    latent's channels, where inpainting checkpoints expect their mask and masked image. ``rescale`` is the share of
+    `rescale_guided` in a guided prediction. ``evaluations`` counts the latents that the UNet has seen, ``level`` is the
+    last that it was fed.
     """
 
     def __init__(
@@ -28,6 +29,7 @@ class GuidedDenoiser:
         negative_text: Optional[jt.Var] = None,
         guidance_scale: float = 1.0,
         extra: Optional[jt.Var] = None,
+        rescale: float = 0.0,
     ) -> None:
         self.guided = negative_text is not None and is_guided(guidance_scale)
         self.unet = unet
@@ -35,10 +37,18 @@ class GuidedDenoiser:
         self.text = TextContext(jt.concat([negative_text, text], dim=0) if self.guided else text)
         self.guidance_scale = guidance_scale
         self.extra = extra
+        self.rescale = rescale
         self.evaluations = 0
+        self.level = CLEAN
+
+    def turn(self, text: jt.Var, guidance_scale: float) -> None:
+        """Go on under another text, (batch, ...) or, unconditional half first, (2 batch, ...), and another scale."""
+        self.guided = is_guided(guidance_scale)
+        self.text, self.guidance_scale = TextContext(text), guidance_scale
 
     def __call__(self, x: jt.Var, level: Level, step: int) -> Prediction:
         """The prediction for x (batch, channels, height, width), which stands at ``level``."""
+        self.level = level
         with jt.no_grad():
             latent = x if self.extra is None else jt.concat([x, self.extra], dim=1)
             if self.guided:
@@ -48,4 +58,18 @@ class GuidedDenoiser:
             if self.guided:
                 unconditional, conditional = output[: x.shape[0]], output[x.shape[0] :]
                 output = unconditional + self.guidance_scale * (conditional - unconditional)
+                if self.rescale:
+                    output = rescale_guided(output, conditional, self.rescale)
             return to_prediction(output, x, level.alpha_bar, self.prediction_type)
+
+
+def rescale_guided(guided: jt.Var, conditional: jt.Var, share: float) -> jt.Var:
+    """The guided output, of which ``share`` has the conditional one's spread (arXiv 2305.08891, eq. 15 and 16)."""
+    return guided * (share * (_spread(conditional) / _spread(guided)) + (1 - share))
+
+
+def _spread(output: jt.Var) -> jt.Var:
+    """The standard deviation of each row of (batch, channels, height, width)."""
+    dims = [1, 2, 3]
+    centred = output - output.mean(dims, keepdims=True)
+    return (centred * centred).mean(dims, keepdims=True).sqrt()

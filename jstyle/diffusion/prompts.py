@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from jstyle.errors import InputWarning
+from jstyle.errors import InputError, InputWarning
 from jstyle.networks import CLIPTextModel
 from jstyle.runtime import jt
+from jstyle.settings.messages import show
 
 _SHOWN = 100  # characters of what is not read
 _NOTED = "jstyle_words"  # an attribute of a tokenizer
@@ -59,7 +60,17 @@ def note_words(tokenizer: Any, words: Mapping[int, Sequence[int]]) -> None:
     setattr(tokenizer, _NOTED, dict(words))
 
 
-def encode(tokenizer: Any, text_encoder: CLIPTextModel, prompts: Sequence[str]) -> jt.Var:
-    """What the UNet reads of the prompts, (prompts, tokens, hidden_size)."""
+def encode(tokenizer: Any, text_encoder: CLIPTextModel, prompts: Sequence[str], skip: int = 0) -> jt.Var:
+    """What the UNet reads of the prompts, (prompts, tokens, hidden_size), without the encoder's last ``skip`` layers.
+
+    Raises InputError for more layers than there are.
+    """
+    layers = text_encoder.config.num_hidden_layers
+    if isinstance(skip, bool) or not isinstance(skip, int) or not 0 <= skip <= layers:
+        raise InputError(f"clip_skip must be a whole number from 0 to {layers}, not {show(skip)}")
+    ids = token_ids(tokenizer, prompts)
     with jt.no_grad():
-        return text_encoder(jt.array(token_ids(tokenizer, prompts))).last_hidden_state
+        if skip == 0:
+            return text_encoder(jt.array(ids)).last_hidden_state
+        states = text_encoder(jt.array(ids), output_hidden_states=True).hidden_states
+        return text_encoder.text_model.final_layer_norm(states[-1 - skip])

@@ -7,6 +7,7 @@ Everywhere x = sqrt(alpha_bar) x0 + sqrt(1 - alpha_bar) eps, the variance-preser
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Optional
 
@@ -93,11 +94,13 @@ class Schedule:
     """The noise levels of a checkpoint.
 
     `alpha_bars` (num_train_timesteps,) float64 falls as t grows; `final_alpha_bar` is that of the clean end: 1,
-    or alpha_bars[0] where the checkpoint's `set_alpha_to_one` is false.
+    or alpha_bars[0] where the checkpoint's `set_alpha_to_one` is false. `chosen` are levels that a caller has named,
+    which samplers feed whatever the spacing.
     """
 
-    def __init__(self, config: ScheduleConfig) -> None:
+    def __init__(self, config: ScheduleConfig, chosen: Sequence[Level] = ()) -> None:
         self.config = config
+        self.chosen = tuple(chosen)
         self.prediction_type = config.prediction_type
         alpha_bars = np.cumprod(1.0 - compute_betas(config))
         self.alpha_bars: np.ndarray = _rescale_to_zero_snr(alpha_bars) if config.rescale_betas_zero_snr else alpha_bars
@@ -127,7 +130,11 @@ class Schedule:
 
     def along(self, sigmas: Optional[str]) -> Schedule:
         """The same schedule with samplers' levels along a curve of sigmas, the checkpoint's own where it is None."""
-        return self if sigmas is None else Schedule(replace(self.config, sigmas=sigmas))
+        return self if sigmas is None else Schedule(replace(self.config, sigmas=sigmas), self.chosen)
+
+    def at(self, levels: Sequence[Level]) -> Schedule:
+        """The same schedule with these levels, noisiest first, for samplers; its own where there are none."""
+        return Schedule(self.config, levels) if levels else self
 
     def stride(self, steps: int) -> int:
         """How many training times each of `steps` sampling steps covers. Raises InputError unless 1 <= steps <= T."""

@@ -31,7 +31,8 @@ SHEET_MARK = {"kind": "contact sheet"}
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _ORIENTATION, _LYING = 0x0112, (5, 6, 7, 8)  # in EXIF
 _BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262  # tags of TIFF; the second says what 0 means
-_METADATA_KEY = "jstyle"
+METADATA_KEY = "jstyle"
+"""The text of a PNG, or of a picture's ``info``, that says what it is."""
 
 
 def find_images(paths: Sequence[Path], tell: Tell = warnings.warn) -> list[Path]:
@@ -287,7 +288,7 @@ def _text_chunk(metadata: Mapping[str, object]) -> PngInfo:
     except UnicodeEncodeError:  # a file name with undecodable bytes; escaped, it survives
         text = json.dumps(metadata, default=_plain)
     chunk = PngInfo()
-    chunk.add_text(_METADATA_KEY, text)  # becomes an iTXt chunk where Latin-1 does not suffice
+    chunk.add_text(METADATA_KEY, text)  # becomes an iTXt chunk where Latin-1 does not suffice
     return chunk
 
 
@@ -318,7 +319,7 @@ def _read_metadata(path: Path, *, whole: bool) -> Optional[dict[str, object]]:
         return None
     try:
         with ignore_remarks(), Image.open(path, formats=("PNG",)) as image:
-            text = image.info[_METADATA_KEY]
+            text = image.info[METADATA_KEY]
             if whole:
                 image.verify()
         metadata = json.loads(text)

@@ -18,7 +18,8 @@ from jstyle.networks.config import UNetConfig, VAEConfig
 from jstyle.networks.outputs import UNetOutput
 from jstyle.ops.precision import unet_dtype
 from jstyle.pictures.spec import Identifiable
-from jstyle.pipelines.stable_diffusion import Prompt, StableDiffusionPipeline
+from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
+from jstyle.pipelines.texts import Prompt, count_prompts
 from jstyle.runtime import jt
 from jstyle.settings.model import ModelSettings
 from jstyle.weights.configuration import Configurations
@@ -143,9 +144,9 @@ class CountingPipeline(StableDiffusionPipeline):
         """The model's; of configurations alone none."""
         return "" if self._model is None else self._model.configuration
 
-    def encode_prompt(self, prompt: Prompt, copies: int = 1) -> jt.Var:
+    def encode_texts(self, prompt: Prompt, copies: int = 1, skip: int = 0) -> jt.Var:
         """A row a text, of no meaning."""
-        return jt.zeros((copies * (1 if isinstance(prompt, str) else len(prompt)), 1, 1))
+        return jt.zeros((copies * count_prompts(prompt), 1, 1))
 
     def tell_unknown_words(self, texts: Sequence[str]) -> None:
         """Nobody looks them up."""

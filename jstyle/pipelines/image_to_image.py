@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import TYPE_CHECKING, Any, Optional
 
-import numpy as np
+from jstyle.errors import InputError
+from jstyle.pictures import images
+from jstyle.pictures.given import GivenPictures, find_latents, open_given
+from jstyle.pipelines.arrays import Array, read_var
+from jstyle.pipelines.call import CallOptions, run_call
+from jstyle.pipelines.image_processor import fit_pictures
+from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
+from jstyle.pipelines.starts import FromLatents, FromMaskedPictures, FromPictures, Start
+from jstyle.pipelines.texts import Prompt
 
-from jstyle.diffusion.noise import Seeds
-from jstyle.events import exhaust
-from jstyle.pipelines.stable_diffusion import (
-    OnStep,
-    PipelineOutput,
-    Prompt,
-    StableDiffusionPipeline,
-    choose_seeds,
-)
-from jstyle.pipelines.starts import FromMaskedPictures, FromPictures, Pictures
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class StableDiffusionImg2ImgPipeline(StableDiffusionPipeline):
@@ -23,43 +23,25 @@ class StableDiffusionImg2ImgPipeline(StableDiffusionPipeline):
 
     def __call__(  # type: ignore[override]
         self,
-        prompt: Prompt,
-        image: Pictures,
+        prompt: Optional[Prompt] = None,
+        image: Optional[GivenPictures] = None,
         strength: float = 0.8,
         num_inference_steps: int = 50,
-        guidance_scale: float = 7.5,
-        negative_prompt: Optional[Prompt] = None,
-        num_images_per_prompt: int = 1,
-        eta: float = 0.0,
-        generator: Optional[np.random.Generator] = None,
-        latents: Optional[np.ndarray] = None,
-        output_type: str = "pil",
-        *,
-        seed: Optional[Seeds] = None,
-        sampler: Optional[str] = None,
-        sigmas: Optional[str] = None,
-        on_step: Optional[OnStep] = None,
-    ) -> PipelineOutput:
-        """``image`` is one picture for all prompts or one each; the result has its size.
+        **options: Unpack[CallOptions],
+    ) -> Any:
+        """``image`` is one picture for all prompts or one each, or latents of them; the result has its size.
 
-        ``strength`` 1 ignores the picture, and 0 is an error because nothing would run (`FromPictures`). Other
-        arguments and errors as in text-to-image.
+        As in diffusers, it is scaled to the multiples of the latents' side below its size. ``strength`` 1 ignores the
+        picture, and 0 is an error because nothing would run (`FromPictures`). Other arguments and errors as in
+        text-to-image.
         """
-        steps = self.sample(
-            prompt,
-            FromPictures(image, strength),
-            steps=num_inference_steps,
-            guidance=guidance_scale,
-            negative_prompt=negative_prompt,
-            copies=num_images_per_prompt,
-            eta=eta,
-            seeds=choose_seeds(seed, generator, prompt, num_images_per_prompt),
-            unit=latents,
-            sampler=sampler,
-            sigmas=sigmas,
-            output_type=output_type,
-        )
-        return exhaust(steps, on_step)
+        return run_call(self, prompt, self._choose_start(image, strength), num_inference_steps, options)
+
+    def _choose_start(self, image: Optional[GivenPictures], strength: float) -> Start:
+        latents = find_latents(require_given(image, "image"), self.vae.config.latent_channels)
+        if latents is not None:
+            return FromLatents(latents, strength)
+        return FromPictures(fit_pictures(open_given(image), self.vae_scale_factor), strength)
 
 
 class StableDiffusionInpaintPipeline(StableDiffusionPipeline):
@@ -67,45 +49,43 @@ class StableDiffusionInpaintPipeline(StableDiffusionPipeline):
 
     def __call__(  # type: ignore[override]
         self,
-        prompt: Prompt,
-        image: Pictures,
-        mask_image: Pictures,
+        prompt: Optional[Prompt] = None,
+        image: Optional[GivenPictures] = None,
+        mask_image: Optional[GivenPictures] = None,
+        masked_image_latents: Optional[Array] = None,
+        height: Optional[int] = None,
+        width: Optional[int] = None,
+        padding_mask_crop: Optional[int] = None,
         strength: float = 1.0,
         num_inference_steps: int = 50,
-        guidance_scale: float = 7.5,
-        negative_prompt: Optional[Prompt] = None,
-        num_images_per_prompt: int = 1,
-        eta: float = 0.0,
-        generator: Optional[np.random.Generator] = None,
-        latents: Optional[np.ndarray] = None,
-        output_type: str = "pil",
         *,
-        seed: Optional[Seeds] = None,
-        sampler: Optional[str] = None,
-        sigmas: Optional[str] = None,
-        on_step: Optional[OnStep] = None,
         overlay: bool = True,
-        padding_mask_crop: Optional[int] = None,
-    ) -> PipelineOutput:
+        **options: Unpack[CallOptions],
+    ) -> Any:
         """``mask_image`` is white where the picture is to change, of the picture's size.
 
-        Every other pixel of a picture is the given one's, to the bit, unless ``overlay`` is off: then the autoencoder
-        changes it a little, as in diffusers. ``padding_mask_crop`` paints the part around the mask alone, with so many
-        pixels more on each side, at the model's own size; the picture may then have any size. Other arguments and
-        errors as in image-to-image; strength 1 starts from pure noise.
+        Both are scaled to ``height`` and ``width`` where these are given. Every other pixel of a picture is the given
+        one's, to the bit, unless ``overlay`` is off: then the autoencoder changes it a little, as in diffusers.
+        ``padding_mask_crop`` paints the part around the mask alone, with so many pixels more on each side, at
+        ``height`` and ``width`` or the model's own size; the picture may then have any size. ``masked_image_latents``
+        stand for the masked picture in checkpoints for inpainting. Other arguments and errors as in image-to-image;
+        strength 1 starts from pure noise.
         """
-        steps = self.sample(
-            prompt,
-            FromMaskedPictures(image, mask_image, strength, overlay, padding_mask_crop),
-            steps=num_inference_steps,
-            guidance=guidance_scale,
-            negative_prompt=negative_prompt,
-            copies=num_images_per_prompt,
-            eta=eta,
-            seeds=choose_seeds(seed, generator, prompt, num_images_per_prompt),
-            unit=latents,
-            sampler=sampler,
-            sigmas=sigmas,
-            output_type=output_type,
-        )
-        return exhaust(steps, on_step)
+        pictures = open_given(require_given(image, "image"))
+        masks = open_given(require_given(mask_image, "mask_image"), "mask_image")
+        size = None
+        if height is not None or width is not None:
+            _, rows, columns = self.latent_shape(height, width)
+            size = columns * self.vae_scale_factor, rows * self.vae_scale_factor
+            if padding_mask_crop is None:
+                pictures, masks = ([images.fit(one, *size, "stretch") for one in some] for some in (pictures, masks))
+        latents = None if masked_image_latents is None else read_var(masked_image_latents, "masked_image_latents")
+        start = FromMaskedPictures(pictures, masks, strength, overlay, padding_mask_crop, size, latents)
+        return run_call(self, prompt, start, num_inference_steps, options)
+
+
+def require_given(given: Optional[GivenPictures], name: str) -> GivenPictures:
+    """The pictures of an argument ``name``. Raises InputError where there are none."""
+    if given is None:
+        raise InputError(f"no {name} was given")
+    return given

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Optional
+from typing import Any, Optional
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from jstyle.pictures.fitting import Frame
 from jstyle.pipelines.tiling import in_tiles
 from jstyle.runtime import jt
 from jstyle.runtime.memory import measure_memory
+from jstyle.settings.leaves import unwrap_numpy
+from jstyle.settings.messages import show
 from jstyle.settings.vocabulary import LONGEST_SIDE, Fit
 
 FLOAT = 4  # bytes
@@ -47,7 +49,7 @@ class Latents:
         Raises InputError for a size that the VAE cannot halve often enough, and one that this machine cannot hold.
         """
         factor = self.vae.config.factor
-        height, width = (self.size if side is None else side for side in (height, width))
+        height, width = (self.size if side is None else _read_side(side) for side in (height, width))
         if height <= 0 or width <= 0 or height % factor or width % factor:
             raise InputError(f"a size must be a positive multiple of {factor}, not {width}x{height} (width x height)")
         if max(height, width) > LONGEST_SIDE:
@@ -126,3 +128,11 @@ class Latents:
         if self.vae_tiling and max(x.shape[2:]) > tile:
             return in_tiles(run, x, tile, scale)
         return run(x)
+
+
+def _read_side(side: Any) -> int:
+    """A side in pixels. Raises InputError for what is no whole number."""
+    side = unwrap_numpy(side)
+    if isinstance(side, bool) or not isinstance(side, int):
+        raise InputError(f"a size must be a whole number of pixels, not {show(side)}")
+    return side

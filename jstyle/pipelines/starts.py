@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import TYPE_CHECKING, Optional, Protocol, Union
 
 import numpy as np
@@ -16,6 +17,8 @@ from jstyle.errors import InputError
 from jstyle.pictures import images
 from jstyle.pictures.masks import Masked, find_region, read_mask
 from jstyle.runtime import jt
+from jstyle.settings.leaves import unwrap_numpy
+from jstyle.settings.messages import show
 
 if TYPE_CHECKING:
     from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
@@ -44,7 +47,7 @@ class Start(Protocol):
     """What images start from: noise, or pictures."""
 
     def begin(
-        self, pipe: StableDiffusionPipeline, method: Sampler, steps: int, noise: NoiseSource, unit: Optional[np.ndarray]
+        self, pipe: StableDiffusionPipeline, method: Sampler, steps: int, noise: NoiseSource, unit: Optional[jt.Var]
     ) -> Beginning:
         """Begin an image for each seed of ``noise``; ``unit`` replaces the initial unit noise.
 
@@ -61,7 +64,7 @@ class FromNoise:
     width: Optional[int] = None
 
     def begin(
-        self, pipe: StableDiffusionPipeline, method: Sampler, steps: int, noise: NoiseSource, unit: Optional[np.ndarray]
+        self, pipe: StableDiffusionPipeline, method: Sampler, steps: int, noise: NoiseSource, unit: Optional[jt.Var]
     ) -> Beginning:
         """As every `Start` does."""
         shape = pipe.latent_shape(self.height, self.width)
@@ -79,11 +82,27 @@ class FromPictures:
     strength: float = 0.8
 
     def begin(
-        self, pipe: StableDiffusionPipeline, method: Sampler, steps: int, noise: NoiseSource, unit: Optional[np.ndarray]
+        self, pipe: StableDiffusionPipeline, method: Sampler, steps: int, noise: NoiseSource, unit: Optional[jt.Var]
     ) -> Beginning:
         """As every `Start` does."""
         start = first_step(steps, self.strength)
         clean = encode_each(pipe, images.to_array(list_pictures(self.pictures)), len(noise.seeds))
+        return noise_part_of_the_way(pipe, method, steps, start, clean, draw_unit(noise, clean.shape[1:], unit))
+
+
+@dataclass(frozen=True)
+class FromLatents:
+    """Image-to-image from latents of pictures, (n, 4, height / 8, width / 8), as output_type "latent" returns them."""
+
+    latents: np.ndarray
+    strength: float = 0.8
+
+    def begin(
+        self, pipe: StableDiffusionPipeline, method: Sampler, steps: int, noise: NoiseSource, unit: Optional[jt.Var]
+    ) -> Beginning:
+        """As every `Start` does."""
+        start = first_step(steps, self.strength)
+        clean = spread(jt.array(self.latents), len(noise.seeds))
         return noise_part_of_the_way(pipe, method, steps, start, clean, draw_unit(noise, clean.shape[1:], unit))
 
 
@@ -98,6 +117,7 @@ class FromMaskedPictures:
 
     ``padding_mask_crop`` sends the part around the mask alone through the model, with so many pixels more on each side,
     at ``size`` (width, height), by default the model's own; the result has the picture's size. The name is diffusers'.
+    ``masked_latents`` stand for the masked pictures that an inpainting checkpoint sees.
     """
 
     pictures: Pictures
@@ -106,9 +126,10 @@ class FromMaskedPictures:
     overlay: bool = True
     padding_mask_crop: Optional[int] = None
     size: Optional[tuple[int, int]] = None
+    masked_latents: Optional[jt.Var] = None
 
     def begin(
-        self, pipe: StableDiffusionPipeline, method: Sampler, steps: int, noise: NoiseSource, unit: Optional[np.ndarray]
+        self, pipe: StableDiffusionPipeline, method: Sampler, steps: int, noise: NoiseSource, unit: Optional[jt.Var]
     ) -> Beginning:
         """As every `Start` does."""
         start = first_step(steps, self.strength)
@@ -128,8 +149,17 @@ class FromMaskedPictures:
         finish = self._make_finish([masked[row] for row in rows])
         if pipe.unet.config.in_channels == clean.shape[1]:
             return Beginning(begun.x, start, after_step=keep_known(clean, drawn, small), finish=finish)
-        known = encode_each(pipe, np.where(masks > 0.5, np.float32(0), pixels), count)  # the masked part is grey
+        known = self._see_known(pipe, masks, pixels, count)
         return Beginning(begun.x, start, extra=jt.concat([small, known], dim=1), finish=finish)
+
+    def _see_known(self, pipe: StableDiffusionPipeline, masks: np.ndarray, pixels: np.ndarray, count: int) -> jt.Var:
+        """Latents, one an image, of the pictures in which the masked part is grey. InputError for another shape."""
+        if self.masked_latents is None:
+            return encode_each(pipe, np.where(masks > 0.5, np.float32(0), pixels), count)
+        shape, wanted = tuple(self.masked_latents.shape), pipe.latent_shape(*pixels.shape[2:])
+        if shape[1:] != wanted:
+            raise InputError(f"masked_image_latents of shape {('n', *wanted)} are needed, not {shape}")
+        return spread(self.masked_latents, count)
 
     def _read_masks(self, pipe: StableDiffusionPipeline) -> list[Masked]:
         """Every picture with its mask. Raises InputError where they do not fit each other."""
@@ -139,8 +169,9 @@ class FromMaskedPictures:
         masked = [read_mask(picture, given[i % len(given)]) for i, picture in enumerate(pictures)]
         if self.padding_mask_crop is None:
             return masked
-        if self.padding_mask_crop < 0:
-            raise InputError(f"padding_mask_crop must be at least 0, not {self.padding_mask_crop}")
+        crop = unwrap_numpy(self.padding_mask_crop)
+        if isinstance(crop, bool) or not isinstance(crop, int) or crop < 0:
+            raise InputError(f"padding_mask_crop must be at least 0, not {show(crop)}")
         width, height = self._choose_size(pipe)
         return [replace(one, region=find_region(one.free, width / height, self.padding_mask_crop)) for one in masked]
 
@@ -175,19 +206,16 @@ def _shrink_masks(masks: np.ndarray, factor: int) -> np.ndarray:
     return small
 
 
-def draw_unit(noise: NoiseSource, shape: tuple[int, int, int], unit: Optional[np.ndarray] = None) -> jt.Var:
+def draw_unit(noise: NoiseSource, shape: tuple[int, int, int], unit: Optional[jt.Var] = None) -> jt.Var:
     """The initial unit noise (images, *shape), or what the caller brings in its place.
 
     Raises InputError for a ``unit`` of another shape.
     """
     if unit is None:
         return noise.normal("latents", shape)
-    if not isinstance(unit, np.ndarray) or unit.dtype.kind not in "fiu":
-        kind = f"an array of {unit.dtype}" if isinstance(unit, np.ndarray) else type(unit).__name__
-        raise InputError(f"latents must be a NumPy array of numbers, not {kind}")
     if tuple(unit.shape) != (len(noise.seeds), *shape):
         raise InputError(f"latents of shape {(len(noise.seeds), *shape)} are needed, not {tuple(unit.shape)}")
-    return jt.array(np.asarray(unit, np.float32))
+    return unit
 
 
 def noise_part_of_the_way(
@@ -200,11 +228,21 @@ def noise_part_of_the_way(
 
 def encode_each(pipe: StableDiffusionPipeline, pixels: np.ndarray, count: int) -> jt.Var:
     """Latents of pictures (n, 3, height, width) in [-1, 1], repeated to one an image. Raises InputError if uneven."""
-    if count % len(pixels):
-        raise InputError(f"{len(pixels)} pictures do not spread over {count} images; give one, or one a prompt")
+    check_spread(len(pixels), count)
     pipe.latent_shape(*pixels.shape[2:])
-    latents = pipe.encode_images(jt.array(pixels))
-    return jt.concat([latents[i * len(pixels) // count].unsqueeze(0) for i in range(count)], dim=0)
+    return spread(pipe.encode_images(jt.array(pixels)), count)
+
+
+def spread(rows: jt.Var, count: int) -> jt.Var:
+    """Rows, one a picture, repeated to one an image. Raises InputError if uneven."""
+    check_spread(rows.shape[0], count)
+    return jt.concat([rows[i * rows.shape[0] // count].unsqueeze(0) for i in range(count)], dim=0)
+
+
+def check_spread(pictures: int, count: int) -> None:
+    """Raise InputError unless so many pictures can each become equally many of ``count`` images."""
+    if count % pictures:
+        raise InputError(f"{pictures} pictures do not spread over {count} images; give one, or one a prompt")
 
 
 def list_pictures(pictures: Pictures) -> list[Image.Image]:
@@ -214,8 +252,8 @@ def list_pictures(pictures: Pictures) -> list[Image.Image]:
 
 def first_step(steps: int, strength: float) -> int:
     """The index of the first step that runs. Raises InputError when none would."""
-    if not 0.0 <= strength <= 1.0:
-        raise InputError(f"strength must lie between 0 and 1, not {strength}")
+    if isinstance(strength, bool) or not isinstance(strength, Real) or not 0.0 <= strength <= 1.0:
+        raise InputError(f"strength must lie between 0 and 1, not {show(strength)}")
     run = min(int(steps * strength), steps)
     if run == 0:
         raise InputError(f"strength {strength} of {steps} steps leaves none to run; raise one of them")

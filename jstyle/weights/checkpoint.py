@@ -23,7 +23,7 @@ from jstyle.ops.precision import unet_dtype
 from jstyle.settings.model import ModelSettings
 from jstyle.weights.configuration import Configurations, read_network
 from jstyle.weights.model_files import ModelFiles, list_files, locate_model
-from jstyle.weights.stored import StoredNetwork, store_folder
+from jstyle.weights.stored import NETWORKS, StoredNetwork, store_folder
 
 
 @dataclass(frozen=True)
@@ -93,12 +93,15 @@ def save(components: Components, folder: Path, *, variant: Optional[str] = None,
 
 
 def hash_components(components: Components) -> str:
-    """SHA-256, 64 hexadecimal digits, over the weight files, or over the weights of networks without files."""
-    if components.stored:
-        return hash_files(list_files(components.stored))
-    digest = hashlib.sha256()
-    for network in (components.unet, components.vae, components.text_encoder, components.image_encoder):
-        for name, parameter in network.named_parameters() if network is not None else ():
+    """SHA-256, 64 hexadecimal digits, over the weight files, and over the weights of networks without files."""
+    networks = {name: getattr(components, name) for name in NETWORKS}
+    bare = [network for name, network in networks.items() if network is not None and name not in components.stored]
+    of_files = hash_files(list_files(components.stored)) if components.stored else ""
+    if not bare:
+        return of_files
+    digest = hashlib.sha256(of_files.encode())
+    for network in bare:
+        for name, parameter in network.named_parameters():
             digest.update(name.encode() + np.ascontiguousarray(ops.cast(parameter, "float32").numpy()).tobytes())
     return digest.hexdigest()
 

@@ -44,7 +44,7 @@ def test_several_words_are_read_as_in_diffusers(pipe: StableDiffusionPipeline, t
     pipe.load_textual_inversion([files["<ink>"], files["<pond>"].parent])
     try:
         assert np.array_equal(prompts.token_ids(pipe.tokenizer, texts), recorded["words_ids"])
-        assert relative_error(pipe.encode_prompt(texts), recorded["words_hidden"]) < 1e-5
+        assert relative_error(pipe.encode_texts(texts), recorded["words_hidden"]) < 1e-5
     finally:
         pipe.unload_textual_inversion()
 
@@ -66,18 +66,18 @@ def test_the_file_is_diffusers(tmp_path: Path) -> None:
 def test_unloading_leaves_the_pipeline_as_it_was(pipe: StableDiffusionPipeline, tmp_path: Path) -> None:
     tokenizer, vocabulary, table = pipe.tokenizer, len(pipe.tokenizer), pipe.text_encoder.text_model.embeddings
     own = table.token_embedding
-    text, fingerprint = np.array(pipe.encode_prompt("a <pond>").numpy()), pipe.model_hash
+    text, fingerprint = np.array(pipe.encode_texts("a <pond>").numpy()), pipe.model_hash
     files = saved(tmp_path)
     pipe.load_textual_inversion(list(files.values()))
-    changed = pipe.encode_prompt("a <pond>").numpy()
+    changed = pipe.encode_texts("a <pond>").numpy()
     assert not np.array_equal(changed, text) and pipe.model_hash != fingerprint
     assert StableDiffusionImg2ImgPipeline.from_pipe(pipe).tokenizer is pipe.tokenizer
     assert len(tokenizer) == vocabulary  # nobody else's tokenizer has changed
     pipe.unload_textual_inversion("<ink>")
-    assert np.array_equal(pipe.encode_prompt("a <pond>").numpy(), changed)
+    assert np.array_equal(pipe.encode_texts("a <pond>").numpy(), changed)
     pipe.unload_textual_inversion()
     assert pipe.tokenizer is tokenizer and table.token_embedding is own and pipe.model_hash == fingerprint
-    assert np.array_equal(pipe.encode_prompt("a <pond>").numpy(), text)
+    assert np.array_equal(pipe.encode_texts("a <pond>").numpy(), text)
 
 
 def test_only_the_new_rows_have_gradients(pipe: StableDiffusionPipeline) -> None:

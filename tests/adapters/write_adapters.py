@@ -40,7 +40,7 @@ def main() -> None:
         text = np.array(pipe.text_encoder(jt.array(given["input_ids"].astype(np.int32)))[0].numpy())
     pipe.unload_lora_weights()
     pipe.load_textual_inversion(folder)
-    word = np.array(pipe.encode_prompt(PROMPT).numpy())
+    word = np.array(pipe.encode_texts(PROMPT).numpy())
     np.savez(folder / "outputs.npz", prompt=PROMPT, unet=unet, text=text, word=word, **given)
 
 

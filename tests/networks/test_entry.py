@@ -205,6 +205,6 @@ def test_the_pipelines_doors(pipe: StableDiffusionPipeline) -> None:
 
 def test_an_inpainting_unet_is_not_drawn_with_from_noise(pipe: StableDiffusionPipeline) -> None:
     channels = 2 * pipe.vae.config.latent_channels + 1
-    components = replace(pipe.components, unet=UNet2DConditionModel(replace(UNET, in_channels=channels)))
+    components = replace(pipe.parts, unet=UNet2DConditionModel(replace(UNET, in_channels=channels)))
     with pytest.raises(InputError, match=f"UNet takes {channels} channels, not .*StableDiffusionInpaintPipeline"):
         StableDiffusionPipeline(components)("a house")

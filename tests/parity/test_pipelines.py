@@ -51,7 +51,7 @@ def test_text_to_image(pipe: StableDiffusionPipeline, sampler: str) -> None:
 
 def test_prompt_encoding(pipe: StableDiffusionPipeline) -> None:
     recorded = golden("pipeline")
-    context = pipe.encode_prompt([str(recorded["negative_prompt"]), str(recorded["prompt"])])
+    context = pipe.encode_texts([str(recorded["negative_prompt"]), str(recorded["prompt"])])
     assert relative_error(context, recorded["context"]) < 1e-5
 
 
@@ -102,7 +102,7 @@ def test_inpainting_by_blending(pipe: StableDiffusionPipeline, case: str) -> Non
 def test_inpainting_checkpoint(pipe: StableDiffusionPipeline) -> None:
     recorded = golden("inpaint9")
     nine = UNetConfig(**{**vars(pipe.unet.config), "in_channels": 9})
-    components = Components(**{**vars(pipe.components), "unet": seeded(UNet2DConditionModel, nine)})
+    components = Components(**{**vars(pipe.parts), "unet": seeded(UNet2DConditionModel, nine)})
     out = StableDiffusionInpaintPipeline(components)(
         image=Image.fromarray(recorded["init_image"]),
         mask_image=Image.fromarray(recorded["mask"]),

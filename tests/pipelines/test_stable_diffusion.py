@@ -236,7 +236,11 @@ def test_what_cannot_be_is_one_line(pipe: StableDiffusionPipeline, changes: dict
         (StableDiffusionImg2ImgPipeline, {"strength": 1.5}, "strength"),
         (StableDiffusionImg2ImgPipeline, {"strength": 0.01}, "leaves none"),
         (StableDiffusionImg2ImgPipeline, {"image": []}, "pictures"),
-        (StableDiffusionImg2ImgPipeline, {"image": Image.new("RGB", (31, 32))}, "multiple"),
+        (
+            StableDiffusionInpaintPipeline,
+            {"image": Image.new("RGB", (31, 32)), "mask_image": Image.new("L", (31, 32), 255)},
+            "multiple",
+        ),
         (StableDiffusionInpaintPipeline, {"mask_image": Image.new("L", (16, 16), 255)}, "mask is 16x16"),
         (StableDiffusionInpaintPipeline, {"mask_image": [Image.new("L", (32, 32), 255)] * 2}, "2 masks for 1 pictures"),
         (StableDiffusionInpaintPipeline, {"mask_image": Image.new("L", (32, 32))}, "nowhere white"),

@@ -183,7 +183,7 @@ def test_image_to_image_without_style_is_the_engines(pipe: StableDiffusionPipeli
 def state(pipe: StableDiffusionPipeline) -> tuple[Any, ...]:
     sample = np.random.default_rng(0).standard_normal((1, 4, 16, 16)).astype(np.float32)
     with jt.no_grad():
-        out = np.array(pipe.unet(jt.array(sample), 500, pipe.encode_prompt("a cat")).sample.numpy())
+        out = np.array(pipe.unet(jt.array(sample), 500, pipe.encode_texts("a cat")).sample.numpy())
     modules = [(name, id(module)) for name, module in pipe.unet.named_modules()]
     return repr(pipe.unet), modules, [(n, id(v)) for n, v in pipe.unet.state_dict().items()], pipe.unet.attachments, out
 

@@ -149,7 +149,7 @@ def test_features_are_kept_where_there_is_room(
 ) -> None:
     """Twice what they take must be free, in memory for those that are kept at a time, on the disk for all."""
     pipe = CountingPipeline.of_configurations(read_configurations(MODEL))
-    latents = StyleIDOnLatents(pipe.unet, pipe.encode_prompt(""), pipe.schedule, settings())
+    latents = StyleIDOnLatents(pipe.unet, pipe.encode_texts(""), pipe.schedule, settings())
     channels = {site.path: pipe.unet.config.block_out_channels[site.level] for site in pipe.unet.sites}
     level = {site.path: site.level for site in pipe.unet.sites}
     side = pipe.latent_shape(32, 32)[1]
@@ -179,7 +179,7 @@ def test_what_features_take_is_foreseen(pipe: StableDiffusionPipeline, monkeypat
     banks: list[Any] = []
     for role in ("content", "style"):
         banks.append(MemoryBank())
-        latents = StyleIDOnLatents(pipe.unet, pipe.encode_prompt(""), pipe.schedule, settings())
+        latents = StyleIDOnLatents(pipe.unet, pipe.encode_texts(""), pipe.schedule, settings())
         list(latents.invert(pipe.encode_images(images_of(pipe)), role, banks[-1:]))  # type: ignore[arg-type]
     assert told == [sum(array.nbytes for bank in banks for step in bank._steps.values() for array in step.values())]
 

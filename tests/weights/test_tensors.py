@@ -209,10 +209,10 @@ def test_a_disk_that_is_full_leaves_nothing_behind(
 
 def test_an_image_encoder_is_saved_and_loaded(tmp_path: Path) -> None:
     pipe = StableDiffusionPipeline.from_pretrained(str(GOLDEN / "diffusers_folder"))
-    assert pipe.components.image_encoder is None
+    assert pipe.parts.image_encoder is None
     encoder = build("sd2", "vision")
-    StableDiffusionPipeline(replace(pipe.components, image_encoder=encoder)).save_pretrained(tmp_path / "copy")
-    again = StableDiffusionPipeline.from_pretrained(str(tmp_path / "copy")).components.image_encoder
+    StableDiffusionPipeline(replace(pipe.parts, image_encoder=encoder)).save_pretrained(tmp_path / "copy")
+    again = StableDiffusionPipeline.from_pretrained(str(tmp_path / "copy")).parts.image_encoder
     assert again is not None and again.config == encoder.config
     for (name, a), (_, b) in zip(encoder.named_parameters(), again.named_parameters()):
         assert np.array_equal(a.numpy(), b.numpy()), name

@@ -16,7 +16,7 @@ scale: x = sqrt(alpha_bar) x0 + sqrt(1 - alpha_bar) eps.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Optional
@@ -89,7 +89,7 @@ class Sampler:
     `feed(schedule, steps, spacing)` are the levels fed, without repeats and without those between them. `noise` says
     when fresh noise is added: "never", "always", or "eta" where eta decides. The denoiser is called twice in every step
     but the last where there is a `plan` of it, and in the first alone with `first_twice`. `sigmas` is the curve that
-    the levels follow, by default the checkpoint's.
+    the levels follow, by default the checkpoint's, `chosen` are levels that take the place of all others.
     """
 
     name: str
@@ -99,6 +99,7 @@ class Sampler:
     plan: Optional[Callable[[Schedule], Plan]] = None
     first_twice: bool = False
     sigmas: Optional[str] = None
+    chosen: tuple[Level, ...] = ()
 
     def __call__(
         self,
@@ -121,7 +122,7 @@ class Sampler:
             raise InputError(f"eta is a setting of ddim alone; leave it at 0 for {self.name}")
         if self.noise != "never":
             options["noise"] = noise
-        along = schedule.along(self.sigmas)
+        along = self._bend(schedule)
         return self.run(denoiser, x, along, steps, start=start, spacing=spacing, after_step=after_step, **options)
 
     @property
@@ -131,7 +132,7 @@ class Sampler:
 
     def levels(self, schedule: Schedule, steps: int, spacing: Optional[str] = None) -> list[Level]:
         """The levels fed, noisiest first. In image-to-image the image is noised to one of them, that of the start."""
-        return self.feed(schedule.along(self.sigmas), steps, spacing)
+        return self.feed(self._bend(schedule), steps, spacing)
 
     def draws_noise(self, eta: float = 0.0) -> bool:
         """Whether a run asks for fresh noise."""
@@ -143,7 +144,7 @@ class Sampler:
         """The level fed in every call of a run, each of which yields a Step."""
         levels = self.levels(schedule, steps, spacing)[start:]
         if self.plan is not None:
-            return list_calls(levels, self.plan(schedule.along(self.sigmas)))
+            return list_calls(levels, self.plan(self._bend(schedule)))
         return repeat_second(levels) if self.first_twice else levels
 
     def initial_scale(self, schedule: Schedule, steps: int, spacing: Optional[str] = None) -> float:
@@ -165,6 +166,24 @@ class Sampler:
             bent = ", ".join(name for name, sampler in SAMPLERS.items() if sampler.feed is not training_levels)
             raise InputError(f"{self.name} goes by training times, not by sigmas; {sigmas} sigmas are for {bent}")
         return replace(self, sigmas=sigmas)
+
+    def choose(self, levels: Sequence[Level]) -> Sampler:
+        """The same sampler over these levels, noisiest first; a run has as many steps.
+
+        Raises InputError for a sampler that knows no other levels than those of its spacing, as in diffusers.
+        """
+        if self.name in _EVENLY_SPACED:
+            others = ", ".join(name for name in SAMPLERS if name not in _EVENLY_SPACED)
+            raise InputError(f"{self.name} takes no list of timesteps or sigmas; name another sampler ({others})")
+        return replace(self, chosen=tuple(levels))
+
+    @property
+    def order(self) -> int:
+        """The calls of the denoiser that a step takes, the first and the last one's apart."""
+        return 1 if self.plan is None else 2
+
+    def _bend(self, schedule: Schedule) -> Schedule:
+        return schedule.along(self.sigmas).at(self.chosen)
 
 
 SAMPLERS: Mapping[str, Sampler] = {
@@ -188,6 +207,9 @@ SAMPLERS: Mapping[str, Sampler] = {
         Sampler("unipc", unipc, solver_levels),
     )
 }
+
+# ddim goes down by a fixed number of times, pndm's weights are those of equal steps.
+_EVENLY_SPACED = ("ddim", "pndm")
 
 
 INVERSE = Sampler("ddim_invert", partial(ddim_invert, convention="target"), inversion_levels)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Optional
+from typing import Any, Optional
 
 import numpy as np
 
 from jstyle.diffusion.schedule import Level, Schedule, keep_some_signal
 from jstyle.errors import InputError
+from jstyle.settings.messages import show
 
 # Times of "Align Your Steps" for Stable Diffusion 1.5 (arXiv 2404.14507, table 3); 0 ends the last of its ten steps.
 _ALIGNED_TIMES = (999, 850, 736, 645, 545, 455, 343, 233, 124, 24, 0)
@@ -24,7 +25,7 @@ def sigma(level: Level) -> float:
 
 def training_levels(schedule: Schedule, steps: int, spacing: Optional[str] = None) -> list[Level]:
     """The levels that ddim, ddpm and pndm feed, noisiest first, by default in leading spacing."""
-    return schedule.levels(steps, spacing)
+    return list(schedule.chosen) or schedule.levels(steps, spacing)
 
 
 def inversion_levels(schedule: Schedule, steps: int, spacing: Optional[str] = None) -> list[Level]:
@@ -100,10 +101,12 @@ def between(schedule: Schedule, first: float, second: float) -> Level:
 def _bend(
     schedule: Schedule, first: Level, last: Level, steps: int, fed: Callable[[float], float]
 ) -> Optional[list[Level]]:
-    """The levels along the schedule's curve from one level to another; None where it has no curve.
+    """The levels that were chosen, or those along the schedule's curve from one to another; None where it has neither.
 
     ``fed`` makes the time that the network is fed of the one that belongs to a sigma.
     """
+    if schedule.chosen:
+        return _above_zero(schedule.chosen)
     name = schedule.config.sigmas
     if name is None:
         return None
@@ -168,3 +171,34 @@ _CURVES: Mapping[str, Callable[[float, float, int], list[float]]] = {
     "exponential": _bend_exponential,
     "beta": _bend_beta,
 }
+
+
+def find_levels(schedule: Schedule, times: Any = None, sigmas: Any = None) -> list[Level]:
+    """The levels at these training times, or at these noise-to-signal ratios, whose last, 0, is the clean end.
+
+    Either is a list, or an array of any library's.
+    Raises InputError for times and ratios that do not fall, that the schedule does not have, or that are no numbers.
+    """
+    if times is not None and sigmas is not None:
+        raise InputError("give timesteps or sigmas, not both")
+    if times is not None:
+        fed = _check_falling("timesteps", times)
+        if fed[-1] < 0:
+            raise InputError(f"timesteps must not be negative, got {fed[-1]:g}")
+        return [schedule.level(t) for t in fed]
+    values = _check_falling("sigmas", sigmas)
+    if values[-1] != 0 or len(values) == 1:
+        raise InputError(f"sigmas must end with 0, the clean end, not with {values[-1]:g}")
+    return [Level(schedule.time_of(value), 1 / (1 + value**2)) for value in values[:-1]]
+
+
+def _check_falling(name: str, values: Any) -> list[float]:
+    try:
+        numbers = np.asarray(values.numpy() if hasattr(values, "numpy") else values, np.float64)
+    except (TypeError, ValueError):
+        numbers = np.zeros(())
+    if numbers.ndim != 1 or not len(numbers) or not np.isfinite(numbers).all():
+        raise InputError(f"{name} must be a list of numbers, not {show(values)}")
+    if (np.diff(numbers) >= 0).any():
+        raise InputError(f"{name} must fall from the first to the last, not {show(values)}")
+    return numbers.tolist()

@@ -160,7 +160,7 @@ def show_to_clip(pipe: StableDiffusionPipeline, settings: InstTrainSettings, pic
 
     Raises InputError where there is no image encoder.
     """
-    encoder = pipe.components.image_encoder
+    encoder = pipe.parts.image_encoder
     if settings.image_encoder is not None:
         part = CLIPVisionModelWithProjection.kind.folder
         folder = hub.locate_part(settings.image_encoder, part, variant=settings.model.variant)

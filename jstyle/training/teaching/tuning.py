@@ -126,7 +126,7 @@ def make_constant_reader(pipe: StableDiffusionPipeline) -> Reader:
     def read(captions: Sequence[str]) -> jt.Var:
         for caption in captions:
             if caption not in hidden:
-                hidden[caption] = pipe.encode_prompt(caption).stop_grad()
+                hidden[caption] = pipe.encode_texts(caption).stop_grad()
                 hidden[caption].sync()
         return jt.concat([hidden[caption] for caption in captions], dim=0)
 

@@ -23,7 +23,7 @@ LOOP = LoopSettings(steps=4, rate=1e-2, accumulate=2, ema=0.5, checkpoint_every=
 def write_model(folder: Path) -> Path:
     """The goldens' folder with an image encoder of 16 patches and embeddings of 24."""
     base = StableDiffusionPipeline.from_pretrained(str(GOLDEN / "diffusers_folder"))
-    whole = replace(base.components, image_encoder=build("sd2", "vision"))
+    whole = replace(base.parts, image_encoder=build("sd2", "vision"))
     StableDiffusionPipeline(whole).save_pretrained(folder)
     return folder
 

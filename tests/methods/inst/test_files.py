@@ -103,14 +103,14 @@ def test_files_that_are_something_else(tmp_path: Path) -> None:
 
 def test_its_word_on_a_pipeline(tmp_path: Path) -> None:
     pipe = StableDiffusionPipeline.from_pretrained(str(GOLDEN / "diffusers_folder"))
-    before, text = pipe.model_hash, np.array(pipe.encode_prompt("a <ink> river").numpy())
+    before, text = pipe.model_hash, np.array(pipe.encode_texts("a <ink> river").numpy())
     file = inst_files.write(style(), tmp_path)
     assert pipe.load_inst(file.parent) == "<ink>"
     assert np.array_equal(pipe.vocabulary.vectors["<ink>"].numpy(), style().embedding)
-    assert not np.allclose(pipe.encode_prompt("a <ink> river").numpy(), text) and pipe.model_hash != before
+    assert not np.allclose(pipe.encode_texts("a <ink> river").numpy(), text) and pipe.model_hash != before
     assert pipe.load_inst(file, "<pen>") == "<pen>"
     pipe.unload_textual_inversion()
-    assert np.array_equal(pipe.encode_prompt("a <ink> river").numpy(), text) and pipe.model_hash == before
+    assert np.array_equal(pipe.encode_texts("a <ink> river").numpy(), text) and pipe.model_hash == before
     wide = inst_files.write(style(Sizes(24, 20, 2, 4)), tmp_path / "wide")
     with pytest.raises(InputError, match=r"\[1, 20\], this text encoder's words \[any number, 16\]"):
         pipe.load_inst(wide)

@@ -59,7 +59,7 @@ def test_only_the_network_is_learnt_and_all_of_it(finished: Path, model: Path, d
 
 
 def everything(pipe: StableDiffusionPipeline) -> dict[str, bytes]:
-    parts: Any = (pipe.unet, pipe.vae, pipe.text_encoder, pipe.components.image_encoder)
+    parts: Any = (pipe.unet, pipe.vae, pipe.text_encoder, pipe.parts.image_encoder)
     return {
         f"{i}.{name}": np.array(one.numpy()).tobytes()
         for i, part in enumerate(parts)
@@ -73,14 +73,14 @@ def test_the_model_is_afterwards_as_it_was(model: Path, data: Path, tmp_path: Pa
     pipe.vocabulary.learn("<pond>", np.ones((2, 16), np.float32))
     before, tokenizer, own = everything(pipe), pipe.tokenizer, pipe.model_hash
     table, shape = pipe.text_encoder.text_model.embeddings.token_embedding, repr(pipe.text_encoder)
-    text = np.array(pipe.encode_prompt("a <pond> <style>").numpy())
+    text = np.array(pipe.encode_texts("a <pond> <style>").numpy())
     jstyle.train(settings(model, data, tmp_path / "a", validation_prompts=("a {token}",), validation_every=2), pipe)
     with pytest.raises(InputError, match="not finite"):
         jstyle.train(settings(model, data, tmp_path / "b", loop=replace(LOOP, rate=1e30)), pipe)
     assert everything(pipe) == before and pipe.model_hash == own and repr(pipe.text_encoder) == shape
     assert list(pipe.vocabulary.vectors) == ["<pond>"] and len(pipe.tokenizer) == len(tokenizer)
     assert np.array_equal(pipe.text_encoder.text_model.embeddings.token_embedding.weight.numpy(), table.weight.numpy())
-    assert np.array_equal(pipe.encode_prompt("a <pond> <style>").numpy(), text)
+    assert np.array_equal(pipe.encode_texts("a <pond> <style>").numpy(), text)
     assert not any(one.is_stop_grad() for one in pipe.unet.parameters())
     assert sorted(file.name for file in (tmp_path / "a").glob("validation*")) == [
         "validation-000002.png",
@@ -139,7 +139,7 @@ def test_a_mirrored_picture_has_a_word_of_its_own(model: Path, data: Path, tmp_p
     given = settings(model, data, tmp_path)
     pipe = StableDiffusionPipeline.from_pretrained(str(model))
     tokens = inst.show_to_clip(pipe, given, images.open_image(data))
-    turned = inst.encode_by_clip(pipe.components.image_encoder, [ImageOps.mirror(images.fit(picture(1), 32, 32))])  # type: ignore[arg-type]
+    turned = inst.encode_by_clip(pipe.parts.image_encoder, [ImageOps.mirror(images.fit(picture(1), 32, 32))])  # type: ignore[arg-type]
     assert tokens.shape[0] == 2 and not np.allclose(tokens[0].numpy(), tokens[1].numpy(), atol=1e-3)
     assert np.allclose(tokens[1:].numpy(), turned.numpy(), atol=1e-5)
     network, words = inst.start_network(pipe, given, 24), ["<style>", "<style>~mirrored"]

@@ -90,7 +90,7 @@ def test_a_recipe_goes_on_from_a_model_with_icons(model: Path, tmp_path: Path) -
     kept = dict(first.vae.named_parameters())
     assert all((value.numpy() == kept[name].numpy()).all() for name, value in then.vae.named_parameters())
     assert '"psnr"' in (tmp_path / "vae" / MEASURED).read_text()
-    assert len(then.components.tokenizer) > len(first.components.tokenizer)
+    assert len(then.parts.tokenizer) > len(first.parts.tokenizer)
 
 
 @pytest.mark.parametrize(("icons", "sceneries"), [(-0.1, 0.0), (0.7, 0.4), (0.0, 1.5)])

@@ -34,7 +34,7 @@ def hashes(folder: Path) -> dict:
 
 def test_it_gives_a_model(finished: Path) -> None:
     pipe = StableDiffusionPipeline.from_pretrained(str(finished / "model"))
-    assert pipe.size == 32 and pipe.components.image_encoder is not None
+    assert pipe.size == 32 and pipe.parts.image_encoder is not None
     (picture,) = pipe("a red house", num_inference_steps=2, seed=0).images
     assert picture.size == (32, 32)
     assert (finished / "unet" / "samples-000002.png").exists() and (finished / "vae" / "loss.png").exists()

@@ -177,17 +177,17 @@ def test_every_method_gives_what_its_loader_puts_on_a_model_and_takes_off(
 
 def test_a_trained_text_encoder_comes_with_its_unet(tmp_path: Path) -> None:
     pipe = StableDiffusionPipeline.from_pretrained(str(MODEL))
-    before = pipe.encode_prompt("a house").numpy()
+    before = pipe.encode_texts("a house").numpy()
     with jt.no_grad():
         for parameter in pipe.text_encoder.parameters():
             parameter.assign(parameter + 0.1)
-    taught = pipe.encode_prompt("a house").numpy()
+    taught = pipe.encode_texts("a house").numpy()
     pipe.save_pretrained(tmp_path / "model")
     pipe = StableDiffusionPipeline.from_pretrained(str(MODEL))
     file = tmp_path / "model" / "unet" / "diffusion_pytorch_model.safetensors"
     with attach_all(pipe, [AdapterSpec("fine_tuning", "it")], {"it": file}):
-        assert (pipe.encode_prompt("a house").numpy() == taught).all() and (taught != before).any()
-    assert (pipe.encode_prompt("a house").numpy() == before).all()
+        assert (pipe.encode_texts("a house").numpy() == taught).all() and (taught != before).any()
+    assert (pipe.encode_texts("a house").numpy() == before).all()
 
 
 def test_a_run_tells_what_failed_draws_the_rest_and_goes_on(data: Path, tmp_path: Path) -> None:

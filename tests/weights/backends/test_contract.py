@@ -38,7 +38,7 @@ def test_networks_agree(provider: str) -> None:
     native, other = provided("native"), provided(provider)
     assert apart(unet_call(other), unet_call(native)) < TOLERANCE
     assert apart(unet_call(other, times=[3, 900]), unet_call(native, times=[3, 900])) < TOLERANCE
-    texts = [pipe.encode_prompt(["a house", "two trees"]).numpy() for pipe in (other, native)]
+    texts = [pipe.encode_texts(["a house", "two trees"]).numpy() for pipe in (other, native)]
     assert apart(*texts) < TOLERANCE
     picture = jt.array(np.random.default_rng(1).uniform(-1, 1, (1, 3, 32, 32)).astype(np.float32))
     latents = [np.array(pipe.encode_images(picture).numpy()) for pipe in (other, native)]
@@ -106,10 +106,10 @@ def test_text_encoders_take_adapters_and_words(provider: str) -> None:
         }
         pipe.vocabulary.add({"<new>": word})
         pipe.load_lora_weights(Lora({}, change), "test")
-        texts.append(np.array(pipe.encode_prompt("a <new> house").numpy()))
+        texts.append(np.array(pipe.encode_texts("a <new> house").numpy()))
         pipe.unload_lora_weights()
         pipe.vocabulary.remove()
-    assert apart(*texts) < TOLERANCE < apart(texts[1], provided("native").encode_prompt("a house").numpy())
+    assert apart(*texts) < TOLERANCE < apart(texts[1], provided("native").encode_texts("a house").numpy())
 
 
 @pytest.mark.parametrize("provider", HOSTED)

@@ -42,7 +42,7 @@ def test_accelerated_calls_agree_and_leave_nothing(provider: str) -> None:
     picture = jt.array(np.random.default_rng(1).uniform(-1, 1, (1, 3, 32, 32)).astype(np.float32))
 
     def all_calls() -> list:
-        text, latent = pipe.encode_prompt("a house").numpy(), pipe.encode_images(picture)
+        text, latent = pipe.encode_texts("a house").numpy(), pipe.encode_images(picture)
         return [np.array(one) for one in (unet_call(pipe), text, latent.numpy(), pipe.decode_latents(latent))]
 
     before, built = all_calls(), structure(pipe)

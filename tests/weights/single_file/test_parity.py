@@ -56,7 +56,7 @@ def test_every_weight_is_that_which_diffusers_takes(kind: str, pipe: StableDiffu
 def test_the_networks_compute_what_diffusers_do(kind: str, pipe: StableDiffusionPipeline) -> None:
     known = {name[len(kind) + 1 :]: array for name, array in recorded.read().items() if name.startswith(f"{kind}_")}
     with jt.no_grad():
-        context = pipe.encode_prompt(PROMPT)
+        context = pipe.encode_texts(PROMPT)
         out = pipe.unet(jt.array(known["sample"]), 321, jt.array(known["context"])).sample
         assert relative_error(context, known["context"]) < 1e-4
         assert relative_error(out, known["out"]) < 1e-4
@@ -107,5 +107,5 @@ def test_saved_as_a_folder_it_is_the_same_model(pipe: StableDiffusionPipeline, t
     pipe.save_pretrained(tmp_path / "saved")
     again = StableDiffusionPipeline.from_pretrained(str(tmp_path / "saved"))
     assert again.configuration == pipe.configuration
-    weights = [hash_components(replace(loaded.components, stored={})) for loaded in (pipe, again)]
+    weights = [hash_components(replace(loaded.parts, stored={})) for loaded in (pipe, again)]
     assert weights[0] == weights[1]

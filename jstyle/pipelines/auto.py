@@ -1,0 +1,48 @@
+"""diffusers' classes that choose a pipeline by its task: here every model has one for each."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from jstyle.pipelines.image_to_image import StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline
+from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
+
+
+class AutoPipelineForText2Image:
+    """Loads a `StableDiffusionPipeline`."""
+
+    kind: ClassVar[type[StableDiffusionPipeline]] = StableDiffusionPipeline
+
+    @classmethod
+    def from_pretrained(cls, model: str, **options: Any) -> StableDiffusionPipeline:
+        """The model of a folder, a hub id or "tiny"; arguments and errors as of the pipeline's own."""
+        return cls.kind.from_pretrained(model, **options)
+
+    @classmethod
+    def from_pipe(cls, pipeline: StableDiffusionPipeline, **components: Any) -> StableDiffusionPipeline:
+        """The task's pipeline on another's networks; arguments and errors as of the pipeline's own."""
+        return cls.kind.from_pipe(pipeline, **components)
+
+
+class AutoPipelineForImage2Image(AutoPipelineForText2Image):
+    """Loads a `StableDiffusionImg2ImgPipeline`."""
+
+    kind = StableDiffusionImg2ImgPipeline
+
+
+class AutoPipelineForInpainting(AutoPipelineForText2Image):
+    """Loads a `StableDiffusionInpaintPipeline`."""
+
+    kind = StableDiffusionInpaintPipeline
+
+
+class DiffusionPipeline(AutoPipelineForText2Image):
+    """Loads a `StableDiffusionPipeline`, or one for inpainting where the UNet was trained for that."""
+
+    @classmethod
+    def from_pretrained(cls, model: str, **options: Any) -> StableDiffusionPipeline:
+        """As `AutoPipelineForText2Image.from_pretrained`."""
+        pipe = super().from_pretrained(model, **options)
+        if pipe.unet.config.in_channels == pipe.vae.config.latent_channels:
+            return pipe
+        return StableDiffusionInpaintPipeline.from_pipe(pipe)

@@ -1,0 +1,232 @@
+"""The arguments that a call has in all three pipelines: read, refused, and handed to the pipeline's `sample`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Optional, TypedDict
+
+import numpy as np
+
+import jstyle
+from jstyle.diffusion.noise import Seeds
+from jstyle.diffusion.samplers.levels import find_levels
+from jstyle.errors import InputError
+from jstyle.events import exhaust
+from jstyle.pictures.images import METADATA_KEY
+from jstyle.pipelines.arrays import Array, read_var
+from jstyle.pipelines.callbacks import OldCallback, OnStepEnd, Watcher
+from jstyle.pipelines.output import PipelineOutput
+from jstyle.pipelines.seeds import choose_seeds
+from jstyle.pipelines.starts import Start
+from jstyle.pipelines.texts import Prompt, choose_prompt
+from jstyle.runtime import jt
+from jstyle.settings.leaves import unwrap_numpy
+from jstyle.settings.messages import show, suggest
+
+if TYPE_CHECKING:
+    from jstyle.pipelines.stable_diffusion import OnStep, StableDiffusionPipeline
+
+_NO_IP_ADAPTER = "IP-Adapters are not here; StyleID and InST take their style from a picture (jstyle.StyleID)"
+_REFUSED = {"ip_adapter_image": _NO_IP_ADAPTER, "ip_adapter_image_embeds": _NO_IP_ADAPTER}
+
+
+class CallOptions(TypedDict, total=False):
+    """What a call may be told by name, in text-to-image, image-to-image and inpainting alike; diffusers' names."""
+
+    negative_prompt: Optional[Prompt]
+    """What the images should not show: one for all prompts, or one each."""
+
+    prompt_embeds: Optional[Array]
+    """What a text encoder made of the prompts, (prompts, tokens, width), in the place of ``prompt``."""
+
+    negative_prompt_embeds: Optional[Array]
+    """The same of the negative prompts."""
+
+    guidance_scale: float
+    """Classifier-free guidance, 7.5; at 1 or less the prompt's prediction stands alone."""
+
+    guidance_rescale: float
+    """Share of arXiv 2305.08891's rescaled guidance, 0."""
+
+    num_images_per_prompt: int
+    """Images of each prompt, side by side, 1."""
+
+    clip_skip: Optional[int]
+    """Last layers of the text encoder that do not read the prompt; all read the negative prompt, as in diffusers."""
+
+    seed: Optional[Seeds]
+    """One number (image i has seed + i), or one an image."""
+
+    generator: Any
+    """What seeds are drawn from where none are given; see `choose_seeds`."""
+
+    latents: Optional[Array]
+    """The initial unit noise, (images, 4, height / 8, width / 8)."""
+
+    eta: float
+    """Noise of ddim: 0 none, 1 as much as ddpm."""
+
+    sampler: Optional[str]
+    """By default the checkpoint's own, or that of the ``scheduler`` in its place."""
+
+    timesteps: Any
+    """The times to go by, falling, in the place of ``num_inference_steps``."""
+
+    sigmas: Any
+    """The name of a curve of sigmas, or the noise-to-signal ratios to go by, down to 0."""
+
+    output_type: str
+    """"pil", "np" (images, height, width, 3), "pt" (images, 3, height, width), both in [0, 1], or "latent"."""
+
+    return_dict: bool
+    """Whether an output with names is returned, as by default, or the tuple (images, None)."""
+
+    cross_attention_kwargs: Optional[dict[str, Any]]
+    """``{"scale": 0.5}`` weakens the LoRAs in effect, for this call."""
+
+    callback_on_step_end: Optional[OnStepEnd]
+    """Sees, and may change, what `Watcher` says, after every step."""
+
+    callback_on_step_end_tensor_inputs: Optional[Sequence[str]]
+    """The tensors it is shown: latents, prompt_embeds, negative_prompt_embeds."""
+
+    callback: Optional[OldCallback]
+    """diffusers' older way: (index, time, latents), every ``callback_steps`` steps."""
+
+    callback_steps: Optional[int]
+    """1 by default."""
+
+    on_step: Optional[OnStep]
+    """Sees every step."""
+
+    ip_adapter_image: None
+    """Refused."""
+
+    ip_adapter_image_embeds: None
+    """Refused."""
+
+
+def run_call(
+    pipe: StableDiffusionPipeline, prompt: Optional[Prompt], start: Start, steps: int, options: CallOptions
+) -> Any:
+    """The images of a call, with what they are in each picture's ``info``.
+
+    Raises InputError, before anything is computed, for arguments that are not known, are wrong or cannot be obeyed.
+    """
+    check_names(options, CallOptions.__annotations__, "this call has no argument")
+    for name, reason in _REFUSED.items():
+        if options.get(name) is not None:
+            raise InputError(f"{name}: {reason}")
+    text = choose_prompt(prompt, options.get("prompt_embeds"), "prompt")
+    if text is None:
+        raise InputError("no prompt was given: give a text, or prompt_embeds")
+    negative = choose_prompt(options.get("negative_prompt"), options.get("negative_prompt_embeds"), "negative_prompt")
+    sigmas, latents = options.get("sigmas"), options.get("latents")
+    if options.get("timesteps") is not None or not isinstance(sigmas, (str, type(None))):
+        sigmas = find_levels(pipe.schedule, options.get("timesteps"), sigmas)
+        steps = len(sigmas)
+    copies = read_count(options.get("num_images_per_prompt", 1))
+    settings = {
+        "guidance": options.get("guidance_scale", 7.5),
+        "rescale": options.get("guidance_rescale", 0.0),
+        "eta": options.get("eta", 0.0),
+        "sampler": options.get("sampler"),
+        "sigmas": sigmas,
+    }
+    watcher = Watcher(
+        pipe,
+        options.get("callback_on_step_end"),
+        options.get("callback_on_step_end_tensor_inputs"),
+        options.get("callback"),
+        options.get("callback_steps"),
+    )
+    pipe.note_call(
+        guidance=settings["guidance"],
+        rescale=settings["rescale"],
+        skip=options.get("clip_skip"),
+        attention=options.get("cross_attention_kwargs"),
+    )
+    with pipe.loras.scaled(read_scale(options.get("cross_attention_kwargs"))):
+        run = pipe.sample(
+            text,
+            start,
+            steps=steps,
+            negative_prompt=negative,
+            copies=copies,
+            seeds=choose_seeds(options.get("seed"), options.get("generator"), text, copies),
+            unit=None if latents is None else read_var(latents, "latents"),
+            output_type=options.get("output_type", "pil"),
+            skip=options.get("clip_skip") or 0,
+            watcher=watcher,
+            **settings,
+        )
+        output = exhaust(run, options.get("on_step"))
+    note_settings(pipe, output, text, negative, steps, settings)
+    return output if options.get("return_dict", True) else output.to_tuple()
+
+
+def check_names(given: Any, known: Any, refusal: str) -> None:
+    """Raise InputError for the first name that is not known, with the one that was meant."""
+    for name in given:
+        if name not in known:
+            raise InputError(f"{refusal} {name!r:.60}; {suggest(name, known)}")
+
+
+def read_count(copies: Any) -> int:
+    """How many images each prompt gets; None is one, as in diffusers."""
+    number = 1 if copies is None else unwrap_numpy(copies)
+    if isinstance(number, bool) or not isinstance(number, int):
+        raise InputError(f"num_images_per_prompt must be a whole number, not {show(copies)}")
+    return number
+
+
+def read_scale(attention: Optional[dict[str, Any]]) -> float:
+    """The strength of LoRAs that ``cross_attention_kwargs`` ask for, 1 where they do not."""
+    if attention is None:
+        return 1.0
+    if not isinstance(attention, dict):
+        raise InputError(f"cross_attention_kwargs must be a dictionary, not {show(attention)}")
+    check_names(attention, ("scale",), "cross_attention_kwargs has nothing of the name")
+    scale = unwrap_numpy(attention.get("scale", 1.0))
+    if isinstance(scale, bool) or not isinstance(scale, (int, float)) or not np.isfinite(scale):
+        raise InputError(f"the scale of cross_attention_kwargs must be a finite number, not {show(scale)}")
+    return float(scale)
+
+
+def note_settings(
+    pipe: StableDiffusionPipeline,
+    output: PipelineOutput,
+    prompt: Prompt,
+    negative: Optional[Prompt],
+    steps: int,
+    settings: dict[str, Any],
+) -> None:
+    """Write into each PIL picture's ``info``, under the key of our PNGs, what it was made of, as JSON."""
+    if not isinstance(output.images, list):
+        return
+    texts = [_repeat(text, len(output.images)) for text in (prompt, negative)]
+    chosen = settings["sigmas"] if isinstance(settings["sigmas"], (str, type(None))) else None
+    for picture, seed, text, unwanted in zip(output.images, output.seeds, *texts):
+        known = {
+            "prompt": text,
+            "negative_prompt": unwanted,
+            "seed": seed,
+            "steps": unwrap_numpy(steps),
+            **{key: unwrap_numpy(value) for key, value in settings.items()},
+            "sampler": pipe.schedule.config.choose_sampler(settings["sampler"]),
+            "sigmas": chosen,
+            "width": picture.width,
+            "height": picture.height,
+            "model": pipe.name_or_path,
+            "jstyle": jstyle.__version__,
+        }
+        picture.info[METADATA_KEY] = json.dumps(known, ensure_ascii=False)
+
+
+def _repeat(prompt: Optional[Prompt], count: int) -> list[Optional[str]]:
+    """The text of each image; None where what a text encoder made of it was given."""
+    if prompt is None or isinstance(prompt, jt.Var):
+        return [None] * count
+    texts = [prompt] if isinstance(prompt, str) else list(prompt)
+    return [texts[i * len(texts) // count] for i in range(count)]

@@ -1,0 +1,124 @@
+"""What a call shows while it runs, and lets its callbacks change, as diffusers does."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Optional
+
+import numpy as np
+
+from jstyle.diffusion.guidance import GuidedDenoiser
+from jstyle.diffusion.samplers import Sampler
+from jstyle.diffusion.schedule import Level
+from jstyle.errors import InputError, InputWarning
+from jstyle.pipelines.arrays import read_var
+from jstyle.runtime import jt
+from jstyle.settings.vocabulary import is_guided
+
+if TYPE_CHECKING:
+    from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
+
+OnStepEnd = Callable[[Any, int, Any, dict[str, Any]], dict[str, Any]]
+"""(pipeline, index of the call, time, tensors by name) -> the tensors, some of them changed."""
+
+OldCallback = Callable[[int, Any, Any], None]
+"""(index of the step, time, latents)."""
+
+TENSORS = ("latents", "prompt_embeds", "negative_prompt_embeds")
+
+
+class Watcher:
+    """Stands behind every step of one call: moves its bar, and asks its callbacks.
+
+    Latents are shown in the scale of diffusers' scheduler of that name, x0 + sigma eps for those that go by sigma.
+    ``prompt_embeds`` are what the UNet reads, both halves under guidance. What a callback gives back is obeyed, and so
+    are the pipeline's ``_guidance_scale`` and ``_interrupt``.
+    """
+
+    def __init__(
+        self,
+        pipe: StableDiffusionPipeline,
+        on_step_end: Optional[OnStepEnd] = None,
+        tensors: Optional[Sequence[str]] = None,
+        callback: Optional[OldCallback] = None,
+        callback_steps: Optional[int] = None,
+    ) -> None:
+        """Raises InputError for callbacks that cannot be called, and for tensors that are not here."""
+        for name, function in (("callback_on_step_end", on_step_end), ("callback", callback)):
+            if function is not None and not callable(function):
+                raise InputError(f"{name} must be a function, not {function!r:.60}")
+        names = getattr(on_step_end, "tensor_inputs", tensors)  # diffusers' callback objects name their own
+        self._tensors = ("latents",) if names is None else tuple(names)
+        unknown = [name for name in self._tensors if name not in TENSORS]
+        if unknown:
+            wanted = f"callback_on_step_end_tensor_inputs may be {', '.join(TENSORS)}"
+            raise InputError(f"{wanted}, not {unknown[0]!r:.60}")
+        every = 1 if callback_steps is None else callback_steps
+        if isinstance(every, bool) or not isinstance(every, (int, np.integer)) or every < 1:
+            raise InputError(f"callback_steps must be a whole number from 1 on, not {every!r:.60}")
+        self._pipe, self._on_step_end, self._callback, self._every = pipe, on_step_end, callback, every
+
+    def begin(self, method: Sampler, denoiser: GuidedDenoiser, steps: int, start: int) -> None:
+        """A run of ``method`` begins at step ``start`` of ``steps``."""
+        self._method, self._denoiser = method, denoiser
+        calls = method.list_calls(self._pipe.schedule, steps, start=start)
+        self._calls, self._order = len(calls), method.order
+        self._ahead = self._calls - (steps - start) * self._order
+        self._index = 0
+        self._pipe._num_timesteps = self._calls
+        self._bar = self._pipe.progress_bar(total=steps - start)
+
+    def note(self, x: jt.Var, index: int, level: Level) -> jt.Var:
+        """A step is taken, to ``x`` at ``level``; returns what a callback makes of x."""
+        scale = level.alpha_bar**0.5 if self._method.in_sigma else 1.0
+        i, t = self._index, _make_time(self._denoiser.level.t)
+        shown = x if scale == 1 else x / scale
+        if self._on_step_end is not None:
+            changed = self._ask(i, t, shown)
+            if changed is not shown:
+                x, shown = (changed if scale == 1 else changed * scale), changed
+        self._index += 1
+        if self._index == self._calls or (self._index > self._ahead and self._index % self._order == 0):
+            self._bar.update()
+            if self._callback is not None and i % self._every == 0:
+                self._callback(i // self._order, t, shown)
+        return x
+
+    def end(self) -> None:
+        """The run is over, or was left."""
+        self._bar.close()
+
+    def _ask(self, index: int, t: Any, latents: jt.Var) -> jt.Var:
+        """What the callback makes of the latents; text and guidance are changed where it changes them."""
+        denoiser = self._denoiser
+        text = denoiser.text.text
+        negative = text[: text.shape[0] // 2] if denoiser.guided else None
+        known = {"latents": latents, "prompt_embeds": text, "negative_prompt_embeds": negative}
+        shown = {name: known[name] for name in self._tensors}
+        answer = self._on_step_end(self._pipe, index, t, dict(shown))  # type: ignore[misc]
+        if not isinstance(answer, dict):
+            raise InputError(f"callback_on_step_end must return a dictionary of tensors, not {type(answer).__name__}")
+        if answer.get("negative_prompt_embeds", negative) is not negative:
+            line = "the first half of prompt_embeds; negative_prompt_embeds are shown to callbacks, and not read again"
+            warnings.warn(f"change {line}, as in diffusers", InputWarning, stacklevel=2)
+        embeds, guidance = answer.get("prompt_embeds", text), self._pipe.guidance_scale
+        if embeds is not text or guidance != denoiser.guidance_scale:
+            embeds = read_var(embeds, "prompt_embeds")
+            rows = latents.shape[0] * (2 if is_guided(guidance) else 1)
+            if tuple(embeds.shape) != (rows, *text.shape[1:]):
+                wanted = f"{(rows, *text.shape[1:])} at a guidance of {guidance:g}"
+                raise InputError(f"prompt_embeds of a callback must be {wanted}, not {tuple(embeds.shape)}")
+            denoiser.turn(embeds, guidance)
+        changed = answer.get("latents", latents)
+        if changed is latents:
+            return latents
+        changed = read_var(changed, "latents")
+        if tuple(changed.shape) != tuple(latents.shape):
+            raise InputError(f"latents of a callback must be {tuple(latents.shape)}, not {tuple(changed.shape)}")
+        return changed
+
+
+def _make_time(t: float) -> Any:
+    """The time as a NumPy number, which prints as a number and has ``item()``: whole where it is."""
+    return np.int64(t) if t == int(t) else np.float64(t)

@@ -1,0 +1,134 @@
+"""The parts of a pipeline under diffusers' names: joined, looked up, exchanged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Optional
+
+from jstyle.diffusion.schedule_config import SCHEDULERS, ScheduleConfig
+from jstyle.diffusion.schedulers import classes
+from jstyle.diffusion.schedulers.scheduler import Scheduler
+from jstyle.errors import InputError
+from jstyle.networks import AutoencoderKL, CLIPTextModel, CLIPVisionModelWithProjection, UNet2DConditionModel
+from jstyle.networks.config_reader import read_json
+from jstyle.settings.messages import suggest
+from jstyle.weights.checkpoint import Components
+
+NETWORKS: Mapping[str, type] = {
+    "unet": UNet2DConditionModel,
+    "vae": AutoencoderKL,
+    "text_encoder": CLIPTextModel,
+    "image_encoder": CLIPVisionModelWithProjection,
+}
+PARTS = (*NETWORKS, "tokenizer", "scheduler")
+ABSENT = ("safety_checker", "feature_extractor", "requires_safety_checker")
+"""What diffusers' pipelines consist of besides. Nothing looks at what pictures show, so these have no effect."""
+
+ABOUT_FETCHING = frozenset(
+    ["cache_dir", "device_map", "disable_mmap", "force_download", "load_connected_pipeline", "low_cpu_mem_usage",
+     "max_memory", "offload_folder", "offload_state_dict", "proxies", "resume_download", "token", "trust_remote_code",
+     "use_auth_token", "use_safetensors"]
+)  # fmt: skip
+"""What `from_pretrained` is told in PyTorch about how to fetch and where to hold weights. huggingface_hub's variables
+(HF_TOKEN, HF_HOME, HTTPS_PROXY) decide here.
+"""
+
+REFUSED: Mapping[str, str] = {
+    "custom_pipeline": "code of others is not run",
+    "custom_revision": "code of others is not run",
+    "mirror": "set HF_ENDPOINT to a mirror",
+    "provider": "ONNX is not read",
+    "provider_options": "ONNX is not read",
+    "quantization_config": "weights are not quantised; precision='bf16' halves them",
+    "sess_options": "ONNX is not read",
+    "use_flashpack": "only safetensors are read",
+    "use_onnx": "ONNX is not read",
+}
+"""diffusers' arguments of `from_pretrained` that cannot be obeyed, and why."""
+
+
+def read_parts(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The parts among the arguments of a pipeline's loading; what has no effect is left out.
+
+    Raises InputError for names that are not known, and for what cannot be obeyed.
+    """
+    known = [*PARTS, *ABSENT, *sorted(ABOUT_FETCHING), "local_files_only"]
+    for name, value in options.items():
+        if name in REFUSED and value is not None and value is not False:
+            raise InputError(f"{name}: {REFUSED[name]}")
+        if name not in REFUSED and name not in known:
+            raise InputError(f"a pipeline has no part and no argument {name!r:.60}; {suggest(name, known)}")
+    return {name: value for name, value in options.items() if name in PARTS and value is not None}
+
+
+def join_parts(parts: Mapping[str, Any]) -> Components:
+    """Components of parts in memory. Raises InputError where one is missing, or of another kind."""
+    missing = [name for name in PARTS if parts.get(name) is None and name != "image_encoder"]
+    if missing:
+        raise InputError(f"a pipeline needs {', '.join(missing)}; from_pretrained loads all of it")
+    for name, value in parts.items():
+        _check_part(name, value)
+    return Components(
+        parts["unet"],
+        parts["vae"],
+        parts["text_encoder"],
+        parts["tokenizer"],
+        read_schedule(parts["scheduler"]),
+        find_tokenizer_folder(parts["tokenizer"]),
+        image_encoder=parts.get("image_encoder"),
+    )
+
+
+def replace_parts(components: Components, parts: Mapping[str, Any]) -> Components:
+    """Components with other parts. Another network is none of the files' any more, and told by its weights.
+
+    Raises InputError for a part of another kind.
+    """
+    changes: dict[str, Any] = {}
+    for name, value in parts.items():
+        _check_part(name, value)
+        if name == "scheduler":
+            changes["schedule"] = read_schedule(value)
+        elif getattr(components, name) is not value:
+            changes[name] = value
+            if name == "tokenizer":
+                changes["tokenizer_folder"] = find_tokenizer_folder(value)
+    exchanged = [name for name in changes if name in NETWORKS]
+    if exchanged:
+        kept = {name: stored for name, stored in components.stored.items() if name not in exchanged}
+        changes.update(stored=kept, words=None)
+    return replace(components, **changes) if changes else components
+
+
+def read_schedule(scheduler: Any) -> ScheduleConfig:
+    """What a scheduler says of levels and sampler. Raises InputError for what is none of ours."""
+    if not isinstance(scheduler, Scheduler):
+        kind = repr(scheduler)[:60] if isinstance(scheduler, str) else type(scheduler).__name__
+        raise InputError(f"scheduler must be one of jstyle's, such as jstyle.DDIMScheduler, not {kind}")
+    return scheduler.schedule.config
+
+
+def find_tokenizer_folder(tokenizer: Any) -> Path:
+    """The folder that a tokenizer was read from."""
+    return Path(getattr(tokenizer, "name_or_path", "") or "")
+
+
+def _check_part(name: str, value: Any) -> None:
+    kind: Optional[type] = NETWORKS.get(name)
+    if kind is not None and value is not None and not isinstance(value, kind):
+        raise InputError(f"{name} must be a jstyle.{kind.__name__}, not {type(value).__name__}")
+    if name == "tokenizer" and not callable(value):
+        raise InputError(f"tokenizer must be transformers' CLIPTokenizer, not {type(value).__name__}")
+
+
+def make_scheduler(config: ScheduleConfig) -> Scheduler:
+    """The scheduler, under diffusers' name, that goes by a configuration.
+
+    What a file leaves out stays left out, as `from_config` of another class asks for it. Raises InputError where the
+    configuration is that of a scheduler which is not here.
+    """
+    kind = getattr(classes, SCHEDULERS[config.choose_sampler()][0])
+    path = Path(config.source)
+    return kind.from_config(read_json(path) if path.suffix == ".json" and path.is_file() else config.to_dict())

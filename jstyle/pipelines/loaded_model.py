@@ -1,0 +1,260 @@
+"""What a pipeline is made of: loaded, joined, exchanged, shared, saved, and told apart from other models."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Optional, Union
+
+from jstyle.adapters import LoraAdapters, Vocabulary
+from jstyle.adapters.added import hash_chosen
+from jstyle.diffusion.schedule import Schedule
+from jstyle.errors import InputError
+from jstyle.networks import AutoencoderKL, CLIPTextModel, CLIPVisionModelWithProjection, UNet2DConditionModel
+from jstyle.ops.kernels.operator import find_operations
+from jstyle.ops.precision import find_precision
+from jstyle.pipelines.components import PARTS, join_parts, make_scheduler, read_parts, replace_parts
+from jstyle.settings.model import ModelSettings
+from jstyle.settings.reader import build
+from jstyle.settings.vocabulary import Operations
+from jstyle.weights import backends, checkpoint, hub
+from jstyle.weights.configuration import hash_configuration
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class LoadedModel:
+    """The networks, tokenizer and noise schedule of a model, and what was learnt and put on them."""
+
+    unet: UNet2DConditionModel
+    vae: AutoencoderKL
+    vae_tiling: bool
+    name_or_path: str = ""
+    """What it was loaded by."""
+
+    _scheduler: Any = None
+    _bar_settings: Mapping[str, Any] = {"disable": None}
+
+    parts: checkpoint.Components
+    text_encoder: CLIPTextModel
+
+    def __init__(self, parts: Optional[checkpoint.Components] = None, **components: Any) -> None:
+        """``parts`` were loaded; without them each component is given by diffusers' name, as ``components`` has them.
+
+        Raises InputError where one is missing or of another kind.
+        """
+        self.vae_tiling = False
+        given = read_parts(components)
+        self._take(join_parts(given) if parts is None else parts)
+        self._scheduler = given.get("scheduler")
+
+    def _take(self, parts: checkpoint.Components) -> None:
+        """Have these parts, with nothing learnt on them."""
+        self.__dict__.update(parts=parts, unet=parts.unet, vae=parts.vae, text_encoder=parts.text_encoder)
+        self.__dict__.pop("_files_hash", None)
+        self.vocabulary = Vocabulary(parts.tokenizer, parts.text_encoder)
+        self.loras = LoraAdapters(parts.unet, parts.text_encoder)
+        self.schedule, self._scheduler = Schedule(parts.schedule), None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in PARTS and "parts" in self.__dict__:
+            self.register_modules(**{name: value})
+        else:
+            super().__setattr__(name, value)
+
+    def register_modules(self, **components: Any) -> None:
+        """Exchange components, as ``pipe.vae = vae`` and ``pipe.scheduler = scheduler`` do.
+
+        Raises InputError for one of another kind, and for networks while something learnt is on them.
+        """
+        given = read_parts(components)
+        parts = replace_parts(self.parts, given)
+        if replace(parts, schedule=self.parts.schedule) == self.parts:
+            self.parts, self.schedule = parts, Schedule(parts.schedule)
+        elif self.loras.loaded or self.vocabulary.vectors:
+            raise InputError("take adapters and words off (unload_lora_weights, unload_textual_inversion) before this")
+        else:
+            self._take(parts)
+        self._scheduler = given.get("scheduler", self._scheduler)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        pretrained_model_name_or_path: Union[str, Path],
+        *,
+        revision: Optional[str] = None,
+        variant: Optional[str] = None,
+        precision: str = "fp32",
+        torch_dtype: Any = None,
+        dtype: Any = None,
+        backend: str = "native",
+        local_files_only: bool = False,
+        **components: Any,
+    ) -> Self:
+        """Load a folder in diffusers' layout, a hub id, or "tiny", the embedded model.
+
+        ``variant="fp16"`` reads the files of that variant; ``revision`` picks a commit or branch of a hub id;
+        ``precision="bf16"`` runs the UNet in bfloat16, where the processor has instructions for it, "fp16" on a GPU;
+        ``torch_dtype`` and ``dtype`` are diffusers' ways to say so, by name or by a library's object.
+        ``backend="jdiffusion"`` lets JDiffusion's networks compute, where that is installed. ``local_files_only=True``
+        fetches nothing. ``components`` take the place of the folder's own: ``vae=``, ``unet=``, ``text_encoder=``,
+        ``tokenizer=``, ``scheduler=``, ``image_encoder=``; what a safety checker and PyTorch's loading are told has no
+        effect. Raises InputError for anything missing, damaged, of another architecture or not known.
+        """
+        given = read_parts(components)
+        fields = {
+            "model": str(pretrained_model_name_or_path),
+            "revision": revision,
+            "variant": variant,
+            "precision": _choose_precision(precision, torch_dtype, dtype),
+            "backend": backend,
+        }
+        with hub.nothing_fetched() if local_files_only else nullcontext():
+            pipe = cls.from_settings(build(ModelSettings, fields, "from_pretrained"))
+        pipe.register_modules(**given)
+        return pipe
+
+    @classmethod
+    def from_single_file(
+        cls,
+        pretrained_model_link_or_path: Union[str, Path],
+        *,
+        config: Optional[Union[str, Path]] = None,
+        prediction_type: Optional[str] = None,
+        vae_weights: Optional[Union[str, Path]] = None,
+        revision: Optional[str] = None,
+        precision: str = "fp32",
+        torch_dtype: Any = None,
+        dtype: Any = None,
+        original_config: None = None,
+        **components: Any,
+    ) -> Self:
+        """Load a checkpoint of Stable Diffusion 1.x or 2.x in one safetensors file, with the original code's names.
+
+        ``pretrained_model_link_or_path`` is a file, `owner/name/FILE.safetensors` of the hub, or its address there.
+        ``config`` is a folder or hub id in diffusers' layout: what the file lacks, tokenizer, configurations, networks,
+        is taken from it; without it the tokenizer is fetched. ``prediction_type``, "epsilon" or "v_prediction", is
+        needed where nothing in the file says it. ``vae_weights`` is a file or folder with a VAE in the place of the
+        file's. The others are `from_pretrained`'s. Raises InputError, one line, for a file that is damaged, a pickle,
+        incomplete or of another model, and for ``original_config``, which is not read: the keys say what it would.
+        """
+        if original_config is not None:
+            raise InputError("original_config is not read: the keys say what it would; give config= or prediction_type")
+        given = read_parts(components)
+        fields = {
+            "model": str(pretrained_model_link_or_path),
+            "base_model": None if config is None else str(config),
+            "vae_weights": None if vae_weights is None else str(vae_weights),
+            "prediction_type": prediction_type,
+            "revision": revision,
+            "precision": _choose_precision(precision, torch_dtype, dtype),
+        }
+        pipe = cls.from_settings(build(ModelSettings, fields, "from_single_file"))
+        pipe.register_modules(**given)
+        return pipe
+
+    @classmethod
+    def from_settings(cls, model: ModelSettings) -> Self:
+        """The model that settings name: a folder, a single file, a hub id. Raises InputError as `from_pretrained`."""
+        pipe = cls(backends.load(model))
+        pipe.vae_tiling, pipe.name_or_path = model.vae_tiling, model.model
+        return pipe
+
+    @classmethod
+    def from_pipe(cls, pipeline: LoadedModel, **components: Any) -> Self:
+        """This kind of pipeline on another's networks, without a copy, with what was loaded onto them since.
+
+        It works in tiles where the other does. ``components`` take the place of the other's.
+        """
+        if not isinstance(pipeline, LoadedModel):
+            raise InputError(f"from_pipe takes a pipeline of jstyle, not {type(pipeline).__name__}")
+        pipe = cls(pipeline.parts)
+        pipe.vocabulary, pipe.loras, pipe.vae_tiling = pipeline.vocabulary, pipeline.loras, pipeline.vae_tiling
+        pipe.name_or_path, pipe._bar_settings = pipeline.name_or_path, pipeline._bar_settings
+        pipe._scheduler = pipeline._scheduler
+        pipe.register_modules(**components)
+        return pipe
+
+    @property
+    def components(self) -> dict[str, Any]:
+        """The parts by diffusers' names: ``StableDiffusionImg2ImgPipeline(**pipe.components)`` shares them."""
+        return {
+            "vae": self.vae,
+            "text_encoder": self.text_encoder,
+            "tokenizer": self.parts.tokenizer,
+            "unet": self.unet,
+            "scheduler": self.scheduler,
+            "safety_checker": None,
+            "feature_extractor": None,
+            "image_encoder": self.image_encoder,
+        }
+
+    @property
+    def image_encoder(self) -> Optional[CLIPVisionModelWithProjection]:
+        """CLIP's image encoder, which few checkpoints have."""
+        return self.parts.image_encoder
+
+    @property
+    def scheduler(self) -> Any:
+        """The checkpoint's noise levels and sampler, or those that were put in their place, under diffusers' names.
+
+        Raises InputError for a checkpoint whose scheduler is not here.
+        """
+        return make_scheduler(self.schedule.config) if self._scheduler is None else self._scheduler
+
+    def save_pretrained(
+        self, folder: Union[str, Path], safe_serialization: bool = True, variant: Optional[str] = None, **_: Any
+    ) -> None:
+        """Write diffusers' layout, which diffusers reads; ``variant="fp16"`` halves the files.
+
+        LoRA adapters are written along where they are fused; learnt words are not. Raises InputError where the folder
+        already holds something, for pickles, and where adapters are being trained on the networks.
+        """
+        self.unet.require_no_adapters()
+        self.text_encoder.require_no_adapters()
+        if not safe_serialization:
+            raise InputError("pickles are not written; leave safe_serialization at True")
+        checkpoint.save(self.parts, Path(folder), variant=variant)
+
+    @cached_property
+    def _files_hash(self) -> str:
+        return checkpoint.hash_components(self.parts)
+
+    @property
+    def model_hash(self) -> str:
+        """SHA-256 over the weight files that were loaded: what "the same model" means in metadata and caches.
+
+        LoRA adapters in effect, loaded or trained on the networks, and learnt words belong to it.
+        """
+        learnt = (self.vocabulary.fingerprint(), self.loras.fingerprint())
+        more = [text for text in (*learnt, hash_chosen(self.unet), hash_chosen(self.text_encoder)) if text]
+        return hashlib.sha256(" ".join([self._files_hash, *more]).encode()).hexdigest() if more else self._files_hash
+
+    @property
+    def configuration(self) -> str:
+        """SHA-256 over the rest of what the model is: noise schedule, networks' configurations, tokenizer's files."""
+        networks = (self.unet, self.vae, self.text_encoder, self.image_encoder)
+        configs = [None if network is None else network.config for network in networks]
+        return hash_configuration(self.schedule.config, configs, self.parts.tokenizer_folder)
+
+    @property
+    def operations(self) -> Operations:
+        """Whose arithmetic computes in this process: it decides over last bits."""
+        return find_operations()
+
+    @property
+    def tokenizer(self) -> Any:
+        """transformers' tokenizer, which spells learnt words too."""
+        return self.vocabulary.tokenizer
+
+
+def _choose_precision(precision: str, *named: Any) -> str:
+    """The precision, or that of a dtype which is named beside it."""
+    for dtype in named:
+        precision = precision if dtype is None else find_precision(dtype)
+    return precision
