@@ -55,8 +55,8 @@ def describe_for_plan(model: ModelSettings, width: Optional[int] = None, height:
 def describe_unknown(model: str) -> str:
     """One line for people who plan with a model that is not here."""
     return (
-        f"{model} is not on this machine, and a plan fetches nothing: its digests are not known, so all counts as "
-        "unfinished, and it is taken to be of Stable Diffusion's usual shape"
+        f"{model} is not wholly on this machine, and a plan fetches nothing: its digests are not known, so all counts "
+        "as unfinished, and it is taken to be of Stable Diffusion's usual shape"
     )
 
 

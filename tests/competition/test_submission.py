@@ -281,7 +281,7 @@ def test_a_model_that_is_not_here_is_planned_with(data: Path, tmp_path: Path, mo
     make(submission(data, tmp_path / "out"))
     monkeypatch.setattr(socket, "socket", lambda *_, **__: pytest.fail("the network was asked"))
     lines = said(run(data, tmp_path / "out", plan=True, model="nobody/has-this"))
-    assert lines[0].startswith("nobody/has-this is not on this machine, and a plan fetches nothing")
+    assert lines[0].startswith("nobody/has-this is not wholly on this machine, and a plan fetches nothing")
     count = sum(plan(data, tmp_path / "out").evaluations.values())
     assert "0 finished before, 5 to make (0 of them damaged)" in lines
     assert f"{count} UNet evaluations to do, {count} in all" in lines

@@ -103,7 +103,10 @@ def _configure(
             "of Stable Diffusion 1.x 768, of 2.x 1024; give --base_model (config= in Python), a folder or hub id in "
             "diffusers' layout that is of its shape"
         )
-    found["unet"] = replace(found["unet"], in_channels=contents.channels)
+    try:
+        found["unet"] = replace(found["unet"], in_channels=contents.channels)
+    except ValueError as error:
+        raise InputError(f"{contents.file}: its UNet's first layer has no shape that one can have ({error})") from None
     configurations = Configurations(schedule, **found)
     check_fit(configurations)
     return configurations, described

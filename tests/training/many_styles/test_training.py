@@ -274,7 +274,7 @@ def test_a_model_that_is_not_here_is_planned_with_and_nothing_is_fetched(
     if method == "lora":
         teach(**inputs)
     said = [event.text for event in only(teach(**inputs, model="nobody/has-this", plan=True), Remark)]
-    assert said[0].startswith("nobody/has-this is not on this machine, and a plan fetches nothing: its digests are not")
+    assert said[0].startswith("nobody/has-this is not wholly on this machine, and a plan fetches nothing: its digests")
     assert said[1].startswith("1 styles to teach: 0 finished before, 1 to train, 2 training steps")
     assert ("6 UNet evaluations" in said[1]) == (method == "dreambooth")  # PNDM's third call, guided
 

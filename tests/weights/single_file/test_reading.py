@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from jstyle.adapters.attaching import attach_networks
 from jstyle.errors import InputError
 from jstyle.networks import AutoencoderKL, CLIPTextModel, UNet2DConditionModel
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
@@ -216,6 +217,20 @@ def test_other_forms_of_the_same_weights(form: Callable[[Arrays], Arrays], whole
     for part in ("unet", "vae", "text_encoder"):
         values = [dict(getattr(loaded, part).named_parameters()) for loaded in (pipe, other)]
         assert all(np.array_equal(value.numpy(), values[1][name].numpy()) for name, value in values[0].items())
+
+
+def test_whole_networks_that_were_taught_go_on_it_and_come_off(place: Path, whole: Path, tmp_path: Path) -> None:
+    arrays = make("sd1")
+    pipe = StableDiffusionPipeline.from_single_file(write(tmp_path / "model.safetensors", arrays), config=place / "sd1")
+    taught = tmp_path / "unet" / "diffusion_pytorch_model.safetensors"
+    taught.parent.mkdir()
+    write(taught, {name: array * 2 for name, array in name_as_diffusers(arrays).items()})
+    before = pipe.unet.conv_out.bias.numpy().copy()
+    with attach_networks(pipe, taught, 1.0):
+        np.testing.assert_array_equal(pipe.unet.conv_out.bias.numpy(), 2 * before)
+    for name, value in pipe.unet.named_parameters():
+        source = recorded.list_sources("one")[f"unet/{name}"][0]
+        np.testing.assert_array_equal(value.numpy(), arrays[source].reshape(value.shape))
 
 
 def test_a_unet_alone_asks_for_the_rest(tmp_path: Path) -> None:

@@ -74,6 +74,11 @@ SPOILT: dict[str, tuple[str, Spoil, str]] = {
     "SDXL's UNet": ("sd1", put(f"{UNET}label_emb.0.0.weight"), "is Stable Diffusion XL, which is not here"),
     "Stable Diffusion 3": ("sd1", put(f"{UNET}joint_blocks.0.x"), "is Stable Diffusion 3, which is not here"),
     "FLUX": ("sd1", put("double_blocks.0.x"), "is FLUX, which is not here"),
+    "a first layer of no channels": (
+        "sd1",
+        put(f"{UNET}input_blocks.0.0.weight", np.zeros(16, np.float32)),
+        "its UNet's first layer has no shape that one can have (in_channels must be from 1",
+    ),
     "depth": (
         "sd1",
         put(f"{UNET}input_blocks.0.0.weight", np.zeros((16, 5, 3, 3), np.float32)),
