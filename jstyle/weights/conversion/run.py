@@ -19,7 +19,7 @@ from jstyle.weights.conversion.plan import Conversion, plan_conversions
 from jstyle.weights.header import read_header
 
 _PROGRAM = Path(__file__).with_name("torch_program.py")
-_INSTALL = "python -m venv torch_env && torch_env/bin/pip install torch safetensors numpy"
+_INSTALL = "python -m venv torch_env && torch_env/bin/pip install 'torch>=2.6' safetensors numpy"
 _MOST_SHOWN = 5
 
 
@@ -34,7 +34,7 @@ class ConvertInputs:
     """The file, or folder, to write; by default beside the source, a folder's with -safetensors at its name's end."""
 
     python: Optional[ReadFile] = None
-    """A Python that has torch and safetensors; by default this one."""
+    """A Python that has torch (2.6 or newer) and safetensors; by default this one."""
 
     overwrite: bool = False
     """Replace a file that is there."""
@@ -84,7 +84,7 @@ def ask_torch(python: Path, targets: Mapping[Path, Path]) -> Sequence[Mapping[st
         said = (done.stderr.strip().splitlines() or ["nothing"])[-1]
         raise InputError(
             f"{str(python)!r} cannot convert (exit code {done.returncode}, it said: {said}): its environment needs "
-            "`pip install torch safetensors numpy`"
+            "`pip install 'torch>=2.6' safetensors numpy`"
         )
     try:
         answers = json.loads(done.stdout)

@@ -25,12 +25,28 @@ from safetensors.torch import save_file
 
 Answer = dict[str, Any]
 
+OLDEST = (2, 6)
+"""Before this version of PyTorch `weights_only` did not keep every pickle's code from running."""
+
+NAMED = ("pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint",)
+"""Classes that the published checkpoints of Stable Diffusion 1.x name beside their weights, and never call."""
+
+
+class Unread:
+    """Stands for each of those."""
+
 
 def main() -> int:
     """Answer the request on stdin. Returns the exit code."""
     answers = os.dup(1)
     os.dup2(2, 1)  # libraries print on stdout; the answer alone belongs there
-    answer = [convert(source, target) for source, target in json.load(sys.stdin)]
+    request = json.load(sys.stdin)
+    if tuple(int(number) for number in re.findall(r"\d+", torch.__version__)[:2]) < OLDEST:
+        old = f"PyTorch {torch.__version__} could run its code; 2.6 or newer is needed (pip install --upgrade torch)"
+        answer = [{"error": old} for _ in request]
+    else:
+        with torch.serialization.safe_globals([(Unread, name) for name in NAMED]):
+            answer = [convert(source, target) for source, target in request]
     with os.fdopen(answers, "w") as out:
         json.dump(answer, out)
     return 0

@@ -160,7 +160,7 @@ def test_what_fails_leaves_nothing(tmp_path: Path) -> None:
         (["a.pt", "b.pt"], {"output": Path("c")}, "one output is given for 2 files"),
         (["a.pt"], {"output": Path("/tmp")}, "/tmp is a folder, and the name of a file is needed"),
         (["a.pt"], {"python": Path("/no/python")}, "cannot run '/no/python': .*; name a Python with PyTorch"),
-        (["a.pt"], {"python": Path("/bin/false")}, "'/bin/false' cannot convert .*needs `pip install torch"),
+        (["a.pt"], {"python": Path("/bin/false")}, "'/bin/false' cannot convert .*needs `pip install 'torch"),
         (["a.pt"], {"python": Path("/bin/true")}, "the answer of '/bin/true' cannot be read"),
         (["folder/notes.txt"], {}, "folder holds no weights as pickles"),
     ],
@@ -176,7 +176,9 @@ def test_what_cannot_be_converted(names: list[str], options: dict[str, Any], mes
 
 def test_without_pytorch_it_is_said_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conversion, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"not installed here: make an environment .*pip install torch .*--python"):
+    with pytest.raises(
+        InputError, match=r"not installed here: make .*pip install 'torch>=2.6' .*--python"
+    ):
         convert(write(tmp_path / "a.pt"), python=None)
 
 
@@ -186,6 +188,17 @@ def test_the_words_after_the_command_are_files(tmp_path: Path, capsys: pytest.Ca
     assert len(capsys.readouterr().out.splitlines()) == 2
     with pytest.raises(InputError, match="cannot read '.*no.ckpt'"):
         main(["convert", str(tmp_path / "no.ckpt")])
+
+
+def test_an_old_pytorch_reads_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "packages" / "safetensors").mkdir(parents=True)
+    (tmp_path / "packages" / "torch.py").write_text('__version__ = "2.5.1+cpu"\nTensor = object\n')
+    (tmp_path / "packages" / "safetensors" / "__init__.py").touch()
+    (tmp_path / "packages" / "safetensors" / "torch.py").write_text("save_file = None\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "packages"))
+    monkeypatch.setattr(conversion, "_PROGRAM", Path(conversion.__file__).with_name("torch_program.py"))
+    with pytest.raises(InputError, match=r"PyTorch 2.5.1\+cpu could run its code; 2.6 or newer is needed"):
+        convert(write(tmp_path / "a.pt"))
 
 
 def test_the_program_imports_nothing_of_the_project() -> None:

@@ -17,7 +17,7 @@ PYTHON = os.environ.get("JSTYLE_TORCH_PYTHON")
 pytestmark = pytest.mark.skipif(PYTHON is None, reason="JSTYLE_TORCH_PYTHON names no Python with PyTorch")
 
 WRITES = """
-import datetime, sys
+import datetime, sys, types
 from pathlib import Path
 import torch
 
@@ -26,6 +26,11 @@ whole = torch.arange(12.0).reshape(3, 4)
 weights = {"whole": whole, "turned": whole.t(), "tied": whole, "row": whole[1], "half": whole.bfloat16()}
 weights["one"] = torch.tensor(3)
 torch.save({"state_dict": weights, "epoch": 3}, folder / "model.ckpt")
+lightning = types.ModuleType("pytorch_lightning.callbacks.model_checkpoint")
+lightning.ModelCheckpoint = type("ModelCheckpoint", (), {"__module__": lightning.__name__})
+for name in ("pytorch_lightning", "pytorch_lightning.callbacks", lightning.__name__):
+    sys.modules[name] = lightning
+torch.save({"callbacks": {lightning.ModelCheckpoint: {}}, "state_dict": weights}, folder / "lightning.ckpt")
 torch.save(weights, folder / "lora.bin")
 torch.save(weights, folder / "old.pt", _use_new_zipfile_serialization=False)
 word = torch.nn.Parameter(torch.arange(6.0).reshape(2, 3))
@@ -49,7 +54,7 @@ def convert(file: Path) -> FileTensors:
     return FileTensors([file.with_suffix(".safetensors")])
 
 
-@pytest.mark.parametrize("name", ["model.ckpt", "lora.bin", "old.pt"])
+@pytest.mark.parametrize("name", ["model.ckpt", "lightning.ckpt", "lora.bin", "old.pt"])
 def test_every_tensor_has_its_numbers(name: str, pickles: Path) -> None:
     made = convert(pickles / name)
     whole = np.arange(12.0).reshape(3, 4)
