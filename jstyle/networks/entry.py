@@ -8,9 +8,8 @@ from typing import Any, Union
 import numpy as np
 
 from jstyle.errors import InputError
+from jstyle.ops.signatures import FLOATS
 from jstyle.runtime import jt
-
-_FLOATS = ("float32", "float16", "bfloat16")
 
 Length = Union[int, str, tuple[int, ...]]
 """A number, one of several numbers, or the name of an axis of any length but 0."""
@@ -21,7 +20,7 @@ Array = Union[jt.Var, np.ndarray]
 def read_numbers(network: str, what: str, x: Any) -> jt.Var:
     """``x``, a Var or what NumPy makes an array of, as a Var of a float type. Raises InputError for no numbers."""
     if isinstance(x, jt.Var):
-        return x if str(x.dtype) in _FLOATS else x.float32()
+        return x if str(x.dtype) in FLOATS else x.float32()
     array = _to_array(network, what, x)
     return jt.array(np.ascontiguousarray(array, np.float32))
 
