@@ -205,7 +205,7 @@ def _extend_tokenizer(tokenizer: Any, vectors: Mapping[str, int]) -> Any:
 
 def _refuse_known(names: Sequence[str], tokenizer: Any, longer: Any) -> None:
     """Raise InputError for a word that the model knows, or that a prompt would not tell from one that was learnt."""
-    learnt = {name.lower(): name for name in longer.added_tokens_encoder}
+    learnt = {name.lower(): name for name in longer.get_added_vocab()}
     for name in names:
         other = learnt.get(name.lower(), name)
         if other != name:

@@ -47,7 +47,7 @@ def find_words(tokenizer: Any) -> Mapping[int, Sequence[int]]:
     noted = getattr(tokenizer, _NOTED, None)
     if noted is not None:
         return noted
-    added, words = tokenizer.added_tokens_encoder, {}
+    added, words = tokenizer.get_added_vocab(), {}
     for token, first in added.items():
         more = [added[name] for name in takewhile(added.__contains__, (f"{token}_{i}" for i in count(1)))]
         if more:

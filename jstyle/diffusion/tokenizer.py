@@ -84,22 +84,22 @@ def _build(words: Words, merges: list[tuple[str, str]], special: Mapping[str, st
 
 def _add_tokens(backend: Any, words: Words, added: Added, special: Any) -> None:
     """Let the tokenizer look for these first. Raises InputError where one cannot have the id that it is given."""
-    from tokenizers import AddedToken
-
     named = {token["content"] for token in special}
     for number, token in sorted(added.items()):
-        flags = {**token, "special": token.get("special", False) or token["content"] in named}
-        _add(backend, AddedToken(**flags))
+        _add(backend, token, token.get("special", False) or token["content"] in named)
         if backend.token_to_id(token["content"]) != number:
             raise InputError(f"the tokenizer's added token {show(token['content'])} cannot have the id {number}")
     there = {token["content"] for token in added.values()}
     for token in special:
         if token["content"] not in there:
-            _add(backend, AddedToken(**{**token, "special": True}))
+            _add(backend, token, True)
 
 
-def _add(backend: Any, token: Any) -> None:
-    (backend.add_special_tokens if token.special else backend.add_tokens)([token])
+def _add(backend: Any, token: Mapping[str, Any], is_special: bool) -> None:
+    from tokenizers import AddedToken
+
+    flags = {name: value for name, value in token.items() if name != "special"}  # which tokenizers 0.13 does not know
+    (backend.add_special_tokens if is_special else backend.add_tokens)([AddedToken(**flags)])
 
 
 def _read_words(folder: Path) -> tuple[Words, list[tuple[str, str]], Added]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import tokenizers
 
-from jstyle.diffusion.prompts import token_ids
+from jstyle.diffusion.prompts import find_words, token_ids
 from jstyle.diffusion.tokenizer import load_tokenizer
 from jstyle.errors import InputError
 from tests.parity.networks import GOLDEN, golden
@@ -56,6 +58,19 @@ def test_tokenizer_json_alone_is_enough(tmp_path: Path) -> None:
         shutil.copy(folder / name, tmp_path / name)
     text = ["a river at night"]
     assert np.array_equal(token_ids(load_tokenizer(tmp_path), text), token_ids(load_tokenizer(folder), text))
+
+
+def test_the_library_that_jdiffusion_stands_on_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """tokenizers 0.13 has no tokens that know whether they are special, transformers 4.26 one way to list them."""
+    folder, text = GOLDEN / "diffusers_folder" / "tokenizer", ["a river at night"]
+    ids, added = token_ids(load_tokenizer(folder), text), tokenizers.AddedToken
+
+    def add(content: str, *, single_word: bool, lstrip: bool, rstrip: bool, normalized: bool) -> Any:
+        return added(content, single_word=single_word, lstrip=lstrip, rstrip=rstrip, normalized=normalized)
+
+    monkeypatch.setattr(tokenizers, "AddedToken", add)
+    assert np.array_equal(token_ids(load_tokenizer(folder), text), ids)
+    assert find_words(SimpleNamespace(get_added_vocab=lambda: {"<a>": 5, "<b>": 6, "<a>_1": 7})) == {5: [5, 7]}
 
 
 @pytest.mark.parametrize("name", ["vocab.json", "merges.txt"])

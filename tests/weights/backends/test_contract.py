@@ -11,6 +11,7 @@ import pytest
 
 from jstyle.adapters import Lora, LowRank
 from jstyle.adapters.lora import changed, layers
+from jstyle.drop_in.lora_config import LoraConfig
 from jstyle.errors import InputError
 from jstyle.networks.editing import QKV, Site, attached, self_attention, swapped
 from jstyle.networks.layers import GroupNorm, Linear
@@ -91,6 +92,27 @@ def test_lora_changes_the_same(provider: str) -> None:
     assert apart(*outputs) < TOLERANCE < apart(outputs[1], unet_call(provided("native")))
     with changed(provided(provider).unet, [change], fuse=True):
         assert apart(unet_call(provided(provider)), outputs[1]) < TOLERANCE
+
+
+@pytest.mark.parametrize("provider", HOSTED)
+def test_a_lora_can_be_added_and_trained(provider: str) -> None:
+    """The same answers and gradients, and afterwards the very answers of before."""
+    answers, gradients = [], []
+    for pipe in (provided(provider), provided("native")):
+        unet, before = pipe.unet, unet_call(pipe)
+        unet.add_adapter(LoraConfig(r=2, target_modules=["to_q", "to_out.0", "conv1"]))
+        trained = dict(sorted((name, one) for name, one in unet.named_parameters() if one.requires_grad))
+        for number, one in enumerate(trained.values()):
+            one.assign(jt.array(np.random.default_rng(number).standard_normal(one.shape).astype(np.float32) * 0.2))
+        answers.append(unet_call(pipe))
+        x, text = jt.ones((1, unet.config.in_channels, 8, 8)), jt.ones((1, 5, unet.config.cross_attention_dim))
+        loss = (unet(x, 20, text).sample ** 2).mean()
+        gradients.append(np.concatenate([np.ravel(one.numpy()) for one in jt.grad(loss, list(trained.values()))]))
+        unet.delete_adapters("default")
+        unet.requires_grad_(True)
+        assert np.array_equal(unet_call(pipe), before)
+    assert apart(*answers) < TOLERANCE < apart(answers[1], before)
+    assert apart(*gradients) < 10 * TOLERANCE
 
 
 @pytest.mark.parametrize("provider", HOSTED)
