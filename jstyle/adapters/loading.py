@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Optional, Union
 
 from jstyle.adapters.inst_words import read_word
 from jstyle.adapters.lora import Lora
-from jstyle.adapters.lora_adapters import LoraAdapters
+from jstyle.adapters.lora_adapters import LoraAdapters, Source
+from jstyle.adapters.lora_files import open_file
 from jstyle.adapters.lora_keys import COMPONENTS
 from jstyle.adapters.lora_states import LoraLoaderMixin
+from jstyle.adapters.sources import read_place, to_arrays
 from jstyle.adapters.textual_inversion import Vocabulary
 from jstyle.errors import InputError
 
 Names = Union[str, Sequence[str]]
-Sources = Union[str, Path, Sequence[Union[str, Path]]]
+Word = Union[str, Path, Mapping[str, Any]]
+Words = Union[Word, Sequence[Word]]
 
 
 class AdapterLoading(LoraLoaderMixin):
@@ -24,20 +27,35 @@ class AdapterLoading(LoraLoaderMixin):
     vocabulary: Vocabulary
     loras: LoraAdapters
 
-    def load_textual_inversion(self, source: Sources, token: Optional[Names] = None) -> None:
-        """Learn the word of a ``learned_embeds.safetensors`` or of its folder, or of several; ``token`` renames it.
+    def load_textual_inversion(
+        self,
+        pretrained_model_name_or_path: Words,
+        token: Optional[Names] = None,
+        tokenizer: Any = None,
+        text_encoder: Any = None,
+        **options: Any,
+    ) -> None:
+        """Learn the word of a ``learned_embeds.safetensors``, of its folder or hub id, or of named arrays; or several.
 
-        Raises InputError for vectors of another width, a word that is known already, or a file that is something else.
+        ``token`` renames it, or each in a list. ``options`` are diffusers': ``weight_name``, ``subfolder``,
+        ``revision`` and the hub's. Raises InputError for vectors of another width, a word that is known already, a file
+        that is something else, and for networks that are not this pipeline's.
         """
-        sources = [source] if isinstance(source, (str, Path)) else list(source)
+        self._require_own(tokenizer, text_encoder)
+        given = pretrained_model_name_or_path
+        sources = [given] if isinstance(given, (str, Path, Mapping)) else list(given)
         tokens = [token] * len(sources) if token is None or isinstance(token, str) else list(token)
         if len(tokens) != len(sources) or (isinstance(token, str) and len(sources) > 1):
             raise InputError(f"{len(sources)} files want one token each")
+        place = read_place(options)
         for one, name in zip(sources, tokens):
-            self.vocabulary.load(one, name)
+            self.vocabulary.load(one, name, place)
 
-    def unload_textual_inversion(self, tokens: Optional[Names] = None) -> None:
-        """Forget these words, by default all."""
+    def unload_textual_inversion(
+        self, tokens: Optional[Names] = None, tokenizer: Any = None, text_encoder: Any = None
+    ) -> None:
+        """Forget these words, by default all. Raises InputError for one that is not loaded."""
+        self._require_own(tokenizer, text_encoder)
         self.vocabulary.remove([tokens] if isinstance(tokens, str) else tokens)
 
     def load_inst(self, source: Union[str, Path], token: Optional[str] = None) -> str:
@@ -50,14 +68,43 @@ class AdapterLoading(LoraLoaderMixin):
         return token or own_token
 
     def load_lora_weights(
-        self, source: Union[str, Path, Lora], adapter_name: Optional[str] = None, weight_name: Optional[str] = None
+        self,
+        pretrained_model_name_or_path_or_dict: Source,
+        adapter_name: Optional[str] = None,
+        weight_name: Optional[str] = None,
+        hotswap: bool = False,
+        **options: Any,
     ) -> None:
-        """Put a LoRA into effect: a file, or a folder with ``pytorch_lora_weights.safetensors`` or ``weight_name``.
+        """Put a LoRA, or an adapter of another kind, into effect: a file, a folder, a hub id, or named arrays.
 
-        Reads diffusers' formats and kohya's. Raises InputError for one of another model.
+        Reads what diffusers, peft, kohya's trainer, LyCORIS and OneTrainer write (docs/adapters.md). ``weight_name``
+        and ``options`` are diffusers': ``subfolder``, ``revision`` and the hub's. ``hotswap`` puts it in the place of
+        the loaded ``adapter_name``. Raises InputError for one of another model, and for what cannot be read.
         """
-        place = Path(source) / weight_name if weight_name and not isinstance(source, Lora) else source
-        self.loras.load(place, adapter_name)
+        place = read_place({**options, "weight_name": weight_name})
+        if hotswap and adapter_name is not None:
+            self.loras.replace(pretrained_model_name_or_path_or_dict, adapter_name, place)
+        else:
+            self.loras.load(pretrained_model_name_or_path_or_dict, adapter_name, place)
+
+    @classmethod
+    def lora_state_dict(
+        cls, pretrained_model_name_or_path_or_dict: Source, return_lora_metadata: bool = False, **options: Any
+    ) -> tuple:
+        """A file's arrays by their names in it, for ``load_lora_weights``, and {}: the alphas are among them.
+
+        With ``return_lora_metadata`` also peft's configuration, as diffusers writes it. Raises InputError where there
+        is no such file.
+        """
+        source = pretrained_model_name_or_path_or_dict
+        if isinstance(source, Mapping):
+            arrays, metadata = to_arrays(source), {}
+        elif isinstance(source, Lora):
+            raise InputError("give a file, a folder, a hub id or named arrays")
+        else:
+            _, stored, metadata = open_file(source, read_place(options))
+            arrays = {name: stored.read(name) for name in stored.shapes()}
+        return (arrays, {}, metadata) if return_lora_metadata else (arrays, {})
 
     def set_adapters(self, adapter_names: Names, adapter_weights: Any = None) -> None:
         """Put these loaded LoRAs, and no others, into effect, each with its weight (1 by default).
@@ -91,15 +138,41 @@ class AdapterLoading(LoraLoaderMixin):
         self,
         components: Sequence[str] = COMPONENTS,
         lora_scale: float = 1.0,
+        safe_fusing: bool = False,
         adapter_names: Optional[Names] = None,
     ) -> None:
-        """Add the LoRAs in effect, or those named, into the weights: as fast as without any."""
+        """Add the LoRAs in effect, or those named, into the weights: as fast as without any.
+
+        ``safe_fusing`` is always so: numbers that are not finite are refused when a file is read.
+        """
         self.loras.fuse(components, lora_scale, adapter_names)
 
-    def unfuse_lora(self) -> None:
-        """The original weights, to the bit, with the LoRAs beside them."""
-        self.loras.unfuse()
+    def unfuse_lora(self, components: Optional[Sequence[str]] = None) -> None:
+        """The original weights, to the bit, with the LoRAs beside them; of all components or of these."""
+        self.loras.unfuse(components)
+
+    @property
+    def num_fused_loras(self) -> int:
+        """How many LoRAs are fused."""
+        return len(self.loras.fused)
+
+    @property
+    def fused_loras(self) -> set[str]:
+        """The names of the LoRAs that are fused."""
+        return set(self.loras.fused)
 
     def unload_lora_weights(self) -> None:
         """Forget all LoRAs. Other than in diffusers fused ones go too: the networks are exactly as they were loaded."""
         self.loras.unload()
+
+    def set_lora_device(self, adapter_names: Names, device: Any) -> None:
+        """Nothing, as all is on one device. Raises InputError for a name that is not loaded."""
+        self.loras.check_names(adapter_names)
+
+    def enable_lora_hotswap(self, **options: Any) -> None:
+        """Nothing: any adapter may take another's place."""
+
+    def _require_own(self, tokenizer: Any, text_encoder: Any) -> None:
+        """Raise InputError for a tokenizer or text encoder, if given, that the vocabulary is not of."""
+        if not self.vocabulary.is_of(tokenizer, text_encoder):
+            raise InputError("words are learnt by a pipeline's own tokenizer and text encoder; leave them out")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Optional, Union
 
@@ -13,12 +13,15 @@ import numpy as np
 
 from jstyle.adapters import lora_files
 from jstyle.adapters.block_weights import AdapterWeight, read_number, read_weight
-from jstyle.adapters.changes import Change
+from jstyle.adapters.changes import Additive, Change
 from jstyle.adapters.lora import Lora, changed
+from jstyle.adapters.sources import Place, to_arrays
 from jstyle.errors import InputError
 from jstyle.runtime import jt
+from jstyle.weights.tensors import ArrayTensors
 
 Names = Union[str, Sequence[str]]
+Source = Union[str, Path, Lora, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -45,20 +48,27 @@ class LoraAdapters:
         self._fusion: Optional[_Fusion] = None
         self._changes = ExitStack()
 
-    def load(self, source: Union[str, Path, Lora], name: Optional[str] = None) -> str:
-        """Load a file or folder, or take a `Lora`, and put it alone into effect, as diffusers does. Returns its name.
+    def load(self, source: Source, name: Optional[str] = None, place: Optional[Place] = None) -> str:
+        """Load a file, folder or hub id, or take a `Lora` or named arrays, and put it alone into effect, as diffusers.
 
-        Raises InputError for a name that is loaded already, and for what ``lora_files.read`` refuses.
+        ``place`` is where in a folder or repository it lies. Returns its name. Raises InputError for a name that is
+        loaded already, and for what ``lora_files.read`` refuses.
         """
         self._require_unfused("load another adapter")
         name = name or f"default_{len(self.loaded)}"
         if name in self.loaded:
             raise InputError(f"an adapter {name!r} is loaded already; give another name, or unload it first")
-        lora = source if isinstance(source, Lora) else lora_files.read(source, **self._networks)
-        self.loaded[name] = lora
+        self.loaded[name] = self._read(source, place)
         self.weights = {name: AdapterWeight()}
         self._attach()
         return name
+
+    def replace(self, source: Source, name: str, place: Optional[Place] = None) -> None:
+        """Load another adapter in the place of the loaded one of this name, with its weight. Raises InputError too."""
+        self._require_unfused("replace an adapter")
+        self.check_names(name)
+        self.loaded[name] = self._read(source, place)
+        self._attach()
 
     def set(self, names: Names, weights: Any = None) -> None:
         """Put only these adapters into effect, with one weight for all or one for each, by default 1.
@@ -67,7 +77,7 @@ class LoraAdapters:
         that is not loaded, for another number of weights, and for one that is none.
         """
         self._require_unfused("choose other adapters")
-        active = self._check_names(names)
+        active = self.check_names(names)
         given = list(weights) if isinstance(weights, (list, tuple, np.ndarray)) else [weights] * len(active)
         if len(given) != len(active):
             raise InputError(f"{len(given)} weights for {len(active)} adapters; give one, or one each")
@@ -83,7 +93,7 @@ class LoraAdapters:
     def delete(self, names: Names) -> None:
         """Forget these adapters. Raises InputError, and forgets none, for a name that is not loaded."""
         self._require_unfused("delete adapters")
-        for name in self._check_names(names):
+        for name in self.check_names(names):
             self.loaded.pop(name, None)
             self.weights.pop(name, None)
         self._attach()
@@ -95,7 +105,7 @@ class LoraAdapters:
         effect, and for one with a bias that a layer has no place for.
         """
         self._require_unfused("fuse again")
-        adapters = self._check_names(list(self.weights) if names is None else names)
+        adapters = self.check_names(list(self.weights) if names is None else names)
         for component in components:
             if component not in self._networks:
                 raise InputError(f"component {component!r} is not known; it must be {' or '.join(self._networks)}")
@@ -111,15 +121,21 @@ class LoraAdapters:
             self._attach()
             raise
 
-    def unfuse(self) -> None:
-        """Put the original weights back, to the bit, with the adapters beside them again.
+    def unfuse(self, components: Optional[Sequence[str]] = None) -> None:
+        """Put the original weights of these components back, by default of all, to the bit, adapters beside them again.
 
         Raises InputError where none is fused.
         """
         if self._fusion is None:
             raise InputError("no adapter is fused")
-        self._fusion = None
+        left = [name for name in self._fusion.components if components is not None and name not in components]
+        self._fusion = replace(self._fusion, components=left) if left else None
         self._attach()
+
+    @property
+    def fused(self) -> list[str]:
+        """The names of the adapters that are fused."""
+        return [] if self._fusion is None else list(self._fusion.weights)
 
     def unload(self) -> None:
         """Forget all adapters, fused ones too: the networks are as they were loaded."""
@@ -151,17 +167,24 @@ class LoraAdapters:
         }
 
     def fingerprint(self) -> str:
-        """SHA-256 over the adapters in effect, "" where there are none, no matter whether they are fused."""
+        """SHA-256 over the adapters in effect, "" where there are none, no matter whether they are fused.
+
+        Their order counts where one of them does more than add.
+        """
         if not self.weights or not self.enabled:
             return ""
         digest = hashlib.sha256()
         changes = {component: self._list_changes(component) for component in self._networks}
-        for name in sorted({name for adapters in changes.values() for name in adapters}):
+        in_order = list(dict.fromkeys(name for adapters in changes.values() for name in adapters))
+        for name in sorted(in_order):
             for component, adapters in changes.items():
-                for path, change in adapters.get(name, {}).items():
+                for path, change in sorted(adapters.get(name, {}).items()):
                     digest.update(f"{component}.{path} ".encode())
                     for part in change.describe():
                         digest.update(part)
+        every = (change for adapters in changes.values() for layers in adapters.values() for change in layers.values())
+        if not all(isinstance(change, Additive) for change in every):
+            digest.update(repr(in_order).encode())
         return digest.hexdigest()
 
     def _attach(self) -> None:
@@ -187,7 +210,14 @@ class LoraAdapters:
             for name, weight in weights.items()
         }
 
-    def _check_names(self, names: Names) -> list[str]:
+    def _read(self, source: Source, place: Optional[Place]) -> Lora[Change]:
+        if isinstance(source, Lora):
+            return source
+        if isinstance(source, Mapping):
+            return lora_files.parse(ArrayTensors(to_arrays(source)), **self._networks)
+        return lora_files.read(source, **self._networks, place=place)
+
+    def check_names(self, names: Names) -> list[str]:
         """The names as a list. Raises InputError for one that is not loaded."""
         in_order = [names] if isinstance(names, str) else list(names)
         for name in in_order:

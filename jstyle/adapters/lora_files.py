@@ -12,7 +12,7 @@ from jstyle.adapters.lora import Lora, layers, norms
 from jstyle.adapters.lora_config import parse_config, read_config, select_entries
 from jstyle.adapters.lora_keys import COMPONENTS, PEFT_PREFIX, list_names, sort_keys
 from jstyle.adapters.lora_writing import FILE, HEADER
-from jstyle.adapters.sources import find_file
+from jstyle.adapters.sources import Place, find_file
 from jstyle.adapters.stored_layers import StoredLayer
 from jstyle.errors import InputError
 from jstyle.runtime import jt
@@ -22,19 +22,26 @@ _PEFT_FILE, _PEFT_CONFIG = "adapter_model.safetensors", "adapter_config.json"
 _LARGEST_CONFIG = 1 << 24  # bytes
 
 
-def read(source: Union[str, Path], unet: jt.Module, text_encoder: jt.Module) -> Lora[Change]:
-    """The adapter in a safetensors file, or in a folder: diffusers', peft's, or the only one that it holds.
+def read(
+    source: Union[str, Path], unet: jt.Module, text_encoder: jt.Module, place: Optional[Place] = None
+) -> Lora[Change]:
+    """The adapter in a safetensors file, a folder or a hub's repository: diffusers', peft's, or its only one.
 
     Raises InputError where there is no such file, for a file of peft's without its ``adapter_config.json``, and as
     ``parse`` does.
     """
-    file = find_file(source, (FILE, _PEFT_FILE), "a LoRA")
+    file, tensors, header = open_file(source, place)
+    return parse(tensors, unet, text_encoder, header, str(file))
+
+
+def open_file(source: Union[str, Path], place: Optional[Place] = None) -> tuple[Path, FileTensors, dict[str, Any]]:
+    """The file that ``read`` reads, its arrays, and peft's configuration in its header or beside it."""
+    file = find_file(source, (FILE, _PEFT_FILE), "a LoRA", place)
     tensors = FileTensors([file])
     try:
-        header = _read_peft_config(file) if _is_peft(tensors) else parse_config(_read_header(tensors))
+        return file, tensors, _read_peft_config(file) if _is_peft(tensors) else parse_config(_read_header(tensors))
     except InputError as error:
         raise InputError(f"{file}: {error}") from None
-    return parse(tensors, unet, text_encoder, header, str(file))
 
 
 def parse(

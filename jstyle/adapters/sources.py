@@ -1,35 +1,114 @@
-"""The file that a LoRA or a word lies in."""
+"""The file that a LoRA or a word lies in: named itself, or one of a folder or of a repository of the hub."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Union
+from typing import Any, Optional, Union
+
+import numpy as np
 
 from jstyle.errors import InputError
+from jstyle.settings.messages import suggest
 from jstyle.weights.header import is_pickle_name, refuse_pickle
+from jstyle.weights.hub import fetch_chosen, is_hub_id
+
+_HUB = ("revision", "cache_dir", "token", "force_download", "local_files_only")
+_WITHOUT_MEANING = ("use_safetensors", "low_cpu_mem_usage", "proxies", "resume_download", "unet_config", "user_agent")
+"""Options of diffusers' loaders that decide nothing here: only safetensors are read, and the hub's variables apply."""
 
 
-def find_file(source: Union[str, Path], names: Sequence[str], what: str) -> Path:
-    """The file itself; of a folder the first of ``names`` that it holds, or else its only safetensors file.
+@dataclass(frozen=True)
+class Place:
+    """Where in a folder or repository a file lies. ``hub`` holds huggingface_hub's options."""
 
-    Raises InputError where there is none, several, or only a pickle; ``what`` is it of, such as "a LoRA".
+    weight_name: Optional[str] = None
+    subfolder: Optional[str] = None
+    hub: Mapping[str, Any] = field(default_factory=dict)
+
+
+def read_place(options: Mapping[str, Any]) -> Place:
+    """The options of diffusers' loaders. Raises InputError for one that there is not."""
+    known = ("weight_name", "subfolder", *_HUB)
+    for name in options:
+        if name not in (*known, *_WITHOUT_MEANING):
+            raise InputError(f"there is no option {name!r} of loading; {suggest(name, known)}")
+    hub = {name: value for name, value in options.items() if name in _HUB and value is not None}
+    return Place(options.get("weight_name"), options.get("subfolder"), hub)
+
+
+def find_file(source: Union[str, Path], names: Sequence[str], what: str, place: Optional[Place] = None) -> Path:
+    """The file itself; of a folder or a hub id `owner/name` the first of ``names``, or else its only safetensors file.
+
+    ``place`` may name the file, or a folder in it. From the hub that file alone is fetched, with peft's configuration.
+    Raises InputError where there is none, several, or only a pickle, and where it cannot be fetched; ``what`` is it of,
+    such as "a LoRA".
     """
-    place = Path(source)
-    if not place.is_dir():
-        if not place.is_file():
-            raise InputError(f"there is no file {place}; give {what}'s safetensors file or its folder")
-        return place
+    place = place or Place()
+    here = Path(os.path.expanduser(source))
+    if here.is_file():
+        if place.subfolder or place.weight_name not in (None, here.name):
+            raise InputError(f"{here} is a file: leave out weight_name and subfolder, or name its folder")
+        return here
+    if isinstance(source, str) and is_hub_id(source):
+        here = _fetch(source, names, what, place)
+    elif not here.is_dir():
+        raise InputError(f"there is no file {here}; give {what}'s safetensors file, its folder or a hub id")
+    folder = here / (place.subfolder or "")
+    if not folder.is_dir():
+        raise InputError(f"there is no folder {folder}; leave out subfolder, or correct it")
+    present = [path.name for path in folder.iterdir() if path.is_file()]
+    file = folder / _choose(place.weight_name, present, names, what, str(folder))
+    if not file.is_file():
+        raise InputError(f"there is no file {file}; correct weight_name, or leave it out")
+    return file
+
+
+def to_arrays(state: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Named arrays in memory, Jittor's, NumPy's or another library's. Raises InputError for what is no array."""
+    arrays = {}
+    for name, value in state.items():
+        array = np.asarray(value.numpy() if hasattr(value, "numpy") else value)
+        if not isinstance(name, str) or array.dtype == object:
+            raise InputError(f"{name!r:.80} is no array by its name; give those that a file holds")
+        arrays[name] = array
+    return arrays
+
+
+def _fetch(model: str, names: Sequence[str], what: str, place: Place) -> Path:
+    """The folder of a repository of which the file, and peft's configuration, were fetched."""
+    prefix = f"{place.subfolder.strip('/')}/" if place.subfolder else ""
+
+    def choose(files: Sequence[str]) -> list[str]:
+        present = [name[len(prefix) :] for name in files if name.startswith(prefix)]
+        if place.weight_name is None:
+            present = [name for name in present if "/" not in name]
+        chosen = _choose(place.weight_name, present, names, what, f"{model}/{prefix}".rstrip("/"))
+        return [prefix + chosen, f"{prefix}adapter_config.json"]
+
+    return fetch_chosen(model, choose, **place.hub)
+
+
+def _choose(wanted: Optional[str], present: Sequence[str], names: Sequence[str], what: str, where: str) -> str:
+    """One of a place's files. Raises InputError where there is none, or several that could be meant."""
+    if wanted is not None:
+        if is_pickle_name(wanted):
+            raise refuse_pickle(Path(where) / wanted)
+        if wanted not in present and "/" not in wanted:
+            raise InputError(f"there is no {wanted} in {where}; {suggest(wanted, sorted(present))}")
+        return wanted
     for name in names:
-        if (place / name).is_file():
-            return place / name
-    found = sorted(path for path in place.iterdir() if path.suffix == ".safetensors" and path.is_file())
+        if name in present:
+            return name
+    found = sorted(name for name in present if name.endswith(".safetensors"))
     if len(found) == 1:
         return found[0]
     if found:
-        listed = ", ".join(path.name for path in found[:3])
-        raise InputError(f"{place} holds {len(found)} safetensors files ({listed}); name one of them")
-    pickles = sorted(path for path in place.iterdir() if is_pickle_name(path.name) and path.is_file())
+        listed = ", ".join(found[:3])
+        raise InputError(f"{where} holds {len(found)} safetensors files ({listed}); name one of them (weight_name)")
+    pickles = sorted(name for name in present if is_pickle_name(name))
     if pickles:
-        raise refuse_pickle(pickles[0])
-    raise InputError(f"there is no file {place / names[0]}; give {what}'s safetensors file or its folder")
+        raise refuse_pickle(Path(where) / pickles[0])
+    raise InputError(f"there is no file {names[0]} in {where}; give {what}'s safetensors file or its folder")

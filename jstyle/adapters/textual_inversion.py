@@ -15,7 +15,7 @@ from typing import Any, Optional, Union
 
 import numpy as np
 
-from jstyle.adapters.sources import find_file
+from jstyle.adapters.sources import Place, find_file, to_arrays
 from jstyle.diffusion.prompts import find_words, note_words
 from jstyle.errors import InputError
 from jstyle.networks import CLIPTextModel
@@ -23,11 +23,14 @@ from jstyle.networks.editing import swapped
 from jstyle.networks.entry import check_ids
 from jstyle.networks.layers import Embedding
 from jstyle.runtime import jt
-from jstyle.weights.tensors import FileTensors, read_numbers, write_tensors
+from jstyle.weights.tensors import ArrayTensors, FileTensors, Tensors, read_numbers, write_tensors
 
 FILE = "learned_embeds.safetensors"
 TABLE = "text_model.embeddings.token_embedding"
 _NAMELESS = "emb_params"  # the key of the vectors in AUTOMATIC1111's files, which name the word only by their own name
+
+
+Source = Union[str, Path, Mapping[str, Any]]
 
 
 class ExtendedEmbedding(Embedding):
@@ -93,15 +96,23 @@ class Vocabulary:
                 raise InputError(f"the word {token!r} is not loaded; loaded are {', '.join(self.vectors) or 'none'}")
         self._set({token: rows for token, rows in self.vectors.items() if token not in forgotten})
 
-    def load(self, source: Union[str, Path], token: Optional[str] = None) -> None:
-        """Learn the word of a file or folder, under its name there or ``token``. Raises InputError as ``read``."""
-        self.learn(*read(source, token))
+    def load(self, source: Source, token: Optional[str] = None, place: Optional[Place] = None) -> None:
+        """Learn the word of a file, folder or hub id, or of named arrays, under its name there or ``token``.
+
+        ``place`` is where in a folder or repository it lies. Raises InputError as ``read``.
+        """
+        self.learn(*read(source, token, place))
 
     def learn(self, token: str, array: np.ndarray) -> None:
         """Learn a word with its vectors (n, hidden_size). Raises InputError as ``words`` does."""
         check_width(token, array.shape, self._text_encoder)
         with jt.no_grad():
             self.add({token: jt.array(array).stop_grad()})
+
+    def is_of(self, tokenizer: Any, text_encoder: Any) -> bool:
+        """Whether these, where they are not None, are the ones that the words are learnt with."""
+        known = (None, self.tokenizer, self._original)
+        return any(tokenizer is each for each in known) and text_encoder in (None, self._text_encoder)
 
     def fingerprint(self) -> str:
         """SHA-256 over the words and their vectors, "" where there are no words."""
@@ -140,14 +151,21 @@ def spell_word(token: str, vectors: int) -> list[str]:
     return [token] + [f"{token}_{i}" for i in range(1, vectors)]
 
 
-def read(source: Union[str, Path], token: Optional[str] = None) -> tuple:
-    """The word in a safetensors file, or in a folder's ``learned_embeds.safetensors``: token and vectors (n, width).
+def read(source: Source, token: Optional[str] = None, place: Optional[Place] = None) -> tuple[str, np.ndarray]:
+    """The word in a safetensors file, in a folder's or a hub's ``learned_embeds.safetensors``, or in named arrays.
 
-    Reads diffusers' files, {token: vectors}, and AUTOMATIC1111's, which need ``token``. Raises InputError where there
-    is no such file, or it does not hold one word.
+    Gives the token and the vectors (n, width). Reads diffusers' files, {token: vectors}, and AUTOMATIC1111's, which
+    need ``token``; what PyTorch reads of the latter's pickles is taken too. Raises InputError where there is no such
+    file, or it does not hold one word.
     """
-    file = find_file(source, (FILE,), "a textual inversion")
-    stored = FileTensors([file])
+    stored: Tensors
+    if isinstance(source, Mapping):
+        pickled, file = source.get("string_to_param"), "the word"
+        token = token or (source.get("name") if pickled else None)
+        stored = ArrayTensors(to_arrays({_NAMELESS: pickled["*"]} if pickled else source))
+    else:
+        file = find_file(source, (FILE,), "a textual inversion", place)
+        stored = FileTensors([file])
     names = [name for name in stored.shapes() if name == _NAMELESS] or list(stored.shapes())
     if len(names) != 1:
         listed = ", ".join(name[:80] for name in names[:3])

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 from jstyle.errors import InputError
 from jstyle.weights.header import is_pickle_name, refuse_pickle
@@ -182,6 +183,43 @@ def fetch_file(model: str, name: str, *, revision: Optional[str] = None) -> Path
     except Exception as error:
         reason = _explain_failure(model, revision, error, name)
         raise InputError(f"there is no file {model}/{name} on this machine, and {reason}") from error
+
+
+def fetch_chosen(
+    model: str, choose: Callable[[Sequence[str]], Sequence[str]], *, revision: Optional[str] = None, **options: Any
+) -> Path:
+    """The folder of a repository of the hub, of which only what ``choose`` picks among its files was fetched.
+
+    ``options`` are huggingface_hub's ``cache_dir``, ``token``, ``force_download``, ``local_files_only``. Where nothing
+    is fetched, it has what was fetched before. Raises InputError where there is no such repository or revision, it
+    cannot be fetched, or is not here, and what ``choose`` raises.
+    """
+    from huggingface_hub import HfApi, constants, snapshot_download
+
+    if options.pop("local_files_only", False) or constants.HF_HUB_OFFLINE or not _FETCHES.get():
+        return _find_cached(model, revision, options.get("cache_dir"))
+    try:
+        told = HfApi(token=options.get("token")).model_info(model, revision=revision)
+        patterns = [glob.escape(name) for name in choose([each.rfilename for each in told.siblings or ()])]
+        return Path(snapshot_download(model, revision=revision, allow_patterns=patterns, **options))
+    except InputError:
+        raise
+    except Exception as error:  # of several kinds, as below
+        raise InputError(_explain_failure(model, revision, error)) from error
+
+
+def _find_cached(model: str, revision: Optional[str], cache: Optional[str]) -> Path:
+    """What was fetched of a repository; huggingface_hub finds whole ones only. Raises `NotHere`."""
+    from huggingface_hub import CacheNotFound, scan_cache_dir
+
+    try:
+        found = [repo for repo in scan_cache_dir(cache).repos if repo.repo_id == model and repo.repo_type == "model"]
+    except CacheNotFound:
+        found = []
+    for one in (one for repo in found for one in repo.revisions):
+        if (revision or "main") in (one.commit_hash, *one.refs):
+            return one.snapshot_path
+    raise NotHere(f"{model!r} is not on this machine, and nothing is fetched now")
 
 
 def weight_files(folder: Path, variant: Optional[str] = None) -> list[Path]:

@@ -51,7 +51,7 @@ def compute_unet(networks: Networks) -> np.ndarray:
 
 def compute_text(networks: Networks) -> np.ndarray:
     with jt.no_grad():
-        return np.array(networks[1](jt.array(RECORDED["input_ids"].astype(np.int32)))[0].numpy())
+        return np.array(networks[1](jt.array(RECORDED["input_ids"].astype(np.int32))).last_hidden_state.numpy())
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -102,14 +102,16 @@ def list_parameters(networks: Networks) -> list:
 def test_kinds_act_together(networks: Networks) -> None:
     """Sums in any order, and a rescaling on what the others left."""
     adapters = LoraAdapters(*networks)
-    outs = []
-    for order in (["locon", "loha", "ia3"], ["loha", "locon", "ia3"]):
+    outs, hashes = [], []
+    for order in (["locon", "loha", "ia3"], ["loha", "locon", "ia3"], ["ia3", "loha", "locon"]):
         for case in order:
             adapters.load(read(case, networks), case)
         adapters.set(order, [{"locon": 0.4, "loha": 0.5, "ia3": 0.6}[case] for case in order])
         outs.append(compute_unet(networks))
+        hashes.append(adapters.fingerprint())
         adapters.unload()
-    assert relative_error(outs[0], outs[1]) < 1e-5
+    assert relative_error(outs[0], outs[1]) < 1e-5 < 1e-2 < relative_error(outs[0], outs[2])
+    assert len(set(hashes)) == 3
     layer = networks[0].mid_block.attentions[0].proj_out
     path = "mid_block.attentions.0.proj_out"
     original = Weights(*(np.array(var.numpy()).astype(np.float64) for var in (layer.weight, layer.bias)))
