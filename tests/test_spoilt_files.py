@@ -6,7 +6,7 @@ from types import ModuleType
 
 import pytest
 
-from benchmarks.fuzz import configs, lora, model_json, prompts_json, recipes, single_file, words
+from benchmarks.fuzz import configs, kinds, lora, model_json, prompts_json, recipes, single_file, words
 from benchmarks.fuzz.trials import try_inputs
 
 
@@ -18,6 +18,7 @@ from benchmarks.fuzz.trials import try_inputs
         (configs, 100),
         (model_json, 100),
         (lora, 200),
+        (kinds, 200),
         (words, 200),
         (single_file, 100),
     ],

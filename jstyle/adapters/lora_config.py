@@ -105,7 +105,7 @@ def read_config(entries: Mapping[str, Any]) -> LoraConfig:
     if not entries:
         return LoraConfig()
     kind = entries.get("peft_type", "LORA")
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise InputError(f"its kind is {kind!r:.40}; only {', '.join(KINDS)} of peft's can be read")
     for key, other in _OTHER_KINDS.items():
         if entries.get(key):

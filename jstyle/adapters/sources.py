@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Optional, Union
 
@@ -13,7 +13,7 @@ import numpy as np
 from jstyle.errors import InputError
 from jstyle.settings.messages import suggest
 from jstyle.weights.header import is_pickle_name, refuse_pickle
-from jstyle.weights.hub import fetch_chosen, is_hub_id
+from jstyle.weights.hub import fetch_chosen, is_hub_id, parse_hub_file
 
 _HUB = ("revision", "cache_dir", "token", "force_download", "local_files_only")
 _WITHOUT_MEANING = ("use_safetensors", "low_cpu_mem_usage", "proxies", "resume_download", "unet_config", "user_agent")
@@ -52,6 +52,10 @@ def find_file(source: Union[str, Path], names: Sequence[str], what: str, place: 
         if place.subfolder or place.weight_name not in (None, here.name):
             raise InputError(f"{here} is a file: leave out weight_name and subfolder, or name its folder")
         return here
+    on_hub = parse_hub_file(source) if isinstance(source, str) else None
+    if on_hub is not None and place.weight_name is None:  # owner/name/FILE.safetensors, or a file's address
+        source, name, revision = on_hub
+        place = replace(place, weight_name=name, hub={"revision": revision, **place.hub})
     if isinstance(source, str) and is_hub_id(source):
         here = _fetch(source, names, what, place)
     elif not here.is_dir():

@@ -81,6 +81,7 @@ def test_of_a_hubs_repository_one_file_is_fetched(endpoint: str, tmp_path: Path)
         ["owner/two", {"weight_name": "pond.safetensors", "revision": "main"}],
         ["owner/peft", {"subfolder": "unet"}],
         ["owner/own-name", {"weight_name": "ink.safetensors", "subfolder": "old"}],
+        ["https://huggingface.co/owner/two/resolve/main/ink.safetensors", {}],
     ]
     found = find_all(tmp_path, requests, HF_ENDPOINT=endpoint)
     wanted = [
@@ -89,6 +90,7 @@ def test_of_a_hubs_repository_one_file_is_fetched(endpoint: str, tmp_path: Path)
         "owner/two/pond.safetensors",
         "owner/peft/unet/adapter_model.safetensors",
         "owner/own-name/old/ink.safetensors",
+        "owner/two/ink.safetensors",
     ]
     assert all(isinstance(file, str) and file.endswith(name.split("/", 2)[2]) for file, name in zip(found, wanted))
     assert set(FakeLoraHub.fetched) == {*wanted, "owner/peft/unet/adapter_config.json"}
