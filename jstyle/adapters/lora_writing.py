@@ -52,7 +52,7 @@ def write(
 
 def _name_as_diffusers(component: str, path: str, change: LowRank) -> Iterator[tuple[str, np.ndarray]]:
     yield f"{component}.{path}.lora_A.weight", np.array(change.down.numpy())
-    yield f"{component}.{path}.lora_B.weight", np.float32(np.array(change.up.numpy()) * change.scale)
+    yield f"{component}.{path}.lora_B.weight", (np.array(change.up.numpy()) * change.scale).astype(np.float32)
 
 
 def _name_as_kohya(component: str, path: str, change: LowRank) -> Iterator[tuple[str, np.ndarray]]:
