@@ -55,9 +55,9 @@ class ShareEverything:
         self._halves = halves
 
     def __call__(self, site: Site, step: int, qkv: QKV) -> QKV:
-        """As every editor of attention. Raises InputError where another has added keys or a bias."""
-        if qkv.bias is not None or qkv.shared is not None:
-            raise InputError("full attention sharing goes with no other editor that adds keys or a bias")
+        """As every editor of attention. Raises InputError where another has added keys, a bias or an attention."""
+        if qkv.bias is not None or qkv.shared is not None or qkv.added is not None:
+            raise InputError("full attention sharing goes with no other editor that adds keys, a bias or an attention")
         rows = qkv.q.shape[0]
         joined = [repeat_rows(x, rows).reshape(self._halves, -1, *x.shape[2:]) for x in (qkv.q, qkv.k, qkv.v)]
         return replace(qkv, q=joined[0], k=joined[1], v=joined[2])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Optional
 
 import numpy as np
@@ -28,7 +29,7 @@ class InjectFromBanks:
         dtype = str(qkv.q.dtype)
         k, v = (from_bank(self._style.read(step, site.path, part)[None], dtype) for part in ("k", "v"))
         q = blend(from_bank(content_q, dtype), qkv.q, self._gamma)
-        return QKV(q, k, v, qkv.bias, qkv.shared, self._temperature)
+        return replace(qkv, q=q, k=k, v=v, temperature=self._temperature)
 
 
 def blend(content_q: jt.Var, q: jt.Var, gamma: float) -> jt.Var:

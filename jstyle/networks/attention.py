@@ -11,16 +11,12 @@ from jstyle.networks.layers import Conv2d, GroupNorm, LayerNorm, Linear, Nothing
 from jstyle.runtime import jt
 
 
-def gather_attention(qkv: QKV, x: jt.Var, *, upcast: bool) -> jt.Var:
+def gather_attention(qkv: QKV, x: jt.Var) -> jt.Var:
     """What the queries of ``x`` (batch, tokens, channels) attend to, (batch, tokens, heads * head_dim).
 
-    Rows of the batch that an editor laid end to end are apart again, as in ``x``. ``upcast`` computes the logits
-    in fp32.
+    Rows of the batch that an editor laid end to end are apart again, as in ``x``.
     """
-    out = ops.attention(
-        qkv.q, qkv.k, qkv.v, bias=qkv.bias, shared=qkv.shared, temperature=qkv.temperature, upcast=upcast
-    )
-    return out.reshape(x.shape[0], x.shape[1], -1)
+    return qkv.attend().reshape(x.shape[0], x.shape[1], -1)
 
 
 class TextContext:
@@ -70,10 +66,10 @@ class Attention(jt.Module):
     def execute(self, x: jt.Var, text: Optional[TextContext], edit: Optional[Edit], residual: jt.Var) -> jt.Var:
         """x and residual (batch, tokens, channels) -> the same. Keys and values come from the text, or else from x."""
         k, v = (self.to_k(x), self.to_v(x)) if text is None else text.project(self.to_k, self.to_v)
-        qkv = QKV(self._split(self.to_q(x)), self._split(k), self._split(v))
+        qkv = QKV(self._split(self.to_q(x)), self._split(k), self._split(v), upcast=self.upcast)
         if edit is not None:
             qkv = edit(self.site, qkv)
-        return self.to_out[0](gather_attention(qkv, x, upcast=self.upcast), residual)
+        return self.to_out[0](gather_attention(qkv, x), residual)
 
     def _split(self, x: jt.Var) -> jt.Var:
         b, tokens, channels = x.shape

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Optional, Protocol, Union
 
+from jstyle import ops
 from jstyle.errors import InputError
 from jstyle.ops import KeyValue
 from jstyle.runtime import jt
@@ -41,7 +42,8 @@ class QKV:
     the projections leave them, so that an editor never pays for a transpose; with 1 in place of batch, one set of
     keys serves all rows without a copy. ``bias`` broadcasts to (batch, heads, queries, keys) and is added to the
     logits. ``shared`` is a second set of keys and values that all queries attend to. ``temperature`` multiplies
-    the logits q k^T before the bias is added.
+    the logits q k^T before the bias is added, which ``upcast`` computes in fp32. ``added``, of q's shape, is added to
+    what the queries gather: with `attend` an editor sums two attentions, such as `replace(qkv, added=other.attend())`.
     """
 
     q: jt.Var
@@ -50,6 +52,21 @@ class QKV:
     bias: Optional[jt.Var] = None
     shared: Optional[KeyValue] = None
     temperature: float = 1.0
+    upcast: bool = False
+    added: Optional[jt.Var] = None
+
+    def attend(self) -> jt.Var:
+        """What the queries gather, (batch, queries, heads, head_dim), as the layer itself would compute it."""
+        out = ops.attention(
+            self.q,
+            self.k,
+            self.v,
+            bias=self.bias,
+            shared=self.shared,
+            temperature=self.temperature,
+            upcast=self.upcast,
+        )
+        return out if self.added is None else ops.add(out, self.added)
 
 
 class AttentionEditor(Protocol):

@@ -116,6 +116,24 @@ def test_a_shared_set_of_keys_is_merged_with_the_own(unet: jt.Module) -> None:
             assert relative_error(output(unet), before) < 1e-5
 
 
+def test_an_editor_sums_two_attentions(unet: jt.Module) -> None:
+    """The parts of what is gathered add up to the whole, wherever the parts were gathered."""
+
+    def split(site: Site, step: int, qkv: QKV) -> QKV:
+        assert qkv.upcast == unet.config.upcast_attention
+        part = replace(qkv, v=qkv.v * 0.3, added=replace(qkv, v=qkv.v * 0.3).attend())
+        return replace(part, v=qkv.v * 0.4, added=replace(part, v=qkv.v * 0.3).attend())
+
+    def doubled(site: Site, step: int, qkv: QKV) -> QKV:
+        return replace(qkv, added=qkv.attend())
+
+    before = output(unet)
+    with attached(unet, split):
+        assert relative_error(output(unet), before) < 1e-5
+    with attached(unet, doubled):
+        assert relative_error(output(unet), before) > 1e-2
+
+
 def test_selecting_no_layer_is_an_error(unet: jt.Module) -> None:
     with pytest.raises(InputError, match="no attention layer"), attached(unet, sharper, lambda site: False):
         pass

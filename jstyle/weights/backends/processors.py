@@ -55,10 +55,11 @@ class FusedAttnProcessor:
 
     def _attend(self, attn: Any, x: jt.Var, context: jt.Var, mask: Optional[jt.Var]) -> jt.Var:
         q, k, v = (_split(rows, attn.heads) for rows in (attn.to_q(x), attn.to_k(context), attn.to_v(context)))
-        qkv = QKV(q, k, v, None if mask is None else _make_bias(attn, mask, k, x.shape[0]))
+        bias = None if mask is None else _make_bias(attn, mask, k, x.shape[0])
+        qkv = QKV(q, k, v, bias, upcast=getattr(attn, "upcast_attention", False))
         if self._edit is not None and self._site is not None:
             qkv = self._edit(self._site, qkv)
-        return gather_attention(qkv, x, upcast=getattr(attn, "upcast_attention", False))
+        return gather_attention(qkv, x)
 
 
 def list_attention(network: Any) -> dict[str, Any]:
