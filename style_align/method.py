@@ -20,6 +20,7 @@ from jstyle.pipelines.cost import Meter
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline, step_noise, without_gradients
 from jstyle.pipelines.starts import first_step
 from jstyle.runtime import jt
+from jstyle.settings.reader import plain
 from jstyle.settings.vocabulary import is_guided
 from style_align.features import Recorder, shared_sites
 from style_align.panorama import Panorama, WindowDenoiser, windows
@@ -164,6 +165,7 @@ class StyleAlignedOnLatents:
             "sampler": self._sampler.name,
             "sigmas": self._sampler.sigmas,
             "guidance": self.guidance,
+            **plain(self._settings.reading),
         }
 
     def _name_path(self, reference: Row, times: tuple[float, ...], latents: np.ndarray) -> Trajectory:
@@ -181,7 +183,7 @@ class StyleAlignedOnLatents:
     def _open_reference(self, named: LatentReference, trajectory: Optional[Trajectory]) -> Reference:
         settings = self._settings
         negative = settings.sampling.negative_prompt if trajectory is None else trajectory.negative_prompt
-        recorder = Recorder(self._pipe.denoiser([named.prompt], negative, self.guidance), self.sharing)
+        recorder = Recorder(self._denoiser([named.prompt], negative, self.guidance), self.sharing)
         keep = settings.reference.feature_dtype if settings.reference.features == "memory" else None
         if trajectory is not None:
             return Reference(recorder, trajectory=trajectory, offset=self._choose_offset(named), keep=keep)
@@ -201,7 +203,7 @@ class StyleAlignedOnLatents:
     ) -> Generator[Evaluated, None, tuple[tuple[float, ...], np.ndarray]]:
         sampling, guidance = self._settings.sampling, self._settings.reference.inversion_guidance
         negative = sampling.negative_prompt if is_guided(guidance) else ""
-        denoiser = self._pipe.denoiser([reference.prompt], negative, guidance)
+        denoiser = self._denoiser([reference.prompt], negative, guidance)
         levels = self._sampler.levels(self._pipe.schedule, sampling.steps, None)
         return (yield from invert(denoiser, jt.array(clean[None]), levels, self._pipe.schedule))
 
@@ -242,7 +244,10 @@ class StyleAlignedOnLatents:
         return Panorama(lambda count: align([rows[0].prompt] * count), places, self._settings.sampling.batch_size)
 
     def _guide(self, prompts: Sequence[str]) -> GuidedDenoiser:
-        return self._pipe.denoiser(list(prompts), self._settings.sampling.negative_prompt, self.guidance)
+        return self._denoiser(prompts, self._settings.sampling.negative_prompt, self.guidance)
+
+    def _denoiser(self, prompts: Sequence[str], negative_prompt: str, guidance: float) -> GuidedDenoiser:
+        return self._pipe.denoiser(list(prompts), negative_prompt, guidance, reading=self._settings.reading)
 
     def _align_jointly(self, rows: Sequence[Row]) -> Generator[Evaluated, None, np.ndarray]:
         """The final latents of a set that shares everything; its reference's is kept."""

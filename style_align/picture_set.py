@@ -22,6 +22,7 @@ from style_align.settings import StyleAlignSettings
 
 _THE_PICTURES = (
     "steps", "guidance", "negative_prompt", "sampler", "sigmas", "eta", "seed", "width", "height", "image_strength",
+    "prompt_weights", "long_prompts",
 )  # fmt: skip
 """What the pictures of a recipe say themselves."""
 

@@ -20,11 +20,13 @@ from jstyle.diffusion.guidance import GuidedDenoiser
 from jstyle.diffusion.samplers import Denoiser, Step
 from jstyle.diffusion.samplers.step import transfer
 from jstyle.diffusion.schedule import Level, Prediction, Schedule
+from jstyle.diffusion.weighted_text import PLAIN
 from jstyle.errors import InputError
 from jstyle.events import Evaluated
 from jstyle.pipelines.cost import Meter
 from jstyle.runtime import jt
 from jstyle.settings.json_files import parse_json
+from jstyle.settings.reader import plain
 from jstyle.weights.tensors import write_tensors
 from style_align.features import Features, Recorder, mix
 from style_align.settings import Sharing
@@ -86,7 +88,7 @@ class Trajectory:
                 raise InputError(
                     f"{name} was made with {is_what} than this model's; make it again with --save_reference"
                 )
-        for key in ("steps", "sampler", "sigmas"):
+        for key in ("steps", "sampler", "sigmas", "prompt_weights", "long_prompts"):
             was = self.about.get(key)
             if was != about[key]:
                 raise InputError(f"{name} was made with {key} = {was}, not {about[key]}; use --{key} {was}")
@@ -119,7 +121,7 @@ def load_trajectory(file: Path) -> Trajectory:
             str(content["negative_prompt"]),
             tuple(float(t) for t in content["times"]),
             arrays["latents"],
-            dict(content["about"]),
+            {**plain(PLAIN), **content["about"]},  # files of before there was a choice
         )
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{str(file)!r} is no saved reference; make one with --save_reference") from error

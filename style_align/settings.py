@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Literal, Optional
 
 from jstyle.settings.fields import flat, free, later, require
+from jstyle.settings.prompts import PromptSettings
 from jstyle.settings.vocabulary import (
     FeatureDtype,
     FixedFit,
@@ -249,6 +250,7 @@ class StyleAlignSettings:
     """The settings of a notebook of the paper's code; by default the one that fits: image, panorama or sd."""
 
     sampling: SamplingSettings = flat(SamplingSettings)
+    reading: PromptSettings = flat(PromptSettings)
     sharing: SharingSettings = flat(SharingSettings)
     places: PlacesSettings = flat(PlacesSettings)
     reference: ReferenceSettings = flat(ReferenceSettings)

@@ -11,7 +11,7 @@ from jstyle.competition.dataset import Style
 from jstyle.competition.settings import AdapterSettings, FinishSettings, PictureSettings
 from jstyle.methods.table import METHODS, Method
 from jstyle.settings.fields import require
-from jstyle.settings.reader import build
+from jstyle.settings.reader import build, plain
 from jstyle.table import load_attribute
 from jstyle.training.many_styles.spec import build_settings
 from jstyle.training.teaching.table import TEACHINGS, Teaching
@@ -67,6 +67,7 @@ def build_set(picture: PictureSettings, size: Size, place: str) -> Any:
         raise ValueError(f"{place}: {describe_unknown('set method', picture.set.method, list_set_methods())}")
     provided: dict[str, Any] = {name: getattr(picture, name) for name in _THE_PICTURES}
     provided.update(zip(_SIZE, size))
+    provided.update(plain(picture.reading))
     if picture.start is not None:
         provided["image_strength"] = picture.start.strength
     build_settings = load_attribute(method.picture_set or "").build_settings

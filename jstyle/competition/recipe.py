@@ -25,8 +25,10 @@ from jstyle.competition.findings import Findings
 from jstyle.competition.methods import Size, build_finish, build_set, check_adapter
 from jstyle.competition.references import find_finish_files, find_set_file, find_start_files
 from jstyle.competition.settings import PictureSettings, RecipeModel
+from jstyle.diffusion.weighted_text import read_pieces
 from jstyle.settings.fields import require
 from jstyle.settings.messages import Where, show
+from jstyle.settings.prompts import PromptSettings
 from jstyle.settings.reader import build, check
 from jstyle.settings.yaml_files import choose_base, read_yaml
 
@@ -107,6 +109,8 @@ def _lay_over_style(recipe: Recipe, style: Style, size: Size, findings: Findings
 def _make_picture(style: Style, prompt: str, values: Mapping[str, Any], size: Size, place: str) -> RecipePicture:
     """Raises ValueError for a method, a setting, a reference or a file that there is not."""
     settings = build(PictureSettings, values, place)
+    for text in (RecipePicture(style, prompt, settings).text, settings.negative_prompt):
+        _check_weights(text, settings.reading, place)
     require(not isinstance(settings.seed, tuple), f"{place}: a prompt has one seed, not a list")
     if settings.start is not None:
         find_start_files(settings.start, style, place)
@@ -120,6 +124,13 @@ def _make_picture(style: Style, prompt: str, values: Mapping[str, Any], size: Si
         of_finish = build_finish(settings.finish, size, place)
         find_finish_files(settings.finish, style, place)
     return RecipePicture(style, prompt, settings, of_set, of_finish)
+
+
+def _check_weights(text: str, reading: PromptSettings, place: str) -> None:
+    try:
+        read_pieces(text, reading)
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}") from error
 
 
 def _list_seeds(seed: Union[int, tuple[int, ...]], count: int, place: str) -> list[int]:

@@ -9,6 +9,7 @@ from typing import Any, Optional, Union
 
 from jstyle.settings.fields import flat, later, require
 from jstyle.settings.model import ModelSettings
+from jstyle.settings.prompts import PromptSettings
 from jstyle.settings.vocabulary import (
     SamplerName,
     Sigmas,
@@ -104,6 +105,8 @@ class PictureSettings:
 
     negative_prompt: str = ""
     """What it should not show."""
+
+    reading: PromptSettings = flat(PromptSettings)
 
     sampler: Optional[SamplerName] = None
     """By default the checkpoint's own."""

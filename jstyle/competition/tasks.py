@@ -74,6 +74,7 @@ class _SpecMaker:
             height=size[1],
             prompt=self._picture.text,
             negative_prompt=settings.negative_prompt,
+            reading=settings.reading,
             sampler=settings.sampler,
             sigmas=settings.sigmas,
             steps=settings.steps,

@@ -29,13 +29,18 @@ def token_ids(tokenizer: Any, prompts: Sequence[str]) -> np.ndarray:
     for prompt in prompts:
         ids = [token for first in tokenizer(prompt, verbose=False).input_ids for token in words.get(first, (first,))]
         if len(ids) > length:
-            lost = tokenizer.decode(ids[length - 1 : -1])
-            shown = repr(lost[:_SHOWN]) + (f" and {len(lost) - _SHOWN} more characters" if len(lost) > _SHOWN else "")
-            line = f"a prompt has more than {length} tokens; this part is not read: {shown}"
-            warnings.warn(line, InputWarning, stacklevel=2)
+            warn_of_lost(tokenizer, ids[length - 1 : -1])
             ids = [*ids[: length - 1], ids[-1]]
         rows.append(ids + [tokenizer.pad_token_id] * (length - len(ids)))
     return np.asarray(rows, np.int32)
+
+
+def warn_of_lost(tokenizer: Any, ids: Sequence[int]) -> None:
+    """Say which tokens of a prompt that is too long are not read."""
+    lost = tokenizer.decode(ids)
+    shown = repr(lost[:_SHOWN]) + (f" and {len(lost) - _SHOWN} more characters" if len(lost) > _SHOWN else "")
+    line = f"a prompt has more than {tokenizer.model_max_length} tokens; this part is not read: {shown}"
+    warnings.warn(line, InputWarning, stacklevel=3)
 
 
 def find_words(tokenizer: Any) -> Mapping[int, Sequence[int]]:
@@ -65,10 +70,14 @@ def encode(tokenizer: Any, text_encoder: CLIPTextModel, prompts: Sequence[str], 
 
     Raises InputError for more layers than there are.
     """
+    return encode_ids(text_encoder, token_ids(tokenizer, prompts), skip)
+
+
+def encode_ids(text_encoder: CLIPTextModel, ids: np.ndarray, skip: int = 0) -> jt.Var:
+    """The same of token ids, (texts, tokens)."""
     layers = text_encoder.config.num_hidden_layers
     if isinstance(skip, bool) or not isinstance(skip, int) or not 0 <= skip <= layers:
         raise InputError(f"clip_skip must be a whole number from 0 to {layers}, not {show(skip)}")
-    ids = token_ids(tokenizer, prompts)
     with jt.no_grad():
         if skip == 0:
             return text_encoder(jt.array(ids)).last_hidden_state

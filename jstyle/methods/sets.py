@@ -42,8 +42,8 @@ class PictureSet(Protocol):
         Args:
             values: what a recipe says of the set.
             provided: what its pictures say themselves, by the names of the method's settings: steps, guidance,
-                negative_prompt, sampler, sigmas, eta, width and height, and, where a picture starts from another,
-                image_strength, the share of the steps that run on it.
+                negative_prompt, prompt_weights, long_prompts, sampler, sigmas, eta, width and height, and, where a
+                picture starts from another, image_strength, the share of the steps that run on it.
             of_picture: whether the reference is a picture.
 
         Raises ValueError, one line, for settings that a set of a recipe cannot have.

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any, Optional, Protocol
 
 from jstyle.errors import InputError
-from jstyle.settings.fields import free, later
+from jstyle.settings.fields import flat, free, later
 from jstyle.settings.model import ModelSettings
+from jstyle.settings.prompts import PromptSettings
 from jstyle.settings.vocabulary import Backend, Operations, Precision, SamplerName, Sigmas
 
 
@@ -126,6 +127,7 @@ class PromptedPicture:
     guidance: float
     seed: int
     negative_prompt: str = ""
+    reading: PromptSettings = flat(PromptSettings)
 
     sampler: Optional[SamplerName] = None
     """The model's own by default."""

@@ -21,8 +21,11 @@ from jstyle.pipelines.seeds import choose_seeds
 from jstyle.pipelines.starts import Start
 from jstyle.pipelines.texts import Prompt, choose_prompt
 from jstyle.runtime import jt
+from jstyle.settings.identity import identity
 from jstyle.settings.leaves import unwrap_numpy
 from jstyle.settings.messages import show, suggest
+from jstyle.settings.prompts import PromptSettings
+from jstyle.settings.reader import build
 
 if TYPE_CHECKING:
     from jstyle.pipelines.stable_diffusion import OnStep, StableDiffusionPipeline
@@ -54,6 +57,12 @@ class CallOptions(TypedDict, total=False):
 
     clip_skip: Optional[int]
     """Last layers of the text encoder that do not read the prompt; all read the negative prompt, as in diffusers."""
+
+    prompt_weights: str
+    """"a1111" reads weights such as (word:1.3) in prompts; "none" takes brackets as they stand."""
+
+    long_prompts: str
+    """"chunk" reads texts of any length, "cut" the first 77 tokens (`PromptSettings`)."""
 
     seed: Optional[Seeds]
     """One number (image i has seed + i), or one an image."""
@@ -134,6 +143,8 @@ def run_call(
         "sampler": options.get("sampler"),
         "sigmas": sigmas,
     }
+    named = ("prompt_weights", "long_prompts")
+    reading = build(PromptSettings, {name: options[name] for name in named if name in options})
     watcher = Watcher(
         pipe,
         options.get("callback_on_step_end"),
@@ -159,10 +170,11 @@ def run_call(
             output_type=options.get("output_type", "pil"),
             skip=options.get("clip_skip") or 0,
             watcher=watcher,
+            reading=reading,
             **settings,
         )
         output = exhaust(run, options.get("on_step"))
-    note_settings(pipe, output, text, negative, steps, settings)
+    note_settings(pipe, output, text, negative, steps, {**settings, **identity(reading)})
     return output if options.get("return_dict", True) else output.to_tuple()
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from jstyle.diffusion.schedule import Schedule
 from jstyle.diffusion.schedule_config import ScheduleConfig
+from jstyle.diffusion.weighted_text import PLAIN, read_pieces
 from jstyle.events import Evaluated, closing
 from jstyle.networks import UNet2DConditionModel
 from jstyle.networks.config import UNetConfig, VAEConfig
@@ -19,9 +20,10 @@ from jstyle.networks.outputs import UNetOutput
 from jstyle.ops.precision import unet_dtype
 from jstyle.pictures.spec import Identifiable
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
-from jstyle.pipelines.texts import Prompt, count_prompts
+from jstyle.pipelines.texts import Prompt, count_prompts, list_texts
 from jstyle.runtime import jt
 from jstyle.settings.model import ModelSettings
+from jstyle.settings.prompts import PromptSettings
 from jstyle.weights.configuration import Configurations
 from jstyle.weights.description import Checkpoint, describe_checkpoint
 from jstyle.weights.single_file.families import USUAL_SCHEDULE, USUAL_VAE
@@ -144,8 +146,10 @@ class CountingPipeline(StableDiffusionPipeline):
         """The model's; of configurations alone none."""
         return "" if self._model is None else self._model.configuration
 
-    def encode_texts(self, prompt: Prompt, copies: int = 1, skip: int = 0) -> jt.Var:
-        """A row a text, of no meaning."""
+    def encode_texts(self, prompt: Prompt, copies: int = 1, skip: int = 0, reading: PromptSettings = PLAIN) -> jt.Var:
+        """A row a text, of no meaning. Raises InputError for weights that cannot be read."""
+        for text in list_texts(prompt):
+            read_pieces(text, reading)
         return jt.zeros((copies * count_prompts(prompt), 1, 1))
 
     def tell_unknown_words(self, texts: Sequence[str]) -> None:

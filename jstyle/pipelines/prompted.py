@@ -30,6 +30,7 @@ def draw_prompted(
         seeds=spec.seed,
         sampler=spec.sampler,
         sigmas=spec.sigmas,
+        reading=spec.reading,
     )
     return (yield from tell_evaluations(steps, "picture")).images[0]
 

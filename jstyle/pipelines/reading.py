@@ -7,12 +7,14 @@ import warnings
 from collections.abc import Sequence
 from typing import Any, Optional
 
-from jstyle.diffusion import prompts
+from jstyle.diffusion import prompt_reading
 from jstyle.diffusion.guidance import GuidedDenoiser
+from jstyle.diffusion.weighted_text import PLAIN, read_text
 from jstyle.errors import InputError, InputWarning
 from jstyle.pipelines.loaded_model import LoadedModel
 from jstyle.pipelines.texts import Prompt, choose_prompt, count_prompts, list_texts, repeat_rows
 from jstyle.runtime import jt
+from jstyle.settings.prompts import PromptSettings
 from jstyle.settings.vocabulary import is_guided
 from jstyle.weights.known_words import describe_unknown_words
 
@@ -22,15 +24,15 @@ UNUSED_NEGATIVE = "the negative prompt is not used: at a guidance of 1 or less t
 class TextReading(LoadedModel):
     """A loaded model that reads texts."""
 
-    def encode_texts(self, prompt: Prompt, copies: int = 1, skip: int = 0) -> jt.Var:
+    def encode_texts(self, prompt: Prompt, copies: int = 1, skip: int = 0, reading: PromptSettings = PLAIN) -> jt.Var:
         """(prompts * copies, tokens, hidden_size), the copies of one prompt side by side.
 
-        The last ``skip`` layers of the text encoder do not run.
+        The last ``skip`` layers of the text encoder do not run. Raises InputError for texts that cannot be read so.
         """
         if isinstance(prompt, jt.Var):
             return repeat_rows(prompt, copies)
         texts = [text for text in list_texts(prompt) for _ in range(copies)]
-        return prompts.encode(self.tokenizer, self.text_encoder, texts, skip)
+        return prompt_reading.encode(self.tokenizer, self.text_encoder, texts, reading, skip)
 
     def encode_prompt(
         self,
@@ -54,7 +56,7 @@ class TextReading(LoadedModel):
             raise InputError("no prompt was given: give a text, or prompt_embeds")
         guidance = math.inf if do_classifier_free_guidance else 1.0
         with self.loras.scaled(1.0 if lora_scale is None else lora_scale):
-            return self._encode_halves(text, negative, guidance, num_images_per_prompt, clip_skip or 0)
+            return self._encode_halves(text, negative, guidance, num_images_per_prompt, clip_skip or 0, PLAIN)
 
     def denoiser(
         self,
@@ -65,21 +67,28 @@ class TextReading(LoadedModel):
         extra: Optional[jt.Var] = None,
         rescale: float = 0.0,
         skip: int = 0,
+        reading: PromptSettings = PLAIN,
     ) -> GuidedDenoiser:
         """The UNet under a text, as samplers take it. ``negative_prompt`` is one for all prompts or one each.
 
         ``skip`` is that of `encode_texts`, for the prompt alone, ``rescale`` that of `GuidedDenoiser`.
         """
-        text, negative = self._encode_halves(prompt, negative_prompt, guidance_scale, copies, skip)
+        text, negative = self._encode_halves(prompt, negative_prompt, guidance_scale, copies, skip, reading)
         kind = self.schedule.config.prediction_type
         return GuidedDenoiser(self.unet, kind, text, negative, guidance_scale, extra, rescale)
 
     def _encode_halves(
-        self, prompt: Prompt, negative_prompt: Optional[Prompt], guidance: float, copies: int, skip: int
+        self,
+        prompt: Prompt,
+        negative_prompt: Optional[Prompt],
+        guidance: float,
+        copies: int,
+        skip: int,
+        reading: PromptSettings,
     ) -> tuple[jt.Var, Optional[jt.Var]]:
         """The text, and under guidance what stands against it, each (images, tokens, hidden_size)."""
-        text = self.encode_texts(prompt, copies, skip)
-        self.tell_unknown_words([] if isinstance(prompt, jt.Var) else list_texts(prompt))
+        text = self.encode_texts(prompt, copies, skip, reading)
+        self.tell_unknown_words([read_text(one, reading) for one in list_texts(prompt)])
         if not is_guided(guidance):
             if isinstance(negative_prompt, jt.Var) or negative_prompt:
                 warnings.warn(UNUSED_NEGATIVE, InputWarning, stacklevel=3)
@@ -88,7 +97,9 @@ class TextReading(LoadedModel):
         count, given = count_prompts(prompt), count_prompts(against)
         if given not in (1, count):
             raise InputError(f"{given} negative prompts for {count} prompts; give one, or one each")
-        negative = self.encode_texts(against, copies * (count if given == 1 else 1))
+        negative = self.encode_texts(against, copies * (count if given == 1 else 1), reading=reading)
+        if reading.long_prompts == "chunk":
+            text, negative = prompt_reading.match_lengths([text, negative])
         if negative.shape[1:] != text.shape[1:]:
             shown = f"(tokens, width) {tuple(negative.shape[1:])} and {tuple(text.shape[1:])}"
             raise InputError(f"negative_prompt_embeds and prompt_embeds must have the same shape, not {shown}")

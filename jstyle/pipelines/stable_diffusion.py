@@ -13,6 +13,7 @@ from jstyle.adapters import AdapterLoading
 from jstyle.diffusion.noise import NoiseSource, Seeds, image_seeds
 from jstyle.diffusion.samplers import AfterStep, Sampler, Step, sampler
 from jstyle.diffusion.schedule import Level
+from jstyle.diffusion.weighted_text import PLAIN
 from jstyle.errors import InputError
 from jstyle.pipelines.call import CallOptions, run_call
 from jstyle.pipelines.callbacks import Watcher
@@ -23,6 +24,7 @@ from jstyle.pipelines.reading import TextReading
 from jstyle.pipelines.starts import Beginning, Finish, FromNoise, Start
 from jstyle.pipelines.texts import Prompt, count_images
 from jstyle.runtime import jt
+from jstyle.settings.prompts import PromptSettings
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -82,6 +84,7 @@ class StableDiffusionPipeline(AdapterLoading, TextReading, DiffusersNames, Laten
         rescale: float = 0.0,
         skip: int = 0,
         watcher: Optional[Watcher] = None,
+        reading: PromptSettings = PLAIN,
     ) -> Generator[PipelineStep, None, PipelineOutput]:
         """A pipeline's call as a generator: it yields every step, returns the output, and may be closed at any time.
 
@@ -97,7 +100,7 @@ class StableDiffusionPipeline(AdapterLoading, TextReading, DiffusersNames, Laten
         noise = NoiseSource(image_seeds(seeds, count_images(prompt, copies)))
         begun = start.begin(self, method, steps, noise, unit)
         self._check_channels(begun)
-        denoiser = self.denoiser(prompt, negative_prompt, guidance, copies, begun.extra, rescale, skip)
+        denoiser = self.denoiser(prompt, negative_prompt, guidance, copies, begun.extra, rescale, skip, reading)
         after_step = begun.after_step
         if watcher is not None:
             watcher.begin(method, denoiser, steps, begun.index)

@@ -187,3 +187,16 @@ def test_another_scheduler_makes_other_images(tmp_path: Path) -> None:
     file.write_text(json.dumps({**content, "_class_name": "EulerDiscreteScheduler"}), "utf-8")
     with pytest.raises(InputError, match=r"00000\.png' was made with another model\.configuration;"):
         run(*words)
+
+
+def test_weights_and_long_texts_by_a_switch(tmp_path: Path) -> None:
+    words = [*BASE, "--prompt", "a (river:1.5) at night", "--negative_prompt", "the town, " * 40]
+    run(*words, "--output", tmp_path / "plain")
+    run(*words, "--prompt_weights", "a1111", "--long_prompts", "chunk", "--output", tmp_path / "read")
+    plain, read = (images.open_image(tmp_path / name / "00000.png") for name in ("plain", "read"))
+    assert plain.tobytes() != read.tobytes()
+    metadata: Any = images.read_metadata(tmp_path / "read" / "00000.png")
+    assert metadata["spec"]["settings"]["prompt_weights"] == "a1111"
+    with pytest.raises(InputError, match="prompts do not change from step to step"):
+        run(*BASE, "--prompt", "a [cat:dog:3]", "--prompt_weights", "a1111", "--output", tmp_path / "edited")
+    assert not (tmp_path / "edited").exists()

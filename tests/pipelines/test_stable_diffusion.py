@@ -302,3 +302,21 @@ def test_a_size_that_this_machine_cannot_hold_is_refused_at_once(
     monkeypatch.setattr(latents, "measure_memory", lambda: unet - 1)
     with pytest.raises(InputError, match=r"one layer of the UNet alone .* choose a smaller size$"):
         tiled.latent_shape(32, 32)
+
+
+def test_weights_and_long_texts_from_python() -> None:
+    pipe = StableDiffusionPipeline.from_pretrained("tiny")
+
+    def draw(prompt: str, **options: Any) -> np.ndarray:
+        return pipe(prompt, num_inference_steps=2, seed=3, output_type="latent", **options).images
+
+    plain, as_text = draw("a red house"), draw("a (red:1.4) house")
+    weighed = draw("a (red:1.4) house", prompt_weights="a1111")
+    assert np.array_equal(plain, draw("a (red:1.0) house", prompt_weights="a1111", long_prompts="chunk"))
+    assert len({x.tobytes() for x in (plain, as_text, weighed)}) == 3
+    long = "a red house by the sea, " * 15
+    beside = draw([long, "a red house"], long_prompts="chunk", negative_prompt="fog, " * 100)
+    alone = draw(long, long_prompts="chunk", negative_prompt="fog, " * 100)
+    assert np.linalg.norm(beside[0] - alone[0]) < 1e-4 * np.linalg.norm(alone[0])
+    with pytest.raises(InputError, match="prompt_weights must be one of none, a1111"):
+        draw("a", prompt_weights="compel")

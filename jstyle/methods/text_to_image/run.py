@@ -96,6 +96,7 @@ def generate(
         seeds=[subject.seed for subject in subjects],
         sampler=settings.sampler,
         sigmas=settings.sigmas,
+        reading=settings.reading,
     )
     return (yield from tell_evaluations(steps, "images")).images
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
-from jstyle.settings.fields import free, later, require
+from jstyle.settings.fields import flat, free, later, require
 from jstyle.settings.paths import ReadFile, ResultsFolder
+from jstyle.settings.prompts import PromptSettings
 from jstyle.settings.vocabulary import (
     Fit,
     SamplerName,
@@ -31,6 +32,8 @@ class TextToImageSettings:
 
     negative_prompt: str = ""
     """What the images should not show."""
+
+    reading: PromptSettings = flat(PromptSettings)
 
     strength: Optional[float] = None
     """Share of the steps that run on a picture: 0.8 by default, 1 for inpainting."""
