@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from jstyle.pictures import images
 from jstyle.pictures.finished import is_finished, read_state, write_picture
 from jstyle.pictures.sheets import choose_cell_side, draw_grid, join_sheets, measure_cell, write_sheet
 from jstyle.pictures.spec import ModelIdentity, PictureSpec
+from jstyle.settings.name_patterns import shorten
 from style_align.settings import StyleAlignSettings
 
 SHEET = "contact_sheet.png"
@@ -57,9 +57,10 @@ class SetSubject:
 
 
 class SetFiles:
-    """Which pictures there are, where each goes, what each is, and which are finished.
+    """Which pictures there are, where each goes, what each is, and which are finished; ``wanted`` were asked for.
 
-    ``settings`` are those that act (`StyleAlignSettings.fill`). Targets come first, then references.
+    ``settings`` are those that act (`StyleAlignSettings.fill`). Targets come first, then references; where
+    ``begins_set`` the only reference is the first of the pictures that were asked for, and is called so.
     ``overwrite`` makes all of them again.
     """
 
@@ -72,12 +73,16 @@ class SetFiles:
         targets: Sequence[SetSubject],
         references: Sequence[ReferenceSubject],
         *,
+        begins_set: bool = False,
         overwrite: bool = False,
     ) -> None:
         self.overwrite = overwrite
-        names = [f"{number:02d}_{shorten(target.prompt)}" for number, target in enumerate(targets, 1)]
-        self.targets = [folder / f"{name}.png" for name in names]
-        self.references = [folder / f"reference{f'_{i}' if i > 1 else ''}.png" for i in range(1, len(references) + 1)]
+        texts = [subject.prompt for subject in ([*references, *targets] if begins_set else targets)]
+        pictures = [folder / f"{number:02d}_{shorten(text)}.png" for number, text in enumerate(texts, 1)]
+        names = [f"reference{f'_{i}' if i > 1 else ''}.png" for i in range(1, len(references) + 1)]
+        self.wanted = pictures
+        self.references = pictures[:1] if begins_set else [folder / name for name in names]
+        self.targets = pictures[1:] if begins_set else pictures
         self._folder = folder
         common = PictureSpec(method, model, settings, None)
         companions: tuple[Companion, ...] = ()
@@ -129,9 +134,3 @@ class SetFiles:
             draw_grid([[picture for picture, _ in row]], None, [label for _, label in row], cell=cell) for row in rows
         ]
         write_sheet(join_sheets(strips, across=False), self._folder / SHEET)
-
-
-def shorten(text: str) -> str:
-    """The first words of a text as a part of a file name."""
-    words = re.findall(r"\w+", text.lower())
-    return "_".join(words)[:40].strip("_") or "picture"

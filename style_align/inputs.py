@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Optional
 
 from jstyle.settings.fields import free, require
-from jstyle.settings.paths import ReadFile, ResultFile, ResultsFolder
+from jstyle.settings.paths import ReadFile, ResultFile, ResultsFolder, names_something
 
 
 @dataclass(frozen=True)
@@ -19,8 +20,11 @@ class SetInputs:
     output: ResultsFolder
     """Folder for the results; made where it is missing."""
 
-    style: str = ""
+    style_text: str = ""
     """A phrase that is put behind every text, such as "macro photo, 3d game asset"."""
+
+    style: str = ""
+    """The same under its first name; a picture's path, which it is in other commands, is refused."""
 
     reference_prompt: tuple[str, ...] = ()
     """Text of a reference to generate, or what a reference picture shows; several are mixed."""
@@ -44,6 +48,12 @@ class SetInputs:
     """Make finished pictures again."""
 
     def __post_init__(self) -> None:
+        require(not (self.style and self.style_text), "style and style_text are one setting: give style_text alone")
+        require(
+            not names_something(self.style),
+            f"style {self.style!r} is a path: give a picture as --reference_image, with --reference_prompt for what it "
+            "shows, and a phrase as --style_text",
+        )
         require(
             self.names_reference or len(self.prompt) >= 2,
             "a set needs at least two texts, the first for the reference; or give --reference_prompt",
@@ -62,6 +72,11 @@ class SetInputs:
         )
         starts, targets = len(self.image), len(self.target_prompts)
         require(starts in (0, 1, targets), f"{starts} pictures to start {targets} from: give one, or one each")
+
+    @property
+    def folder(self) -> Path:
+        """Where pictures go."""
+        return self.output
 
     @property
     def names_reference(self) -> bool:
@@ -83,4 +98,5 @@ class SetInputs:
         return self._add_style(self.prompt if self.names_reference else self.prompt[1:])
 
     def _add_style(self, prompts: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(f"{prompt}, {self.style}" for prompt in prompts) if self.style else prompts
+        phrase = self.style_text or self.style
+        return tuple(f"{prompt}, {phrase}" for prompt in prompts) if phrase else prompts

@@ -202,8 +202,9 @@ def run_set(method: Method, inputs: SetInputs, settings: StyleAlignSettings, mod
     def make(pipe: StableDiffusionPipeline) -> Making:
         return make_set(AlignedSet(pipe, settings, plan.references, inputs.reference_weights), plan)
 
-    missing = len(plan.wanted)
-    yield Planned(len(plan.targets), len(plan.targets) - missing, count_evaluations(make, counting))
+    wanted = plan.files.wanted
+    finished = sum(path not in plan.unfinished for path in wanted)
+    yield Planned(len(wanted), finished, count_evaluations(make, counting))
     is_finished = not plan.unfinished and not plan.saves_reference
     with closing(() if is_finished else make(StableDiffusionPipeline.from_settings(model))) as events:
         for event in events:
@@ -236,6 +237,7 @@ def plan_set(
         settings.fill(planned.on_latents.of_picture),
         describe_targets(inputs, targets, reference_subjects),
         reference_subjects,
+        begins_set=not inputs.names_reference,
         overwrite=inputs.overwrite,
     )
     if not inputs.overwrite:

@@ -14,11 +14,11 @@ from jstyle.settings.vocabulary import (
     FixedFit,
     SamplerName,
     Sigmas,
+    draw_seed,
     require_at_least,
     require_count,
     require_curve,
     require_finite,
-    require_seed,
     require_share,
     require_size,
     require_steps,
@@ -99,7 +99,7 @@ class SamplingSettings:
     """Noise of ddim: 0 none, 1 as much as ddpm."""
 
     seed: int = free(0, because="what a picture is names the seed of each")
-    """Picture i of the set has seed + i; the reference is the first."""
+    """Picture i of the set has seed + i; the reference is the first. -1 draws one."""
 
     image_strength: float = 0.8
     """With pictures to start from: the share of the steps that run on them."""
@@ -112,7 +112,7 @@ class SamplingSettings:
         require_at_least(0, guidance=self.guidance)
         require_share(eta=self.eta)
         require_curve(self.sampler, self.sigmas)
-        require_seed(self.seed)
+        draw_seed(self)
         require(0.0 < self.image_strength <= 1.0, f"image_strength must be over 0, at most 1: {self.image_strength}")
         require_count(batch_size=self.batch_size)
 

@@ -11,10 +11,10 @@ from jstyle.settings.paths import ResultsFolder
 from jstyle.settings.vocabulary import (
     FeatureDtype,
     Fit,
+    draw_seed,
     require_at_least,
     require_count,
     require_positive,
-    require_seed,
     require_share,
     require_size,
     require_steps,
@@ -75,7 +75,7 @@ class StyleIDSettings:
     """
 
     seed: int = 22
-    """Used where vae is sample; nothing else is random."""
+    """Used where vae is sample, nothing else is random; -1 draws one."""
 
     features: Keeping = free("auto", because="kept or computed again, they are the same bits")
     """Keep attention features in memory, keep them on disk for later runs too, or compute them again each step. auto
@@ -95,7 +95,7 @@ class StyleIDSettings:
         require_size(width=self.width, height=self.height)
         require_at_least(0, adain_eps=self.adain_eps)
         require_count(batch_size=self.batch_size)
-        require_seed(self.seed)
+        draw_seed(self)
         require(self.layers is None or len(self.layers) > 0, "layers must name at least one layer")
         stop = self.steps if self.inject_stop is None else self.inject_stop
         require(
@@ -121,7 +121,7 @@ class StyleIDInputs(PairInputs):
 
     def arguments(self) -> dict[str, Any]:
         """The folder of disk features."""
-        return {"store": self.store or self.output / "features"}
+        return {"store": self.store or self.folder / "features"}
 
 
 def check_finish(settings: StyleIDSettings) -> None:

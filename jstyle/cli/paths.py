@@ -11,7 +11,7 @@ from jstyle.errors import InputError
 from jstyle.files import check_output
 from jstyle.pictures.images import find_images
 from jstyle.settings.model import ModelSettings
-from jstyle.settings.paths import Use, list_paths
+from jstyle.settings.paths import Use, list_paths, looks_like_file, names_picture
 from jstyle.weights.hub import NotHere, is_hub_id, locate, nothing_fetched
 from jstyle.weights.model_files import locate_model
 
@@ -67,11 +67,27 @@ def _check_result(path: Path) -> None:
     check_output(path.parent)
 
 
+def _check_folder_of_results(path: Path) -> None:
+    if looks_like_file(path):
+        raise InputError(f"{str(path)!r} is named like a file, and the output here is a folder: leave the ending out")
+    check_output(path)
+
+
+def _check_results(path: Path) -> None:
+    if names_picture(path):
+        _check_result(path)
+    elif looks_like_file(path):
+        raise InputError(f"{str(path)!r}: pictures are written as PNG: end its name in .png, or name a folder")
+    else:
+        check_output(path)
+
+
 _CHECKS: Mapping[Use, Callable[[Path], None]] = {
     Use.PICTURES: _check_pictures,
     Use.FILE: _check_file,
     Use.FOLDER: _check_folder,
     Use.SOMETHING: _check_something,
-    Use.RESULTS_FOLDER: check_output,
+    Use.RESULTS_FOLDER: _check_folder_of_results,
     Use.RESULT: _check_result,
+    Use.RESULTS: _check_results,
 }

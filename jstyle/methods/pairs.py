@@ -25,6 +25,7 @@ from jstyle.pictures.sheets import check_sheet, choose_cell_side, draw_table, me
 from jstyle.pictures.spec import ModelIdentity, PairSubject, PictureSpec, identify_model
 from jstyle.settings.identity import digest
 from jstyle.settings.model import ModelSettings
+from jstyle.settings.paths import choose_folder, names_picture
 from jstyle.table import load_attribute
 
 SHEET = "contact_sheet.png"
@@ -110,12 +111,12 @@ def run_pairs(method: Method, inputs: PairInputs, settings: Any, model: ModelSet
     from jstyle.pipelines.cost import CountingPipeline
     from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 
-    check_output(inputs.output)
+    check_output(inputs.folder)
     counting, make = CountingPipeline.from_settings(model), load_attribute(method.stylise or "")
     if method.fill is not None:
         settings = load_attribute(method.fill)(settings, counting)
     frame = counting.make_frame(settings.width, settings.height, settings.fit)
-    contents = yield from open_pictures(inputs.content, frame, inputs.output)
+    contents = yield from open_pictures(inputs.content, frame, inputs.folder)
     styles = yield from open_pictures(inputs.style, frame)
     identity = identify_model(model, counting)
     files = PairFiles(
@@ -214,7 +215,7 @@ class PairFiles:
 
     def __init__(
         self,
-        folder: Path,
+        output: Path,
         method: str,
         settings: Any,
         model: ModelIdentity,
@@ -224,10 +225,18 @@ class PairFiles:
         *,
         overwrite: bool = False,
     ) -> None:
-        """``hashes`` are given for paths whose content is more than one file's; ``overwrite`` makes all anew."""
+        """``output`` is the folder of all pairs, or the file of the only one, which then has no contact sheet.
+        ``hashes`` are given for paths whose content is more than one file's; ``overwrite`` makes all anew. Raises
+        InputError for a file of several.
+        """
         self.overwrite = overwrite
         self.pairs = list_pairs(len(contents), len(styles))
-        self._folder = folder
+        self._file = output if names_picture(output) else None
+        if self._file is not None and len(self.pairs) != 1:
+            raise InputError(
+                f"{str(output)!r} is one file, and there are {len(self.pairs)} pairs: name a folder as output"
+            )
+        self._folder = choose_folder(output)
         self._common = PictureSpec(method, model, settings, None)
         self._paths = list(contents), list(styles)
         self._names = name_uniquely(contents), name_uniquely(styles)
@@ -236,8 +245,10 @@ class PairFiles:
         self._hashes = {path: (hashes or {}).get(path) or hash_files([path]) for path in [*contents, *styles]}
 
     def path(self, pair: Pair) -> Path:
-        """CONTENT_stylized_STYLE.png, by the stems of both, and a number where that is another pair's name."""
-        return self._folder / fit_name(self._stems[pair], ".png")
+        """CONTENT_stylized_STYLE.png, by the stems of both, and a number where that is another pair's name; or the file
+        that was named.
+        """
+        return self._file or self._folder / fit_name(self._stems[pair], ".png")
 
     def spec(self, pair: Pair) -> PictureSpec:
         """What a pair's picture is."""
@@ -247,7 +258,7 @@ class PairFiles:
 
     def list_unfinished(self) -> list[Pair]:
         """The pairs still to be made. Raises InputError, unless all are made again, where a file is something else."""
-        if not self.overwrite:
+        if not self.overwrite and self._file is None:
             check_sheet(self._folder / SHEET)
         return [
             pair for pair in self.pairs if not is_finished(self.path(pair), self.spec(pair), overwrite=self.overwrite)
@@ -272,6 +283,8 @@ class PairFiles:
 
     def write_sheet(self, contents: Sequence[Image.Image], styles: Sequence[Image.Image]) -> None:
         """Contents down, styles across, with the originals in the first column and row."""
+        if self._file is not None:
+            return
         side = choose_cell_side(len(contents) + 1, len(styles) + 1)
         made = {pair: images.open_small(self.path(pair), side) for pair in self.pairs if self._is_finished(pair)}
         rows: list[list[Optional[Image.Image]]] = [[None, *styles]]

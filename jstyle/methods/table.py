@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Optional
 
 from jstyle.events import Event
 from jstyle.files import sweep_dead
-from jstyle.settings.fields import free
-from jstyle.settings.paths import Pictures, ResultsFolder
+from jstyle.settings.fields import free, require
+from jstyle.settings.paths import Pictures, Results, choose_folder, names_picture
 from jstyle.table import Table, load_attribute
 
 
@@ -23,15 +24,32 @@ class PairInputs:
     style: tuple[Pictures, ...]
     """Pictures, or folders of pictures, whose style is taken."""
 
-    output: ResultsFolder
-    """Folder for the results; made where it is missing."""
+    output: Results
+    """Folder for the results, made where it is missing; of a single pair its file, which ends in .png."""
 
     overwrite: bool = free(False, because="asks for the same picture again")
     """Make finished pairs again."""
 
+    def __post_init__(self) -> None:
+        require_single(self.output, self.content, self.style)
+
+    @property
+    def folder(self) -> Path:
+        """Where pictures go."""
+        return choose_folder(self.output)
+
     def arguments(self) -> dict[str, Any]:
         """What the method's class is built from beside the pipeline and the settings."""
         return {}
+
+
+def require_single(output: Path, contents: Sequence[Path], styles: Sequence[Path]) -> None:
+    """Raise ValueError where an output is one file, and there may be several pairs."""
+    single = len(contents) == len(styles) == 1 and not contents[0].is_dir()
+    require(
+        single or not names_picture(output),
+        f"{str(output)!r} is one file: give one content and one style, or name a folder as output",
+    )
 
 
 @dataclass(frozen=True)
@@ -86,7 +104,7 @@ class Method:
 
     def start(self, inputs: Any, settings: Any, model: Any) -> Generator[Event, None, None]:
         """The run's generator, nothing of which has happened yet. Several may write to one folder at once."""
-        sweep_dead(inputs.output)
+        sweep_dead(inputs.folder)
         run: Callable[..., Generator[Event, None, None]] = load_attribute(self.run)
         yield from run(self, inputs, settings, model)
 

@@ -308,6 +308,12 @@ def is_sheet(path: Path) -> bool:
     return (_read_metadata(path, whole=False) or {}).get("kind") == SHEET_MARK["kind"]
 
 
+def read_identity(path: Path) -> str:
+    """The digest of what a picture of ours says that it is; nothing of any other. Its pixels are not looked at."""
+    identity = (_read_metadata(path, whole=False) or {}).get("identity")
+    return identity if isinstance(identity, str) else ""
+
+
 def is_ours(path: Path) -> bool:
     """Whether a file says that jstyle made it."""
     return _read_metadata(path, whole=False) is not None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import typing
 from collections.abc import Iterator
+from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Optional
@@ -23,6 +24,7 @@ class Use(Enum):
     SOMETHING = "a file or a folder is read"
     RESULTS_FOLDER = "a folder is written to, and made where it is missing"
     RESULT = "a file is written"
+    RESULTS = "pictures are written: to a folder, or one to the file that ends in .png"
 
 
 Pictures = Annotated[Path, Use.PICTURES]
@@ -31,6 +33,35 @@ ReadFolder = Annotated[Path, Use.FOLDER]
 ReadPath = Annotated[Path, Use.SOMETHING]
 ResultsFolder = Annotated[Path, Use.RESULTS_FOLDER]
 ResultFile = Annotated[Path, Use.RESULT]
+Results = Annotated[Path, Use.RESULTS]
+
+_PICTURE = ".png"
+_OTHER_FILES = (
+    ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif", ".heic", ".jxl", ".safetensors", ".ckpt", ".pt",
+    ".bin", ".zip", ".json", ".yaml", ".yml",
+)  # fmt: skip
+
+
+def names_picture(output: Path) -> bool:
+    """Whether an output is the file of one picture, and not a folder."""
+    return output.suffix.lower() == _PICTURE and not output.is_dir()
+
+
+def names_something(text: str) -> bool:
+    """Whether a text is the path of something, or is meant to be a picture's."""
+    with suppress(OSError, ValueError):
+        return bool(text) and (looks_like_file(Path(text)) or Path(text).exists())
+    return False
+
+
+def choose_folder(output: Path) -> Path:
+    """The folder that results go to: the output, or that of its one file."""
+    return output.parent if names_picture(output) else output
+
+
+def looks_like_file(output: Path) -> bool:
+    """Whether an output is named like a file, and there is no folder of that name."""
+    return output.suffix.lower() in {_PICTURE, *_OTHER_FILES} and not output.is_dir()
 
 
 def list_paths(settings: Any) -> Iterator[tuple[Path, Use]]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, Optional
+import secrets
+from typing import Any, Literal, Optional
 
 from jstyle.settings.fields import require
 
@@ -70,9 +71,21 @@ def require_curve(sampler: Optional[str], sigmas: Optional[str]) -> None:
     )
 
 
-def require_seed(seed: int) -> None:
-    """Raise ValueError for a negative seed."""
-    require(seed >= 0, f"seed must not be negative, not {seed}")
+DRAWN = -1
+"""As a seed: one that is drawn."""
+
+
+def require_seed(seed: int, *, least: int = 0) -> None:
+    """Raise ValueError for a seed below ``least``, which is `DRAWN` where one may be drawn."""
+    advice = f", or {DRAWN} to draw one" if least == DRAWN else ""
+    require(seed >= least, f"seed must not be negative, not {seed}{advice}")
+
+
+def draw_seed(settings: Any) -> None:
+    """Give settings under construction a seed of 32 bits where theirs is `DRAWN`. Raises ValueError for a lower one."""
+    require_seed(settings.seed, least=DRAWN)
+    if settings.seed == DRAWN:
+        object.__setattr__(settings, "seed", secrets.randbelow(1 << 32))
 
 
 def is_guided(guidance: float) -> bool:

@@ -183,7 +183,7 @@ def test_the_sheet_shows_no_picture_of_other_settings(tmp_path: Path, files: lis
         ({"content": "none.png"}, r"cannot read .*none\.png"),
         ({"style": "empty"}, "holds no picture"),
         ({"style": "broken.png"}, r"broken\.png' is no readable picture"),
-        ({"output": "broken.png"}, r"broken\.png' is a file, not a folder"),
+        ({"output": "broken.png"}, r"broken\.png' exists, but jstyle did not make it; --overwrite"),
         ({"output": "broken.png/deeper"}, r"broken\.png' is a file, not a folder"),
     ],
 )
@@ -353,3 +353,19 @@ def test_results_in_the_folder_of_contents_are_no_contents(tmp_path: Path, files
     files[0].unlink()
     with pytest.raises(InputError, match="were made there; choose another --output"):
         start([out], files[2:], out)
+
+
+def test_an_output_that_ends_in_png_is_the_file_of_one_pair(tmp_path: Path, files: list[Path]) -> None:
+    out = tmp_path / "deep" / "mixed.png"
+    assert written(start(files[:1], files[2:], out)) == ["mixed.png"]
+    before = contents_of(out.parent)
+    assert list(before) == ["mixed.png"], "and no contact sheet"
+    assert written(start(files[:1], files[2:], out)) == []
+    assert contents_of(out.parent) == before
+    with pytest.raises(InputError, match=r"mixed\.png' was made with settings\.share = 0\.5, not 0\.25; --overwrite"):
+        start(files[:1], files[2:], out, share=0.25)
+    for several in (files[:2], [files[1].parent]):
+        with pytest.raises(ValueError, match=r"mixed\.png' is one file: give one content and one style, or name"):
+            start(several, files[2:], out)
+    with pytest.raises(InputError, match=r"is one file, and there are 2 pairs: name a folder"):
+        start(files[:1], [files[1].parent], out)

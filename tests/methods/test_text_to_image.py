@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,19 @@ from PIL import Image
 from jstyle.errors import InputError
 from jstyle.events import Evaluated, Event, PictureWritten, Planned, Remark
 from jstyle.methods.text_to_image import METHOD
-from jstyle.methods.text_to_image.settings import TextToImageInputs, TextToImageSettings
+from jstyle.methods.text_to_image.settings import TextSubject, TextToImageInputs, TextToImageSettings
 from jstyle.networks import UNet2DConditionModel
 from jstyle.pictures import images
+from jstyle.pictures.numbered import write_numbered
+from jstyle.pictures.spec import ModelIdentity, PictureSpec
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.settings.model import ModelSettings
 from jstyle.settings.words import parse_words
 from tests.parity.networks import GOLDEN
 from tests.telling import contents, plan
 
-BASE = ["--model", GOLDEN / "diffusers_folder", "--steps", 3, "--width", 32, "--height", 32]
+COUNTED = ["--model", GOLDEN / "diffusers_folder", "--steps", 3, "--width", 32, "--height", 32]
+BASE = [*COUNTED, "--name", "{seed:05d}"]
 
 
 def run(*words: object) -> list[Event]:
@@ -159,7 +163,7 @@ def test_the_plan_is_what_goes_through_the_unet(
         ([], "prompt"),
         (["--prompt", "a", "--mask", "m.png"], "give --image too"),
         (["--prompt", "a", "--strength", "0.5"], "give --image too"),
-        (["--prompt", "a", "--seed", "-1"], "seed must not be negative"),
+        (["--prompt", "a", "--seed", "-2"], "seed must not be negative, not -2, or -1 to draw one"),
         (["--prompt", "a", "--images", "0"], "images must be from 1 to 100000"),
         (["--prompt", "a", "--sampler", "heuns"], "sampler"),
         (["--prompt", "a", "--width", "0"], "width must be from 1 to 16384, not 0"),
@@ -200,3 +204,93 @@ def test_weights_and_long_texts_by_a_switch(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="prompts do not change from step to step"):
         run(*BASE, "--prompt", "a [cat:dog:3]", "--prompt_weights", "a1111", "--output", tmp_path / "edited")
     assert not (tmp_path / "edited").exists()
+
+
+def make(out: Path, *words: object) -> list[str]:
+    """Run in a folder; the names of what was written."""
+    events = run(*COUNTED, "--output", out, *words)
+    return [event.path.name for event in events if isinstance(event, PictureWritten)]
+
+
+def test_the_next_run_counts_on(tmp_path: Path) -> None:
+    assert make(tmp_path, "--prompt", "a river, at Night!", "a bridge") == [
+        "00000-0-a_river_at_night.png",
+        "00001-1-a_bridge.png",
+    ]
+    assert make(tmp_path, "--prompt", "a river, at Night!", "a bridge") == [], "they are there"
+    assert make(tmp_path, "--prompt", "a river, at Night!", "--guidance", 3) == ["00002-0-a_river_at_night.png"]
+    (tmp_path / "00002-0-a_river_at_night.png").rename(tmp_path / "mine.png")
+    (tmp_path / "00041-notes.png").write_bytes(b"somebody's")
+    assert make(tmp_path, "--prompt", "a river, at Night!", "--guidance", 3) == [], "known under any name"
+    assert make(tmp_path, "--prompt", "a tree", "--seed", 7) == ["00002-7-a_tree.png"], "that is no name of ours"
+    (tmp_path / "00041-9-x.png").write_bytes(b"somebody's")
+    assert make(tmp_path, "--prompt", "a tree") == ["00042-0-a_tree.png"]
+    before = contents(tmp_path)
+    assert make(tmp_path, "--prompt", "a tree", "--overwrite") == ["00042-0-a_tree.png"]
+    assert contents(tmp_path) == before
+    file = tmp_path / "00001-1-a_bridge.png"
+    file.write_bytes(file.read_bytes()[:-30])
+    assert make(tmp_path, "--prompt", "a bridge", "--seed", 1) == [file.name], (
+        "a damaged one is made again in its place"
+    )
+
+
+def test_runs_at_once_take_each_their_numbers(tmp_path: Path) -> None:
+    def write(seed: int) -> None:
+        spec = PictureSpec("toy", ModelIdentity("a", "b"), {}, TextSubject("a", seed))
+        picture = Image.new("RGB", (8, 8), (seed, 0, 0))
+        write_numbered(picture, tmp_path, "{number}-{prompt}", spec, {"seed": seed, "prompt": "a"})
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, range(40)))
+    assert sorted(contents(tmp_path)) == sorted(f"{number}-a.png" for number in range(40))
+    assert len(set(contents(tmp_path).values())) == 40
+
+
+def test_a_seed_is_drawn_and_recorded(tmp_path: Path) -> None:
+    (first,), (second,) = (make(tmp_path, "--prompt", "a", "--seed", -1) for _ in range(2))
+    seeds = [int(name.split("-")[1]) for name in (first, second)]
+    assert seeds[0] != seeds[1] and [name[:6] for name in (first, second)] == ["00000-", "00001-"]
+    metadata: Any = images.read_metadata(tmp_path / first)
+    assert metadata["spec"]["subject"]["seed"] == metadata["spec"]["settings"]["seed"] == seeds[0]
+    assert make(tmp_path, "--prompt", "a", "--seed", seeds[1]) == [], "what was drawn is made again by its seed"
+
+
+def test_an_output_that_ends_in_png_is_a_file(tmp_path: Path) -> None:
+    words = [*COUNTED, "--prompt", "a river", "--output", tmp_path / "deep" / "house.png"]
+    assert plan(run(*words)).finished == 0
+    assert list(contents(tmp_path / "deep")) == ["house.png"]
+    assert plan(run(*words)).finished == 1
+    with pytest.raises(InputError, match=r"settings\.guidance = 7.5, not 3.0; --overwrite"):
+        run(*words, "--guidance", 3)
+    with pytest.raises(InputError, match=r"house\.png' is one file, and 2 images are asked for: name a folder"):
+        run(*words, "--images", 2)
+    (tmp_path / "folder.png").mkdir()
+    run(*COUNTED, "--prompt", "a river", "--output", tmp_path / "folder.png")
+    assert list(contents(tmp_path / "folder.png")) == ["00000-0-a_river.png"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "said"),
+    [
+        ("", "name must not be empty"),
+        (".hidden", "begin with a dot"),
+        ("../{seed}", "begin with a dot"),
+        ("a/{seed}", "is of a file in the folder, no path"),
+        ("{seed", "is no pattern"),
+        ("{model}", r"asks for {model}, and there is {number}, {seed} and {prompt}"),
+        ("{seed.real}", "asks for {seed.real}"),
+        ("{seed:>99999999}", "asks for {seed:>99999999}"),
+        ("{prompt:5}", "asks for {prompt:5}"),
+        ("{}", "asks for {}"),
+    ],
+)
+def test_what_is_no_name_is_one_line(pattern: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=said):
+        run(*COUNTED, "--prompt", "a", "--output", tmp_path, "--name", pattern)
+
+
+def test_two_images_of_one_name_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"two images would be 'house\.png': write {number} or {seed} into --name"):
+        run(*COUNTED, "--prompt", "a", "b", "--output", tmp_path, "--name", "house")
+    assert make(tmp_path, "--prompt", "a", "--name", "house") == ["house.png"]

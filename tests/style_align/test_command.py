@@ -51,10 +51,11 @@ def photo(tmp_path: Path) -> Path:
 
 def test_a_set_from_texts_and_going_on(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    words = [*SMALL, "--style", "macro photo", "--output", out, "--prompt", "a toy train", "a toy car", "A toy boat!"]
+    texts = ["--prompt", "a toy train", "a toy car", "A toy boat!"]
+    words = [*SMALL, "--style_text", "macro photo", "--output", out, *texts]
     run(*words)
-    names = ["01_a_toy_car_macro_photo.png", "02_a_toy_boat_macro_photo.png", "contact_sheet.png", "reference.png"]
-    assert sorted(contents(out)) == names
+    first, *names = [f"0{n}_a_toy_{what}_macro_photo.png" for n, what in enumerate(("train", "car", "boat"), 1)]
+    assert sorted(contents(out)) == [first, *names, "contact_sheet.png"]
     reference = {"prompt": "a toy train, macro photo", "seed": 0, "file": None, "companions": []}
     told = spec(out / names[0])
     assert told["subject"]["companions"] == []
@@ -64,13 +65,13 @@ def test_a_set_from_texts_and_going_on(tmp_path: Path) -> None:
     assert {told["settings"][name] for name in ("preset", "guidance", "share_group_norm")} == {"sd", 7.5, True}
     assert told["settings"]["steps"] == 2
     assert told["subject"]["references"] == [reference]
-    assert spec(out / "reference.png")["subject"] == reference
+    assert spec(out / first)["subject"] == reference
     assert len(told["model"]["hash"]) == 64
     before = contents(out)
     (out / names[1]).unlink()
     again = run(*words, "--batch_size", 1)
-    assert (plan(again).pictures, plan(again).finished) == (2, 1)
-    assert [event.path.name for event in again if isinstance(event, PictureWritten)] == names[1:2]
+    assert (plan(again).pictures, plan(again).finished) == (3, 2)
+    assert [event.path.name for event in again if isinstance(event, PictureWritten)] == names[1:]
     assert images.open_image(out / names[1]).size == (32, 32)
     assert contents(out)[names[0]] == before[names[0]]
     for words_more, said in (
@@ -88,9 +89,9 @@ def test_a_finished_set_is_left_alone_and_half_a_picture_is_made_again(tmp_path:
     run(*words)
     before = contents(out)
     again = run(*words)
-    assert plan(again) == Planned(1, 1, 0)
+    assert plan(again) == Planned(2, 2, 0)
     assert contents(out) == before
-    for name in ("reference.png", "01_a_toy_car.png"):
+    for name in ("01_a_toy_train.png", "02_a_toy_car.png"):
         (out / name).write_bytes(before[name][:-40])
         written = [event.path.name for event in run(*words) if isinstance(event, PictureWritten)]
         assert written == [name]
@@ -148,7 +149,7 @@ def test_a_finished_or_refused_set_loads_no_model(tmp_path: Path, monkeypatch: p
         raise AssertionError("the model is loaded")
 
     monkeypatch.setattr(StableDiffusionPipeline, "from_settings", refuse)
-    assert plan(run(*words)) == Planned(1, 1, 0)
+    assert plan(run(*words)) == Planned(2, 2, 0)
     for change, said in ((["--steps", 3], "steps = 2, not 3"), (["--layer_start", 99], "layer")):
         with pytest.raises(InputError, match=said):
             run(*words, *change)
@@ -314,7 +315,7 @@ def test_pictures_that_attend_to_each_other_are_others_in_another_set(tmp_path: 
 
     make("three", *texts)
     make("two", *texts[:2])
-    for name in ("reference.png", "01_a_house.png"):
+    for name in ("01_a_boat.png", "02_a_house.png"):
         pixels = [np.asarray(images.open_image(tmp_path / out / name)) for out in ("three", "two")]
         assert not np.array_equal(*pixels)
         alone = tmp_path / f"alone {name}"
@@ -322,9 +323,9 @@ def test_pictures_that_attend_to_each_other_are_others_in_another_set(tmp_path: 
         shutil.copy(tmp_path / "three" / name, alone)
         with pytest.raises(InputError, match=f"{name}' was made with subject.companions = "):
             make(alone.name, *texts[:2])
-    assert plan(make("three", *texts)).finished == 2
+    assert plan(make("three", *texts)).finished == 3
     make("apart", *texts, preset="sd")
-    assert plan(make("apart", *texts[:2], preset="sd")) == Planned(1, 1, 0)
+    assert plan(make("apart", *texts[:2], preset="sd")) == Planned(2, 2, 0)
 
 
 def test_a_sheet_shows_the_pictures_of_its_set_alone(tmp_path: Path) -> None:
@@ -343,3 +344,14 @@ def test_a_sheet_shows_the_pictures_of_its_set_alone(tmp_path: Path) -> None:
         whole.write_sheet()
     sheets = [images.open_image(tmp_path / name / "contact_sheet.png") for name in ("out", "alone")]
     assert sheets[0].size == sheets[1].size and sheets[0].tobytes() == sheets[1].tobytes()
+
+
+def test_a_style_is_a_phrase_here_and_never_a_path(tmp_path: Path, photo: Path) -> None:
+    texts = ["--output", tmp_path / "out", "--prompt", "a boat", "a house"]
+    for path in (photo, "nowhere.png", tmp_path):
+        with pytest.raises(InputError, match="is a path: give a picture as --reference_image, with"):
+            run(*SMALL, *texts, "--style", path)
+    with pytest.raises(InputError, match="give style_text alone"):
+        run(*SMALL, *texts, "--style", "oil", "--style_text", "oil")
+    assert SetInputs(("a boat", "a house"), tmp_path, style="oil").target_prompts == ("a house, oil",)
+    assert SetInputs(("a boat", "a house"), tmp_path, style_text="oil.").target_prompts == ("a house, oil.",)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Optional
 
 from jstyle.methods.inst.settings import InstTraining
+from jstyle.methods.table import require_single
 from jstyle.settings.fields import free
-from jstyle.settings.paths import Pictures, ReadPath, ResultsFolder
+from jstyle.settings.paths import Pictures, ReadPath, Results, ResultsFolder, choose_folder
 
 
 @dataclass(frozen=True)
@@ -17,8 +19,8 @@ class InstInputs:
     style: tuple[ReadPath, ...]
     """Pictures whose style is learnt, or folders of trainings that are finished."""
 
-    output: ResultsFolder
-    """Folder for the results; made where it is missing."""
+    output: Results
+    """Folder for the results, made where it is missing; of a single pair its file, which ends in .png."""
 
     content: tuple[Pictures, ...] = ()
     """Pictures to be stylised, or folders of them; without any, the styles are learnt and that is all."""
@@ -37,3 +39,11 @@ class InstInputs:
 
     training: InstTraining = field(default_factory=InstTraining)
     """How a style is learnt, in what the model computes in."""
+
+    def __post_init__(self) -> None:
+        require_single(self.output, self.content, self.style)
+
+    @property
+    def folder(self) -> Path:
+        """Where pictures go."""
+        return choose_folder(self.output)

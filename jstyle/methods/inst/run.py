@@ -108,12 +108,12 @@ def run_inst(method: Method, inputs: InstInputs, settings: InstSettings, model: 
     What is learnt or made already is skipped, and the model loaded where anything is left. Raises InputError where
     nothing can be made, a pair's file is something else, or a picture's training was begun with other settings.
     """
-    check_output(inputs.output)
-    folder = inputs.styles or inputs.output / "styles"
+    check_output(inputs.folder)
+    folder = inputs.styles or inputs.folder / "styles"
     trainings = plan_trainings(inputs.style, folder, training_settings(inputs, settings, model))
     counting = CountingPipeline.from_settings(model)
     frame = counting.make_frame(settings.width, settings.height, settings.fit)
-    contents = (yield from open_pictures(inputs.content, frame, inputs.output)) if inputs.content else {}
+    contents = (yield from open_pictures(inputs.content, frame, inputs.folder)) if inputs.content else {}
 
     @lru_cache(maxsize=1)
     def load() -> StableDiffusionPipeline:

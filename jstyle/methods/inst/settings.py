@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Optional
 
 from jstyle.settings.fields import free, require
-from jstyle.settings.vocabulary import Fit, require_count, require_finite, require_seed, require_size, require_steps
+from jstyle.settings.vocabulary import Fit, draw_seed, require_count, require_finite, require_size, require_steps
 from jstyle.training.settings import LoopSettings
 from jstyle.training.teaching.settings import TeachOptions, TeachSettings
 
@@ -48,7 +48,7 @@ class InstSettings:
     """
 
     seed: int = 42
-    """Decides the noise, which is the same for every content."""
+    """Decides the noise, which is the same for every content; -1 draws one."""
 
     batch_size: int = free(1, because="a content's result does not depend on those beside it")
     """Contents that go through the UNet together."""
@@ -60,7 +60,7 @@ class InstSettings:
         require_finite(guidance=self.guidance)
         require("{token}" in self.prompt, "prompt must contain {token}, the learnt word")
         require_size(width=self.width, height=self.height)
-        require_seed(self.seed)
+        draw_seed(self)
         require_count(batch_size=self.batch_size)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Iterator, Sequence
-from pathlib import Path
 from typing import Any, Optional, Union
 
 from PIL import Image
@@ -13,9 +12,9 @@ from jstyle.errors import InputError
 from jstyle.events import Evaluated, Event, PictureWritten, Planned, Remark, closing
 from jstyle.files import check_output, hash_files
 from jstyle.methods.table import Method
+from jstyle.methods.text_to_image.files import ImageFiles
 from jstyle.methods.text_to_image.settings import TextSubject, TextToImageInputs, TextToImageSettings
 from jstyle.pictures import images
-from jstyle.pictures.finished import is_finished, write_picture
 from jstyle.pictures.fitting import Frame, Size
 from jstyle.pictures.spec import PictureSpec, identify_model
 from jstyle.pipelines.cost import CountingPipeline, count_evaluations
@@ -36,7 +35,7 @@ def run_text_to_image(
     """
     if settings.strength is not None and inputs.image is None:
         raise InputError("strength says how far a picture is changed: give --image too")
-    check_output(inputs.output)
+    check_output(inputs.folder)
     remarks: list[str] = []
     pictures = [
         None if path is None else images.open_image(path, remarks.append) for path in (inputs.image, inputs.mask)
@@ -48,17 +47,15 @@ def run_text_to_image(
         yield from map(Remark, frame.describe_losses({str(inputs.image): pictures[0].size}))
         yield from map(Remark, describe_size(pictures[0].size, frame.fit(pictures[0]).size, inputs.mask is not None))
     identity = identify_model(model, counting)
-    specs = {
-        inputs.output / f"{subject.seed:05d}.png": PictureSpec(method.name, identity, settings, subject)
-        for subject in list_subjects(inputs, settings)
-    }
-    unfinished = [path for path, spec in specs.items() if not is_finished(path, spec, overwrite=inputs.overwrite)]
+    specs = [PictureSpec(method.name, identity, settings, subject) for subject in list_subjects(inputs, settings)]
+    files = ImageFiles(inputs, specs)
+    unfinished = files.list_unfinished(overwrite=inputs.overwrite)
 
-    def make(pipe: StableDiffusionPipeline) -> Iterator[Union[Evaluated, tuple[Path, Image.Image]]]:
+    def make(pipe: StableDiffusionPipeline) -> Iterator[Union[Evaluated, tuple[int, Image.Image]]]:
         start = choose_start(pipe, settings, *pictures)
         for first in range(0, len(unfinished), settings.batch_size):
             batch = unfinished[first : first + settings.batch_size]
-            subjects = [specs[path].subject for path in batch]
+            subjects = [specs[number].subject for number in batch]
             yield from zip(batch, (yield from generate(pipe, settings, subjects, start)))
 
     yield Planned(len(specs), len(specs) - len(unfinished), count_evaluations(make, counting))
@@ -67,9 +64,7 @@ def run_text_to_image(
             if isinstance(event, Evaluated):
                 yield event
             else:
-                path, picture = event
-                write_picture(picture, path, specs[path], overwrite=inputs.overwrite)
-                yield PictureWritten(path)
+                yield PictureWritten(files.write(*event, overwrite=inputs.overwrite))
     yield Remark(f"pictures are in {inputs.output}")
 
 

@@ -7,17 +7,18 @@ from pathlib import Path
 from typing import Optional
 
 from jstyle.settings.fields import flat, free, later, require
-from jstyle.settings.paths import ReadFile, ResultsFolder
+from jstyle.settings.name_patterns import NUMBERED, require_pattern
+from jstyle.settings.paths import ReadFile, Results, choose_folder, names_picture
 from jstyle.settings.prompts import PromptSettings
 from jstyle.settings.vocabulary import (
     Fit,
     SamplerName,
     Sigmas,
+    draw_seed,
     require_at_least,
     require_count,
     require_curve,
     require_finite,
-    require_seed,
     require_share,
     require_size,
     require_steps,
@@ -54,7 +55,7 @@ class TextToImageSettings:
     """Noise of ddim: 0 none, 1 as much as ddpm."""
 
     seed: int = free(0, because=_BY_SUBJECT)
-    """Image i of the run has seed + i."""
+    """Image i of the run has seed + i; -1 draws one."""
 
     width: Optional[int] = None
     """Width in pixels; the model's own size by default."""
@@ -81,7 +82,7 @@ class TextToImageSettings:
         require_finite(guidance=self.guidance)
         require_share(eta=self.eta)
         require_curve(self.sampler, self.sigmas)
-        require_seed(self.seed)
+        draw_seed(self)
         require_size(width=self.width, height=self.height)
         require_count(batch_size=self.batch_size)
         require_at_least(0, padding_mask_crop=self.padding_mask_crop)
@@ -94,8 +95,11 @@ class TextToImageInputs:
     prompt: tuple[str, ...]
     """One or more texts; each becomes its own images."""
 
-    output: ResultsFolder = Path("outputs/txt2img")
-    """Folder for the results; made where it is missing."""
+    output: Results = Path("outputs/txt2img")
+    """Folder for the results, made where it is missing; of a single image its file, which ends in .png."""
+
+    name: str = NUMBERED
+    """What images' files are called in the folder; without {number} a name stands for one image."""
 
     image: Optional[ReadFile] = None
     """Start from this picture (image-to-image)."""
@@ -112,7 +116,16 @@ class TextToImageInputs:
     def __post_init__(self) -> None:
         require(bool(self.prompt), "at least one prompt is needed")
         require_count(images=self.images)
+        require_pattern(self.name)
+        count = len(self.prompt) * self.images
+        single = not names_picture(self.output) or count == 1
+        require(single, f"{str(self.output)!r} is one file, and {count} images are asked for: name a folder as output")
         require(self.mask is None or self.image is not None, "a mask needs the picture it belongs to: give --image too")
+
+    @property
+    def folder(self) -> Path:
+        """Where images go."""
+        return choose_folder(self.output)
 
 
 @dataclass(frozen=True)
