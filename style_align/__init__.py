@@ -18,5 +18,6 @@ METHOD = Method(
     settings=StyleAlignSettings,
     inputs=SetInputs,
     run="style_align.run:run_set",
+    recall="style_align.recalling:recall_set",
     picture_set="style_align.picture_set:StyleAlignedSet",
 )

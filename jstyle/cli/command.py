@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Optional, Protocol
 
 from jstyle.cli.paths import check_paths
 from jstyle.settings.configs import find_config
@@ -51,18 +53,29 @@ class SettingsCommand:
     leading: str = ""
     """The option that words before all options are for."""
 
+    recall: Optional[Callable[[Path], tuple[Mapping[str, Any], Sequence[str]]]] = None
+    """What `--from PICTURE` takes: the settings in it, and lines on what is not taken over."""
+
     def make_parser(self, prog: str) -> argparse.ArgumentParser:
         """Every option of the command."""
-        return make_parser(self.settings, prog, self._description())
+        return make_parser(self.settings, prog, self._description(), takes_picture=self.recall is not None)
 
     def main(self, argv: Sequence[str], prog: str) -> int:
         """Read the words and run."""
         if self.leading and argv and not argv[0].startswith("-"):
             argv = [f"--{self.leading}", *argv]
-        settings = parse_words(self.settings, argv, prog, self._description(), find_config)
+        read_picture = None if self.recall is None else self._read_picture
+        settings = parse_words(self.settings, argv, prog, self._description(), find_config, read_picture)
         for part in settings:
             check_paths(part)
         return self.run(*settings)
+
+    def _read_picture(self, path: Path) -> Mapping[str, Any]:
+        assert self.recall is not None
+        values, lines = self.recall(path)
+        for line in lines:
+            print(line, file=sys.stderr)
+        return values
 
     def _description(self) -> str:
         sentence = self.summary[:1].upper() + self.summary[1:]

@@ -47,7 +47,14 @@ def make_method_command(method: Method) -> Command:
         return show_events(stop_between_updates(method.start(inputs, settings, model)), counted)
 
     kinds = (method.inputs, method.settings, ModelSettings)
-    return SettingsCommand(method.command, method.summary, kinds, run, source=method.paper)
+    return SettingsCommand(
+        method.command,
+        method.summary,
+        kinds,
+        run,
+        source=method.paper,
+        recall=lambda path: load_attribute("jstyle.methods.recalling:recall_settings")(method, kinds, path),
+    )
 
 
 def make_teaching_command(teaching: Teaching) -> Command:

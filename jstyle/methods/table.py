@@ -68,6 +68,8 @@ class Method:
     * ``settle(pipe, settings, pairs, **arguments)``, where the machine decides over what changes no result, gives the
       settings for these pairs and a line on what was decided, or nothing. It is asked once, before a run is counted.
     * ``check_finish(settings)``, where a finish cannot have all settings, raises ValueError for those it cannot have.
+    * ``recall(subject)`` gives the values of ``inputs`` and ``settings`` that are in a picture's file with its subject,
+      and lines on those that are not (`jstyle.methods.recalling`).
     * ``picture_set``, of a method that makes pictures as a set, is the class of `jstyle.methods.sets.PictureSet`
       by which recipes make theirs.
     """
@@ -96,6 +98,7 @@ class Method:
     settle: Optional[str] = None
     check_finish: Optional[str] = None
     picture_set: Optional[str] = None
+    recall: str = "jstyle.methods.recalling:recall_pair"
 
     @property
     def command(self) -> str:

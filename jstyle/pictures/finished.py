@@ -18,6 +18,7 @@ from PIL import Image
 from jstyle.errors import InputError
 from jstyle.files import read_code_version
 from jstyle.pictures import images
+from jstyle.pictures.a1111 import write_parameters
 from jstyle.settings.identity import digest, find_difference, identity
 from jstyle.settings.reader import plain
 
@@ -41,7 +42,7 @@ def write_picture(picture: Image.Image, path: Path, spec: Any, *, overwrite: boo
         raise InputError(f"cannot make the folder {str(path.parent)!r}: {error.strerror}") from error
     pixels = hash_pixels(picture)
     about = {"spec": plain(spec), "identity": digest(spec), "code": read_code_version(), "pixels": pixels}
-    images.save_png(picture, path, about)
+    images.save_png(picture, path, about, write_parameters(spec, picture.size))
     return pixels
 
 

@@ -34,6 +34,11 @@ _BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262  # tags of TIFF; the second says what 
 METADATA_KEY = "jstyle"
 """The text of a PNG, or of a picture's ``info``, that says what it is."""
 
+PARAMETERS_KEY = "parameters"
+"""The text of a PNG that says it in A1111's form."""
+
+_LONGEST_TEXT = 1 << 18  # characters
+
 
 def find_images(paths: Sequence[Path], tell: Tell = warnings.warn) -> list[Path]:
     """Files as they are given, folders as the pictures directly in them, sorted by name; each path once.
@@ -269,8 +274,11 @@ def to_images(array: np.ndarray) -> list[Image.Image]:
     return [Image.fromarray(np.ascontiguousarray(picture.transpose(1, 2, 0))) for picture in pixels]
 
 
-def save_png(image: Image.Image, path: Path, metadata: Optional[Mapping[str, object]] = None) -> None:
-    """Write a PNG whole or not at all, with `metadata` as JSON in its text chunk "jstyle".
+def save_png(
+    image: Image.Image, path: Path, metadata: Optional[Mapping[str, object]] = None, parameters: str = ""
+) -> None:
+    """Write a PNG whole or not at all, with `metadata` as JSON in its text chunk "jstyle", and `parameters`, which
+    other programs read, in the one of that name.
 
     The same picture and metadata always give the same bytes. Values may be anything JSON knows, and paths.
 
@@ -278,18 +286,20 @@ def save_png(image: Image.Image, path: Path, metadata: Optional[Mapping[str, obj
         InputError: the file cannot be written; nothing is left behind.
     """
     with replacing(Path(path)) as part, open(part, "xb") as file:
-        image.save(file, "PNG", pnginfo=_text_chunk(metadata or {}))
+        image.save(file, "PNG", pnginfo=_write_texts(metadata or {}, parameters))
 
 
-def _text_chunk(metadata: Mapping[str, object]) -> PngInfo:
+def _write_texts(metadata: Mapping[str, object], parameters: str) -> PngInfo:
     text = json.dumps(metadata, ensure_ascii=False, default=_plain)
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:  # a file name with undecodable bytes; escaped, it survives
         text = json.dumps(metadata, default=_plain)
-    chunk = PngInfo()
-    chunk.add_text(METADATA_KEY, text)  # becomes an iTXt chunk where Latin-1 does not suffice
-    return chunk
+    texts = PngInfo()
+    texts.add_text(METADATA_KEY, text)  # becomes an iTXt chunk where Latin-1 does not suffice
+    if parameters:
+        texts.add_text(PARAMETERS_KEY, parameters)
+    return texts
 
 
 def _plain(value: object) -> str:
@@ -301,6 +311,21 @@ def _plain(value: object) -> str:
 def read_metadata(path: Path) -> Optional[dict[str, object]]:
     """The settings `save_png` stored, or None where there is no file, no such text, or a damaged PNG."""
     return _read_metadata(path, whole=True)
+
+
+def read_texts(path: Path) -> tuple[str, str]:
+    """What a PNG says of itself: our own text, and that of A1111's web UI and others; "" for what is not there.
+
+    Raises InputError, one line, for what is no PNG, is damaged, or says more than settings can be.
+    """
+    with _complaints_about(path), ignore_remarks():
+        _read_head(path)
+        with Image.open(path, formats=("PNG",)) as image:
+            texts = [image.info.get(key) for key in (METADATA_KEY, PARAMETERS_KEY)]
+    ours, theirs = (text if isinstance(text, str) else "" for text in texts)
+    if max(len(ours), len(theirs)) > _LONGEST_TEXT:
+        raise InputError(f"{str(path)!r}: its settings are longer than {_LONGEST_TEXT >> 10} KiB")
+    return ours, theirs
 
 
 def is_sheet(path: Path) -> bool:

@@ -37,6 +37,9 @@ class ModelIdentity:
     name: str = free("", because="the weights' hash stands for it")
     """How the user named the model."""
 
+    sampler: str = free("", because="the configuration's digest stands for it")
+    """The model's own sampler, which draws where no other is named."""
+
 
 class Identifiable(Protocol):
     """A model that is loaded (`StableDiffusionPipeline`), or a folder (`jstyle.weights.description.Checkpoint`)."""
@@ -56,6 +59,11 @@ class Identifiable(Protocol):
         """Whose arithmetic computes it in this process."""
         ...
 
+    @property
+    def own_sampler(self) -> str:
+        """The sampler that it draws with by default; nothing where that is not here."""
+        ...
+
 
 def identify_model(settings: ModelSettings, model: Identifiable) -> ModelIdentity:
     """What specs say of the model of these settings."""
@@ -67,6 +75,7 @@ def identify_model(settings: ModelSettings, model: Identifiable) -> ModelIdentit
         vae_tiling=settings.vae_tiling,
         operations=model.operations,
         name=settings.model,
+        sampler=model.own_sampler,
     )
 
 

@@ -243,6 +243,11 @@ class LoadedModel:
         return hash_configuration(self.schedule.config, configs, self.parts.tokenizer_folder)
 
     @property
+    def own_sampler(self) -> str:
+        """The sampler that the checkpoint's files name; nothing where it is not here."""
+        return self.schedule.config.sampler or ""
+
+    @property
     def operations(self) -> Operations:
         """Whose arithmetic computes in this process: it decides over last bits."""
         return find_operations()

@@ -26,6 +26,7 @@ def parse_words(
     prog: str,
     description: str,
     find_config: Optional[Callable[[str], Path]] = None,
+    read_picture: Optional[Callable[[Path], Mapping[str, Any]]] = None,
 ) -> tuple:
     """An instance of each settings dataclass from `--config FILE` and from options, which win over the file.
 
@@ -35,14 +36,18 @@ def parse_words(
         prog: the command's name in its help.
         description: what `--help` says of the command.
         find_config: the file that a word after `--config` names; by default the word is its path.
+        read_picture: the settings in a picture, which `--from` names; a config and options win over them.
 
     Raises InputError, one line, where anything given is wrong; SystemExit(0) after `--help` and `--print_config`.
     """
     joined = join_flat(kinds)
     options = {option.name: option for option in list_options(joined, {})}
-    parsed = vars(_read_argv(make_parser(kinds, prog, description), argv))
+    parser = make_parser(kinds, prog, description, takes_picture=read_picture is not None)
+    parsed = vars(_read_argv(parser, argv))
     config = _read_config(joined, parsed.get("config", []), find_config or Path)
     values = merged(config, _read_options(options, parsed))
+    if read_picture is not None and "from" in parsed:
+        values = merged(read_picture(Path(parsed["from"])), values)
     if "print_config" in parsed:
         encoding = sys.stdout.encoding or "ascii"
         print(dump_yaml(values, ascii_only=not encoding.lower().startswith("utf")), end="")
@@ -54,7 +59,9 @@ def parse_words(
     return tuple(getattr(built, f"part{index}") for index in range(len(kinds)))
 
 
-def make_parser(kinds: Sequence[type], prog: str, description: str) -> argparse.ArgumentParser:
+def make_parser(
+    kinds: Sequence[type], prog: str, description: str, *, takes_picture: bool = False
+) -> argparse.ArgumentParser:
     """The parser of `parse_words`: a group of options for each dataclass, an option for each field.
 
     It takes options with hyphens too, and raises InputError instead of leaving the process.
@@ -70,6 +77,13 @@ def make_parser(kinds: Sequence[type], prog: str, description: str) -> argparse.
         "--config", action="append", metavar="FILE", help="YAML file with any of the options below"
     )
     config.complete = FILES
+    if takes_picture:
+        picture: Any = parser.add_argument(
+            "--from",
+            metavar="PICTURE",
+            help="PNG of jstyle's or of A1111's web UI, whose settings are the defaults",
+        )
+        picture.complete = FILES
     parser.add_argument("--print_config", action="store_true", help="show as YAML what is given, and leave")
     groups: dict[Any, argparse._ArgumentGroup] = {}
     for option in list_options(join_flat(kinds), {}):

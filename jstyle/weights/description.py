@@ -33,6 +33,9 @@ class Checkpoint:
     size: tuple[int, int]
     """(width, height) of the pictures, in pixels."""
 
+    own_sampler: str = ""
+    """The sampler that its files name; nothing where it is not here."""
+
     @property
     def operations(self) -> Operations:
         """Whose arithmetic computes in this process, where Jittor is started for it."""
@@ -73,4 +76,5 @@ def describe_checkpoint(model: ModelSettings, width: Optional[int] = None, heigh
     width, height = (read.unet.sample_size * factor if side is None else side for side in (width, height))
     if min(width, height) <= 0 or width % factor or height % factor:
         raise InputError(f"recipe: width and height must be positive multiples of {factor}, not {width}x{height}")
-    return Checkpoint(found, hash_files(found.files), found.configuration, (width, height))
+    own_sampler = read.schedule.sampler or ""
+    return Checkpoint(found, hash_files(found.files), found.configuration, (width, height), own_sampler)

@@ -22,6 +22,7 @@ from styleid.settings import StyleIDSettings
 
 FREE: Mapping[str, str] = {
     "ModelIdentity.name": "the weights' hash stands for it",
+    "ModelIdentity.sampler": "the configuration's digest stands for it",
     "PairSubject.content_file": "the hash stands for it",
     "PairSubject.style_file": "the hash stands for it",
     "TextSubject.image_file": "the hash stands for it",

@@ -13,4 +13,5 @@ METHOD = Method(
     settings=TextToImageSettings,
     inputs=TextToImageInputs,
     run="jstyle.methods.text_to_image.run:run_text_to_image",
+    recall="jstyle.methods.text_to_image.recalling:recall_image",
 )

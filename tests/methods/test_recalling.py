@@ -1,0 +1,227 @@
+"""`--from PICTURE`: settings come back from our own pictures and from A1111's; a stranger's file does no harm."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from jstyle.cli.commands import find_command
+from jstyle.cli.main import main
+from jstyle.errors import InputError
+from jstyle.methods.recalling import recall_settings
+from jstyle.methods.table import METHODS
+from jstyle.pictures import images
+from jstyle.settings.model import ModelSettings
+from tests.parity.networks import GOLDEN
+from tests.telling import contents
+
+SMALL = ["--model", str(GOLDEN / "diffusers_folder"), "--steps", "2", "--width", "32", "--height", "32"]
+
+
+def write(path: Path, **texts: str) -> Path:
+    info = PngInfo()
+    for name, text in texts.items():
+        info.add_text(name, text)
+    Image.new("RGB", (8, 8)).save(path, pnginfo=info)
+    return path
+
+
+def recall(path: Path, method: str = "txt2img") -> tuple[dict[str, Any], list[str]]:
+    found = METHODS[method]
+    return recall_settings(found, (found.inputs, found.settings, ModelSettings), path)
+
+
+def test_a_picture_made_by_its_own_settings_is_there_already(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start = tmp_path / "start.png"
+    Image.effect_mandelbrot((48, 40), (-3, -2.5, 2, 2.5), 50).save(start)
+    out = tmp_path / "out"
+    words = ["txt2img", *SMALL, "--output", str(out)]
+    main([*words, "--prompt", "a (red:1.3) river", "a bridge", "--prompt_weights", "a1111", "--seed", "4"])
+    main([*words, "--prompt", "a tree", "--image", str(start), "--strength", "0.6", "--sampler", "euler"])
+    before = contents(out)
+    assert len(before) == 3
+    for name in before:
+        main(["txt2img", "--from", str(out / name), "--output", str(out)])
+    assert contents(out) == before
+    main(["txt2img", "--from", str(out / sorted(before)[1]), "--output", str(out), "--steps", "3"])
+    (new,) = set(contents(out)) - set(before)
+    spec: Any = images.read_metadata(out / new)
+    assert new == "00003-5-a_bridge.png"
+    assert (spec["spec"]["settings"]["steps"], spec["spec"]["subject"]["prompt"]) == (3, "a bridge")
+    start.unlink()
+    capsys.readouterr()
+    with pytest.raises(InputError, match="give --image too"):
+        main(["txt2img", "--from", str(out / sorted(before)[2]), "--output", str(out)])
+    assert "its image is not at" in capsys.readouterr().err
+
+
+def test_the_words_and_the_config_win_over_the_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["txt2img", *SMALL, "--prompt", "a river", "--output", str(tmp_path), "--guidance", "3"])
+    (file,) = tmp_path.iterdir()
+    (tmp_path / "config.yaml").write_text("guidance: 4\nsteps: 7\n")
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        main(
+            [
+                "txt2img",
+                "--from",
+                str(file),
+                "--config",
+                str(tmp_path / "config.yaml"),
+                "--steps",
+                "9",
+                "--print_config",
+            ]
+        )
+    shown = capsys.readouterr().out
+    assert "guidance: 4\n" in shown and "steps: 9\n" in shown and "- a river\n" in shown and "width: 32\n" in shown
+
+
+def test_contents_and_styles_come_back_where_they_are(tmp_path: Path) -> None:
+    for number, name in enumerate(("cat", "ink")):
+        Image.new("RGB", (32, 32), (0, 90 * number, 90)).save(tmp_path / f"{name}.png")
+    paths = {"content": str(tmp_path / "cat.png"), "style": str(tmp_path / "ink.png")}
+    words = [word for name, path in paths.items() for word in (f"--{name}", path)]
+    main(["styleid", *SMALL, *words, "--gamma", "0.5", "--output", str(tmp_path / "out")])
+    file = tmp_path / "out" / "cat_stylized_ink.png"
+    values, lines = recall(file, "styleid")
+    assert (values["content"], values["style"], values["gamma"]) == ([paths["content"]], [paths["style"]], 0.5)
+    assert not lines
+    (tmp_path / "ink.png").write_bytes(b"another")
+    values, lines = recall(file, "styleid")
+    assert "style" not in values and lines == [f"{file}: its style is not at '{paths['style']}' any more: give --style"]
+    with pytest.raises(
+        InputError, match="holds the settings of 'styleid', not of txt2img: jstyle styleid --from takes"
+    ):
+        recall(file)
+
+
+def test_a_set_gives_back_its_text_and_its_reference(tmp_path: Path) -> None:
+    words = ["--prompt", "a boat", "a house", "a tree", "--style_text", "ink", "--seed", "5"]
+    main(["style-align", *SMALL, *words, "--output", str(tmp_path)])
+    house, house_lines = recall(tmp_path / "02_a_house_ink.png", "style_align")
+    assert (house["prompt"], house["reference_prompt"], house["seed"]) == (["a house, ink"], ["a boat, ink"], 5)
+    assert not house_lines
+    main(["style-align", "--from", str(tmp_path / "02_a_house_ink.png"), "--output", str(tmp_path / "alone")])
+    pixels = [
+        images.open_image(tmp_path / name).tobytes() for name in ("02_a_house_ink.png", "alone/01_a_house_ink.png")
+    ]
+    assert pixels[0] == pixels[1]
+    _, lines = recall(tmp_path / "03_a_tree_ink.png", "style_align")
+    assert "it stood later in its set" in lines[0]
+
+
+def test_a1111s_pictures_give_what_there_is_here(tmp_path: Path) -> None:
+    text = (
+        "a (red:1.2) boat <lora:ink:0.8>, sea\nNegative prompt: fog\nSteps: 21, Sampler: DPM++ 2M, "
+        "Schedule type: Karras, CFG scale: 6.5, Seed: 965400086, Size: 512x768, Model hash: 45dee52b, Model: v1-5-pruned, "
+        "Hires upscale: 2, Denoising strength: 0.5, Clip skip: 2, Version: v1.10.1"
+    )
+    path = write(tmp_path / "theirs.png", parameters=text)
+    values, lines = recall(path)
+    assert values == {
+        "prompt": ["a (red:1.2) boat , sea"],
+        "negative_prompt": "fog",
+        "prompt_weights": "a1111",
+        "long_prompts": "chunk",
+        "steps": 21,
+        "guidance": 6.5,
+        "seed": 965400086,
+        "width": 512,
+        "height": 768,
+        "sampler": "dpmpp_2m",
+        "sigmas": "karras",
+    }
+    told = "\n".join(lines)
+    for said in (
+        "'ink' is not taken over: give its file, --lora FILE:0.8",
+        "--strength 0.5",
+        "Hires upscale: 2, Clip sk",
+    ):
+        assert said in told
+    assert "made by v1-5-pruned: name the model by --model; noise is drawn otherwise" in told
+    _, lines = recall(write(tmp_path / "other.png", parameters="a\nSteps: 2, Sampler: DPM fast, Seed: 1, Size: 8x8"))
+    assert "there is no sampler 'DPM fast': the model's own draws" in lines[0]
+    values, _ = recall(path, "styleid")
+    assert values == {"steps": 21, "seed": 965400086, "width": 512, "height": 768}
+
+
+def test_our_own_text_counts_where_there_are_both(tmp_path: Path) -> None:
+    main(["txt2img", *SMALL, "--prompt", "a (plain) river", "--output", str(tmp_path)])
+    (file,) = tmp_path.iterdir()
+    values, lines = recall(file)
+    assert (values["prompt"], values["prompt_weights"], lines) == (["a (plain) river"], "none", [])
+    with Image.open(file) as picture:
+        theirs = write(tmp_path / "theirs.png", parameters=picture.info["parameters"])
+    values, lines = recall(theirs)
+    assert (values["prompt"], values["prompt_weights"]) == ([r"a \(plain\) river"], "a1111")
+    assert not lines, "it is jstyle's, whose noise is the same"
+
+
+SPEC = {"method": "txt2img", "model": {}, "settings": {"steps": 2}, "subject": {"prompt": "a", "seed": 1}}
+
+
+def spoil(**parts: Any) -> str:
+    return json.dumps({"spec": {**SPEC, **parts}})
+
+
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        ({}, "says nothing of its settings: give a PNG of jstyle's or of A1111's"),
+        ({"jstyle": "{}"}, "says nothing of its settings"),
+        ({"jstyle": "[" * 5000}, "nests over 100 deep"),
+        ({"jstyle": '{"spec": 1, "spec": 2}'}, "the key 'spec' stands there twice"),
+        ({"jstyle": "{"}, "is not JSON"),
+        ({"jstyle": '{"spec": {}}'}, "by a recipe or a training"),
+        ({"jstyle": spoil(method=["txt2img"])}, r"holds the settings of \['txt2img'\], not of txt2img"),
+        ({"jstyle": spoil(settings={"steps": "many"})}, "steps must be a whole number, not 'many'"),
+        ({"jstyle": spoil(settings={"steps": None})}, "steps must be a whole number, not null"),
+        ({"jstyle": spoil(subject={"prompt": 5})}, "prompt.0. must be a text, not 5"),
+        ({"jstyle": spoil(model={"name": ["tiny"]})}, "model must be a text"),
+        ({"jstyle": " " * (1 << 18) + "{}"}, "its settings are longer than 256 KiB"),
+        ({"parameters": "a\nSteps: x, Sampler: Euler, CFG scale: 7"}, "Steps must be a number, not 'x'"),
+        (
+            {"parameters": f"a\nSteps: {'9' * 40}, Sampler: Euler, CFG scale: 7"},
+            "steps must be a whole number, not '9999",
+        ),
+        ({"parameters": "a\nSteps: 2, Sampler: Euler, CFG scale: nan"}, "guidance must be a finite number"),
+    ],
+)
+def test_what_a_stranger_writes_is_one_line(texts: dict[str, str], said: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=said) as caught:
+        recall(write(tmp_path / "x.png", **texts))
+    assert "\n" not in str(caught.value)
+
+
+def test_unknown_names_are_told_and_odd_files_are_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    subject = {"prompt": "a", "seed": 1, "image": "0" * 64, "image_file": str(tmp_path / "pipe")}
+    settings = {"steps": 2, "of_tomorrow": 1}
+    values, lines = recall(write(tmp_path / "x.png", jstyle=spoil(subject=subject, settings=settings)))
+    assert values == {"steps": 2, "prompt": ["a"], "seed": 1}
+    assert "its image is not at" in lines[0] and lines[1].endswith("txt2img has no 'of_tomorrow'")
+
+
+def test_what_is_no_png_is_one_line(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "x.jpg")
+    (tmp_path / "half.png").write_bytes(write(tmp_path / "x.png", parameters="a").read_bytes()[:40])
+    for name in ("x.jpg", "half.png", "nowhere.png", ""):
+        with pytest.raises(InputError) as caught:
+            recall(tmp_path / name)
+        assert "\n" not in str(caught.value) and str(tmp_path) in str(caught.value)
+
+
+def test_teachings_and_submissions_take_no_picture() -> None:
+    for words in (["train", "lora"], ["submit"]):
+        command, _ = find_command(words)
+        with pytest.raises(InputError, match="unknown option --from"):
+            command.main(["--from", "x.png"], "jstyle")
