@@ -122,7 +122,8 @@ def test_a_set_gives_back_its_text_and_its_reference(tmp_path: Path) -> None:
 def test_a1111s_pictures_give_what_there_is_here(tmp_path: Path) -> None:
     text = (
         "a (red:1.2) boat <lora:ink:0.8>, sea\nNegative prompt: fog\nSteps: 21, Sampler: DPM++ 2M, "
-        "Schedule type: Karras, CFG scale: 6.5, Seed: 965400086, Size: 512x768, Model hash: 45dee52b, Model: v1-5-pruned, "
+        "Schedule type: Karras, CFG scale: 6.5, Seed: 965400086, Size: 512x768, Model hash: 45dee52b, "
+        "Model: v1-5-pruned, "
         "Hires upscale: 2, Denoising strength: 0.5, Clip skip: 2, Version: v1.10.1"
     )
     path = write(tmp_path / "theirs.png", parameters=text)
