@@ -10,6 +10,7 @@ from typing import Any, Union
 from jstyle.errors import InputError
 from jstyle.files import check_output
 from jstyle.pictures.images import find_images
+from jstyle.settings.adapted import AdaptedModelSettings
 from jstyle.settings.model import ModelSettings
 from jstyle.settings.paths import Use, list_paths, looks_like_file, names_picture
 from jstyle.weights.hub import NotHere, is_hub_id, locate, nothing_fetched
@@ -33,9 +34,12 @@ def _check_model(model: Union[ModelSettings, str]) -> None:
     if isinstance(model, str):
         if not is_hub_id(model) and not Path(model).expanduser().exists():
             locate(model)
-    elif not is_hub_id(model.model):
+        return
+    if not is_hub_id(model.model):
         with nothing_fetched(), suppress(NotHere):
             locate_model(model)
+    if isinstance(model, AdaptedModelSettings):
+        model.check_files()
 
 
 def _check_pictures(path: Path) -> None:

@@ -74,6 +74,7 @@ def _recall_spec(method: Method, spec: Mapping[str, Any], path: Path) -> Recalle
     of_model = {field: model[field] for field in known if field in model}
     if model.get("name"):
         of_model["model"] = model["name"]
+    of_model.update((field, model[field]) for field in ("lora", "words") if model.get(field))
     return {**of_model, **settings, **recalled}, lines
 
 

@@ -87,6 +87,7 @@ def write_parameters(spec: Any, size: tuple[int, int]) -> str:
     escapes = values.get("prompt_weights", "none") == "none"
     prompts = [str(values.get(name) or "") for name in ("prompt", "negative_prompt")]
     prompts = [_BRACKETS.sub(r"\\\g<0>", text) if escapes else text for text in prompts]
+    prompts[0] += "".join(f" <lora:{name}>" for name in _name_loras(values.get("model") or {}))
     lines = [prompts[0], f"{_NEGATIVE} {prompts[1]}" if prompts[1] else "", ", ".join(_list_fields(values, size))]
     return "\n".join(line for line in lines if line)
 
@@ -155,6 +156,13 @@ def _find_strength(values: Mapping[str, Any]) -> Optional[float]:
         return values.get("strength") or (1.0 if values.get("mask") else 0.8)
     start = values.get("start")
     return start.get("strength") if isinstance(start, dict) else values.get("image_strength") if start else None
+
+
+def _name_loras(model: Mapping[str, Any]) -> Iterator[str]:
+    """Names and weights, as the web UI has them in prompts; other brackets would end them."""
+    for text in model.get("lora") or ():
+        path, _, weight = text.rpartition(":") if ":" in text else (text, "", "1")
+        yield f"{re.sub(r'[<>:]', '_', _name_model(path))}:{weight}"
 
 
 def _name_model(name: str) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Optional, Protocol
 
 from jstyle.errors import InputError
+from jstyle.settings.adapted import AdaptedModelSettings
 from jstyle.settings.fields import flat, free, later
 from jstyle.settings.model import ModelSettings
 from jstyle.settings.prompts import PromptSettings
@@ -36,6 +37,12 @@ class ModelIdentity:
 
     name: str = free("", because="the weights' hash stands for it")
     """How the user named the model."""
+
+    lora: tuple[str, ...] = free((), because="the weights' hash takes them in")
+    """What was put on it, as the user named it."""
+
+    words: tuple[str, ...] = free((), because="the weights' hash takes them in")
+    """The words that it was given, as the user named them."""
 
     sampler: str = free("", because="the configuration's digest stands for it")
     """The model's own sampler, which draws where no other is named."""
@@ -75,6 +82,8 @@ def identify_model(settings: ModelSettings, model: Identifiable) -> ModelIdentit
         vae_tiling=settings.vae_tiling,
         operations=model.operations,
         name=settings.model,
+        lora=settings.lora if isinstance(settings, AdaptedModelSettings) else (),
+        words=settings.words if isinstance(settings, AdaptedModelSettings) else (),
         sampler=model.own_sampler,
     )
 

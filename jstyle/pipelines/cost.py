@@ -6,10 +6,12 @@ So the cost is never written down beside the code that runs: it is that code.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Optional, Protocol
 
 import numpy as np
 
+from jstyle.adapters.put_on import hash_adapted
 from jstyle.diffusion.schedule import Schedule
 from jstyle.diffusion.schedule_config import ScheduleConfig
 from jstyle.diffusion.weighted_text import PLAIN, read_pieces
@@ -118,7 +120,9 @@ class CountingPipeline(StableDiffusionPipeline):
 
         Raises InputError for a model that is not there, and a precision that this machine does not have.
         """
-        pipe = cls.of_checkpoint(describe_checkpoint(model), unet_dtype(model.precision))
+        checkpoint = describe_checkpoint(model)
+        adapted = replace(checkpoint, model_hash=hash_adapted(checkpoint.model_hash, model))
+        pipe = cls.of_checkpoint(adapted, unet_dtype(model.precision))
         pipe.vae_tiling = model.vae_tiling
         return pipe
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Optional, Union
 
 from jstyle.adapters import LoraAdapters, Vocabulary
 from jstyle.adapters.added import hash_chosen
+from jstyle.adapters.put_on import hash_adapted, put_on
 from jstyle.diffusion.schedule import Schedule
 from jstyle.errors import InputError
 from jstyle.networks import AutoencoderKL, CLIPTextModel, CLIPVisionModelWithProjection, UNet2DConditionModel
@@ -36,6 +37,9 @@ class LoadedModel:
     vae_tiling: bool
     name_or_path: str = ""
     """What it was loaded by."""
+
+    _named: tuple[list[str], str] = ([], "")
+    """What settings put on it, by its fingerprints, and what the model with that is called."""
 
     _scheduler: Any = None
     _bar_settings: Mapping[str, Any] = {"disable": None}
@@ -160,9 +164,14 @@ class LoadedModel:
 
     @classmethod
     def from_settings(cls, model: ModelSettings) -> Self:
-        """The model that settings name: a folder, a single file, a hub id. Raises InputError as `from_pretrained`."""
+        """The model that settings name, a folder, a single file or a hub id, with what they put on it.
+
+        Raises InputError as `from_pretrained`, and for what cannot be put on it.
+        """
         pipe = cls(backends.load(model))
         pipe.vae_tiling, pipe.name_or_path = model.vae_tiling, model.model
+        if put_on(pipe, model):
+            pipe._named = pipe._list_fingerprints(), hash_adapted(pipe._files_hash, model)
         return pipe
 
     @classmethod
@@ -176,7 +185,7 @@ class LoadedModel:
         pipe = cls(pipeline.parts)
         pipe.vocabulary, pipe.loras, pipe.vae_tiling = pipeline.vocabulary, pipeline.loras, pipeline.vae_tiling
         pipe.name_or_path, pipe._bar_settings = pipeline.name_or_path, pipeline._bar_settings
-        pipe._scheduler = pipeline._scheduler
+        pipe._scheduler, pipe._named = pipeline._scheduler, pipeline._named
         pipe.register_modules(**components)
         return pipe
 
@@ -231,9 +240,14 @@ class LoadedModel:
 
         LoRA adapters in effect, loaded or trained on the networks, and learnt words belong to it.
         """
-        learnt = (self.vocabulary.fingerprint(), self.loras.fingerprint())
-        more = [text for text in (*learnt, hash_chosen(self.unet), hash_chosen(self.text_encoder)) if text]
+        more = self._list_fingerprints()
+        if more and more == self._named[0]:
+            return self._named[1]
         return hashlib.sha256(" ".join([self._files_hash, *more]).encode()).hexdigest() if more else self._files_hash
+
+    def _list_fingerprints(self) -> list[str]:
+        learnt = (self.vocabulary.fingerprint(), self.loras.fingerprint())
+        return [text for text in (*learnt, hash_chosen(self.unet), hash_chosen(self.text_encoder)) if text]
 
     @property
     def configuration(self) -> str:

@@ -22,6 +22,8 @@ from styleid.settings import StyleIDSettings
 
 FREE: Mapping[str, str] = {
     "ModelIdentity.name": "the weights' hash stands for it",
+    "ModelIdentity.lora": "the weights' hash takes them in",
+    "ModelIdentity.words": "the weights' hash takes them in",
     "ModelIdentity.sampler": "the configuration's digest stands for it",
     "PairSubject.content_file": "the hash stands for it",
     "PairSubject.style_file": "the hash stands for it",
@@ -39,7 +41,7 @@ FREE: Mapping[str, str] = {
 them: kept ones are rounded, and pixels of 8 bits show it. StyleID rounds those that it computes again too.
 """
 
-MODEL = ModelIdentity("hash", "configuration")
+MODEL = ModelIdentity("hash", "configuration", lora=("a",), words=("b",))
 COMPANIONS = (Companion("b", 2, "start"),)
 SUBJECT = SetSubject("a", 1, (ReferenceSubject("r", 0, "file", COMPANIONS),), (1.0,), "start", COMPANIONS)
 SPECS: Mapping[str, Any] = {

@@ -1,0 +1,60 @@
+"""What settings name to be put on a model: loaded onto a pipeline, and hashed for what is only planned."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from jstyle.errors import InputError
+from jstyle.files import hash_files
+from jstyle.settings.adapted import AdaptedModelSettings
+from jstyle.settings.model import ModelSettings
+
+_PEFT_CONFIG = "adapter_config.json"  # says how strong peft's files are
+
+
+def hash_adapted(model_hash: str, model: ModelSettings) -> str:
+    """What a model of that hash is called with all on it that the settings name; nothing is loaded.
+
+    Raises InputError for what is not there.
+    """
+    if not isinstance(model, AdaptedModelSettings) or not (model.lora or model.words):
+        return model_hash
+    model.check_files()
+    parts: list[Any] = [model_hash]
+    parts += [["lora", _hash_content(path), weight] for path, weight in model.list_loras()]
+    parts += [["word", _hash_content(path), name] for path, name in model.list_words()]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def put_on(pipe: Any, model: ModelSettings) -> bool:
+    """Load all that the settings name onto a pipeline (`AdapterLoading`); returns whether there is anything.
+
+    Raises InputError as its methods do.
+    """
+    if not isinstance(model, AdaptedModelSettings) or not (model.lora or model.words):
+        return False
+    model.check_files()
+    names = [f"lora_{number}" for number, _ in enumerate(model.lora, 1)]
+    for name, (path, _) in zip(names, model.list_loras()):
+        pipe.load_lora_weights(path, adapter_name=name)
+    if names:
+        pipe.set_adapters(names, [weight for _, weight in model.list_loras()])
+    for path, name in model.list_words():
+        pipe.load_textual_inversion(path, token=name or None)
+    return True
+
+
+def _hash_content(path: Path) -> str:
+    """Of a file, with peft's configuration beside it; of a folder all that a loader may read in it."""
+    if path.is_dir():
+        files = sorted(file for file in path.iterdir() if file.suffix in (".safetensors", ".json") and file.is_file())
+    else:
+        beside = path.with_name(_PEFT_CONFIG)
+        files = [path, *([beside] if beside.is_file() else [])]
+    try:
+        return hash_files(files)
+    except OSError as error:
+        raise InputError(f"cannot read {error.filename!r}: {error.strerror}") from error
