@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any, Union
 
@@ -11,10 +12,13 @@ from jstyle.errors import InputError
 from jstyle.files import check_output
 from jstyle.pictures.images import find_images
 from jstyle.settings.adapted import AdaptedModelSettings
+from jstyle.settings.messages import find_close
 from jstyle.settings.model import ModelSettings
 from jstyle.settings.paths import Use, list_paths, looks_like_file, names_picture
 from jstyle.weights.hub import NotHere, is_hub_id, locate, nothing_fetched
 from jstyle.weights.model_files import locate_model
+
+_MOST_ENTRIES = 10_000  # of a folder in which a name like a missing one is looked for
 
 
 def check_paths(settings: Any) -> None:
@@ -43,6 +47,7 @@ def _check_model(model: Union[ModelSettings, str]) -> None:
 
 
 def _check_pictures(path: Path) -> None:
+    _check_something(path)
     find_images([path], lambda line: None)  # the run tells what is odd
 
 
@@ -62,7 +67,20 @@ def _check_something(path: Path) -> None:
     try:
         path.stat()
     except OSError as error:
-        raise InputError(f"cannot read {str(path)!r}: {error.strerror}") from error
+        meant = _guess_path(path)
+        advice = f" ({meant})" if meant else ""
+        raise InputError(f"cannot read {str(path)!r}: {error.strerror}{advice}") from error
+
+
+def _guess_path(path: Path) -> str:
+    """The path that was meant, as a question: one with a slip in one of its parts."""
+    missing = next((place for place in reversed((path, *path.parents)) if not place.exists()), path)
+    with suppress(OSError):
+        names = [entry.name for entry in islice(missing.parent.iterdir(), _MOST_ENTRIES)]
+        meant = find_close(missing.name, names)
+        whole = missing.with_name(meant) / path.relative_to(missing) if meant else path
+        return f"did you mean {whole}?" if meant and whole.exists() else ""
+    return ""
 
 
 def _check_result(path: Path) -> None:

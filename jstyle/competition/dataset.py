@@ -21,7 +21,7 @@ from jstyle.competition.names import find_objection, fold_case
 from jstyle.errors import InputError
 from jstyle.pictures import images
 from jstyle.settings.json_files import read_json
-from jstyle.settings.messages import show
+from jstyle.settings.messages import show, suggest
 
 _STYLE = re.compile(r"[0-9]{2,}")
 _MEANT_AS_STYLE = re.compile(r"[0-9]+")
@@ -65,8 +65,9 @@ def survey_dataset(root: Path, only: Optional[Sequence[str]] = None) -> tuple[Da
     root, findings = Path(root), Findings()
     folders = _find_style_folders(root, findings)
     if only is not None:
-        for number in sorted(set(only) - {folder.name for folder in folders}):
-            findings.errors.append(f"there is no style {number!r} in {str(root)!r}")
+        there = [folder.name for folder in folders]
+        for number in sorted(set(only) - set(there)):
+            findings.errors.append(f"there is no style {number!r} in {str(root)!r} ({suggest(number, there)})")
         folders = [folder for folder in folders if folder.name in only]
     styles = []
     for folder in folders:

@@ -11,7 +11,9 @@ from jstyle.competition.dataset import Style
 from jstyle.competition.settings import AdapterSettings, FinishSettings, PictureSettings
 from jstyle.methods.table import METHODS, Method
 from jstyle.settings.fields import require
+from jstyle.settings.messages import suggest
 from jstyle.settings.reader import build, plain
+from jstyle.settings.vocabulary import DRAWN
 from jstyle.table import load_attribute
 from jstyle.training.many_styles.spec import build_settings
 from jstyle.training.teaching.table import TEACHINGS, Teaching
@@ -48,6 +50,8 @@ def build_finish(finish: FinishSettings, size: Size, place: str) -> Any:
     place = f"{place}: finish.settings"
     for name in _REFUSED:
         require(name not in finish.settings, f"{place}: {name} is the job's own")
+    drawn = finish.settings.get("seed") == DRAWN
+    require(not drawn, f"{place}: seed must be a number, not {DRAWN}: a later run must make the same pictures")
     names = {field.name for field in fields(method.settings)}
     sides = {name: side for name, side in zip(_SIZE, size) if name in names}
     settings = build(method.settings, {**finish.settings, **sides}, place)
@@ -91,7 +95,7 @@ def check_adapter(adapter: AdapterSettings, style: Style, place: str) -> None:
 
 def describe_unknown(what: str, name: str, known: Iterable[str]) -> str:
     """That there is no such thing, and which there are."""
-    return f"no {what} {name!r} (there are: {', '.join(known) or 'none'})"
+    return f"no {what} {name!r} ({suggest(name, known)})"
 
 
 def _call_at(place: str, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:

@@ -16,6 +16,7 @@ from jstyle.competition.settings import FinishSettings, SetSettings, StartSettin
 from jstyle.metrics import hist
 from jstyle.pictures import images
 from jstyle.pictures.fitting import Frame
+from jstyle.settings.messages import suggest
 
 RULES = ("first", "random", "nearest")
 """How a reference may be chosen: the first by name, by the picture's seed, the one with the likest colours."""
@@ -39,8 +40,8 @@ def find_reference(name: str, style: Style, place: str) -> Path:
     for path in style.references:
         if name in (path.name, path.stem):
             return path
-    there = ", ".join(path.stem for path in style.references)
-    raise ValueError(f"{place}: style {style.number} has no reference {name!r} (there are: {there})")
+    there = suggest(name, [path.stem for path in style.references])
+    raise ValueError(f"{place}: style {style.number} has no reference {name!r} ({there})")
 
 
 def find_start_files(start: StartSettings, style: Style, place: str) -> list[Path]:

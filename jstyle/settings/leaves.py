@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union
 
-from jstyle.settings.messages import Where
+from jstyle.settings.messages import Where, guess
 
 MAPPINGS = (dict, Mapping)
 LISTS = (tuple, list)
@@ -57,7 +57,7 @@ def read_leaf(hint: Any, value: Any, where: Where) -> Any:
         value = Path(value) if hint is Path else value
     if typing.get_origin(hint) is Literal:  # for pydantic, True and 1.0 are a 1
         if not any(type(value) is type(choice) and value == choice for choice in typing.get_args(hint)):
-            raise where.mismatch(describe(hint), value)
+            raise where.mismatch(describe(hint), value, guess(value, map(str, typing.get_args(hint))))
         return value
     try:
         return _adapter(hint).validate_python(value)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from jstyle.errors import InputError, make_printable
 
 _LONGEST_LINE, _LONGEST_PATH, _LONGEST_VALUE = 500, 100, 40
+_MOST_NAMES = 50
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,24 @@ class Where:
 def suggest(name: object, names: Iterable[str]) -> str:
     """What stands behind an unknown name: the name that was meant, else all there are."""
     names = list(names)
-    close = difflib.get_close_matches(str(name), names, 1)
-    return f"did you mean {close[0]}?" if close else f"there are: {', '.join(names) or 'none'}"
+    return guess(name, names) or f"there are: {_list_names(names)}"
+
+
+def guess(name: object, names: Iterable[str]) -> str:
+    """The name that was meant, as a question; nothing where none is like it."""
+    meant = find_close(name, names)
+    return f"did you mean {meant}?" if meant else ""
+
+
+def find_close(name: object, names: Iterable[str]) -> str:
+    """The name that is most like another, capitals making no difference; nothing where none is."""
+    lowered = {other.lower(): other for other in names}
+    close = difflib.get_close_matches(str(name).lower(), lowered, 1)
+    return lowered[close[0]] if close else ""
+
+
+def _list_names(names: Sequence[str]) -> str:
+    return ", ".join([*names[:_MOST_NAMES], *(["..."] if len(names) > _MOST_NAMES else [])]) or "none"
 
 
 def show(value: object) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Optional
 import yaml
 
 from jstyle.errors import InputError
-from jstyle.settings.messages import Where
+from jstyle.settings.messages import Where, suggest
 from jstyle.settings.reader import merged
 
 _LARGEST_FILE = 1 << 20  # bytes
@@ -71,8 +71,8 @@ def choose_base(content: Mapping[str, Any], base: Optional[str], path: Path) -> 
     if base is None:
         return settings
     if base not in bases:
-        there = ", ".join(map(str, bases)) or "none"
-        raise Where().error(f"the recipe {str(path)!r} has no base {base!r} (there are: {there})")
+        there = suggest(base, map(str, bases))
+        raise Where().error(f"the recipe {str(path)!r} has no base {base!r} ({there})")
     return merged(settings, bases[base])
 
 

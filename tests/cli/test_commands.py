@@ -114,6 +114,20 @@ def test_the_version(answers: list[dict[str, Any]]) -> None:
         (["txt2img", "--prompt", "a", "--output", ""], "--output: must be a path, not '' (write . for the current"),
         (["txt2img", "--prompt", "a", "--output", __file__], f"{__file__!r} is a file, not a folder for the results"),
         (["txt2img", "--prompt", "a", "--steps", "9" * 5000], "--steps: must be a whole number, not '9999"),
+        (["txt2img", "--prompt", "a", "--sampler", "Eular_a"], "--sampler: must be one of ddim, ddpm"),
+        (
+            ["txt2img", "--prompt", "a", "--lora", "no:0.5"],
+            "there is no LoRA 'no': name a safetensors file or its",
+        ),
+        (
+            ["txt2img", "--prompt", "a", "--output", "a.jpg"],
+            "'a.jpg': pictures are written as PNG: end its name in",
+        ),
+        (
+            ["style-align", "--prompt", "a", "b", "--output", "a.png"],
+            "'a.png' is named like a file, and the output",
+        ),
+        (["train", "lora", "--data", __file__, "--output", "a.safetensors"], "'a.safetensors' is named like a file"),
         (["completion", "fish"], "argument SHELL: invalid choice"),
         (["doctor", "now"], "unrecognized arguments: now"),
     ],
@@ -233,3 +247,30 @@ def test_a_wrong_path_is_told_before_anything_starts(tmp_path: Path) -> None:
         assert (repr(str(there)) if wrong.startswith(str(there)) else "no/such/path") in end, (asked, end)
     assert {"styleid --store", "score --submission", "train lora --data", "inst --model"} < {one[0] for one in answers}
     assert [path.name for path in tmp_path.iterdir()] == ["there.png"]
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["txt2img", "--prompt", "a", "--sampler", "Eular_a"], "did you mean euler_a?"),
+        (["txt2img", "--prompt", "a", "--sigmas", "Karas"], "did you mean karras?"),
+        (["txt2img", "--promt", "a"], "did you mean --prompt?"),
+        (["txt2img", "--config", "style_aling"], "did you mean style_align?"),
+        (["submit", "--preset", "basline", "--data", "{folder}"], "did you mean baseline?"),
+        (
+            ["styleid", "--content", "{folder}/wodcut.png", "--style", "{folder}", "--output", "o"],
+            "{folder}/Woodcut.png?",
+        ),
+        (["styleid", "--content", "{folder}", "--style", "{above}/sampels/x", "--output", "o"], ""),
+        (["txt2img", "--prompt", "a", "--image", "{above}/sampels/Woodcut.png"], "did you mean {folder}/Woodcut.png?"),
+    ],
+)
+def test_what_was_meant_is_asked(words: list[str], meant: str, tmp_path: Path) -> None:
+    folder = tmp_path / "samples"
+    folder.mkdir()
+    Image.new("RGB", (8, 8)).save(folder / "Woodcut.png")
+    places = {"folder": folder, "above": tmp_path}
+    with pytest.raises(InputError) as caught:
+        main([word.format(**places) for word in words])
+    assert meant.format(**places) in str(caught.value)
+    assert ("did you mean" in str(caught.value)) == bool(meant)

@@ -113,6 +113,16 @@ RECIPES: list[tuple[str, str, str]] = [
     ("no start to keep", "picture: {start: {strength: 0.0}}", "picture: start: strength must lie above 0"),
     ("no step left", "picture: {steps: 4, start: {strength: 0.1}}", "leave no step to run"),
     ("start from nothing", 'styles: {"02": {start: {image: nowhere}}}', "style 02 has no reference 'nowhere'"),
+    (
+        "seed of a finish drawn",
+        "picture: {finish: {method: styleid, settings: {seed: -1}}}",
+        "must be a number, not -1",
+    ),
+    (
+        "weights",
+        "picture: {prompt: '{prompt} [a:b:3]', prompt_weights: a1111}",
+        "picture: '[a:b:3]' in a prompt",
+    ),
     ("finish unknown", "picture: {finish: {method: magic}}", "no finishing method 'magic' (there are: styleid"),
     ("finish unnamed", "picture: {finish: {reference: first}}", "picture: finish.method is missing"),
     ("finish setting", "picture: {finish: {method: styleid, settings: {gama: 1}}}", "'gama' (did you mean gamma?)"),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from jstyle.errors import InputError
 from jstyle.pictures import images
-from jstyle.settings.messages import Where, show
+from jstyle.settings.messages import Where, show, suggest
 
 _RANGE = re.compile(r"([0-9]{1,255})-([0-9]{1,255})")
 _NUMBER = re.compile(r"[0-9]+")
@@ -70,8 +70,7 @@ def _resolve_word(word: str, names: Sequence[str]) -> list[str]:
     if ends:
         within = [name for name in names if _NUMBER.fullmatch(name) and int(ends[1]) <= int(name) <= int(ends[2])]
     if not within:
-        shown = ", ".join(names[:30]) + (", ..." if len(names) > 30 else "")
-        raise Where().error(f"there is no style {show(word)} (there are: {shown})")
+        raise Where().error(f"there is no style {show(word)} ({suggest(word, names)})")
     return within
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from jstyle.errors import InputError
 from jstyle.pictures.spec import AdapterSpec
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
+from jstyle.settings.messages import suggest
 from jstyle.table import load_attribute
 from jstyle.training.teaching.table import TEACHINGS
 
@@ -25,8 +26,8 @@ def attach_all(
         for adapter in adapters:
             teaching = TEACHINGS.get(adapter.kind)
             if teaching is None or teaching.attach is None:
-                known = ", ".join(name for name, other in TEACHINGS.items() if other.attach is not None)
-                raise InputError(f"there is no kind of adapter {adapter.kind!r} (there are: {known})")
+                known = [name for name, other in TEACHINGS.items() if other.attach is not None]
+                raise InputError(f"there is no kind of adapter {adapter.kind!r} ({suggest(adapter.kind, known)})")
             attach = load_attribute(teaching.attach)
             stack.enter_context(attach(pipe, files[adapter.identity], adapter.weight))
         yield
