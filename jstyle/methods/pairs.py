@@ -25,7 +25,7 @@ from jstyle.pictures.sheets import check_sheet, choose_cell_side, draw_table, me
 from jstyle.pictures.spec import ModelIdentity, PairSubject, PictureSpec, identify_model
 from jstyle.settings.identity import digest
 from jstyle.settings.model import ModelSettings
-from jstyle.settings.paths import choose_folder, names_picture
+from jstyle.settings.paths import choose_folder, describe_output, names_picture
 from jstyle.table import load_attribute
 
 SHEET = "contact_sheet.png"
@@ -142,7 +142,7 @@ def run_pairs(method: Method, inputs: PairInputs, settings: Any, model: ModelSet
 
     yield from write_pairs(files, pairs, stylise, counting, load=load)
     files.write_sheet(*pictures)
-    yield Remark(f"pictures are in {inputs.output}")
+    yield Remark(describe_output(inputs.output))
 
 
 def write_pairs(

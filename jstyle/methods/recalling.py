@@ -61,14 +61,13 @@ def recall_settings(method: Method, kinds: Sequence[type], path: Path) -> Recall
 def _recall_spec(method: Method, spec: Mapping[str, Any], path: Path) -> Recalled:
     """Values of what `jstyle.pictures.finished` wrote."""
     name = spec.get("method")
-    parts = [spec.get(part) for part in ("model", "settings", "subject")]
-    if not all(isinstance(part, dict) for part in parts):
+    model, settings, subject = (spec.get(part) for part in ("model", "settings", "subject"))
+    if not (isinstance(model, dict) and isinstance(settings, dict) and isinstance(subject, dict)):
         raise InputError(f"{str(path)!r} was made by a recipe or a training, whose settings are no command's")
     if name != method.name:
         other = METHODS.get(name) if isinstance(name, str) else None
         advice = f": jstyle {other.command} --from takes them" if other else ""
         raise InputError(f"{str(path)!r} holds the settings of {show(name)}, not of {method.name}{advice}")
-    model, settings, subject = parts
     recalled, lines = load_attribute(method.recall)(subject)
     known = ("precision", "backend", "vae_tiling")
     of_model = {field: model[field] for field in known if field in model}

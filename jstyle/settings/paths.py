@@ -59,6 +59,11 @@ def choose_folder(output: Path) -> Path:
     return output.parent if names_picture(output) else output
 
 
+def describe_output(output: Path) -> str:
+    """Where the results of a run are, in a line."""
+    return f"the picture is {output}" if names_picture(output) else f"pictures are in {output}"
+
+
 def looks_like_file(output: Path) -> bool:
     """Whether an output is named like a file, and there is no folder of that name."""
     return output.suffix.lower() in {_PICTURE, *_OTHER_FILES} and not output.is_dir()

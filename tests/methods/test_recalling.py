@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -226,3 +228,19 @@ def test_teachings_and_submissions_take_no_picture() -> None:
         command, _ = find_command(words)
         with pytest.raises(InputError, match="unknown option --from"):
             command.main(["--from", "x.png"], "jstyle")
+
+
+def test_a_picture_is_read_before_anything_starts(tmp_path: Path) -> None:
+    spec = {name: json.dumps({"spec": {**SPEC, "method": name}}) for name in METHODS}
+    files = {METHODS[name].command: str(write(tmp_path / f"{name}.png", jstyle=text)) for name, text in spec.items()}
+    program = (
+        "import sys\nfrom jstyle.cli.main import main\n"
+        f"for command, file in {files!r}.items():\n"
+        "    try:\n"
+        "        main([command, '--from', file, '--print_config'])\n"
+        "    except SystemExit:\n"
+        "        pass\n"
+        "print('jittor' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stdout.endswith("False\n") and done.stdout.count("steps: 2\n") == len(METHODS), done.stderr

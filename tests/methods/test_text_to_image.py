@@ -263,6 +263,8 @@ def test_an_output_that_ends_in_png_is_a_file(tmp_path: Path) -> None:
     assert plan(run(*words)).finished == 1
     with pytest.raises(InputError, match=r"settings\.guidance = 7.5, not 3.0; --overwrite"):
         run(*words, "--guidance", 3)
+    with pytest.raises(InputError, match=r"house\.png' is the image's file, and name calls it otherwise"):
+        run(*words, "--name", "{seed}")
     with pytest.raises(InputError, match=r"house\.png' is one file, and 2 images are asked for: name a folder"):
         run(*words, "--images", 2)
     (tmp_path / "folder.png").mkdir()

@@ -35,6 +35,7 @@ from jstyle.pipelines.cost import CountingPipeline
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
 from jstyle.settings.model import ModelSettings
+from jstyle.settings.paths import describe_output
 
 
 class InST:
@@ -148,7 +149,7 @@ def run_inst(method: Method, inputs: InstInputs, settings: InstSettings, model: 
     pairs = files.list_unfinished()
     yield from write_pairs(files, pairs, stylise_all, counting, load=load)
     files.write_sheet(pictures, [style.picture for style in styles])
-    yield Remark(f"pictures are in {inputs.output}")
+    yield Remark(describe_output(inputs.output))
 
 
 def training_settings(

@@ -22,6 +22,7 @@ from jstyle.pipelines.prompted import tell_evaluations
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.pipelines.starts import FromMaskedPictures, FromNoise, FromPictures, Start
 from jstyle.settings.model import ModelSettings
+from jstyle.settings.paths import describe_output
 
 SHAPES_DIFFER = 0.02  # of the aspects' logarithms: more than rounding to whole pixels
 
@@ -65,7 +66,7 @@ def run_text_to_image(
                 yield event
             else:
                 yield PictureWritten(files.write(*event, overwrite=inputs.overwrite))
-    yield Remark(f"pictures are in {inputs.output}")
+    yield Remark(describe_output(inputs.output))
 
 
 def describe_size(given: Size, fitted: Size, masked: bool) -> list[str]:

@@ -117,6 +117,8 @@ class TextToImageInputs:
         require(bool(self.prompt), "at least one prompt is needed")
         require_count(images=self.images)
         require_pattern(self.name)
+        twice = names_picture(self.output) and self.name != NUMBERED
+        require(not twice, f"{str(self.output)!r} is the image's file, and name calls it otherwise: leave one out")
         count = len(self.prompt) * self.images
         single = not names_picture(self.output) or count == 1
         require(single, f"{str(self.output)!r} is one file, and {count} images are asked for: name a folder as output")
