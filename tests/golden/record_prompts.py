@@ -27,8 +27,9 @@ TEXTS = [
     "(unnecessary)(parens) [[faint]] (:0.3) x:1.2) y",
     "the old town at night BREAK a (river:1.4)",
     "(the old town at night, a river, " * 8 + "and a bridge:0.8)",
-    "star " * 60 + ", the night, a (cat:1.2) and the river at the bridge in the town",
+    "the " * 66 + ", the night and a (cat:1.2) at the river",
     "",
+    "the " * 40 + ", " + "the " * 50,
 ]
 
 
