@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional, Protocol
 
-from jstyle.cli.paths import check_paths
+from jstyle.cli.paths import check_file, check_paths
 from jstyle.settings.configs import find_config
 from jstyle.settings.words import make_parser, parse_words
 
@@ -72,6 +72,7 @@ class SettingsCommand:
 
     def _read_picture(self, path: Path) -> Mapping[str, Any]:
         assert self.recall is not None
+        check_file(path)
         values, lines = self.recall(path)
         for line in lines:
             print(line, file=sys.stderr)

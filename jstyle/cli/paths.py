@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from itertools import islice
 from pathlib import Path
 from typing import Any, Union
 
@@ -12,13 +10,10 @@ from jstyle.errors import InputError
 from jstyle.files import check_output
 from jstyle.pictures.images import find_images
 from jstyle.settings.adapted import AdaptedModelSettings
-from jstyle.settings.messages import find_close
 from jstyle.settings.model import ModelSettings
-from jstyle.settings.paths import Use, list_paths, looks_like_file, names_picture
+from jstyle.settings.paths import Use, guess_path, list_paths, looks_like_file, names_picture
 from jstyle.weights.hub import NotHere, is_hub_id, locate, nothing_fetched
 from jstyle.weights.model_files import locate_model
-
-_MOST_ENTRIES = 10_000  # of a folder in which a name like a missing one is looked for
 
 
 def check_paths(settings: Any) -> None:
@@ -51,7 +46,8 @@ def _check_pictures(path: Path) -> None:
     find_images([path], lambda line: None)  # the run tells what is odd
 
 
-def _check_file(path: Path) -> None:
+def check_file(path: Path) -> None:
+    """Raise InputError, with the name that was meant, unless there is a file."""
     _check_something(path)
     if path.is_dir():
         raise InputError(f"{str(path)!r} is a folder, and a file is needed")
@@ -67,20 +63,9 @@ def _check_something(path: Path) -> None:
     try:
         path.stat()
     except OSError as error:
-        meant = _guess_path(path)
+        meant = guess_path(path)
         advice = f" ({meant})" if meant else ""
         raise InputError(f"cannot read {str(path)!r}: {error.strerror}{advice}") from error
-
-
-def _guess_path(path: Path) -> str:
-    """The path that was meant, as a question: one with a slip in one of its parts."""
-    missing = next((place for place in reversed((path, *path.parents)) if not place.exists()), path)
-    with suppress(OSError):
-        names = [entry.name for entry in islice(missing.parent.iterdir(), _MOST_ENTRIES)]
-        meant = find_close(missing.name, names)
-        whole = missing.with_name(meant) / path.relative_to(missing) if meant else path
-        return f"did you mean {whole}?" if meant and whole.exists() else ""
-    return ""
 
 
 def _check_result(path: Path) -> None:
@@ -106,7 +91,7 @@ def _check_results(path: Path) -> None:
 
 _CHECKS: Mapping[Use, Callable[[Path], None]] = {
     Use.PICTURES: _check_pictures,
-    Use.FILE: _check_file,
+    Use.FILE: check_file,
     Use.FOLDER: _check_folder,
     Use.SOMETHING: _check_something,
     Use.RESULTS_FOLDER: _check_folder_of_results,

@@ -48,7 +48,7 @@ def recall_settings(method: Method, kinds: Sequence[type], path: Path) -> Recall
     elif theirs:
         values, lines = recall_parameters(read_parameters(theirs))
     else:
-        raise InputError(f"{str(path)!r} says nothing of its settings: give a PNG of jstyle's or of A1111's web UI")
+        raise InputError(f"{str(path)!r} says nothing of its settings: give a picture of jstyle's or of A1111's web UI")
     known = level_fields(joined)
     unknown = [name for name in values if name not in known]
     if unknown:

@@ -38,6 +38,7 @@ PARAMETERS_KEY = "parameters"
 """The text of a PNG that says it in A1111's form."""
 
 _LONGEST_TEXT = 1 << 18  # characters
+_EXIF, _USER_COMMENT, _UNICODE = 0x8769, 0x9286, b"UNICODE\0"
 
 
 def find_images(paths: Sequence[Path], tell: Tell = warnings.warn) -> list[Path]:
@@ -314,18 +315,31 @@ def read_metadata(path: Path) -> Optional[dict[str, object]]:
 
 
 def read_texts(path: Path) -> tuple[str, str]:
-    """What a PNG says of itself: our own text, and that of A1111's web UI and others; "" for what is not there.
+    """What a picture says of itself: our own text, and that of A1111's web UI and others; "" for what is not there.
 
-    Raises InputError, one line, for what is no PNG, is damaged, or says more than settings can be.
+    A JPEG or WebP has the latter as EXIF's comment. Raises InputError, one line, for other kinds of files, a damaged
+    one, and one that says more than settings can be.
     """
     with _complaints_about(path), ignore_remarks():
         _read_head(path)
-        with Image.open(path, formats=("PNG",)) as image:
-            texts = [image.info.get(key) for key in (METADATA_KEY, PARAMETERS_KEY)]
+        try:
+            with Image.open(path, formats=("PNG", "JPEG", "WEBP")) as image:
+                texts = [image.info.get(key) for key in (METADATA_KEY, PARAMETERS_KEY)]
+                texts[1] = texts[1] or _read_comment(image)
+        except UnidentifiedImageError:
+            raise InputError("it is no PNG, JPEG or WebP, which alone say their settings") from None
     ours, theirs = (text if isinstance(text, str) else "" for text in texts)
     if max(len(ours), len(theirs)) > _LONGEST_TEXT:
         raise InputError(f"{str(path)!r}: its settings are longer than {_LONGEST_TEXT >> 10} KiB")
     return ours, theirs
+
+
+def _read_comment(image: Image.Image) -> str:
+    """EXIF's user comment, where it is in Unicode: big-endian UTF-16, as A1111's web UI has piexif write it."""
+    comment = image.getexif().get_ifd(_EXIF).get(_USER_COMMENT)
+    if not isinstance(comment, bytes) or not comment.startswith(_UNICODE) or len(comment) > 2 * _LONGEST_TEXT:
+        return ""
+    return comment[len(_UNICODE) :].decode("utf-16-be", "replace")
 
 
 def is_sheet(path: Path) -> bool:

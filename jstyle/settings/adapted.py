@@ -10,6 +10,7 @@ from pathlib import Path
 from jstyle.errors import InputError
 from jstyle.settings.fields import free, require
 from jstyle.settings.model import ModelSettings
+from jstyle.settings.paths import guess_path
 
 _BY_HASH = "the hash of the model with all that is on it stands for it"
 
@@ -33,7 +34,8 @@ class AdaptedModelSettings(ModelSettings):
         for what, listed in (("LoRA", self.list_loras()), ("word", self.list_words())):
             for path, _ in listed:
                 if not path.exists():
-                    raise InputError(f"there is no {what} {str(path)!r}: name a safetensors file or its folder")
+                    advice = guess_path(path) or "name a safetensors file or its folder"
+                    raise InputError(f"there is no {what} {str(path)!r}: {advice}")
 
     def list_loras(self) -> list[tuple[Path, float]]:
         """Each LoRA's file or folder, and its weight."""

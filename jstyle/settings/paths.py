@@ -11,8 +11,11 @@ import typing
 from collections.abc import Iterator
 from contextlib import suppress
 from enum import Enum
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Optional
+
+from jstyle.settings.messages import find_close
 
 
 class Use(Enum):
@@ -36,6 +39,7 @@ ResultFile = Annotated[Path, Use.RESULT]
 Results = Annotated[Path, Use.RESULTS]
 
 _PICTURE = ".png"
+_MOST_ENTRIES = 10_000  # of a folder in which a name like a missing one is looked for
 _OTHER_FILES = (
     ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif", ".heic", ".jxl", ".safetensors", ".ckpt", ".pt",
     ".bin", ".zip", ".json", ".yaml", ".yml",
@@ -52,6 +56,16 @@ def names_something(text: str) -> bool:
     with suppress(OSError, ValueError):
         return bool(text) and (looks_like_file(Path(text)) or Path(text).exists())
     return False
+
+
+def guess_path(path: Path) -> str:
+    """The path that was meant, as a question: one with a slip in one of its parts; nothing where there is none."""
+    missing = next((place for place in reversed((path, *path.parents)) if not place.exists()), path)
+    with suppress(OSError):
+        meant = find_close(missing.name, [entry.name for entry in islice(missing.parent.iterdir(), _MOST_ENTRIES)])
+        whole = missing.with_name(meant) / path.relative_to(missing) if meant else path
+        return f"did you mean {whole}?" if meant and whole.exists() else ""
+    return ""
 
 
 def choose_folder(output: Path) -> Path:

@@ -81,7 +81,7 @@ def make_parser(
         picture: Any = parser.add_argument(
             "--from",
             metavar="PICTURE",
-            help="PNG of jstyle's or of A1111's web UI, whose settings are the defaults",
+            help="picture of jstyle's or of A1111's web UI, whose settings are the defaults",
         )
         picture.complete = FILES
     parser.add_argument("--print_config", action="store_true", help="show as YAML what is given, and leave")

@@ -261,6 +261,8 @@ def test_a_wrong_path_is_told_before_anything_starts(tmp_path: Path) -> None:
             ["styleid", "--content", "{folder}/wodcut.png", "--style", "{folder}", "--output", "o"],
             "{folder}/Woodcut.png?",
         ),
+        (["txt2img", "--from", "{folder}/Woodcut.pgn"], "did you mean {folder}/Woodcut.png?"),
+        (["txt2img", "--prompt", "a", "--lora", "{folder}/Woodct.png:0.5"], "did you mean {folder}/Woodcut.png?"),
         (["styleid", "--content", "{folder}", "--style", "{above}/sampels/x", "--output", "o"], ""),
         (["txt2img", "--prompt", "a", "--image", "{above}/sampels/Woodcut.png"], "did you mean {folder}/Woodcut.png?"),
     ],

@@ -179,7 +179,7 @@ def spoil(**parts: Any) -> str:
 @pytest.mark.parametrize(
     ("texts", "said"),
     [
-        ({}, "says nothing of its settings: give a PNG of jstyle's or of A1111's"),
+        ({}, "says nothing of its settings: give a picture of jstyle's or"),
         ({"jstyle": "{}"}, "says nothing of its settings"),
         ({"jstyle": "[" * 5000}, "nests over 100 deep"),
         ({"jstyle": '{"spec": 1, "spec": 2}'}, "the key 'spec' stands there twice"),
@@ -217,7 +217,8 @@ def test_unknown_names_are_told_and_odd_files_are_not_waited_for(tmp_path: Path)
 def test_what_is_no_png_is_one_line(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "x.jpg")
     (tmp_path / "half.png").write_bytes(write(tmp_path / "x.png", parameters="a").read_bytes()[:40])
-    for name in ("x.jpg", "half.png", "nowhere.png", ""):
+    Image.new("RGB", (8, 8)).save(tmp_path / "x.bmp")
+    for name in ("x.jpg", "x.bmp", "half.png", "nowhere.png", ""):
         with pytest.raises(InputError) as caught:
             recall(tmp_path / name)
         assert "\n" not in str(caught.value) and str(tmp_path) in str(caught.value)
@@ -244,3 +245,13 @@ def test_a_picture_is_read_before_anything_starts(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.stdout.endswith("False\n") and done.stdout.count("steps: 2\n") == len(METHODS), done.stderr
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".webp"])
+def test_a1111s_other_pictures_have_it_as_their_comment(suffix: str, tmp_path: Path) -> None:
+    text = "a (red:1.2) boat, ночь\nSteps: 21, Sampler: Euler a, CFG scale: 6.5, Seed: 9, Size: 64x32"
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0x9286] = b"UNICODE\0" + text.encode("utf-16-be")
+    Image.new("RGB", (8, 8)).save(tmp_path / f"x{suffix}", exif=exif)
+    values, _ = recall(tmp_path / f"x{suffix}")
+    assert (values["prompt"], values["sampler"], values["width"]) == (["a (red:1.2) boat, ночь"], "euler_a", 64)
