@@ -73,7 +73,8 @@ def _recall_spec(method: Method, spec: Mapping[str, Any], path: Path) -> Recalle
     of_model = {field: model[field] for field in known if field in model}
     if model.get("name"):
         of_model["model"] = model["name"]
-    of_model.update((field, model[field]) for field in ("lora", "words") if model.get(field))
+    named = model.get("named")
+    of_model.update(named if isinstance(named, dict) else {})
     return {**of_model, **settings, **recalled}, lines
 
 

@@ -160,7 +160,7 @@ def _find_strength(values: Mapping[str, Any]) -> Optional[float]:
 
 def _name_loras(model: Mapping[str, Any]) -> Iterator[str]:
     """Names and weights, as the web UI has them in prompts; other brackets would end them."""
-    for text in model.get("lora") or ():
+    for text in (model.get("named") or {}).get("lora") or ():
         path, _, weight = text.rpartition(":") if ":" in text else (text, "", "1")
         yield f"{re.sub(r'[<>:]', '_', _name_model(path))}:{weight}"
 

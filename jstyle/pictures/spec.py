@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any, Optional, Protocol
 
 from jstyle.errors import InputError
-from jstyle.settings.adapted import AdaptedModelSettings
 from jstyle.settings.fields import flat, free, later
 from jstyle.settings.model import ModelSettings
 from jstyle.settings.prompts import PromptSettings
+from jstyle.settings.reader import plain
 from jstyle.settings.vocabulary import Backend, Operations, Precision, SamplerName, Sigmas
 
 
@@ -38,11 +38,9 @@ class ModelIdentity:
     name: str = free("", because="the weights' hash stands for it")
     """How the user named the model."""
 
-    lora: tuple[str, ...] = free((), because="the weights' hash takes them in")
-    """What was put on it, as the user named it."""
-
-    words: tuple[str, ...] = free((), because="the weights' hash takes them in")
-    """The words that it was given, as the user named them."""
+    named: dict[str, Any] = free(default_factory=dict, because="the digests stand for it")
+    """What else the user named it by, such as a LoRA or another VAE: settings of the model that are not as by default.
+    """
 
     sampler: str = free("", because="the configuration's digest stands for it")
     """The model's own sampler, which draws where no other is named."""
@@ -82,10 +80,16 @@ def identify_model(settings: ModelSettings, model: Identifiable) -> ModelIdentit
         vae_tiling=settings.vae_tiling,
         operations=model.operations,
         name=settings.model,
-        lora=settings.lora if isinstance(settings, AdaptedModelSettings) else (),
-        words=settings.words if isinstance(settings, AdaptedModelSettings) else (),
+        named=_list_named(settings),
         sampler=model.own_sampler,
     )
+
+
+def _list_named(settings: ModelSettings) -> dict[str, Any]:
+    """The settings that have no field of their own in `ModelIdentity`, as far as they say anything."""
+    usual = plain(type(settings)())
+    own = ("model", "precision", "backend", "vae_tiling")
+    return {name: value for name, value in plain(settings).items() if name not in own and value != usual[name]}
 
 
 def check_model(identity: ModelIdentity, model: Identifiable) -> None:

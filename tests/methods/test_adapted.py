@@ -73,7 +73,7 @@ def test_the_picture_says_what_was_put_on(files: dict[str, str], tmp_path: Path)
     lora, words = f"{files['ink']}:0.5", files["pond"]
     (name,) = draw(tmp_path, "--lora", lora, "--words", words)
     spec: Any = images.read_metadata(tmp_path / name)
-    assert (spec["spec"]["model"]["lora"], spec["spec"]["model"]["words"]) == ([lora], [words])
+    assert spec["spec"]["model"]["named"] == {"lora": [lora], "words": [words]}
     with Image.open(tmp_path / name) as picture:
         assert picture.info["parameters"].startswith(f"{PROMPT} <lora:ink:0.5>\n")
     before = contents(tmp_path)

@@ -16,14 +16,14 @@ from jstyle.methods.text_to_image.settings import TextSubject, TextToImageSettin
 from jstyle.pictures.spec import AdapterSpec, ModelIdentity, PairSubject, PictureSpec, PromptedPicture
 from jstyle.settings.fields import is_free
 from jstyle.settings.identity import digest
+from jstyle.settings.reader import build, plain
 from style_align.files import Companion, ReferenceSubject, SetSubject
-from style_align.settings import CanvasSettings, StyleAlignSettings
+from style_align.settings import CanvasSettings, SamplingSettings, StyleAlignSettings
 from styleid.settings import StyleIDSettings
 
 FREE: Mapping[str, str] = {
     "ModelIdentity.name": "the weights' hash stands for it",
-    "ModelIdentity.lora": "the weights' hash takes them in",
-    "ModelIdentity.words": "the weights' hash takes them in",
+    "ModelIdentity.named": "the digests stand for it",
     "ModelIdentity.sampler": "the configuration's digest stands for it",
     "PairSubject.content_file": "the hash stands for it",
     "PairSubject.style_file": "the hash stands for it",
@@ -41,7 +41,7 @@ FREE: Mapping[str, str] = {
 them: kept ones are rounded, and pixels of 8 bits show it. StyleID rounds those that it computes again too.
 """
 
-MODEL = ModelIdentity("hash", "configuration", lora=("a",), words=("b",))
+MODEL = ModelIdentity("hash", "configuration")
 COMPANIONS = (Companion("b", 2, "start"),)
 SUBJECT = SetSubject("a", 1, (ReferenceSubject("r", 0, "file", COMPANIONS),), (1.0,), "start", COMPANIONS)
 SPECS: Mapping[str, Any] = {
@@ -113,6 +113,8 @@ def change(name: str, value: Any) -> Any:
         return OTHER.get(name, 8)
     if isinstance(value, bool):
         return not value
+    if isinstance(value, dict):
+        return {**value, "revision": "other"}
     if isinstance(value, int):
         return value + 1
     return f"{value} other" if isinstance(value, str) else value / 2 or 0.25
@@ -155,3 +157,11 @@ def test_the_free_fields_are_those_that_were_looked_at() -> None:
     fields = dict(item for spec in SPECS.values() for item in list_fields(spec))
     free = {name: next(iter(field.metadata.values())) for name, field in fields.items() if is_free(field)}
     assert free == FREE
+
+
+@pytest.mark.parametrize("kind", [TextToImageSettings, StyleIDSettings, InstSettings, SamplingSettings])
+def test_a_seed_that_is_drawn_is_a_number_from_then_on(kind: Any) -> None:
+    first, second = kind(seed=-1), kind(seed=-1)
+    assert 0 <= first.seed < 2**32 and first.seed != second.seed
+    assert dataclasses.replace(first).seed == first.seed
+    assert build(kind, plain(first)) == first

@@ -193,6 +193,7 @@ def test_another_scheduler_makes_other_images(tmp_path: Path) -> None:
         run(*words)
 
 
+@pytest.mark.filterwarnings("ignore:a prompt has more than")
 def test_weights_and_long_texts_by_a_switch(tmp_path: Path) -> None:
     words = [*BASE, "--prompt", "a (river:1.5) at night", "--negative_prompt", "the town, " * 40]
     run(*words, "--output", tmp_path / "plain")

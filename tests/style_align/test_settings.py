@@ -58,7 +58,7 @@ def test_the_memory_of_features_is_foreseen(pipe: StableDiffusionPipeline) -> No
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"steps": 0}, {"steps": 2000}, {"guidance": -1.0}, {"eta": 2.0}, {"seed": -1}, {"batch_size": 0},
+        {"steps": 0}, {"steps": 2000}, {"guidance": -1.0}, {"eta": 2.0}, {"seed": -2}, {"batch_size": 0},
         {"stride": 0}, {"window": 0}, {"step_fraction": 0.0}, {"image_strength": 0.0}, {"offset": 4}, {"offset": -1},
         {"circular": True}, {"step_start": 4}, {"step_stop": 9}, {"layer_start": -1}, {"layer_stop": 0},
         {"only_self_level": 1.5}, {"style_strength": -0.1}, {"shared_score_shift": float("inf")},
