@@ -94,7 +94,7 @@ def plain(pipe: StableDiffusionPipeline, options: argparse.Namespace, wanted: Se
             options.size,
             options.size,
             options.steps,
-            settings(options).choose_guidance(False),
+            guidance_scale=settings(options).choose_guidance(False),
             seed=[one.seed for one in batch],
             output_type="latent",
         ).images

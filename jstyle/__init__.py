@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from jstyle.methods.inst.settings import InstSettings, InstTrainSettings
     from jstyle.networks import AutoencoderKL, CLIPTextModel, UNet2DConditionModel
     from jstyle.networks.editing import attached, swapped
+    from jstyle.pictures.grids import load_image, make_image_grid
     from jstyle.pipelines.auto import (
         AutoPipelineForImage2Image,
         AutoPipelineForInpainting,
@@ -114,6 +115,8 @@ __all__ = [
     "convert_state_dict_to_diffusers",
     "get_peft_model_state_dict",
     "get_scheduler",
+    "load_image",
+    "make_image_grid",
     "samplers",
     "swapped",
     "train",
@@ -173,6 +176,8 @@ __getattr__ = imported_on_demand(
         "convert_state_dict_to_diffusers": "jstyle.adapters.lora_states",
         "get_peft_model_state_dict": "jstyle.adapters.lora_states",
         "get_scheduler": "jstyle.drop_in.learning_rates",
+        "load_image": "jstyle.pictures.grids",
+        "make_image_grid": "jstyle.pictures.grids",
         "samplers": "jstyle.diffusion.samplers",
         "swapped": "jstyle.networks.editing",
         "train": "jstyle.training.teaching.table",

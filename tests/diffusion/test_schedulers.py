@@ -255,6 +255,8 @@ def test_a_checkpoints_schedule_is_read() -> None:
         (lambda: make("DDIMScheduler").step(INITIAL, 1, INITIAL), "DDIMScheduler: call set_timesteps before step"),
         (lambda: make("DDIMScheduler").set_timesteps(0), "the number of steps must be a whole number from 1 to 1000"),
         (lambda: make("DDIMScheduler").set_timesteps(), "DDIMScheduler: set_timesteps wants a number of steps"),
+        (lambda: make("EulerDiscreteScheduler").set_timesteps(5, timesteps=[9]), "a number of steps, or timesteps or"),
+        (lambda: make("DDIMScheduler").set_timesteps(timesteps=[900, 5]), "ddim takes no list of timesteps or sigmas"),
         (
             lambda: make("DDIMScheduler").add_noise(INITIAL, INITIAL[:1], 3),
             "DDIMScheduler: wanted noise of the samples",

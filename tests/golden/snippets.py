@@ -129,6 +129,23 @@ def paint_part(library: Any, folder: str, noise: Mapping[str, Any]) -> Any:
     return pipe(prompt=PROMPT, **masked, **SIZE, **COMMON, **noise).images[0]
 
 
+def write_loop(**levels: Any) -> Callable[..., Any]:
+    """The loop by hand, over timesteps or sigmas of its own."""
+
+    def snippet(library: Any, folder: str, noise: Mapping[str, Any]) -> Any:
+        pipe = load(library, folder)
+        scheduler = library.EulerDiscreteScheduler.from_config(pipe.scheduler.config)
+        scheduler.set_timesteps(**levels)
+        text, _ = pipe.encode_prompt(PROMPT, pipe.device, 1, False)
+        x = noise["latents"] * scheduler.init_noise_sigma
+        for t in scheduler.timesteps:
+            output = pipe.unet(scheduler.scale_model_input(x, t), t, encoder_hidden_states=text).sample
+            x = scheduler.step(output, t, x).prev_sample
+        return x[0]
+
+    return snippet
+
+
 def draw_picture(size: tuple[int, int]) -> Image.Image:
     """A smooth picture, (width, height)."""
     shades = [Image.linear_gradient("L"), Image.radial_gradient("L"), Image.linear_gradient("L").rotate(90)]
@@ -150,4 +167,6 @@ SNIPPETS: Mapping[str, Callable[..., Any]] = {
     "interrupt": interrupt,
     "change_picture": change_picture,
     "paint_part": paint_part,
+    "loop_of_times": write_loop(timesteps=[999, 700, 250, 30]),
+    "loop_of_sigmas": write_loop(sigmas=[14.0, 3.0, 0.8, 0.1, 0.0]),
 }

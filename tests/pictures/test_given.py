@@ -11,6 +11,7 @@ from PIL import Image
 
 from jstyle.errors import InputError
 from jstyle.pictures.given import find_latents, open_given
+from jstyle.pictures.grids import load_image, make_image_grid
 from jstyle.runtime import jt
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (5, 6, 3), np.uint8)
@@ -81,3 +82,18 @@ def test_what_is_no_picture_is_one_line(given: Any, said: str) -> None:
     with pytest.raises(InputError, match=said) as caught:
         open_given(given, "image")
     assert "\n" not in str(caught.value)
+
+
+def test_grids_of_loaded_pictures(tmp_path: Path) -> None:
+    Image.fromarray(PIXELS).save(tmp_path / "picture.png")
+    first = load_image(str(tmp_path / "picture.png"))
+    cells = [first, load_image(first, convert_method=lambda picture: picture.rotate(180))] * 3
+    grid = np.asarray(make_image_grid(cells, rows=2, cols=3))
+    turned = PIXELS[::-1, ::-1]
+    assert np.array_equal(
+        grid, np.vstack([np.hstack(row) for row in ([PIXELS, turned, PIXELS], [turned, PIXELS, turned])])
+    )
+    assert make_image_grid(cells, 3, 2, resize=4).size == (8, 12)
+    for wrong in (lambda: make_image_grid(cells, 2, 2), lambda: load_image("https://example.org/a.png")):
+        with pytest.raises(InputError, match="takes 4 pictures, not 6|download it, and name the file"):
+            wrong()

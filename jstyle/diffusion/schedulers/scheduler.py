@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Optional, Union
 import numpy as np
 
 from jstyle.diffusion.samplers import SAMPLERS, Sampler, pndm
-from jstyle.diffusion.samplers.levels import sigma
+from jstyle.diffusion.samplers.levels import find_levels, sigma
 from jstyle.diffusion.schedule import Level, Prediction, Schedule, diffuse, from_prediction, keep_some_signal
 from jstyle.diffusion.scheduler_settings import SCHEDULER_SETTINGS
 from jstyle.diffusion.schedulers.config import (
@@ -163,18 +163,32 @@ class Scheduler:
     @property
     def final_alpha_cumprod(self) -> jt.Var:
         """alpha_bar of the clean end, (1,)."""
-        return jt.array(np.float32([self.schedule.final_alpha_bar]))
+        return jt.array(np.array([self.schedule.final_alpha_bar], np.float32))
 
-    def set_timesteps(self, num_inference_steps: Optional[int] = None, device: Any = None, **others: Any) -> None:
-        """Begin anew with so many steps. Where it is computed is Jittor's to say, so ``device`` changes nothing.
+    def set_timesteps(
+        self,
+        num_inference_steps: Optional[int] = None,
+        device: Any = None,
+        *,
+        timesteps: Any = None,
+        sigmas: Any = None,
+        **others: Any,
+    ) -> None:
+        """Begin anew with so many steps, or at these times, or at these noise-to-signal ratios, the last of which is 0.
 
-        Raises InputError for a number that is out of range, and for times or sigmas of the caller's own.
+        Where it is computed is Jittor's to say, so ``device`` changes nothing. Raises InputError for a number that is
+        out of range, for what `find_levels` refuses, and where the sampler takes no list.
         """
         for name, value in others.items():
             if value is not None:
                 raise InputError(f"{type(self).__name__}: set_timesteps has no {name!r} here; give a number of steps")
-        if num_inference_steps is None:
-            raise InputError(f"{type(self).__name__}: set_timesteps wants a number of steps")
+        sampler, is_list = SAMPLERS[self.sampler.name], timesteps is not None or sigmas is not None
+        if is_list == (num_inference_steps is not None):
+            raise InputError(f"{type(self).__name__}: set_timesteps wants a number of steps, or timesteps or sigmas")
+        if is_list:
+            sampler = sampler.choose(find_levels(self.schedule, timesteps, sigmas))
+            num_inference_steps = len(sampler.chosen)
+        self.sampler = sampler
         self._levels = self.sampler.levels(self.schedule, num_inference_steps)
         self._calls = self.sampler.list_calls(self.schedule, num_inference_steps)
         self.num_inference_steps, self._run = int(num_inference_steps), None
