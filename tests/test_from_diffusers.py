@@ -13,6 +13,7 @@ import pytest
 
 import jstyle
 from jstyle import StableDiffusionPipeline
+from jstyle.adapters.sources import Place, read_place
 from jstyle.errors import InputError
 from jstyle.pipelines.call import CallOptions, run_call
 from jstyle.pipelines.components import ABSENT, PARTS, read_parts
@@ -74,6 +75,7 @@ def collect(*lists: list[str]) -> set[str]:
         ("Loading", set(RECORDED["from_pretrained"])),
         ("Components", collect(*(one["init"] for one in RECORDED["pipelines"].values()))),
         ("Names of a pipeline", collect(*(one["names"] for one in RECORDED["pipelines"].values()))),
+        ("Arguments of loaders", collect(*RECORDED["loaders"].values())),
         ("Settings of schedulers", collect(*(one["init"] for one in RECORDED["schedulers"].values()))),
         ("Names of schedulers", collect(*(one["names"] for one in RECORDED["schedulers"].values()))),
     ],
@@ -124,6 +126,20 @@ def test_names_of_a_pipeline(pipe: StableDiffusionPipeline) -> None:
             getattr(pipe, name)
             has_no_effect = getattr(StableDiffusionPipeline, name, None) is DiffusersNames.accept
             assert has_no_effect == (status == "ignored"), name
+
+
+@pytest.mark.parametrize("loader", list(RECORDED["loaders"]))
+def test_arguments_of_loaders(loader: str, tmp_path: Path) -> None:
+    named = inspect.signature(getattr(StableDiffusionPipeline, loader)).parameters
+    for name in RECORDED["loaders"][loader]:
+        status = TABLES["Arguments of loaders"][name]
+        if status == "accepted":
+            assert name in named
+        elif status == "ignored":
+            assert read_place({name: "x"}) == Place() and named["options"].kind is inspect.Parameter.VAR_KEYWORD
+        else:
+            with pytest.raises(InputError, match=name):
+                getattr(StableDiffusionPipeline, loader)(tmp_path, {"a": 1}, **{name: "x"})
 
 
 @pytest.mark.parametrize("kind", list(RECORDED["schedulers"]))

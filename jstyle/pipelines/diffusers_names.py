@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 _IN_CALL = "a call does that by itself; pass it what you have"
 _NO_IP_ADAPTER = "IP-Adapters are not here; StyleID and InST take their style from a picture (jstyle.StyleID)"
 _NO_CONFIG = "what a folder says stands in pipe.unet.config, pipe.vae.config and pipe.scheduler.config"
-_NAMED_ADAPTERS = "get_active_adapters names the LoRAs in effect"
 _LOADED_WHOLE = "load_lora_weights reads a file and puts it on both networks"
 _SAVED_WHOLE = "save_lora_weights writes a file that both libraries read"
 
@@ -28,7 +27,6 @@ REFUSED: Mapping[str, str] = {
     "enable_freeu": "FreeU is not here; leave it out",
     "encode_image": _NO_IP_ADAPTER,
     "extract_init_dict": _NO_CONFIG,
-    "fused_loras": _NAMED_ADAPTERS,
     "from_config": f"{_NO_CONFIG}; from_pretrained loads a folder",
     "get_config_dict": _NO_CONFIG,
     "get_guidance_scale_embedding": "no network here reads the guidance as a number",
@@ -40,9 +38,7 @@ REFUSED: Mapping[str, str] = {
     "load_ip_adapter": _NO_IP_ADAPTER,
     "load_lora_into_text_encoder": _LOADED_WHOLE,
     "load_lora_into_unet": _LOADED_WHOLE,
-    "lora_state_dict": _LOADED_WHOLE,
     "maybe_convert_prompt": "pipe.tokenizer spells learnt words, of several vectors too",
-    "num_fused_loras": _NAMED_ADAPTERS,
     "pack_weights": _SAVED_WHOLE,
     "parameters": "pipe.unet.parameters() and the other networks' have them",
     "prepare_extra_step_kwargs": _IN_CALL,
@@ -193,4 +189,4 @@ class DiffusersNames:
     enable_xformers_memory_efficient_attention = disable_xformers_memory_efficient_attention = accept
     set_use_memory_efficient_attention_xformers = accept
     fuse_qkv_projections = unfuse_qkv_projections = accept
-    disable_freeu = unload_ip_adapter = enable_lora_hotswap = set_lora_device = accept
+    disable_freeu = unload_ip_adapter = accept
