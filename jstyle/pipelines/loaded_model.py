@@ -67,6 +67,8 @@ class LoadedModel:
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in PARTS and "parts" in self.__dict__:
+            if value is None and name != "image_encoder":
+                raise InputError(f"a pipeline cannot be without its {name}; Jittor holds it where there is room")
             self.register_modules(**{name: value})
         else:
             super().__setattr__(name, value)

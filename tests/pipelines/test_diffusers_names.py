@@ -178,5 +178,7 @@ def test_wrong_words_at_loading_are_one_line(options: dict[str, Any], said: str)
 def test_a_pipeline_wants_all_its_parts(pipe: StableDiffusionPipeline) -> None:
     with pytest.raises(InputError, match="a pipeline needs vae, text_encoder"):
         StableDiffusionPipeline(unet=pipe.unet)
+    with pytest.raises(InputError, match="a pipeline cannot be without its text_encoder"):
+        pipe.text_encoder = None  # type: ignore[assignment]
     with pytest.raises(InputError, match="from_pipe takes a pipeline of jstyle, not str"):
         StableDiffusionPipeline.from_pipe("pipe")  # type: ignore[arg-type]
