@@ -100,7 +100,7 @@ def _draw_arrays(rng: random.Random, layer: str, shapes: Shapes) -> dict[str, np
     for name, shape in shapes.items():
         drawn = np.random.default_rng(rng.randrange(1 << 30)).standard_normal(shape).astype(np.float32)
         if name == "on_input":
-            drawn = np.float32([rng.choice([0, 1, 1, 2])])
+            drawn = np.array([rng.choice([0, 1, 1, 2])], np.float32)
         if rng.random() < 0.05:
             drawn = drawn.reshape(-1)[: rng.randrange(1 + drawn.size)].reshape(rng.choice([(-1,), (1, -1), (-1, 1)]))
         if rng.random() > 0.03:

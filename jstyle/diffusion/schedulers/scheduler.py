@@ -182,16 +182,16 @@ class Scheduler:
         for name, value in others.items():
             if value is not None:
                 raise InputError(f"{type(self).__name__}: set_timesteps has no {name!r} here; give a number of steps")
-        sampler, is_list = SAMPLERS[self.sampler.name], timesteps is not None or sigmas is not None
-        if is_list == (num_inference_steps is not None):
+        sampler, steps = SAMPLERS[self.sampler.name], num_inference_steps
+        if (timesteps is None and sigmas is None) == (steps is None):
             raise InputError(f"{type(self).__name__}: set_timesteps wants a number of steps, or timesteps or sigmas")
-        if is_list:
+        if steps is None:
             sampler = sampler.choose(find_levels(self.schedule, timesteps, sigmas))
-            num_inference_steps = len(sampler.chosen)
+            steps = len(sampler.chosen)
         self.sampler = sampler
-        self._levels = self.sampler.levels(self.schedule, num_inference_steps)
-        self._calls = self.sampler.list_calls(self.schedule, num_inference_steps)
-        self.num_inference_steps, self._run = int(num_inference_steps), None
+        self._levels = sampler.levels(self.schedule, steps)
+        self._calls = sampler.list_calls(self.schedule, steps)
+        self.num_inference_steps, self._run = int(steps), None
 
     @property
     def timesteps(self) -> jt.Var:
