@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Optional, Union
@@ -12,9 +13,9 @@ from jstyle.adapters.lora import Lora, layers, norms
 from jstyle.adapters.lora_config import parse_config, read_config, select_entries
 from jstyle.adapters.lora_keys import COMPONENTS, PEFT_PREFIX, list_names, sort_keys
 from jstyle.adapters.lora_writing import FILE, HEADER
-from jstyle.adapters.sources import Place, find_file
+from jstyle.adapters.sources import BUNDLED, Place, find_file, list_bundled_words
 from jstyle.adapters.stored_layers import StoredLayer
-from jstyle.errors import InputError
+from jstyle.errors import InputError, InputWarning
 from jstyle.runtime import jt
 from jstyle.weights.tensors import FileTensors, Tensors
 
@@ -60,7 +61,7 @@ def parse(
     known = {component: {**layers(network), **norms(network)} for component, network in networks.items()}
     changes: dict[str, dict[str, Change]] = {component: {} for component in COMPONENTS}
     try:
-        sorted_keys = sort_keys(tensors.shapes(), known)
+        sorted_keys = sort_keys((key for key in tensors.shapes() if not key.startswith(BUNDLED)), known, unet.config)
         configs = {
             component: read_config(select_entries(metadata or {}, component, COMPONENTS))
             for component in {component for component, _ in sorted_keys}
@@ -71,6 +72,12 @@ def parse(
             changes[component][path] = read_change(stored)
     except InputError as error:
         raise InputError(f"{what}: {error}") from None
+    bundled = list_bundled_words(tensors.shapes())
+    if bundled:
+        listed = ", ".join(sorted(bundled)[:5])
+        warnings.warn(
+            f"{what} brings words ({listed}); load_textual_inversion of the same file learns them", InputWarning, 2
+        )
     return Lora(changes["unet"], changes["text_encoder"])
 
 

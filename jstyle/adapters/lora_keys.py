@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Optional
 
 from jstyle.errors import InputError
+from jstyle.networks.config import UNetConfig
+from jstyle.weights.single_file.names import find_unet_names
 
 COMPONENTS = ("unet", "text_encoder")
 PEFT_PREFIX = "base_model.model."
@@ -29,18 +31,22 @@ _TEXT_NAMES = {"to_q": "q_proj", "to_k": "k_proj", "to_v": "v_proj", "to_out": "
 _TEXT_PREFIX = "text_model."  # which transformers 5 leaves out
 _ROLES = {"A": "down", "B": "up", "bias": "up_bias", "scaled_oft": "scaled_oft", "lora_magnitude_vector": "magnitude"}
 _WRAPPED = "lycoris_"  # LyCORIS' prefix where it was put around a network by itself
+_ORIGINAL = ("diffusion_model_", "lora_unet_")  # before the original code's names: ComfyUI's prefix, and kohya's
+_COMFY_TEXT = tuple(f"text_encoders_{clip}_transformer_" for clip in ("clip_l", "clip_h"))
 
 LayerPath = tuple[str, str]
 """A component and the path of a layer in it."""
 
 
-def sort_keys(keys: Iterable[str], known: Mapping[str, Mapping[str, Any]]) -> dict[LayerPath, dict[str, str]]:
+def sort_keys(
+    keys: Iterable[str], known: Mapping[str, Mapping[str, Any]], unet: UNetConfig
+) -> dict[LayerPath, dict[str, str]]:
     """A file's keys by layer and by their role in it: "down", "up", "alpha", "hada_w1_a" and the like.
 
-    ``known`` has each component's layers by path. Raises InputError for keys that belong to none of them, and for two
-    of one role.
+    ``known`` has each component's layers by path, and ``unet`` the numbers by which the original code names the UNet's.
+    Raises InputError for keys that belong to none of them, and for two of one role.
     """
-    flat = _list_flat_names(known)
+    flat = {**_list_original_names(known["unet"], unet), **_list_flat_names(known)}
     by_layer: dict[LayerPath, dict[str, str]] = {}
     unknown: list[str] = []
     for key in keys:
@@ -75,9 +81,17 @@ def flatten_name(component: str, path: str) -> str:
     return {"unet": "lora_unet_", "text_encoder": "lora_te_"}[component] + path.replace(".", "_")
 
 
+def _list_original_names(paths: Iterable[str], unet: UNetConfig) -> dict[str, LayerPath]:
+    """The UNet's layers by the names of the original code, as kohya and ComfyUI write them, dots as underscores."""
+    find = find_unet_names(unet)
+    flat = {path: find(f"{path}.weight").name[: -len(".weight")].replace(".", "_") for path in paths}
+    return {prefix + name: ("unet", path) for path, name in flat.items() for prefix in _ORIGINAL}
+
+
 def _list_flat_names(known: Mapping[str, Mapping[str, Any]]) -> dict[str, LayerPath]:
     """kohya's and LyCORIS' names of all layers."""
     prefixes = [*_KOHYA.items(), *((_WRAPPED, component) for component in COMPONENTS)]
+    prefixes += [(prefix, "text_encoder") for prefix in _COMFY_TEXT]
     return {
         prefix + name.replace(".", "_"): (component, path)
         for prefix, component in prefixes

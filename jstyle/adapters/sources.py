@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Optional, Union
@@ -18,6 +18,11 @@ from jstyle.weights.hub import fetch_chosen, is_hub_id, parse_hub_file
 _HUB = ("revision", "cache_dir", "token", "force_download", "local_files_only")
 _WITHOUT_MEANING = ("use_safetensors", "low_cpu_mem_usage", "proxies", "resume_download", "unet_config", "user_agent")
 """Options of diffusers' loaders that decide nothing here: only safetensors are read, and the hub's variables apply."""
+
+BUNDLED = "bundle_emb."
+"""Before the names of the words that OneTrainer puts into a LoRA's file: bundle_emb.WORD.clip_l."""
+
+_BUNDLED_END = ".clip_l"  # others are for other text encoders, or for their outputs
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,12 @@ def find_file(source: Union[str, Path], names: Sequence[str], what: str, place: 
     if not file.is_file():
         raise InputError(f"there is no file {file}; correct weight_name, or leave it out")
     return file
+
+
+def list_bundled_words(names: Iterable[str]) -> dict[str, str]:
+    """The words that a LoRA's file brings for this kind of text encoder, each with its array's name."""
+    ours = [name for name in names if name.startswith(BUNDLED) and name.endswith(_BUNDLED_END)]
+    return {name[len(BUNDLED) : -len(_BUNDLED_END)]: name for name in ours}
 
 
 def to_arrays(state: Mapping[str, Any]) -> dict[str, np.ndarray]:

@@ -15,7 +15,7 @@ from typing import Any, Optional, Union
 
 import numpy as np
 
-from jstyle.adapters.sources import Place, find_file, to_arrays
+from jstyle.adapters.sources import Place, find_file, list_bundled_words, to_arrays
 from jstyle.diffusion.prompts import find_words, note_words
 from jstyle.errors import InputError
 from jstyle.networks import CLIPTextModel
@@ -166,6 +166,9 @@ def read(source: Source, token: Optional[str] = None, place: Optional[Place] = N
     else:
         file = find_file(source, (FILE,), "a textual inversion", place)
         stored = FileTensors([file])
+    bundled = list_bundled_words(stored.shapes())
+    if bundled:
+        return _read_bundled(stored, bundled, token, file)
     names = [name for name in stored.shapes() if name == _NAMELESS] or list(stored.shapes())
     if len(names) != 1:
         listed = ", ".join(name[:80] for name in names[:3])
@@ -177,6 +180,18 @@ def read(source: Source, token: Optional[str] = None, place: Optional[Place] = N
     except InputError as error:
         raise InputError(f"{file}: {error}") from None
     return token or names[0], array[None] if array.ndim == 1 else array
+
+
+def _read_bundled(stored: Tensors, bundled: Mapping[str, str], token: Optional[str], file: Any) -> tuple:
+    """One of the words that OneTrainer puts into a LoRA's file; ``token`` says which, where there are several."""
+    if token is None and len(bundled) > 1:
+        raise InputError(
+            f"{file} holds the words {', '.join(bundled)}; say which, such as token={next(iter(bundled))!r}"
+        )
+    word = token if token in bundled else next(iter(bundled))
+    if token != word and len(bundled) > 1:
+        raise InputError(f"{file} holds the words {', '.join(bundled)}, and no {token!r}")
+    return token or word, read_numbers(stored, bundled[word])
 
 
 def write(token: str, vectors: np.ndarray, folder: Path) -> Path:

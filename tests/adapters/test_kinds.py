@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jstyle.adapters import Lora, LoraAdapters, lora_files
+from jstyle.adapters import Lora, LoraAdapters, lora, lora_files, textual_inversion
 from jstyle.adapters.changes import Change, Weights, change_weights
 from jstyle.adapters.decomposed import Decomposed, Rescaled
 from jstyle.adapters.deltas import Delta
 from jstyle.adapters.rotations import Rotated, Turn, turn_by_cayley
-from jstyle.errors import InputError
+from jstyle.errors import InputError, InputWarning
 from jstyle.networks.layers import GroupNorm
 from jstyle.runtime import jt
 from jstyle.weights.tensors import ArrayTensors
@@ -250,3 +250,46 @@ def test_differences_of_biases(networks: Networks) -> None:
         change = lora_files.parse(ArrayTensors(arrays), *networks).unet[path].strengthen(0.5)
         found = change_weights(Weights(np.zeros((64, 64, 1, 1)), np.ones(64)), [change])
         assert np.allclose(found.weight, delta / 2) and np.allclose(found.bias, 1 + np.arange(64) / 2)
+
+
+def test_names_of_the_original_code(networks: Networks) -> None:
+    """As ComfyUI and some trainers write them: CompVis/stable-diffusion, ldm/modules, the blocks numbered through."""
+    block = "transformer_blocks.0.attn2.to_k"
+    pairs = {
+        f"down_blocks.0.attentions.1.{block}": f"input_blocks.2.1.{block}",
+        "down_blocks.2.resnets.0.conv_shortcut": "input_blocks.7.0.skip_connection",
+        "down_blocks.2.downsamplers.0.conv": "input_blocks.9.0.op",
+        "mid_block.resnets.1.conv1": "middle_block.2.in_layers.2",
+        "mid_block.attentions.0.proj_in": "middle_block.1.proj_in",
+        "up_blocks.1.attentions.2.proj_out": "output_blocks.5.1.proj_out",
+        "up_blocks.1.upsamplers.0.conv": "output_blocks.5.2.conv",
+        "up_blocks.3.resnets.2.time_emb_proj": "output_blocks.11.0.emb_layers.1",
+        "conv_in": "input_blocks.0.0",
+        "time_embedding.linear_1": "time_embed.0",
+    }
+    unet, text = networks
+    known = lora.layers(unet)
+    for prefix, flat in (("diffusion_model.", False), ("lora_unet_", True)):
+        arrays = {}
+        for path, original in pairs.items():
+            name = prefix + (original.replace(".", "_") if flat else original)
+            arrays[f"{name}.diff"] = np.zeros(tuple(known[path].weight.shape), np.float32)
+        arrays["text_encoders.clip_l.transformer.text_model.encoder.layers.0.mlp.fc1.diff"] = np.zeros((128, 32))
+        found = lora_files.parse(ArrayTensors(arrays), unet, text)
+        assert set(found.unet) == set(pairs) and len(found.text_encoder) == 1
+
+
+def test_words_in_onetrainers_files(networks: Networks) -> None:
+    rng = np.random.default_rng(0)
+    words = {f"bundle_emb.{word}.clip_l": rng.standard_normal((2, 32), np.float32) for word in ("<ink>", "<pond>")}
+    arrays = {**{key: array for key, array in recorded_arrays("ia3").items() if "unet" in key}, **words}
+    with pytest.warns(InputWarning, match="brings words .<ink>, <pond>.; load_textual_inversion of the same file"):
+        found = lora_files.parse(ArrayTensors(arrays), *networks)
+    assert set(found.unet) == set(read("ia3", networks).unet)
+    token, vectors = textual_inversion.read(arrays, "<pond>")
+    assert token == "<pond>" and np.array_equal(vectors, words["bundle_emb.<pond>.clip_l"])
+    for name, said in ((None, "say which, such as token='<ink>'"), ("<lake>", "<ink>, <pond>, and no '<lake>'")):
+        with pytest.raises(InputError, match=said):
+            textual_inversion.read(arrays, name)
+    one = {key: array for key, array in arrays.items() if "<pond>" not in key}
+    assert textual_inversion.read(one, "<lake>")[0] == "<lake>" and textual_inversion.read(one)[0] == "<ink>"
