@@ -121,7 +121,7 @@ def read_config(entries: Mapping[str, Any]) -> LoraConfig:
         _read_start(entries.get("init_lora_weights")),
         frozenset(said for key, said in _ANNOUNCED.items() if _check_switch(entries.get(key), key)),
         _read_terms(entries),
-        _check_number(entries.get("eps", 6e-5), "eps") if _check_switch(entries.get("coft"), "coft") else None,
+        _read_bound(entries),
         _read_feed_forward(entries.get("feedforward_modules")),
     )
 
@@ -136,6 +136,16 @@ def _read_terms(entries: Mapping[str, Any]) -> Optional[int]:
             f"num_cayley_neumann_terms in its configuration is {terms}; it must be from 1 to {_MOST_TERMS}"
         )
     return terms
+
+
+def _read_bound(entries: Mapping[str, Any]) -> Optional[float]:
+    """How far the matrices of peft's constrained OFT may be from the identity."""
+    if not _check_switch(entries.get("coft"), "coft"):
+        return None
+    bound = _check_number(entries.get("eps", 6e-5), "eps")
+    if bound is None or bound <= 0:
+        raise InputError(f"eps in its configuration is {bound}; it must be above 0")
+    return bound
 
 
 def _read_feed_forward(value: Any) -> Optional[tuple[str, ...]]:

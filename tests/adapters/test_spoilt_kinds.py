@@ -125,6 +125,12 @@ def test_what_a_file_has_wrong_is_named(networks: Any, tmp_path: Any, layer: str
         ),
         (PEFT, {"oft_R.weight": (8, 28)}, {"peft_type": "OFT", "num_cayley_neumann_terms": 1000}, "from 1 to 100"),
         (PEFT, {"ia3_l": (64, 1)}, {"peft_type": ["IA3"]}, "its kind is"),
+        (
+            PEFT,
+            {"oft_R.weight": (8, 28)},
+            {"peft_type": "OFT", "coft": True, "eps": 0},
+            "eps .* is 0; it must be above 0",
+        ),
         (PEFT, {"oft_R.weight": (8, 28)}, {"peft_type": "OFT", "coft": 1}, "coft in its configuration is 1"),
         (
             PEFT,
