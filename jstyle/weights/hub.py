@@ -327,7 +327,8 @@ def _fetch(model: str, revision: Optional[str], patterns: list[str]) -> Path:
 
     if not _FETCHES.get():
         try:
-            return Path(snapshot_download(model, revision=revision, local_files_only=True))
+            # with the patterns: without them huggingface_hub 2 takes what was not fetched whole for missing
+            return Path(snapshot_download(model, revision=revision, allow_patterns=patterns, local_files_only=True))
         except Exception:  # of several kinds, as below
             raise NotHere(f"{model!r} is not on this machine") from None
     try:

@@ -79,7 +79,9 @@ def test_a_kind_is_fused_and_taken_off_to_the_bit(networks: Networks, case: str)
         assert list_parameters(networks) == parameters  # what is saved meanwhile is the model
         hashed = adapters.fingerprint()
         adapters.fuse(["unet", "text_encoder"])
-        assert relative_error(compute_unet(networks), beside) < TOLERANCE and adapters.fingerprint() == hashed
+        fused = compute_unet(networks)
+        assert np.array_equal(fused, beside) or (case == "norms" and relative_error(fused, beside) < TOLERANCE)
+        assert adapters.fingerprint() == hashed
         assert list_parameters(networks) != parameters
         adapters.unfuse()
         assert np.array_equal(compute_unet(networks), beside)

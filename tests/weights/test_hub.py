@@ -160,11 +160,13 @@ def endpoint() -> Iterator[str]:
 
 
 PROGRAM = """
-import json, sys
+import contextlib, json, sys
 from jstyle.weights import hub
 for model, options in json.loads(sys.argv[1]):
+    here = hub.nothing_fetched() if options.pop("here", False) else contextlib.nullcontext()
     try:
-        answer = str(hub.locate(model, **options))
+        with here:
+            answer = str(hub.locate(model, **options))
     except hub.InputError as error:
         answer = {"error": str(error)}
     print("ANSWER", json.dumps(answer))
@@ -192,6 +194,16 @@ def ask_all(program: str, home: Path, requests: list, **environment: str) -> lis
     for answer in answers:
         assert isinstance(answer, str) or "\n" not in answer["error"]
     return answers
+
+
+def test_what_was_fetched_is_found_while_nothing_is(endpoint: str, tmp_path: Path) -> None:
+    """Though it is never a whole repository that was fetched."""
+    requests: list = [["owner/full", options] for options in ({"here": True}, {}, {"here": True})]
+    requests.append(["owner/full", {"here": True, "variant": "fp16"}])
+    before, fetched, after, other = locate_all(tmp_path, requests, HF_ENDPOINT=endpoint)
+    assert "is not on this machine" in before["error"]
+    assert after == fetched and isinstance(fetched, str)
+    assert "on this machine" in other["error"]
 
 
 def files_below(folder: Path) -> list[str]:
