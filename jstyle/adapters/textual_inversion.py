@@ -188,7 +188,7 @@ def _read_bundled(stored: Tensors, bundled: Mapping[str, str], token: Optional[s
         raise InputError(
             f"{file} holds the words {', '.join(bundled)}; say which, such as token={next(iter(bundled))!r}"
         )
-    word = token if token in bundled else next(iter(bundled))
+    word = token if token is not None and token in bundled else next(iter(bundled))
     if token != word and len(bundled) > 1:
         raise InputError(f"{file} holds the words {', '.join(bundled)}, and no {token!r}")
     return token or word, read_numbers(stored, bundled[word])
