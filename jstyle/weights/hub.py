@@ -273,7 +273,7 @@ def _check_folder(folder: Path, model: str, variant: Optional[str]) -> Path:
         components = _list_components(folder)
     except FileNotFoundError as error:
         missing = f"the model {model!r} ({str(folder)!r}) has no model_index.json"
-        raise InputError(f"{missing}: {_advise_on_folder(folder)}") from error
+        raise InputError(f"{missing}: {_advise_on_folder(folder, model)}") from error
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise InputError(f"{str(folder / _INDEX)!r} cannot be read: {error}") from error
     if "unet" not in components:
@@ -300,9 +300,12 @@ def _list_without_variant(folder: Path, variant: Optional[str]) -> tuple[str, ..
         return ()
 
 
-def _advise_on_folder(folder: Path) -> str:
+def _advise_on_folder(folder: Path, model: str) -> str:
     files = sorted(path.name for path in folder.glob("*.safetensors"))
-    return f"name one of its files ({', '.join(files[:3])})" if files else "a folder in diffusers' layout is needed"
+    if files:
+        return f"name one of its files ({', '.join(files[:3])})"
+    advice = "a folder in diffusers' layout is needed"
+    return f"{advice}, or the name of one of its files, {model}/FILE.safetensors" if is_hub_id(model) else advice
 
 
 def _list_patterns(variant: Optional[str], components: tuple[str, ...] = _COMPONENTS) -> list[str]:

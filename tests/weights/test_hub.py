@@ -248,7 +248,7 @@ def test_each_hub_failure_is_one_clear_line(endpoint: str, tmp_path: Path) -> No
         "owner/gated": ({}, "is gated: accept its licence on " + endpoint + "/owner/gated"),
         "owner/full": ({"revision": "v9"}, "'owner/full' has no revision 'v9' on " + endpoint),
         "owner/pickles": ({}, "no safetensors weights in "),
-        "owner/single": ({}, "has no model_index.json"),
+        "owner/single": ({}, "is needed, or the name of one of its files, owner/single/FILE.safetensors"),
         "owner/broken": ({}, "check the network, or set HF_ENDPOINT"),
         "owner/portal": ({}, "check the network, or set HF_ENDPOINT"),
         "owner/bad--name": ({}, "neither a folder nor a valid hub id"),

@@ -176,9 +176,7 @@ def test_what_cannot_be_converted(names: list[str], options: dict[str, Any], mes
 
 def test_without_pytorch_it_is_said_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conversion, "find_spec", lambda name: None)
-    with pytest.raises(
-        InputError, match=r"not installed here: make .*pip install 'torch>=2.6' .*--python"
-    ):
+    with pytest.raises(InputError, match=r"not installed here: make .*pip install 'torch>=2.6' .*--python"):
         convert(write(tmp_path / "a.pt"), python=None)
 
 
