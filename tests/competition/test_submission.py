@@ -36,6 +36,7 @@ from jstyle.jobs.task import Done
 from jstyle.pictures import images
 from jstyle.pictures.finished import write_picture
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
+from jstyle.settings.model import ModelSettings
 from jstyle.training.teaching import attaching
 from jstyle.workers import pictures as workers
 from jstyle.workers.pictures import PictureWorker
@@ -197,11 +198,11 @@ def test_a_picture_of_another_backend_is_another(data: Path, tmp_path: Path, mon
         theirs.read_progress(overwrite=False)
     asked: list[str] = []
 
-    def load(*_: object, backend: str, **__: object) -> SimpleNamespace:
-        asked.append(backend)
+    def load(settings: ModelSettings) -> SimpleNamespace:
+        asked.append(settings.backend)
         return SimpleNamespace(model_hash="another")  # so that no picture is made
 
-    monkeypatch.setattr(StableDiffusionPipeline, "from_pretrained", load)
+    monkeypatch.setattr(StableDiffusionPipeline, "from_settings", load)
     assert not any(isinstance(outcome, Done) for outcome in theirs.make(Engine(), theirs.read_progress(overwrite=True)))
     assert set(asked) == {"jdiffusion"}
     assert any("5 finished before" in line for line in said(run(data, tmp_path / "out", plan=True, backend="native")))
