@@ -113,8 +113,9 @@ def test_captioned_pictures_by_lora_are_pytorch_s(
     words = ["--pretrained_model_name_or_path", "tiny", "--train_data_dir", "data", "--resolution", given.SIDE]
     words += ["--train_batch_size", 2, "--max_train_steps", given.UPDATES, "--learning_rate", given.RATE]
     words += ["--lr_scheduler", "cosine", "--lr_warmup_steps", 2, "--snr_gamma", 5, "--max_grad_norm", given.NORM]
-    done = run("train_captions.py", *words, "--gradient_checkpointing")
+    done = run("train_captions.py", *words, "--gradient_checkpointing", "--validation_prompt", "a red boat")
     check_training(done["history"], tmp_path / "lora", golden, "captions")
+    assert Image.open(tmp_path / "validation.png").size == (128, 128)
     check_picture(pipe, tmp_path / "lora", golden, "captions")
 
 
@@ -130,3 +131,10 @@ def test_the_organisers_two_scripts_run_one_after_the_other(run: Run, tmp_path: 
     drawn = sorted(path.relative_to(tmp_path).as_posix() for path in (tmp_path / "output").rglob("*.png"))
     assert drawn == [f"output/{style}/{name}.png" for style in ("00", "01") for name in ("a green tree", "a red boat")]
     assert Image.open(tmp_path / drawn[0]).size == (128, 128)
+
+
+def test_each_picture_has_its_seed(run: Run, pipe: StableDiffusionPipeline, tmp_path: Path) -> None:
+    done = run("draw_seeds.py", "tiny")
+    alone = pipe("a red boat on the sea", seed=30, num_inference_steps=2).images[0]
+    assert np.abs(np.float32(done["images"][1]) - np.float32(alone)).max() <= 1
+    assert sorted(path.name for path in tmp_path.glob("*.jpg")) == ["output_0.jpg", "output_1.jpg"]
