@@ -147,6 +147,16 @@ def test_a_scheduler_is_used_again(name: str) -> None:
         np.testing.assert_allclose(once.numpy(), whole[0], rtol=1e-6, atol=1e-6)
 
 
+def test_steps_that_are_set_anew_begin_anywhere() -> None:
+    scheduler = make("LMSDiscreteScheduler")
+    scheduler.set_timesteps(7)
+    scheduler.step(INITIAL, 999, INITIAL)
+    scheduler.set_timesteps(7)
+    assert scheduler.step_index is None
+    scheduler.step(INITIAL, 333, INITIAL)
+    assert scheduler.step_index == 5
+
+
 @pytest.mark.parametrize(
     "name", ["DDPMScheduler", "EulerAncestralDiscreteScheduler", "KDPM2AncestralDiscreteScheduler"]
 )

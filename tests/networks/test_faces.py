@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from jstyle import AutoencoderKL, CLIPTextModel, UNet2DConditionModel
 from jstyle.errors import InputError
 from jstyle.networks import TextContext
+from jstyle.networks.editing import swapped
 from jstyle.networks.network import Network
 from jstyle.runtime import jt
 from tests.parity.networks import build
@@ -87,6 +89,16 @@ def test_hidden_states_are_those_before_the_last_norm(text: Any) -> None:
         text(IDS, attention_mask=[[1, 1, 1, 0], [1, 1, 0, 0]])
     with pytest.raises(InputError, match="wanted whole numbers as token ids, got float64"):
         text([[0.5]])
+
+
+def test_a_text_ends_at_its_first_end(text: Any) -> None:
+    """Or, where an old configuration names an id that no text has, at its largest."""
+    for end, places in ((20, (1, 0)), (575, (2, 1)), (2, (2, 1))):
+        network = CLIPTextModel(replace(text.config, eos_token_id=end))
+        with swapped(network, {"text_model": text.text_model}):
+            output = network(IDS)
+        for row, place in enumerate(places):
+            np.testing.assert_array_equal(output.pooler_output.numpy()[row], output[0].numpy()[row, place])
 
 
 def test_a_posterior_is_drawn_from(vae: Any) -> None:
