@@ -49,13 +49,13 @@ def network(x: jt.Var, t: Any) -> jt.Var:
     return jt.tanh(0.7 * x + jt.array(DRIFT) * math.sin(float(t) / 150))
 
 
-def run(scheduler: Any, first: int = 0, move: bool = False, noises: Any = NOISES) -> list[np.ndarray]:
+def run(scheduler: Any, first: int = 0, move: bool = False, **times: Any) -> list[np.ndarray]:
     """The samples of a run from the timestep ``first`` on; its caller moves them between steps where it is told to."""
-    scheduler.set_timesteps(7)
+    scheduler.set_timesteps(**times or {"num_inference_steps": 7})
     x, samples = jt.array(INITIAL) * scheduler.init_noise_sigma, []
     for call, t in enumerate(scheduler.timesteps[first:]):
         output = network(scheduler.scale_model_input(x, t), t)
-        x = scheduler.step(output, t, x, variance_noise=noises[call]).prev_sample
+        x = scheduler.step(output, t, x, variance_noise=NOISES[call]).prev_sample
         samples.append(np.array(x.numpy()))
         if move:
             x = 0.9 * x + 0.1 * jt.array(DRIFT)
@@ -145,6 +145,24 @@ def test_a_scheduler_is_used_again(name: str) -> None:
         output = network(scheduler.scale_model_input(x, times[0]), times[0])
         once = scheduler.step(output, times[0], x, variance_noise=NOISES[0], return_dict=False)[0]
         np.testing.assert_allclose(once.numpy(), whole[0], rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", [name for name in CLASSES if f"{name}_listed" in RECORDED])
+def test_times_are_the_callers_own(name: str) -> None:
+    scheduler = make(name)
+    found = run(scheduler, timesteps=[900, 600, 300, 100])
+    assert scheduler.num_inference_steps == 4 and len(found) == len(RECORDED[f"{name}_listed"])
+    for sample, wanted in zip(found, RECORDED[f"{name}_listed"]):
+        assert error(sample, wanted) < TOLERANCE
+    scheduler.set_timesteps(7)
+    np.testing.assert_allclose(scheduler.timesteps.numpy(), RECORDED[f"{name}_timesteps"], rtol=1e-6, atol=2e-3)
+
+
+def test_sigmas_are_the_callers_own() -> None:
+    scheduler = make("EulerDiscreteScheduler")
+    scheduler.set_timesteps(sigmas=[12.0, 6.0, 1.0, 0.0])
+    np.testing.assert_allclose(scheduler.sigmas.numpy(), [12, 6, 1, 0], rtol=1e-6)
+    assert not hasattr(make("DDIMScheduler"), "sigmas")
 
 
 def test_steps_that_are_set_anew_begin_anywhere() -> None:
@@ -264,9 +282,10 @@ def test_a_checkpoints_schedule_is_read() -> None:
         (lambda: jstyle.DDIMScheduler.from_config("tiny"), "DDIMScheduler: wanted a scheduler's config, got str"),
         (lambda: make("DDIMScheduler").step(INITIAL, 1, INITIAL), "DDIMScheduler: call set_timesteps before step"),
         (lambda: make("DDIMScheduler").set_timesteps(0), "the number of steps must be a whole number from 1 to 1000"),
-        (lambda: make("DDIMScheduler").set_timesteps(), "DDIMScheduler: set_timesteps wants a number of steps"),
-        (lambda: make("EulerDiscreteScheduler").set_timesteps(5, timesteps=[9]), "a number of steps, or timesteps or"),
-        (lambda: make("DDIMScheduler").set_timesteps(timesteps=[900, 5]), "ddim takes no list of timesteps or sigmas"),
+        (lambda: make("DDIMScheduler").set_timesteps(), "DDIMScheduler: set_timesteps wants a number of steps, or a l"),
+        (lambda: make("EulerDiscreteScheduler").set_timesteps(5, timesteps=[9]), "a number of steps, or a list of"),
+        (lambda: make("DDIMScheduler").set_timesteps(timesteps=[9, 3]), "ddim takes no list of timesteps or sigmas"),
+        (lambda: make("DDIMScheduler").set_timesteps(7, mu=0.5), "DDIMScheduler: set_timesteps has no 'mu' here"),
         (
             lambda: make("DDIMScheduler").add_noise(INITIAL, INITIAL[:1], 3),
             "DDIMScheduler: wanted noise of the samples",

@@ -6,7 +6,7 @@ SETTINGS and velocities, `{class}_`
 * `noisy` (INITIAL with DRIFT as noise), and `velocity` for DDIM and DDPM, at training times 0 and 640 before the steps
   were set; `noisy_later`, at the third and the fifth of the timesteps;
 * `changed`: every sample of a run whose caller moves x to 0.9 x + 0.1 DRIFT after each step, in diffusers' scale;
-* `later`: the samples of a run that begins at the fourth step's time.
+* `later`: the samples of a run that begins at the fourth step's time; `listed`: of one over LISTED times.
 `spacings` is a JSON list of (class, target class, how, spacing): what from_config makes of configs with a spacing and
 without one.
 """
@@ -30,16 +30,16 @@ from diffusers.schedulers import (
 )
 from record_samplers import DRIFT, INITIAL, NOISES, SD, network
 
-STEPS, LATER = 7, 3
+STEPS, LATER, LISTED = 7, 3, [900, 600, 300, 100]
 CLASSES = {**record_samplers.CLASSES, **record_solvers.CLASSES}
 del CLASSES["inverse"], CLASSES["dpmpp_3m"], CLASSES["dpmpp_2m_sde"]
 SETTINGS = dict(SD, prediction_type="v_prediction")
 DRAWING = (scheduling_ddpm, scheduling_euler_ancestral_discrete, scheduling_k_dpm_2_ancestral_discrete)
 
 
-def run(name: str, scheduler: Any, first: int, move: bool) -> np.ndarray:
+def run(name: str, scheduler: Any, first: int = 0, move: bool = False, **times: Any) -> np.ndarray:
     """The samples of a run from the timestep ``first`` on, which is told by its time alone."""
-    scheduler.set_timesteps(STEPS)
+    scheduler.set_timesteps(**times or {"num_inference_steps": STEPS})
     x = torch.from_numpy(INITIAL) * scheduler.init_noise_sigma
     samples = []
     for call, t in enumerate(scheduler.timesteps[first:]):
@@ -63,9 +63,11 @@ def record_class(name: str, kind: Any, own: dict[str, Any]) -> dict[str, np.ndar
     arrays = {"noisy": scheduler.add_noise(*pair, times).numpy()}
     if name in ("ddim", "ddpm"):  # Euler's takes the level of another time
         arrays["velocity"] = scheduler.get_velocity(*pair, times).numpy()
-    arrays["changed"] = run(name, kind(**settings), 0, move=True)
+    arrays["changed"] = run(name, kind(**settings), move=True)
     if name not in ("pndm", "lms"):  # these go wrong from the middle
-        arrays["later"] = run(name, kind(**settings), LATER * kind.order, move=False)
+        arrays["later"] = run(name, kind(**settings), LATER * kind.order)
+    if name in ("ddpm", "euler", "heun", "dpmpp_2m", "dpmpp_2s"):
+        arrays["listed"] = run(name, kind(**settings), timesteps=LISTED)
     scheduler.set_timesteps(STEPS)
     arrays["noisy_later"] = scheduler.add_noise(*pair, scheduler.timesteps[[2, 4]]).numpy()
     arrays["timesteps"], arrays["init"] = scheduler.timesteps.numpy(), np.float64(scheduler.init_noise_sigma)

@@ -209,7 +209,7 @@ SAMPLERS: Mapping[str, Sampler] = {
 }
 
 # ddim goes down by a fixed number of times, pndm's weights are those of equal steps.
-_EVENLY_SPACED = ("ddim", "pndm")
+_EVENLY_SPACED = ("ddim", "ddim_invert", "pndm")
 
 
 INVERSE = Sampler("ddim_invert", partial(ddim_invert, convention="target"), inversion_levels)

@@ -36,6 +36,7 @@ from jstyle.networks.network import refuse_unknown
 from jstyle.networks.outputs import Output
 from jstyle.networks.random_numbers import draw_normal
 from jstyle.runtime import jt
+from jstyle.settings.vocabulary import BY_TIMES
 from jstyle.weights.hub import locate_component
 
 CONFIG = "scheduler_config.json"
@@ -71,7 +72,7 @@ class Scheduler:
     def _build(self, config: SchedulerConfig, source: str) -> None:
         self.config = config
         self.schedule = Schedule(read_schedule(config, source))
-        self.sampler = self.inverse or SAMPLERS[self.schedule.config.choose_sampler()]
+        self.sampler = self._default = self.inverse or SAMPLERS[self.schedule.config.choose_sampler()]
         self.num_inference_steps: Optional[int] = None
         self._spacing: Optional[str] = None
         self._run: Optional[DrivenRun] = None
@@ -169,29 +170,29 @@ class Scheduler:
         self,
         num_inference_steps: Optional[int] = None,
         device: Any = None,
-        *,
         timesteps: Any = None,
         sigmas: Any = None,
         **others: Any,
     ) -> None:
-        """Begin anew with so many steps, or at these times, or at these noise-to-signal ratios, the last of which is 0.
+        """Begin anew with so many steps, or with the levels at these times or sigmas (`find_levels`).
 
         Where it is computed is Jittor's to say, so ``device`` changes nothing. Raises InputError for a number that is
-        out of range, for what `find_levels` refuses, and where the sampler takes no list.
+        out of range, and for lists where the sampler takes none.
         """
-        for name, value in others.items():
+        name = type(self).__name__
+        for other, value in others.items():
             if value is not None:
-                raise InputError(f"{type(self).__name__}: set_timesteps has no {name!r} here; give a number of steps")
-        sampler, steps = SAMPLERS[self.sampler.name], num_inference_steps
-        if (timesteps is None and sigmas is None) == (steps is None):
-            raise InputError(f"{type(self).__name__}: set_timesteps wants a number of steps, or timesteps or sigmas")
-        if steps is None:
-            sampler = sampler.choose(find_levels(self.schedule, timesteps, sigmas))
-            steps = len(sampler.chosen)
-        self.sampler = sampler
-        self._levels = sampler.levels(self.schedule, steps)
-        self._calls = sampler.list_calls(self.schedule, steps)
-        self.num_inference_steps, self._run = int(steps), None
+                raise InputError(f"{name}: set_timesteps has no {other!r} here; leave it out")
+        own = timesteps is not None or sigmas is not None
+        if own == (num_inference_steps is not None):
+            raise InputError(f"{name}: set_timesteps wants a number of steps, or a list of timesteps or sigmas")
+        sampler, steps = self._default, num_inference_steps
+        if own:
+            chosen = find_levels(self.schedule, timesteps, sigmas)
+            sampler, steps = self._default.choose(chosen), len(chosen)
+        levels, calls = sampler.levels(self.schedule, steps), sampler.list_calls(self.schedule, steps)
+        self.sampler, self._levels, self._calls = sampler, levels, calls
+        self.num_inference_steps, self._run = len(levels), None
 
     @property
     def timesteps(self) -> jt.Var:
@@ -201,7 +202,12 @@ class Scheduler:
 
     @property
     def sigmas(self) -> jt.Var:
-        """The noise-to-signal ratios between which the calls step, and 0 for the end; middles of steps are left out."""
+        """The noise-to-signal ratios between which the calls step, and 0 for the end; middles of steps are left out.
+
+        As in diffusers, a scheduler that goes by training times has none (AttributeError).
+        """
+        if self.sampler.name in (*BY_TIMES, "ddim_invert"):
+            raise AttributeError(f"{type(self).__name__} goes by training times and has no sigmas")
         levels = self._levels
         if self.order == 2:
             levels = [levels[0], *(level for level in levels[1:] for _ in range(2))]
