@@ -13,8 +13,8 @@ from jstyle.pictures.images import find_images
 from jstyle.settings.adapted import AdaptedModelSettings
 from jstyle.settings.model import ModelSettings
 from jstyle.settings.paths import Use, guess_path, list_paths, looks_like_file, names_picture
+from jstyle.table import load_attribute
 from jstyle.weights.hub import NotHere, is_hub_id, locate, nothing_fetched
-from jstyle.weights.model_files import locate_model
 
 
 def check_paths(settings: Any) -> None:
@@ -37,7 +37,7 @@ def _check_model(model: Union[ModelSettings, str]) -> None:
         return
     if not is_hub_id(model.model):
         with nothing_fetched(), suppress(NotHere):
-            locate_model(model)
+            load_attribute("jstyle.weights.model_files:locate_model")(model)
     if isinstance(model, AdaptedModelSettings):
         model.check_files()
 

@@ -68,9 +68,7 @@ def describe_checkpoint(model: ModelSettings, width: Optional[int] = None, heigh
 
     Raises InputError for a checkpoint that is not there, and a size that its VAE cannot halve often enough.
     """
-    from jstyle.weights.model_files import locate_model
-
-    found = locate_model(model)
+    found: ModelFiles = load_attribute("jstyle.weights.model_files:locate_model")(model)
     read = found.configurations
     factor = read.vae.factor
     width, height = (read.unet.sample_size * factor if side is None else side for side in (width, height))

@@ -21,7 +21,7 @@ OPTIONS: dict[str, str] = json.loads(Path(__file__).with_name("options.json").re
 WITHDRAWN = {"--training.backend", "--training.precision"}
 """Of run_inst.py: a style is learnt in what the run itself computes in, --backend and --precision."""
 
-MOST_MODULES = 120
+MOST_MODULES = 80
 
 
 @pytest.fixture(scope="module")
