@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, BinaryIO, Optional
 
 import numpy as np
 import pytest
 from PIL import Image
-from safetensors import SafetensorError
 
 import jstyle
 from jstyle.errors import InputError
@@ -310,11 +311,11 @@ def test_every_shipped_config_is_valid(config: Path) -> None:
 def test_features_that_do_not_fit_on_the_disk_leave_nothing_behind(
     pipe: StableDiffusionPipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(arrays: Any, file: Path, metadata: object) -> None:
-        Path(file).write_bytes(b"half")
-        raise SafetensorError("I/O error: No space left on device (os error 28)")
+    def fill(stream: BinaryIO, *_: Any) -> None:
+        stream.write(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("jstyle.weights.tensors.save_file", full)
+    monkeypatch.setattr("jstyle.weights.tensors.write", fill)
     with pytest.raises(InputError, match="No space left on device") as caught:
         run(pipe, None, tmp_path / "store", features="disk")
     assert "\n" not in str(caught.value)
