@@ -144,7 +144,7 @@ def run_call(
         "sigmas": sigmas,
     }
     named = ("prompt_weights", "long_prompts")
-    reading = build(PromptSettings, {name: options[name] for name in named if name in options})
+    reading = build(PromptSettings, {name: value for name, value in options.items() if name in named})
     watcher = Watcher(
         pipe,
         options.get("callback_on_step_end"),
@@ -174,7 +174,8 @@ def run_call(
             **settings,
         )
         output = exhaust(run, options.get("on_step"))
-    note_settings(pipe, output, text, negative, steps, {**settings, **identity(reading)})
+    more = {"clip_skip": options.get("clip_skip"), "strength": getattr(start, "strength", None), **identity(reading)}
+    note_settings(pipe, output, text, negative, steps, {**settings, **more})
     return output if options.get("return_dict", True) else output.to_tuple()
 
 

@@ -88,6 +88,10 @@ def test_a_picture_says_what_it_was_made_of(pipe: StableDiffusionPipeline) -> No
     told = [json.loads(picture.info["jstyle"]) for picture in made]
     assert [one["prompt"] for one in told] == ["a river"] * 2 + ["a bridge"] * 2
     assert [one["seed"] for one in told] == [3, 4, 5, 6]
+    assert [one["strength"] for one in told] == [None] * 4
+    changing = StableDiffusionImg2ImgPipeline.from_pipe(pipe)
+    changed = changing("a", made[0], np.float32(0.5), num_inference_steps=2, clip_skip=1, seed=0).images[0]
+    assert {"strength": 0.5, "clip_skip": 1}.items() <= json.loads(changed.info["jstyle"]).items()
     again = pipe(told[2]["prompt"], negative_prompt=told[2]["negative_prompt"], seed=told[2]["seed"], **SIZE)
     assert told[2]["sampler"] == "ddim" and told[2]["width"] == 32 and told[2]["steps"] == 3
     difference = np.asarray(again.images[0], np.int16) - np.asarray(made[2], np.int16)

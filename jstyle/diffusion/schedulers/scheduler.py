@@ -183,11 +183,10 @@ class Scheduler:
         for other, value in others.items():
             if value is not None:
                 raise InputError(f"{name}: set_timesteps has no {other!r} here; leave it out")
-        own = timesteps is not None or sigmas is not None
-        if own == (num_inference_steps is not None):
-            raise InputError(f"{name}: set_timesteps wants a number of steps, or a list of timesteps or sigmas")
         sampler, steps = self._default, num_inference_steps
-        if own:
+        if (timesteps is None and sigmas is None) == (steps is None):
+            raise InputError(f"{name}: set_timesteps wants a number of steps, or a list of timesteps or sigmas")
+        if steps is None:
             chosen = find_levels(self.schedule, timesteps, sigmas)
             sampler, steps = self._default.choose(chosen), len(chosen)
         levels, calls = sampler.levels(self.schedule, steps), sampler.list_calls(self.schedule, steps)
