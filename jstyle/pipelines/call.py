@@ -21,6 +21,7 @@ from jstyle.pipelines.seeds import choose_seeds
 from jstyle.pipelines.starts import Start
 from jstyle.pipelines.texts import Prompt, choose_prompt
 from jstyle.runtime import jt
+from jstyle.settings.fields import level_fields
 from jstyle.settings.identity import identity
 from jstyle.settings.leaves import unwrap_numpy
 from jstyle.settings.messages import show, suggest
@@ -143,8 +144,8 @@ def run_call(
         "sampler": options.get("sampler"),
         "sigmas": sigmas,
     }
-    named = ("prompt_weights", "long_prompts")
-    reading = build(PromptSettings, {name: value for name, value in options.items() if name in named})
+    given: dict[str, Any] = dict(options)
+    reading = build(PromptSettings, {name: given[name] for name in level_fields(PromptSettings) if name in given})
     watcher = Watcher(
         pipe,
         options.get("callback_on_step_end"),
