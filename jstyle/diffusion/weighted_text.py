@@ -22,7 +22,7 @@ _MOST_OPEN, _LARGEST = 100, 1000
 _TOKEN = re.compile(r"\\[()\[\]\\]|\\|[(\[\])]|:\s*[+-]?[.\d]+\s*\)|[^\\()\[\]:]+|:")
 _SQUARE = re.compile(r"(?<!\\)\[([^\[\]]*)\]")
 _NUMBER = re.compile(r"\s*[.\d]+\s*")
-_BREAK = re.compile(r"\s*\bBREAK\b\s*")
+_BREAK = re.compile(r"\bBREAK\b")
 _TAG = re.compile(r"<(?:lora|lyco|hypernet):[^<>]*>")
 _COMPOSED = re.compile(r"\bAND\b")
 

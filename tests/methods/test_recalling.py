@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -255,3 +256,33 @@ def test_a1111s_other_pictures_have_it_as_their_comment(suffix: str, tmp_path: P
     Image.new("RGB", (8, 8)).save(tmp_path / f"x{suffix}", exif=exif)
     values, _ = recall(tmp_path / f"x{suffix}")
     assert (values["prompt"], values["sampler"], values["width"]) == (["a (red:1.2) boat, ночь"], "euler_a", 64)
+
+
+SCRAPS = (
+    "Steps: 20", "Sampler: Euler a", ", ", '"', "\\", "(", ")", "[", "]", ":", "1.2", "Negative prompt:", "\n", "BREAK",
+    "<lora:x:1>", "Seed: -1", "Seed: 1e9", "Size: 8x8", "Size: 0x0", "CFG scale: inf", "AND", "ночь", "\x1b[31m",
+)  # fmt: skip
+ODD = (None, [], {}, -1, 1e400, "x" * 50, True, [{}], {"a": {}}, "\x00", "\ud800", 2**70)
+
+
+def spoil_somewhere(value: Any, rng: Random) -> Any:
+    if isinstance(value, dict) and value and rng.random() < 0.8:
+        name = rng.choice(list(value))
+        return {**value, name: spoil_somewhere(value[name], rng)}
+    return rng.choice(ODD)
+
+
+def test_spoilt_texts_are_read_or_refused_in_a_line(tmp_path: Path) -> None:
+    rng, refused = Random(1), 0
+    whole = {**SPEC, "model": {"name": "tiny", "named": {}}, "settings": {"steps": 2, "sigmas": None}}
+    for number in range(200):
+        if number % 2:
+            texts = {"parameters": "".join(rng.choices(SCRAPS, k=rng.randrange(30)))}
+        else:
+            texts = {"jstyle": json.dumps({"spec": spoil_somewhere(whole, rng)})}
+        try:
+            _, lines = recall(write(tmp_path / "x.png", **texts))
+        except InputError as error:
+            refused, lines = refused + 1, [str(error)]
+        assert all(line.isprintable() and len(line) < 1000 for line in lines), texts
+    assert 20 < refused < 180

@@ -10,7 +10,7 @@ import pytest
 
 from jstyle.diffusion import prompt_reading, prompts
 from jstyle.diffusion.tokenizer import load_tokenizer
-from jstyle.diffusion.weighted_text import read_weights
+from jstyle.diffusion.weighted_text import read_pieces, read_weights
 from jstyle.errors import InputError
 from jstyle.networks import CLIPTextModel
 from jstyle.runtime import jt
@@ -126,3 +126,9 @@ def test_what_is_no_weight_is_one_line(text: str, said: str) -> None:
 def test_a_prompt_without_end_is_refused(reader: tuple) -> None:
     with pytest.raises(InputError, match="at most 16 are read, shorten it"):
         prompt_reading.read_chunks(reader[0], "the " * 1300, CHUNKS)
+
+
+@pytest.mark.parametrize("text", ["\n" * 200_000, "(" + "a" * 200_000, ":" * 50_000, "[:" + "1" * 200_000])
+def test_a_text_is_read_in_one_pass_however_odd_it_is(text: str) -> None:
+    """Where a pattern went back and forth in it, this would not end."""
+    assert "".join(piece.text for part in read_pieces(text, AS_A1111) for piece in part) in (text, text[1:])
