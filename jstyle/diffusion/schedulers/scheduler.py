@@ -183,12 +183,14 @@ class Scheduler:
         for other, value in others.items():
             if value is not None:
                 raise InputError(f"{name}: set_timesteps has no {other!r} here; leave it out")
-        sampler, steps = self._default, num_inference_steps
-        if (timesteps is None and sigmas is None) == (steps is None):
+        is_listed = timesteps is not None or sigmas is not None
+        if is_listed == (num_inference_steps is not None):
             raise InputError(f"{name}: set_timesteps wants a number of steps, or a list of timesteps or sigmas")
-        if steps is None:
+        if num_inference_steps is None:
             chosen = find_levels(self.schedule, timesteps, sigmas)
             sampler, steps = self._default.choose(chosen), len(chosen)
+        else:
+            sampler, steps = self._default, num_inference_steps
         levels, calls = sampler.levels(self.schedule, steps), sampler.list_calls(self.schedule, steps)
         self.sampler, self._levels, self._calls = sampler, levels, calls
         self.num_inference_steps, self._run = len(levels), None
