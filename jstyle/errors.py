@@ -14,6 +14,10 @@ class InputError(ValueError):
         super().__init__(make_printable(message))
 
 
+class RefusedName(InputError, AttributeError):
+    """A name of diffusers' that is not here. ``hasattr`` answers no to it."""
+
+
 class InputWarning(UserWarning):
     """Something that the user gave has less effect than they may think.
 

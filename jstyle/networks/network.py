@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Optional, Union
 from jstyle.errors import InputError
 from jstyle.files import replacing
 from jstyle.networks.config_reader import read_json, to_dict
+from jstyle.networks.module_names import ModuleNames
 from jstyle.ops.precision import find_precision, on_gpu
 from jstyle.runtime import jt
 from jstyle.weights.hub import locate_component
@@ -36,7 +37,7 @@ class Kind:
     model_type: Optional[str] = None
 
 
-class Network(jt.Module):
+class Network(ModuleNames, jt.Module):
     """A network with a configuration, in the places where scripts for diffusers and transformers look."""
 
     kind: ClassVar[Kind]

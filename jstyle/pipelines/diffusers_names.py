@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Optional
 
-from jstyle.errors import InputError
+from jstyle.errors import RefusedName
 from jstyle.ops.precision import on_gpu
 from jstyle.pipelines.image_processor import VaeImageProcessor
 from jstyle.settings.vocabulary import is_guided
@@ -56,10 +56,6 @@ REFUSED: Mapping[str, str] = {
     "write_lora_layers": _SAVED_WHOLE,
 }
 """diffusers' names that are not here, and what to do instead."""
-
-
-class RefusedName(InputError, AttributeError):
-    """A name of diffusers' that is not here. ``hasattr`` answers no to it."""
 
 
 class DiffusersNames:

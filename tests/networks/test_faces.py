@@ -154,6 +154,39 @@ def test_what_a_script_may_say_changes_nothing(unet: Any, vae: Any) -> None:
         unet(SAMPLE, 41, TEXT, **{name: None})
 
 
+def test_a_state_is_loaded_whole_or_not_at_all() -> None:
+    source, target = build("sd1", "unet"), build("sd1", "unet").requires_grad_(False)
+    names = [name for name, _ in source.named_parameters()]
+    state = {name: 2 * parameter.numpy() for name, parameter in source.named_parameters()}
+    assert target.load_state_dict(state) == ([], [])
+    assert target.num_parameters(only_trainable=True) == 0
+    for name, parameter in target.named_parameters():
+        np.testing.assert_array_equal(parameter.numpy(), state[name])
+    fewer = {"more": state[names[0]], **{name: state[name] / 2 for name in names[1:]}}
+    with pytest.raises(InputError, match=f"1 missing .{names[0]}.; 1 unexpected .more."):
+        target.load_state_dict(fewer)
+    np.testing.assert_array_equal(dict(target.named_parameters())[names[1]].numpy(), state[names[1]])
+    assert target.load_state_dict(fewer, strict=False) == ([names[0]], ["more"])
+    np.testing.assert_array_equal(dict(target.named_parameters())[names[0]].numpy(), state[names[0]])
+    np.testing.assert_array_equal(dict(target.named_parameters())[names[1]].numpy(), state[names[1]] / 2)
+    with pytest.raises(InputError, match="1 of the wrong shape"):
+        target.load_state_dict({**state, names[0]: np.zeros(3)})
+    assert source.load_state_dict(target.state_dict()) == ([], [])
+
+
+def test_names_that_are_not_here_say_what_to_do(unet: Any, vae: Any) -> None:
+    assert unet.cuda() is unet.cpu() is unet.float() is unet.float32() is unet and not jt.flags.use_cuda
+    with pytest.raises(InputError, match="precision fp16 needs a GPU; leave it at fp32"):
+        unet.half()
+    assert not hasattr(unet, "set_attn_processor") and not hasattr(unet, "unknown")
+    with pytest.raises(InputError, match="set_attn_processor: attach an editor"):
+        unet.set_attn_processor({})
+    with pytest.raises(InputError, match="enable_tiling: switch tiles on with enable_vae_tiling of a pipeline"):
+        vae.enable_tiling()
+    with pytest.raises(AttributeError, match="no attribute 'unknown'"):
+        _ = unet.unknown
+
+
 def test_configurations_are_read_as_attributes_and_by_name(unet: Any, vae: Any) -> None:
     assert unet.config["in_channels"] == unet.config.get("in_channels") == unet.config.in_channels == 4
     assert dict(vae.config)["scaling_factor"] == vae.config.scaling_factor and vae.config.get("x", 3) == 3
