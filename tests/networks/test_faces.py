@@ -176,8 +176,9 @@ def test_a_state_is_loaded_whole_or_not_at_all() -> None:
 
 def test_names_that_are_not_here_say_what_to_do(unet: Any, vae: Any) -> None:
     assert unet.cuda() is unet.cpu() is unet.float() is unet.float32() is unet and not jt.flags.use_cuda
-    with pytest.raises(InputError, match="precision fp16 needs a GPU; leave it at fp32"):
-        unet.half()
+    for half in (unet.half, unet.float16):
+        with pytest.raises(InputError, match="precision fp16 needs a GPU; leave it at fp32"):
+            half()
     assert not hasattr(unet, "set_attn_processor") and not hasattr(unet, "unknown")
     with pytest.raises(InputError, match="set_attn_processor: attach an editor"):
         unet.set_attn_processor({})
