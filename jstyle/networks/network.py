@@ -42,7 +42,9 @@ class Network(ModuleNames, jt.Module):
 
     kind: ClassVar[Kind]
     config_class: ClassVar[Any]
-    config: Any
+
+    def __init__(self, config: Any) -> None:
+        self.config = config
 
     @classmethod
     def from_pretrained(
