@@ -11,6 +11,7 @@ import pytest
 from jstyle import StableDiffusionPipeline
 from jstyle.errors import InputError
 from jstyle.ops.precision import find_precision
+from jstyle.settings.model import ModelSettings
 
 
 class Torch:
@@ -44,8 +45,8 @@ def test_another_dtype_is_named(dtype: Any) -> None:
 def test_a_pipeline_obeys_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def load(model: str, **options: Any) -> Any:
-        asked.append(options["precision"])
+    def load(model: ModelSettings) -> Any:
+        asked.append(model.precision)
         raise InputError("enough")
 
     monkeypatch.setattr("jstyle.weights.backends.load", load)
