@@ -205,7 +205,8 @@ class StyleAlignedOnLatents:
         negative = sampling.negative_prompt if is_guided(guidance) else ""
         denoiser = self._denoiser([reference.prompt], negative, guidance)
         levels = self._sampler.levels(self._pipe.schedule, sampling.steps, None)
-        return (yield from invert(denoiser, jt.array(clean[None]), levels, self._pipe.schedule))
+        calls = self._settings.reference.fixed_point
+        return (yield from invert(denoiser, jt.array(clean[None]), levels, self._pipe.schedule, calls))
 
     def _sample_batch(
         self, rows: Sequence[Row], references: References, reference_meter: Meter

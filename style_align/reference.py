@@ -17,8 +17,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from jstyle.diffusion.guidance import GuidedDenoiser
-from jstyle.diffusion.samplers import Denoiser, Step
-from jstyle.diffusion.samplers.step import transfer
+from jstyle.diffusion.samplers import Denoiser, Step, invert_step
 from jstyle.diffusion.schedule import Level, Prediction, Schedule
 from jstyle.diffusion.weighted_text import PLAIN
 from jstyle.errors import InputError
@@ -131,19 +130,18 @@ def load_trajectory(file: Path) -> Trajectory:
 
 
 def invert(
-    denoiser: GuidedDenoiser, clean: jt.Var, levels: Sequence[Level], schedule: Schedule
+    denoiser: GuidedDenoiser, clean: jt.Var, levels: Sequence[Level], schedule: Schedule, fixed_point: int = 0
 ) -> Generator[Evaluated, None, tuple[tuple[float, ...], np.ndarray]]:
     """DDIM inversion of a latent (1, channels, height, width) through ``levels``, those that a sampler feeds.
 
     The noise is taken at the level that a step reaches (`ddim_invert`'s convention "target", generalised to any
-    sampler's levels). Returns ``times`` and ``latents`` of the trajectory.
+    sampler's levels), with ``fixed_point`` calls more in each. Returns ``times`` and ``latents`` of the trajectory.
     """
     x, here, meter = clean, schedule.level(-1), Meter("inversion", denoiser)
     path = [np.array(x[0].numpy())]
     for index, level in enumerate(reversed(levels)):
         with jt.no_grad():
-            eps = denoiser(x, level, index).eps
-            x, _ = transfer(x, eps, here.alpha_bar, level.alpha_bar)
+            x, _ = invert_step(denoiser, x, here, level, index, fed=level, fixed_point=fixed_point)
         here = level
         path.append(np.array(x[0].numpy()))
         yield meter.read()

@@ -15,6 +15,7 @@ from jstyle.settings.vocabulary import (
     SamplerName,
     Sigmas,
     draw_seed,
+    is_guided,
     require_at_least,
     require_count,
     require_curve,
@@ -194,6 +195,11 @@ class ReferenceSettings:
     inversion_guidance: float = 2.0
     """Guidance while the picture of a reference is inverted."""
 
+    fixed_point: int = later(0)
+    """Calls of the UNet that each step of an inversion has more, to come closer to the step that undoes it; with
+    inversion_guidance 1 alone, as guided it may run away from there.
+    """
+
     offset: Optional[int] = None
     """Steps by which an inverted reference is ahead at the start; a tenth of the steps by default (5 of 50)."""
 
@@ -206,7 +212,11 @@ class ReferenceSettings:
     """Precision in which keys and values are kept in memory."""
 
     def __post_init__(self) -> None:
-        require_at_least(0, inversion_guidance=self.inversion_guidance)
+        require_at_least(0, inversion_guidance=self.inversion_guidance, fixed_point=self.fixed_point)
+        require(
+            not (self.fixed_point and is_guided(self.inversion_guidance)),
+            f"fixed_point must go with inversion_guidance 1, not {self.inversion_guidance}: guided it may run away",
+        )
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Optional
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from jstyle.diffusion.adain import adain
 from jstyle.diffusion.guidance import GuidedDenoiser
-from jstyle.diffusion.samplers import Step, ddim, ddim_invert
+from jstyle.diffusion.samplers import Denoiser, Step, ddim, ddim_invert
 from jstyle.diffusion.schedule import Level, Prediction, Schedule
 from jstyle.events import Evaluated
 from jstyle.networks import UNet2DConditionModel
@@ -57,7 +57,7 @@ class StyleIDOnLatents:
 
         Returns each row's inverted latent, (channels, height, width).
         """
-        x = yield from self._record_inversion(latents, role, sinks, lambda x: None)
+        x = yield from self._record_inversion(latents, role, sinks)
         return list(x)
 
     def trace(self, latents: jt.Var, role: Role) -> Generator[Evaluated, None, list[Inverted]]:
@@ -65,19 +65,27 @@ class StyleIDOnLatents:
         fed: list[np.ndarray] = []
         # Recorded all the same: what is evaluated when decides how Jittor fuses, and so over last bits.
         sinks = [Discarded() for _ in range(latents.shape[0])]
-        x = yield from self._record_inversion(latents, role, sinks, lambda x: fed.append(np.array(x.numpy())))
+        x = yield from self._record_inversion(latents, role, sinks, fed)
         trajectories = np.stack(fed[::-1], axis=1)  # (batch, sampling steps, channels, height, width)
         return [Inverted(latent, trajectory=t) for latent, t in zip(x, trajectories)]
 
     def _record_inversion(
-        self, latents: jt.Var, role: Role, sinks: Sequence[Sink], look: Callable[[jt.Var], object]
+        self, latents: jt.Var, role: Role, sinks: Sequence[Sink], fed: Optional[list[np.ndarray]] = None
     ) -> Generator[Evaluated, None, np.ndarray]:
+        """The inverted latents. ``fed`` gets what the UNet was last fed in each step, whose features are recorded."""
         recorder, meter = Recorder(role, sinks, self._settings.feature_dtype), self._meter(role)
-        x = latents
+        x, last = latents, latents
+
+        def denoise(x: jt.Var, level: Level, step: int) -> Prediction:
+            nonlocal last
+            last = x
+            return self._denoiser(x, level, step)
+
         with jt.no_grad(), attached(self._unet, recorder, lambda site: site.path in self.paths):
-            for step in self._inversion(latents):
+            for step in self._invert(denoise, latents):
                 recorder.flush(self._sampling_step(step.index))
-                look(x)
+                if fed is not None:
+                    fed.append(np.array(last.numpy()))
                 x = step.x
                 yield meter.read()
         return np.array(x.numpy())
@@ -97,8 +105,11 @@ class StyleIDOnLatents:
                 yield meter.read()
         return x
 
-    def _inversion(self, latents: jt.Var) -> Iterator[Step]:
-        return ddim_invert(self._denoiser, latents, self._schedule, self._settings.steps, self._settings.inversion)
+    def _invert(self, denoiser: Denoiser, latents: jt.Var) -> Iterator[Step]:
+        settings = self._settings
+        return ddim_invert(
+            denoiser, latents, self._schedule, settings.steps, settings.inversion, fixed_point=settings.fixed_point
+        )
 
     def _sampling_step(self, inversion_step: int) -> int:
         """Sampling feeds the times of the inversion in reverse."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Optional
 
 from jstyle.methods.table import PairInputs
-from jstyle.settings.fields import free, require
+from jstyle.settings.fields import free, later, require
 from jstyle.settings.paths import ResultsFolder
 from jstyle.settings.vocabulary import (
     FeatureDtype,
@@ -57,6 +57,11 @@ class StyleIDSettings:
     inversion: Literal["current", "target"] = "current"
     """Where inversion evaluates the noise: at the current time (the paper's code) or at the target."""
 
+    fixed_point: int = later(0)
+    """Calls of the UNet that each step of an inversion has more, to come closer to the step that undoes it; with the
+    inversion target alone.
+    """
+
     skip_first_step: bool = True
     """Start at the second time, from the latent of the last: what start_step=49 does in the paper's code."""
 
@@ -93,7 +98,11 @@ class StyleIDSettings:
         require_share(gamma=self.gamma)
         require_positive(temperature=self.temperature)
         require_size(width=self.width, height=self.height)
-        require_at_least(0, adain_eps=self.adain_eps)
+        require_at_least(0, adain_eps=self.adain_eps, fixed_point=self.fixed_point)
+        require(
+            not self.fixed_point or self.inversion == "target",
+            "fixed_point must go with inversion target: current is not fed the level at which it arrives",
+        )
         require_count(batch_size=self.batch_size)
         draw_seed(self)
         require(self.layers is None or len(self.layers) > 0, "layers must name at least one layer")

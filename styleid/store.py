@@ -37,6 +37,7 @@ class FeatureStore:
             "schedule": pipe.schedule.config.to_dict(),
             "sites": sorted(paths),
             **{name: getattr(settings, name) for name in INVERSION_SETTINGS},
+            **({"fixed_point": settings.fixed_point} if settings.fixed_point else {}),  # older stores go on without
         }
 
     def find(self, array: np.ndarray, role: Role) -> Optional[Inverted]:

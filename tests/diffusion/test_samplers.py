@@ -240,6 +240,33 @@ def test_finer_round_trips_lose_less(convention: str) -> None:
     assert losses[0] > 1.9 * losses[1] > 3.6 * losses[2] and losses[2] < 0.04
 
 
+@pytest.mark.parametrize("denoiser", [gaussian(0.8), curved], ids=["gaussian", "curved"])
+@pytest.mark.parametrize("steps", [10, 20, 50])
+def test_each_further_call_brings_an_inversion_nearer_to_what_undoes_it(denoiser: Any, steps: int) -> None:
+    """A step that is solved exactly is undone exactly, so the round trip loses what is left to solve."""
+    x, losses, fed = unit_normal(), [], []
+
+    def counted(x: jt.Var, level: Level, step: int) -> Prediction:
+        fed.append((step, level.t))
+        return denoiser(x, level, step)
+
+    for calls in (0, 1, 2, 3):
+        fed.clear()
+        with jt.no_grad():
+            path = ddim_invert(counted, jt.array(x), sd_schedule(), steps, "target", fixed_point=calls)
+            noise = list(path)[-1].x.numpy()
+        assert fed == [(step, 1 + step * (1000 // steps)) for step in range(steps) for _ in range(1 + calls)]
+        back = run("ddim", noise, steps, denoiser)[-1].x.numpy()
+        losses.append(np.linalg.norm(back - x) / np.linalg.norm(x))
+    floor = 3e-6  # float32
+    assert all(after < max(before / 3, floor) for before, after in zip(losses, losses[1:])), losses
+
+
+def test_the_inversion_that_is_not_fed_where_it_arrives_has_no_further_calls() -> None:
+    with pytest.raises(InputError, match="fixed_point needs the inversion target"):
+        next(ddim_invert(curved, jt.array(unit_normal()), sd_schedule(), 10, "current", fixed_point=1))
+
+
 def test_an_unknown_convention_lists_the_two() -> None:
     with pytest.raises(InputError, match="current, target"):
         next(ddim_invert(curved, jt.array(unit_normal()), sd_schedule(), 10, "backwards"))

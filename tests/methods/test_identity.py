@@ -18,7 +18,7 @@ from jstyle.settings.fields import is_free
 from jstyle.settings.identity import digest
 from jstyle.settings.reader import build, plain
 from style_align.files import Companion, ReferenceSubject, SetSubject
-from style_align.settings import CanvasSettings, SamplingSettings, StyleAlignSettings
+from style_align.settings import CanvasSettings, ReferenceSettings, SamplingSettings, StyleAlignSettings
 from styleid.settings import StyleIDSettings
 
 FREE: Mapping[str, str] = {
@@ -47,8 +47,12 @@ SUBJECT = SetSubject("a", 1, (ReferenceSubject("r", 0, "file", COMPANIONS),), (1
 SPECS: Mapping[str, Any] = {
     "txt2img": PictureSpec("txt2img", MODEL, TextToImageSettings(), TextSubject("a", 1, "image", "mask")),
     "styleid": PictureSpec("styleid", MODEL, StyleIDSettings(), PairSubject("content", "style")),
+    "exactly inverted": PictureSpec("styleid", MODEL, StyleIDSettings(inversion="target"), PairSubject("a", "b")),
     "inst": PictureSpec("inst", MODEL, InstSettings(), PairSubject("content", "style")),
     "style_align": PictureSpec("style_align", MODEL, StyleAlignSettings(), SUBJECT),
+    "exactly inverted set": PictureSpec(
+        "style_align", MODEL, StyleAlignSettings(reference=ReferenceSettings(inversion_guidance=1.0)), SUBJECT
+    ),
     "sd": PictureSpec("style_align", MODEL, StyleAlignSettings(preset="sd"), SUBJECT),
     "panorama": PictureSpec("style_align", MODEL, StyleAlignSettings(canvas=CanvasSettings(panorama=True)), SUBJECT),
     "submission": SubmissionPicture(

@@ -8,13 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from jstyle.diffusion.guidance import GuidedDenoiser
+from jstyle.diffusion.samplers.step import transfer
+from jstyle.diffusion.schedule import Level, Prediction
 from jstyle.errors import InputError
 from jstyle.events import exhaust
 from jstyle.methods.sets import ImageReference, TextReference
 from jstyle.pictures import images
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
-from style_align.reference import Trajectory, load_trajectory
+from style_align.reference import Trajectory, invert, load_trajectory
 from style_align.run import AlignedSet, Target
 from tests.parity.networks import relative_error
 from tests.style_align.small import CHUNK_TOLERANCE, TARGETS, TRAIN, latents, picture, settings, trajectory
@@ -44,6 +47,35 @@ def test_an_inverted_picture_comes_back_and_its_file_serves_again(
     assert not load_trajectory(file).inverted
     from_file, direct = latents(pipe, references=[load_trajectory(file)]), latents(pipe)
     assert all(relative_error(from_file[i], direct[i]) < 1e-5 for i in direct)
+
+
+def test_further_calls_of_an_inversion_bring_the_path_to_where_sampling_stays_on_it(
+    pipe: StableDiffusionPipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through the levels of a sampler that are no training times too; the data are N(0, 0.8^2), exactly denoised."""
+
+    def denoise(denoiser: GuidedDenoiser, x: jt.Var, level: Level, step: int) -> Prediction:
+        denoiser.evaluations += 1
+        power = level.alpha_bar * 0.64 + 1 - level.alpha_bar
+        return Prediction(level.alpha_bar**0.5 * 0.64 / power * x, (1 - level.alpha_bar) ** 0.5 / power * x)
+
+    monkeypatch.setattr(GuidedDenoiser, "__call__", denoise)
+    levels, denoiser = pipe.sampler("euler").levels(pipe.schedule, 10), pipe.denoiser("")
+    x, losses = jt.array(np.random.default_rng(0).standard_normal((1, 4, 8, 8)).astype(np.float32)), []
+    for calls in (0, 1, 2):
+        before = denoiser.evaluations
+        _, path = exhaust(invert(denoiser, x, levels, pipe.schedule, calls))
+        assert denoiser.evaluations - before == 10 * (1 + calls)
+        losses.append(0.0)
+        for start, level, here, reached in zip(path, levels, path[1:], [*levels[1:], pipe.schedule.level(-1)]):
+            eps = denoise(denoiser, jt.array(start), level, 0).eps
+            losses[-1] += relative_error(transfer(jt.array(start), eps, level.alpha_bar, reached.alpha_bar)[0], here)
+    assert losses[2] < losses[1] / 3 < losses[0] / 9
+
+
+def test_a_guided_inversion_has_no_further_calls() -> None:
+    with pytest.raises(ValueError, match="inversion_guidance 1"):
+        settings(fixed_point=1, inversion_guidance=2.0)
 
 
 def test_a_set_that_shares_everything_with_a_picture(pipe: StableDiffusionPipeline) -> None:

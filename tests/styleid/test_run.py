@@ -73,7 +73,13 @@ def test_n_contents_in_m_styles_cost_n_plus_m_inversions(pipe: StableDiffusionPi
 
 @pytest.mark.parametrize(
     "change",
-    [{}, {"inversion": "target"}, {"skip_first_step": False, "inject_start": 2}, {"feature_dtype": "float32"}],
+    [
+        {},
+        {"inversion": "target"},
+        {"inversion": "target", "fixed_point": 2},
+        {"skip_first_step": False, "inject_start": 2},
+        {"feature_dtype": "float32"},
+    ],
     ids=str,
 )
 def test_features_kept_or_computed_again_are_the_same_bits(
@@ -104,7 +110,7 @@ def test_disk_features_are_reused_by_a_second_run_and_by_nothing_else(
     assert stages == {"stylisation": 6 * 3}
     assert all(np.array_equal(second[pair], image) for pair, image in first.items())
     for change in ({"inversion": "target"}, {"layers": (6, 7)}, {"feature_dtype": "float32"}, {"steps": 5},
-                   {"vae": "sample"}, {"width": 48}):  # fmt: skip
+                   {"vae": "sample"}, {"width": 48}, {"inversion": "target", "fixed_point": 1}):  # fmt: skip
         _, stages = run(pipe, [(0, 0)], tmp_path, features="disk", **change)
         assert {"content inversion", "style inversion"} < set(stages), change
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
@@ -226,7 +232,8 @@ def test_an_abandoned_run_leaves_no_editor(pipe: StableDiffusionPipeline) -> Non
     [
         {"steps": 1}, {"steps": 2000}, {"gamma": 1.5}, {"gamma": -0.1}, {"temperature": 0.0}, {"batch_size": 0},
         {"layers": ()}, {"inject_start": 4}, {"inject_start": 2, "inject_stop": 2}, {"inject_stop": 9},
-        {"seed": -2}, {"adain_eps": -1.0}, {"width": 0}, {"height": -8},
+        {"seed": -2}, {"adain_eps": -1.0}, {"width": 0}, {"height": -8}, {"fixed_point": 1},
+        {"inversion": "target", "fixed_point": -1},
     ],
 )  # fmt: skip
 def test_settings_that_make_no_sense(wrong: dict) -> None:

@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Optional
 
-from jstyle.diffusion.samplers.ddim import INVERSIONS, ddim, ddim_invert, ddpm
+from jstyle.diffusion.samplers.ddim import INVERSIONS, ddim, ddim_invert, ddpm, invert_step
 from jstyle.diffusion.samplers.in_sigma import (
     Plan,
     dpmpp_sde,
@@ -73,6 +73,7 @@ __all__ = [
     "euler",
     "euler_a",
     "heun",
+    "invert_step",
     "kdpm2",
     "kdpm2_a",
     "lms",

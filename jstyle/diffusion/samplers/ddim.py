@@ -14,6 +14,7 @@ from jstyle.diffusion.samplers.step import (
     finish_step,
     hand_over,
     pair_levels,
+    solve_backwards,
     take_levels,
     take_steps,
     transfer,
@@ -110,6 +111,21 @@ def _inversion_path(
     raise InputError(f"inversion convention {convention!r} is not known; it must be one of {', '.join(INVERSIONS)}")
 
 
+def invert_step(
+    denoiser: Denoiser, x: jt.Var, level: Level, next_level: Level, step: int, *, fed: Level, fixed_point: int = 0
+) -> tuple[jt.Var, jt.Var]:
+    """One step back, from x at a level to the noisier next one, and the clean sample at which its prediction aims.
+
+    The network is fed x at ``fed``'s time, and ``fixed_point`` times where the step has led (`solve_backwards`).
+    """
+    reached, x0 = transfer(x, denoiser(x, fed, step).eps, level.alpha_bar, next_level.alpha_bar)
+    for _ in range(fixed_point):
+        reached.sync()
+        prediction = denoiser(reached, fed, step)
+        reached, x0 = solve_backwards(x, prediction, level.alpha_bar, next_level.alpha_bar), prediction.x0
+    return reached, x0
+
+
 def ddim_invert(
     denoiser: Denoiser,
     x: jt.Var,
@@ -119,6 +135,7 @@ def ddim_invert(
     *,
     start: int = 0,
     spacing: Optional[str] = None,
+    fixed_point: int = 0,
     after_step: Optional[AfterStep] = None,
 ) -> Steps:
     """DDIM run backwards, from a clean x to noise, through the times that `ddim` feeds.
@@ -126,11 +143,14 @@ def ddim_invert(
     `convention` says where eps is taken: "current" at the level where x stands, with a last step to the last
     training time (StyleID's code); "target" at the level that the step reaches (Style Aligned's and diffusers').
     The network's output is always read at the time that was fed; only the step itself uses the level of x.
-    Raises InputError for steps or start out of range and an unknown convention.
+    `fixed_point` calls more in each step look for the x from which `ddim` comes back to where the step began
+    (`solve_backwards`): with "target" alone, as "current" is not fed where it arrives.
+    Raises InputError for steps or start out of range, and for a convention that is unknown or has no `fixed_point`.
     """
     path = take_steps(_inversion_path(schedule, steps, spacing, convention), start)
+    if fixed_point and convention != "target":
+        raise InputError("fixed_point needs the inversion target: current is not fed the level at which it arrives")
     for index, (level, fed, next_level) in enumerate(path, start):
-        eps = denoiser(x, fed, index).eps
-        x, x0 = transfer(x, eps, level.alpha_bar, next_level.alpha_bar)
-        step = finish_step(index, fed, next_level, x, x0, after_step)
+        reached, x0 = invert_step(denoiser, x, level, next_level, index, fed=fed, fixed_point=fixed_point)
+        step = finish_step(index, fed, next_level, reached, x0, after_step)
         x = yield from hand_over(step)

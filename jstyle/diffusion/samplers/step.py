@@ -73,6 +73,19 @@ def transfer(x: jt.Var, eps: jt.Var, alpha_bar: float, next_alpha_bar: float) ->
     return diffuse(x0, eps, next_alpha_bar), x0
 
 
+def solve_backwards(x: jt.Var, prediction: Prediction, alpha_bar: float, next_alpha_bar: float) -> jt.Var:
+    """The noisier point from which a DDIM step comes to x, if the prediction there is this one.
+
+    With alpha = cos phi and sigma = sin phi a step from the noisier level, d = phi_next - phi, is a rotation,
+    x = cos d x_next - sin d v(x_next); solved for x_next it is iterated, as in arXiv 2309.04907. Through v it needs
+    fewer calls than through eps, which itself grows with x_next.
+    """
+    alpha, sigma = alpha_bar**0.5, (1 - alpha_bar) ** 0.5
+    next_alpha, next_sigma = next_alpha_bar**0.5, (1 - next_alpha_bar) ** 0.5
+    v = next_alpha * prediction.eps - next_sigma * prediction.x0
+    return (x + (next_sigma * alpha - next_alpha * sigma) * v) / (next_alpha * alpha + next_sigma * sigma)
+
+
 def take_levels(schedule: Schedule, sampler: str, levels: Sequence[Level], start: int = 0) -> Sequence[Level]:
     """The levels from index `start` on. Raises InputError where there are none, and for a sampler that does not
     fit the checkpoint.
