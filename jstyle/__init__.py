@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from jstyle.errors import InputError
     from jstyle.methods.inst.run import InST
     from jstyle.methods.inst.settings import InstSettings, InstTrainSettings
+    from jstyle.methods.prompt_to_prompt.run import PromptToPrompt
+    from jstyle.methods.prompt_to_prompt.settings import PromptToPromptSettings
     from jstyle.networks import AutoencoderKL, CLIPTextModel, UNet2DConditionModel
     from jstyle.networks.editing import attached, swapped
     from jstyle.pictures.grids import load_image, make_image_grid
@@ -100,6 +102,8 @@ __all__ = [
     "LoopSettings",
     "LoraSettings",
     "ModelSettings",
+    "PromptToPrompt",
+    "PromptToPromptSettings",
     "StableDiffusionImg2ImgPipeline",
     "StableDiffusionInpaintPipeline",
     "StableDiffusionPipeline",
@@ -161,6 +165,8 @@ __getattr__ = imported_on_demand(
         "LoopSettings": "jstyle.training.settings",
         "LoraSettings": "jstyle.training.teaching.lora.settings",
         "ModelSettings": "jstyle.settings.model",
+        "PromptToPrompt": "jstyle.methods.prompt_to_prompt.run",
+        "PromptToPromptSettings": "jstyle.methods.prompt_to_prompt.settings",
         "StableDiffusionImg2ImgPipeline": "jstyle.pipelines.image_to_image",
         "StableDiffusionInpaintPipeline": "jstyle.pipelines.image_to_image",
         "StableDiffusionPipeline": "jstyle.pipelines.stable_diffusion",

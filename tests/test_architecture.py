@@ -52,7 +52,13 @@ FLOORS = [
 ]
 """From the ground up: a file imports from its own room and from floors below it."""
 
-APART = ("styleid", "style_align", "jstyle/methods/inst", "jstyle/methods/text_to_image")
+APART = (
+    "styleid",
+    "style_align",
+    "jstyle/methods/inst",
+    "jstyle/methods/prompt_to_prompt",
+    "jstyle/methods/text_to_image",
+)
 """Methods, none of which imports another."""
 
 WITHOUT_JITTOR = ("jstyle/settings", "jstyle/pictures", "jstyle/competition/score", "jstyle/metrics")

@@ -10,7 +10,7 @@ import pytest
 import jstyle
 
 ROOT = Path(__file__).resolve().parents[1]
-SHOWN = ("StyleID", "StyleAligned", "InST", "train", "StableDiffusionPipeline", "samplers")
+SHOWN = ("StyleID", "StyleAligned", "InST", "PromptToPrompt", "train", "StableDiffusionPipeline", "samplers")
 
 
 @pytest.mark.parametrize("name", SHOWN)

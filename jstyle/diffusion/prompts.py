@@ -17,6 +17,9 @@ from jstyle.settings.messages import show
 _SHOWN = 100  # characters of what is not read
 _NOTED = "jstyle_words"  # an attribute of a tokenizer
 
+Span = tuple[int, int]
+"""Characters of a text, from the first to the one behind the last."""
+
 
 def token_ids(tokenizer: Any, prompts: Sequence[str]) -> np.ndarray:
     """The ids of the prompts, (prompts, model_max_length) int32, padded with the token that the tokenizer's files name.
@@ -41,6 +44,23 @@ def warn_of_lost(tokenizer: Any, ids: Sequence[int]) -> None:
     shown = repr(lost[:_SHOWN]) + (f" and {len(lost) - _SHOWN} more characters" if len(lost) > _SHOWN else "")
     line = f"a prompt has more than {tokenizer.model_max_length} tokens; this part is not read: {shown}"
     warnings.warn(line, InputWarning, stacklevel=3)
+
+
+def locate_tokens(tokenizer: Any, prompt: str) -> tuple[list[int], list[Span]]:
+    """The ids of a prompt as `token_ids` gives them, both ends but no padding, and which characters each was read from.
+
+    The ends were read from none, a span of length 0.
+    """
+    length, words = tokenizer.model_max_length, find_words(tokenizer)
+    read = tokenizer(prompt, return_offsets_mapping=True, verbose=False)
+    located = [
+        (token, span)
+        for first, span in zip(read.input_ids, read.offset_mapping)
+        for token in words.get(first, (first,))
+    ]
+    if len(located) > length:
+        located = [*located[: length - 1], located[-1]]
+    return [token for token, _ in located], [(start, stop) for _, (start, stop) in located]
 
 
 def find_words(tokenizer: Any) -> Mapping[int, Sequence[int]]:

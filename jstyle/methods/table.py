@@ -119,6 +119,7 @@ METHODS: Table[Method] = Table(
         "styleid",
         "style_align",
         "jstyle.methods.inst",
+        "jstyle.methods.prompt_to_prompt",
     ],
 )
 """By name, such as METHODS["styleid"]."""

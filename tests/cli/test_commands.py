@@ -214,6 +214,7 @@ there, folder = sys.argv[1:]
 GOOD = {"data": folder, "submission": folder, "network_python": there}
 NEEDED = {"submit": ["--recipe", "submission"], "txt2img": ["--prompt", "a", "--image", there]}
 NEEDED["style-align"] = ["--prompt", "a", "b", "c", "--reference_prompt", "d"]
+NEEDED["prompt-to-prompt"] = ["--prompt", "a", "--target", "b"]
 answers = []
 for command in iterate_commands():
     if not isinstance(command, SettingsCommand):

@@ -11,6 +11,7 @@ import pytest
 
 from jstyle.competition.spec import FinishSpec, SetSpec, StartSpec, SubmissionPicture
 from jstyle.methods.inst.settings import InstSettings
+from jstyle.methods.prompt_to_prompt.settings import EditSubject, PromptToPromptSettings
 from jstyle.methods.table import METHODS
 from jstyle.methods.text_to_image.settings import TextSubject, TextToImageSettings
 from jstyle.pictures.spec import AdapterSpec, ModelIdentity, PairSubject, PictureSpec, PromptedPicture
@@ -35,6 +36,9 @@ FREE: Mapping[str, str] = {
     "StyleIDSettings.batch_size": "a picture depends on its batch in last bits alone",
     "StyleIDSettings.features": "kept or computed again, they are the same bits",
     "InstSettings.batch_size": "a content's result does not depend on those beside it",
+    "PromptToPromptSettings.seed": "what a picture is names it",
+    "PromptToPromptSettings.batch_size": "an edit depends on its batch in last bits alone",
+    "EditSubject.image_file": "the hash stands for it",
     "SamplingSettings.batch_size": "the same in any batch but for rounding that auto features leave open",
 }
 """Every field that may differ between two specs of one picture, and why. How Style Aligned keeps features is none of
@@ -48,6 +52,9 @@ SPECS: Mapping[str, Any] = {
     "txt2img": PictureSpec("txt2img", MODEL, TextToImageSettings(), TextSubject("a", 1, "image", "mask")),
     "styleid": PictureSpec("styleid", MODEL, StyleIDSettings(), PairSubject("content", "style")),
     "exactly inverted": PictureSpec("styleid", MODEL, StyleIDSettings(inversion="target"), PairSubject("a", "b")),
+    "prompt_to_prompt": PictureSpec(
+        "prompt_to_prompt", MODEL, PromptToPromptSettings(blend_words=("a",)), EditSubject("a", "b", 1, "image")
+    ),
     "inst": PictureSpec("inst", MODEL, InstSettings(), PairSubject("content", "style")),
     "style_align": PictureSpec("style_align", MODEL, StyleAlignSettings(), SUBJECT),
     "exactly inverted set": PictureSpec(
@@ -90,6 +97,12 @@ OTHER: Mapping[str, Any] = {
 }
 """Values, by name, for fields whose default is None; the others are numbers."""
 
+OTHER_LISTS: Mapping[str, Any] = {"cross_replace_steps": (0.1, 0.5), "self_replace_steps": (0.1, 0.5)}
+"""Values of lists that cannot be longer."""
+
+OTHER_ENTRIES: Mapping[str, Any] = {"reweight": 2.0, "word_steps": (0.0, 0.5)}
+"""What mappings may hold, where it is no text."""
+
 Change = tuple[str, bool, Any]
 
 
@@ -101,9 +114,11 @@ def list_changes(whole: Any) -> Iterator[Change]:
         if dataclasses.is_dataclass(value):
             changes += list_changes(value)
         elif isinstance(value, tuple):
-            changes.append((name, is_free(field), (*value, value[0])))
+            changes.append((name, is_free(field), OTHER_LISTS.get(field.name, (*value, value[0]))))
             if dataclasses.is_dataclass(value[0]):
                 changes += [(below, free, (changed, *value[1:])) for below, free, changed in list_changes(value[0])]
+        elif isinstance(value, dict):
+            changes.append((name, is_free(field), {**value, "a": OTHER_ENTRIES.get(field.name, "b")}))
         else:
             changes.append((name, is_free(field), change(field.name, value)))
         for below, free, changed in changes:
@@ -163,7 +178,9 @@ def test_the_free_fields_are_those_that_were_looked_at() -> None:
     assert free == FREE
 
 
-@pytest.mark.parametrize("kind", [TextToImageSettings, StyleIDSettings, InstSettings, SamplingSettings])
+@pytest.mark.parametrize(
+    "kind", [TextToImageSettings, StyleIDSettings, InstSettings, SamplingSettings, PromptToPromptSettings]
+)
 def test_a_seed_that_is_drawn_is_a_number_from_then_on(kind: Any) -> None:
     first, second = kind(seed=-1), kind(seed=-1)
     assert 0 <= first.seed < 2**32 and first.seed != second.seed

@@ -1,0 +1,121 @@
+"""The command from end to end, and edits from Python."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jstyle.errors import InputError
+from jstyle.events import Evaluated, PictureWritten, Planned
+from jstyle.methods.prompt_to_prompt.plan import fill_levels
+from jstyle.methods.prompt_to_prompt.run import PromptToPrompt
+from jstyle.methods.prompt_to_prompt.settings import EditInputs, PromptToPromptSettings
+from jstyle.methods.recalling import recall_settings
+from jstyle.methods.table import METHODS
+from jstyle.pictures import images
+from jstyle.pipelines.cost import CountingPipeline
+from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
+from jstyle.settings.model import ModelSettings
+from jstyle.settings.words import parse_words
+from tests.parity.networks import GOLDEN
+
+MODEL = ModelSettings(model=str(GOLDEN / "diffusers_folder"))
+METHOD = METHODS["prompt_to_prompt"]
+TARGETS = ("a dog on a mat", "a red cat on a mat")
+
+
+def run(
+    folder: Path, targets: tuple[str, ...] = TARGETS, image: Any = None, overwrite: bool = False, **changes: Any
+) -> tuple[Planned, list[str]]:
+    settings = PromptToPromptSettings(**{"steps": 3, "guidance": 3.0, "seed": 7, **changes})
+    inputs = EditInputs("a cat on a mat", targets, folder, image, overwrite)
+    events = list(METHOD.start(inputs, settings, MODEL))
+    planned = next(event for event in events if isinstance(event, Planned))
+    assert sum(event.count for event in events if isinstance(event, Evaluated)) == planned.evaluations
+    return planned, [event.path.name for event in events if isinstance(event, PictureWritten)]
+
+
+@pytest.fixture
+def photograph(tmp_path: Path) -> Path:
+    file = tmp_path / "cat.png"
+    pixels = np.random.default_rng(1).integers(0, 256, (6, 6, 3), np.uint8)
+    Image.fromarray(pixels).resize((64, 64)).save(file)
+    return file
+
+
+def test_the_run_makes_what_is_missing_and_nothing_else(tmp_path: Path) -> None:
+    planned, made = run(tmp_path)
+    assert made == ["00007_source.png", "00007_edit1.png", "00007_edit2.png"]
+    assert planned.evaluations == 3 * 3 * 2  # steps, pictures, halves
+    assert run(tmp_path) == (Planned(3, 3, 0), [])
+    before = (tmp_path / "00007_edit1.png").read_bytes()
+    (tmp_path / "00007_edit1.png").unlink()
+    planned, made = run(tmp_path)
+    assert made == ["00007_edit1.png"] and planned.finished == 2
+    pixels = [np.array(images.open_image(tmp_path / "00007_edit1.png"))]
+    (tmp_path / "again.png").write_bytes(before)
+    assert np.abs(pixels[0].astype(int) - np.array(images.open_image(tmp_path / "again.png"))).max() <= 1
+    with pytest.raises(InputError, match="--overwrite"):
+        run(tmp_path, cross_replace_steps=(0.0, 0.5))
+
+
+def test_a_given_picture_is_inverted_once_and_recorded_where_it_is_needed(tmp_path: Path, photograph: Path) -> None:
+    planned, made = run(tmp_path, image=photograph, fixed_point=1)
+    assert made == ["cat_source.png", "cat_edit1.png", "cat_edit2.png"]
+    # 3 steps of inversion with a call more in each, 3 of the source (0.8 of 4 is the third), 3 of two guided edits
+    assert planned.evaluations == 3 * 2 + 3 + 3 * 2 * 2
+    narrow, _ = run(
+        tmp_path / "narrow", image=photograph, cross_replace_steps=(0.0, 0.25), self_replace_steps=(0.0, 0.0)
+    )
+    assert narrow.evaluations == 3 + 1 + 3 * 2 * 2
+    with pytest.raises(InputError, match="--sampler ddim"):
+        run(tmp_path / "other", image=photograph, sampler="euler")
+
+
+def test_words_alone_are_reweighted(tmp_path: Path) -> None:
+    _, made = run(tmp_path, (), reweight={"mat": 3.0})
+    assert made == ["00007_source.png", "00007_edit1.png"]
+    with pytest.raises(InputError, match="nothing to change"):
+        run(tmp_path, ())
+
+
+def test_a_picture_gives_back_what_it_was_made_with(tmp_path: Path, photograph: Path) -> None:
+    kinds: list[type] = [EditInputs, PromptToPromptSettings, ModelSettings]
+    run(tmp_path, reweight={"cat": 2.0})
+    values, lines = recall_settings(METHOD, kinds, tmp_path / "00007_edit2.png")
+    assert (values["prompt"], values["target"], values["seed"]) == ("a cat on a mat", [TARGETS[1]], 7)
+    assert values["reweight"] == {"cat": 2.0} and "image" not in values and not lines
+    run(tmp_path, image=photograph)
+    assert recall_settings(METHOD, kinds, tmp_path / "cat_source.png")[0]["image"] == str(photograph)
+
+
+def test_options_say_what_yaml_says() -> None:
+    words = ["--prompt", "a cat", "--target", "a dog", "--cross_replace_steps", "0.1", "0.5"]
+    words += ["--reweight", "{dog: 2}", "--word_steps", "{dog: [0, 0.4]}", "--blend_words", "cat", "dog"]
+    inputs, settings = parse_words([EditInputs, PromptToPromptSettings], words, "jstyle", "")
+    assert inputs.target == ("a dog",)
+    assert settings == PromptToPromptSettings(
+        cross_replace_steps=(0.1, 0.5),
+        reweight={"dog": 2.0},
+        word_steps={"dog": (0.0, 0.4)},
+        blend_words=("cat", "dog"),
+    )
+
+
+def test_levels_are_those_of_the_papers_maps_whatever_the_model() -> None:
+    usual = CountingPipeline.from_settings(MODEL)
+    for size, level in ((64, 2), (96, 2), (16, 0)):
+        usual.unet.config = type(usual.unet.config)(**{**vars(usual.unet.config), "sample_size": size})
+        filled = fill_levels(PromptToPromptSettings(self_level=1), usual)
+        assert (filled.self_level, filled.blend_level) == (1, level)
+
+
+def test_maps_that_the_model_does_not_have_are_refused() -> None:
+    pipe = StableDiffusionPipeline.from_pretrained(MODEL.model)
+    settings = PromptToPromptSettings(steps=2, blend_words=("cat",), blend_level=3)
+    with pytest.raises(InputError, match="blend_level 3: this model has maps of words at the levels"):
+        PromptToPrompt(pipe, settings)("a cat", ["a dog"])
