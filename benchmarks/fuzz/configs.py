@@ -18,7 +18,12 @@ from jstyle.settings.words import parse_words
 from jstyle.settings.yaml_files import dump_yaml
 
 COMMANDS = [command for command in iterate_commands() if isinstance(command, SettingsCommand)]
-REQUIRED: dict[Any, Any] = {Path: "out", tuple[Path, ...]: ["samples/style"], tuple[str, ...]: ["a house", "a boat"]}
+REQUIRED: dict[Any, Any] = {
+    str: "a house",
+    Path: "out",
+    tuple[Path, ...]: ["samples/style"],
+    tuple[str, ...]: ["a house", "a boat"],
+}
 CHOSEN = {"submit": {"recipe": "submission"}}
 
 
