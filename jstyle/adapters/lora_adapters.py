@@ -64,7 +64,10 @@ class LoraAdapters:
         return name
 
     def replace(self, source: Source, name: str, place: Optional[Place] = None) -> None:
-        """Load another adapter in the place of the loaded one of this name, with its weight. Raises InputError too."""
+        """Load another adapter in the place of the loaded one of this name, with its weight.
+
+        Raises InputError for a name that is not loaded, and for what ``lora_files.read`` refuses.
+        """
         self._require_unfused("replace an adapter")
         self.check_names(name)
         self.loaded[name] = self._read(source, place)

@@ -10,7 +10,7 @@ from typing import Any, Optional, Union
 from jstyle.adapters.changes import Change
 from jstyle.adapters.kinds import read_change
 from jstyle.adapters.lora import Lora, layers, norms
-from jstyle.adapters.lora_config import parse_config, read_config, select_entries
+from jstyle.adapters.lora_config import PEFT_CONFIG, parse_config, read_config, select_entries
 from jstyle.adapters.lora_keys import COMPONENTS, PEFT_PREFIX, list_names, sort_keys
 from jstyle.adapters.lora_writing import FILE, HEADER
 from jstyle.adapters.sources import BUNDLED, Place, find_file, list_bundled_words
@@ -19,7 +19,7 @@ from jstyle.errors import InputError, InputWarning
 from jstyle.runtime import jt
 from jstyle.weights.tensors import FileTensors, Tensors
 
-_PEFT_FILE, _PEFT_CONFIG = "adapter_model.safetensors", "adapter_config.json"
+_PEFT_FILE = "adapter_model.safetensors"
 _LARGEST_CONFIG = 1 << 24  # bytes
 
 
@@ -91,11 +91,11 @@ def _is_peft(tensors: Tensors) -> bool:
 
 def _read_peft_config(file: Path) -> dict[str, Any]:
     """The configuration that lies beside a file of peft's, which alone says how strong the LoRA is."""
-    config = file.with_name(_PEFT_CONFIG)
+    config = file.with_name(PEFT_CONFIG)
     if not config.is_file():
-        raise InputError(f"its alpha is in peft's {_PEFT_CONFIG}, which is missing beside it; put it there")
+        raise InputError(f"its alpha is in peft's {PEFT_CONFIG}, which is missing beside it; put it there")
     if config.stat().st_size > _LARGEST_CONFIG:
-        raise InputError(f"the {_PEFT_CONFIG} beside it is too large to be one; save the LoRA again")
+        raise InputError(f"the {PEFT_CONFIG} beside it is too large to be one; save the LoRA again")
     found = parse_config(config.read_bytes())
     read_config(found)  # another kind's name says more than that its arrays are unknown
     return found

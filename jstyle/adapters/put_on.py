@@ -7,12 +7,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from jstyle.adapters.lora_config import PEFT_CONFIG
 from jstyle.errors import InputError
 from jstyle.files import hash_files
 from jstyle.settings.adapted import AdaptedModelSettings
 from jstyle.settings.model import ModelSettings
-
-_PEFT_CONFIG = "adapter_config.json"  # says how strong peft's files are
 
 
 def hash_adapted(model_hash: str, model: ModelSettings) -> str:
@@ -52,7 +51,7 @@ def _hash_content(path: Path) -> str:
     if path.is_dir():
         files = sorted(file for file in path.iterdir() if file.suffix in (".safetensors", ".json") and file.is_file())
     else:
-        beside = path.with_name(_PEFT_CONFIG)
+        beside = path.with_name(PEFT_CONFIG)
         files = [path, *([beside] if beside.is_file() else [])]
     try:
         return hash_files(files)

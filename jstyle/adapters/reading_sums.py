@@ -126,7 +126,7 @@ def read_loha(layer: StoredLayer) -> Change:
 def read_lokr(layer: StoredLayer) -> Change:
     """LoKr in all of its forms."""
     rows, columns, rank = _read_sides(layer, "lokr_w1")
-    if rows == 0 or layer.outputs % rows or layer.shape[1] % columns:
+    if layer.outputs % rows or layer.shape[1] % columns:
         raise InputError(
             f"lokr_w1 of {layer.names[0]} is [{rows}, {columns}], which does not divide the layer's "
             f"{list(layer.shape)}; it is for another model"

@@ -10,6 +10,7 @@ from typing import Any, Optional, Union
 
 import numpy as np
 
+from jstyle.adapters.lora_config import PEFT_CONFIG
 from jstyle.errors import InputError
 from jstyle.settings.messages import suggest
 from jstyle.weights.header import is_pickle_name, refuse_pickle
@@ -96,14 +97,14 @@ def _fetch(model: str, names: Sequence[str], what: str, place: Place) -> Path:
     """The folder of a repository of which the file, and peft's configuration, were fetched."""
     prefix = f"{place.subfolder.strip('/')}/" if place.subfolder else ""
 
-    def choose(files: Sequence[str]) -> list[str]:
+    def choose_names(files: Sequence[str]) -> list[str]:
         present = [name[len(prefix) :] for name in files if name.startswith(prefix)]
         if place.weight_name is None:
             present = [name for name in present if "/" not in name]
         chosen = _choose(place.weight_name, present, names, what, f"{model}/{prefix}".rstrip("/"))
-        return [prefix + chosen, f"{prefix}adapter_config.json"]
+        return [prefix + chosen, prefix + PEFT_CONFIG]
 
-    return fetch_chosen(model, choose, **place.hub)
+    return fetch_chosen(model, choose_names, **place.hub)
 
 
 def _choose(wanted: Optional[str], present: Sequence[str], names: Sequence[str], what: str, where: str) -> str:

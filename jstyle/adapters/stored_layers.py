@@ -83,7 +83,7 @@ class StoredLayer:
         return read_numbers(self.tensors, self.keys[role]).reshape(count)
 
     def read_number(self, role: str) -> float:
-        """A single number, whole or not. Raises InputError for more than one, or one that is not finite."""
+        """A single number, whole or not, which may not be finite. Raises InputError for more than one."""
         key = self.keys[role]
         shape = self.tensors.shapes()[key]
         if math.prod(shape) != 1:

@@ -4,8 +4,8 @@
     PYTHON torch_program.py < request.json > answer.json
 
 Imports nothing of the project: PyTorch and Jittor do not belong in one process. The request is a list of pairs, the
-pickle and the file to write; the answer says of each how many tensors it has, and what else in the pickle was left
-out, or why it could not be converted. No code of a pickle is run: `weights_only=True` allows tensors and plain values.
+pickle and the file to write; the answer says of each what was left out, which are no tensors, or why it could not be
+converted. No code of a pickle is run: `weights_only=True` allows tensors and plain values.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def convert(source: str, target: str) -> Answer:
         save_file(make_separate(tensors), target, {"format": "pt"})
     except Exception as error:  # of any kind: what the file holds decides
         return {"error": explain(error)}
-    return {"tensors": len(tensors), "left_out": left_out}
+    return {"left_out": left_out}
 
 
 def find_tensors(content: Any) -> tuple[dict[str, torch.Tensor], list[str]]:
