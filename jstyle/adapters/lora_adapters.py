@@ -221,9 +221,11 @@ class LoraAdapters:
         return lora_files.read(source, **self._networks, place=place)
 
     def check_names(self, names: Names) -> list[str]:
-        """The names as a list. Raises InputError for one that is not loaded."""
-        in_order = [names] if isinstance(names, str) else list(names)
+        """The names as a list. Raises InputError for one that is not loaded, and for one that is named twice."""
+        in_order = list(names) if isinstance(names, (list, tuple, set)) else [names]
         for name in in_order:
+            if in_order.count(name) > 1:
+                raise InputError(f"the adapter {name!r} is named twice")
             if name not in self.loaded:
                 raise InputError(f"no adapter {name!r} is loaded; loaded are {', '.join(self.loaded) or 'none'}")
         return in_order

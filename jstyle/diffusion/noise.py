@@ -22,7 +22,7 @@ def image_seeds(seed: Optional[Seeds], count: int) -> tuple[int, ...]:
     """
     if seed is None:
         seeds: Sequence[int] = [secrets.randbits(32) for _ in range(count)]
-    elif isinstance(seed, (int, np.integer)):
+    elif isinstance(seed, (int, np.integer)) and not isinstance(seed, bool):
         seeds = [int(seed) + i for i in range(count)]
     else:
         is_list = isinstance(seed, Iterable) and not isinstance(seed, (str, bytes))

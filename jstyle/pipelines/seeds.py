@@ -20,8 +20,10 @@ def choose_seeds(seed: Optional[Seeds], generator: Any, prompt: Prompt, copies: 
 
     NumPy's Generator and RandomState draw a seed for each image. A number, and what has ``initial_seed()`` or a number
     as ``seed``, as generators of other libraries do, is a seed itself: it does not move on from call to call. A list
-    has one of these for each image. Raises InputError for anything else.
+    has one of these for each image. Raises InputError for anything else, and where both are given.
     """
+    if seed is not None and generator is not None:
+        raise InputError("give seed or generator, not both")
     if seed is not None or generator is None:
         return seed
     count = count_images(prompt, copies)

@@ -18,7 +18,7 @@ Prompt = Union[str, Sequence[str], jt.Var]
 def choose_prompt(prompt: Any, embeds: Any, name: str) -> Optional[Prompt]:
     """The texts of an argument ``name``, or its ``embeds``; None where there are neither.
 
-    Raises InputError for both, and for what is neither text nor a list of texts.
+    Raises InputError for both, for what is neither text nor a list of texts, and for texts that UTF-8 cannot hold.
     """
     if embeds is not None:
         if prompt is not None:
@@ -30,6 +30,9 @@ def choose_prompt(prompt: Any, embeds: Any, name: str) -> Optional[Prompt]:
     is_list = isinstance(prompt, (list, tuple)) and all(isinstance(text, str) for text in prompt)
     if prompt is not None and not isinstance(prompt, str) and not is_list:
         raise InputError(f"{name} must be a text or a list of texts, not {show(prompt)}")
+    for text in [prompt] if isinstance(prompt, str) else prompt or ():
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            raise InputError(f"{name} has half a character (a lone surrogate), which is no text: {show(prompt)}")
     return prompt
 
 

@@ -21,6 +21,7 @@ def require_pattern(pattern: str) -> None:
     advice = "write one such as {number:05d}-{seed}-{prompt}"
     require(bool(pattern) and not pattern.startswith("."), f"name must not be empty or begin with a dot: {advice}")
     require(not set(pattern) & {"/", "\\", "\0"}, f"name {pattern!r} is of a file in the folder, no path: {advice}")
+    require(pattern.isprintable(), f"name {pattern!r} has characters that cannot be shown: {advice}")
     try:
         parts = list(string.Formatter().parse(pattern))
     except ValueError as error:

@@ -194,6 +194,8 @@ def test_adapters_are_named_and_counted(networks: Networks) -> None:
     for wrong, said in (
         (lambda: adapters.load(theirs(networks), "ink"), "'ink' is loaded already"),
         (lambda: adapters.set("pond"), "no adapter 'pond' is loaded; loaded are ink"),
+        (lambda: adapters.set(5), "no adapter 5 is loaded; loaded are ink"),
+        (lambda: adapters.set(["ink", "ink"], [1.0, 2.0]), "the adapter 'ink' is named twice"),
         (lambda: adapters.set("ink", [1.0, 2.0]), "2 weights for 1 adapters"),
         (lambda: adapters.fuse(["vae"]), "component 'vae' is not known"),
         (adapters.unfuse, "no adapter is fused"),

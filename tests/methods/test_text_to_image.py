@@ -278,6 +278,7 @@ def test_an_output_that_ends_in_png_is_a_file(tmp_path: Path) -> None:
     [
         ("", "name must not be empty"),
         (".hidden", "begin with a dot"),
+        ("a\nb", "characters that cannot be shown"),
         ("../{seed}", "begin with a dot"),
         ("a/{seed}", "is of a file in the folder, no path"),
         ("{seed", "is no pattern"),

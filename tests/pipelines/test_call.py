@@ -187,6 +187,8 @@ def test_a_size_that_latents_do_not_have_is_rounded_down(pipe: StableDiffusionPi
         ({"eta": None}, "eta must be a finite number"),
         ({"generator": "cuda", "seed": None}, "generator must be a number, NumPy's Generator"),
         ({"generator": [1, 2], "seed": None}, "2 generators were given for 1 images"),
+        ({"generator": 3}, "give seed or generator, not both"),
+        ({"prompt": "a \ud800"}, "prompt has half a character"),
         ({"latents": "noise"}, "wanted latents as a jt.Var or an array of numbers, got str"),
         ({"latents": jt.zeros((1, 3, 8, 8))}, "latents of shape .1, 4, 8, 8. are needed"),
         ({"clip_skip": 9}, "clip_skip must be a whole number from 0 to"),

@@ -217,6 +217,7 @@ def test_tiles_are_carried_over_to_other_pipelines(
         ({"eta": 0.5, "sampler": "euler"}, "eta"),
         ({"seed": [1, 2]}, "2 seeds"),
         ({"seed": -1}, "negative"),
+        ({"seed": True}, "a seed must be a whole number, not True"),
         ({"negative_prompt": ["a", "b"]}, "negative prompts"),
         ({"latents": np.zeros((1, 4, 3, 3), np.float32)}, "latents of shape"),
         ({"output_type": "jpeg"}, "output_type"),
