@@ -26,6 +26,7 @@ FLOORS = [
     {"jstyle/runtime"},
     {"jstyle/ops", "jstyle/pictures"},
     {
+        "jstyle/weights/fetching.py",
         "jstyle/weights/header.py",
         "jstyle/weights/hub.py",
         "jstyle/weights/loading.py",

@@ -13,8 +13,9 @@ import numpy as np
 from jstyle.adapters.lora_config import PEFT_CONFIG
 from jstyle.errors import InputError
 from jstyle.settings.messages import suggest
+from jstyle.weights.fetching import fetch_chosen
 from jstyle.weights.header import is_pickle_name, refuse_pickle
-from jstyle.weights.hub import fetch_chosen, is_hub_id, parse_hub_file
+from jstyle.weights.hub import is_hub_id, parse_hub_file
 
 _HUB = ("revision", "cache_dir", "token", "force_download", "local_files_only")
 _WITHOUT_MEANING = ("use_safetensors", "low_cpu_mem_usage", "proxies", "resume_download", "unet_config", "user_agent")

@@ -14,7 +14,8 @@ from jstyle.settings.adapted import AdaptedModelSettings
 from jstyle.settings.model import ModelSettings
 from jstyle.settings.paths import Use, guess_path, list_paths, looks_like_file, names_picture
 from jstyle.table import load_attribute
-from jstyle.weights.hub import NotHere, is_hub_id, locate, nothing_fetched
+from jstyle.weights.fetching import NotHere, nothing_fetched
+from jstyle.weights.hub import is_hub_id, locate
 
 
 def check_paths(settings: Any) -> None:

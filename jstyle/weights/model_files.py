@@ -11,7 +11,7 @@ from typing import Optional
 from jstyle.errors import InputError
 from jstyle.networks.config import VAEConfig
 from jstyle.settings.model import ModelSettings
-from jstyle.weights import hub
+from jstyle.weights import fetching, hub
 from jstyle.weights.configuration import (
     Configurations,
     check_fit,
@@ -103,7 +103,7 @@ def find_single_file(settings: ModelSettings) -> Optional[Path]:
             f"{name} is a pickle, which could run any code and is not read; download it "
             f"(hf download {repository} {name} --local-dir .), then convert it: jstyle convert {name}"
         )
-    return hub.fetch_file(repository, name, revision=settings.revision or revision)
+    return fetching.fetch_file(repository, name, revision=settings.revision or revision)
 
 
 def _read_file(file: Path, settings: ModelSettings) -> ModelFiles:

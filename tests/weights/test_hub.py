@@ -161,9 +161,9 @@ def endpoint() -> Iterator[str]:
 
 PROGRAM = """
 import contextlib, json, sys
-from jstyle.weights import hub
+from jstyle.weights import fetching, hub
 for model, options in json.loads(sys.argv[1]):
-    here = hub.nothing_fetched() if options.pop("here", False) else contextlib.nullcontext()
+    here = fetching.nothing_fetched() if options.pop("here", False) else contextlib.nullcontext()
     try:
         with here:
             answer = str(hub.locate(model, **options))
@@ -285,11 +285,11 @@ def test_of_a_part_and_of_a_base_model_nothing_else_is_fetched(endpoint: str, tm
 
 FETCH = """
 import json, sys
-from jstyle.weights import hub
+from jstyle.weights import fetching, hub
 for name in json.loads(sys.argv[1]):
     try:
         model, file, revision = hub.parse_hub_file(name)
-        print("ANSWER", json.dumps(str(hub.fetch_file(model, file, revision=revision))))
+        print("ANSWER", json.dumps(str(fetching.fetch_file(model, file, revision=revision))))
     except hub.InputError as error:
         print("ANSWER", json.dumps({"error": str(error)}))
 """

@@ -22,7 +22,7 @@ from jstyle.training.many_styles.sheets import BeforeAfter
 from jstyle.training.many_styles.spec import StyleTraining
 from jstyle.training.many_styles.times import TrainingTimes
 from jstyle.training.teaching.table import TEACHINGS, Teaching
-from jstyle.weights import hub
+from jstyle.weights import fetching
 from jstyle.weights.description import Checkpoint, describe_checkpoint, describe_for_plan, describe_unknown
 
 
@@ -39,7 +39,7 @@ def teach_styles(inputs: StylesInputs, engine: Engine) -> Iterator[Event]:
     styles = _open_styles(inputs)
     changes = parse_changes(inputs.set)
     if inputs.plan:
-        with hub.nothing_fetched():
+        with fetching.nothing_fetched():
             yield from _tell_plan(inputs, recipe, styles, teaching, changes, engine)
         return
     checkpoint = describe_checkpoint(recipe.model, recipe.width, recipe.height)

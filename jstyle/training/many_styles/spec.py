@@ -19,7 +19,7 @@ from jstyle.settings.reader import build, plain
 from jstyle.table import load_attribute
 from jstyle.training.teaching.settings import CaptionedSettings, TeachSettings
 from jstyle.training.teaching.table import TEACHINGS, Teaching
-from jstyle.weights import hub
+from jstyle.weights import fetching
 
 PROVIDED = ("data", "output", "model", "revision", "variant", "backend", "vae_tiling")
 """The settings of a training that its recipe's sections may not say: the run provides them."""
@@ -119,7 +119,7 @@ def _hash_networks(teaching: Teaching, settings: Any) -> Optional[str]:
     """The hash of networks beside the model; empty where one is planned with and not on this machine."""
     try:
         return load_attribute(teaching.hash_networks)(settings) if teaching.hash_networks else None
-    except hub.NotHere:
+    except fetching.NotHere:
         return ""
 
 

@@ -12,7 +12,7 @@ from jstyle.diffusion.schedule_config import ScheduleConfig
 from jstyle.errors import InputError
 from jstyle.networks.config import CLIPTextConfig, UNetConfig, VAEConfig
 from jstyle.settings.model import ModelSettings
-from jstyle.weights import hub
+from jstyle.weights import fetching, hub
 from jstyle.weights.configuration import Configurations, check_fit, read_network
 from jstyle.weights.single_file import names
 from jstyle.weights.single_file.contents import CLIP, OPEN_CLIP, VAE, Contents, read_contents
@@ -166,8 +166,8 @@ def _find_tokenizer(file: Path, family: Optional[Family], base: Optional[Path]) 
         raise InputError(f"{base} has no tokenizer, and {file} is of no family whose tokenizer is known")
     try:
         return hub.locate_base(family.home) / "tokenizer"
-    except hub.NotHere as error:
-        raise hub.NotHere(f"{file} has no tokenizer, as no single file has, and {error}") from None
+    except fetching.NotHere as error:
+        raise fetching.NotHere(f"{file} has no tokenizer, as no single file has, and {error}") from None
     except InputError as error:
         raise InputError(
             f"{file} has no tokenizer, as no single file has; {error}; or give --base_model (config= in Python), any "

@@ -19,7 +19,7 @@ from jstyle.errors import InputError
 from jstyle.networks import AutoencoderKL, CLIPTextModel, UNet2DConditionModel
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.settings.model import ModelSettings
-from jstyle.weights import hub
+from jstyle.weights import fetching, hub
 from jstyle.weights.description import describe_checkpoint, describe_for_plan
 from jstyle.weights.model_files import ModelFiles, locate_model
 from tests.golden import single_files
@@ -148,7 +148,8 @@ def test_inpainting_of_2_x_predicts_the_noise(tokenizer: None, tmp_path: Path) -
 
 def test_without_network_the_tokenizer_is_asked_for(tmp_path: Path) -> None:
     file = write_empty(tmp_path / "model.safetensors", recorded.list_shapes("one", "real"))
-    with hub.nothing_fetched(), pytest.raises(hub.NotHere, match="model.safetensors has no tokenizer, as no single"):
+    problem = "model.safetensors has no tokenizer, as no single"
+    with fetching.nothing_fetched(), pytest.raises(fetching.NotHere, match=problem):
         locate(file)
     assert describe_for_plan(ModelSettings(str(file))).model is None
 
