@@ -195,16 +195,16 @@ class LoraAdapters:
         self._changes.close()
         for component, network in self._networks.items():
             adapters = list(self._list_changes(component).values())
-            self._changes.enter_context(changed(network, adapters, fuse=self._is_fused(component)))
+            self._changes.enter_context(changed(network, adapters, fuse=self._find_fusion(component) is not None))
 
-    def _is_fused(self, component: str) -> bool:
-        return self._fusion is not None and component in self._fusion.components
+    def _find_fusion(self, component: str) -> Optional[_Fusion]:
+        return self._fusion if self._fusion is not None and component in self._fusion.components else None
 
     def _list_changes(self, component: str) -> dict[str, dict[str, Change]]:
         """The changes that are in effect in a component, by adapter and path, each as strong as it is to be."""
         weights, scale = self.weights if self.enabled else {}, self._factor
-        if self._fusion is not None and component in self._fusion.components:
-            weights, scale = self._fusion.weights, self._fusion.scale
+        if (fusion := self._find_fusion(component)) is not None:
+            weights, scale = fusion.weights, fusion.scale
         return {
             name: {
                 path: change.strengthen(weight.find(component, path)).strengthen(scale)
