@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -222,7 +222,7 @@ class LoraAdapters:
 
     def check_names(self, names: Names) -> list[str]:
         """The names as a list. Raises InputError for one that is not loaded, and for one that is named twice."""
-        in_order = list(names) if isinstance(names, (list, tuple, set)) else [names]
+        in_order = [names] if isinstance(names, str) or not isinstance(names, Iterable) else list(names)
         for name in in_order:
             if in_order.count(name) > 1:
                 raise InputError(f"the adapter {name!r} is named twice")
