@@ -10,10 +10,10 @@ from typing import Optional
 
 from PIL import Image
 
-from jstyle.events import Event, Failure, PictureWritten
-from jstyle.methods.pairs import NOT_FINITE
+from jstyle.events import Event
+from jstyle.methods.pairs import publish
 from jstyle.pictures import images
-from jstyle.pictures.finished import is_finished, read_state, write_picture
+from jstyle.pictures.finished import is_finished, read_state
 from jstyle.pictures.sheets import choose_cell_side, draw_grid, join_sheets, measure_cell, write_sheet
 from jstyle.pictures.spec import ModelIdentity, PictureSpec
 from jstyle.settings.name_patterns import shorten
@@ -112,10 +112,7 @@ class SetFiles:
 
         Raises InputError, unless all are made again, where another run has meanwhile put something else there.
         """
-        if picture is None:
-            return Failure(str(path), NOT_FINITE)
-        write_picture(picture, path, self._specs[path], overwrite=self.overwrite)
-        return PictureWritten(path)
+        return publish(picture, path, self._specs[path], overwrite=self.overwrite)
 
     def write_sheet(self) -> None:
         """Write references, then targets, with their texts, as far as they are finished. Without any: no sheet."""

@@ -16,8 +16,7 @@ import numpy as np
 from jstyle import ops
 from jstyle.diffusion.guidance import GuidedDenoiser
 from jstyle.diffusion.schedule import Level, Prediction
-from jstyle.errors import InputError
-from jstyle.networks.editing import QKV, AttentionEditor, Site, attached, swapped
+from jstyle.networks.editing import QKV, AttentionEditor, Site, attached, require_plain, swapped
 from jstyle.networks.layers import GroupNorm
 from jstyle.ops import KeyValue
 from jstyle.runtime import jt
@@ -56,8 +55,7 @@ class ShareEverything:
 
     def __call__(self, site: Site, step: int, qkv: QKV) -> QKV:
         """As every editor of attention. Raises InputError where another has added keys, a bias or an attention."""
-        if qkv.bias is not None or qkv.shared is not None or qkv.added is not None:
-            raise InputError("full attention sharing goes with no other editor that adds keys, a bias or an attention")
+        require_plain(qkv, "full attention sharing")
         rows = qkv.q.shape[0]
         joined = [repeat_rows(x, rows).reshape(self._halves, -1, *x.shape[2:]) for x in (qkv.q, qkv.k, qkv.v)]
         return replace(qkv, q=joined[0], k=joined[1], v=joined[2])

@@ -12,11 +12,12 @@ import numpy as np
 
 from jstyle.files import sweep_dead
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
+from jstyle.settings.identity import identity
 from styleid.bank import PARTS, DiskBank, DiskWriter, Role
 from styleid.method import Inverted
 from styleid.settings import StyleIDSettings
 
-INVERSION_SETTINGS = ("steps", "inversion", "vae", "seed", "feature_dtype")
+INVERSION_SETTINGS = ("steps", "inversion", "vae", "seed", "feature_dtype", "fixed_point")
 """Settings that change what an inversion leaves behind; the layers and the size are named by what comes of them."""
 
 
@@ -36,8 +37,7 @@ class FeatureStore:
             "dtype": pipe.unet.dtype,
             "schedule": pipe.schedule.config.to_dict(),
             "sites": sorted(paths),
-            **{name: getattr(settings, name) for name in INVERSION_SETTINGS},
-            **({"fixed_point": settings.fixed_point} if settings.fixed_point else {}),  # older stores go on without
+            **{name: value for name, value in identity(settings).items() if name in INVERSION_SETTINGS},
         }
 
     def find(self, array: np.ndarray, role: Role) -> Optional[Inverted]:

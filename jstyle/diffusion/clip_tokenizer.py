@@ -41,9 +41,7 @@ class CLIPTokenizer(PreTrainedTokenizerFast):
         """
         from jstyle.diffusion.tokenizer import load_tokenizer
 
-        if subfolder is None and not (Path(model).expanduser() / _FILES[0]).is_file():
-            subfolder = "tokenizer"
-        return load_tokenizer(locate_component(str(model), subfolder, _FILES, revision=revision))
+        return load_tokenizer(locate_component(model, subfolder, "tokenizer", _FILES, revision=revision))
 
     def __call__(self, *texts: Any, return_tensors: Any = None, **settings: Any) -> Any:
         """As transformers', with ``input_ids`` and ``attention_mask`` (texts, tokens) as lists, or arrays if asked.

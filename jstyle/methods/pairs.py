@@ -52,6 +52,19 @@ class Stylised:
         return cls(content, style, None, NOT_FINITE)
 
 
+def publish(
+    picture: Optional[Image.Image], path: Path, spec: PictureSpec, *, overwrite: bool, error: str = NOT_FINITE
+) -> Event:
+    """Write a picture as a run's file, and say what became of it: with None in its place there is an ``error``.
+
+    Raises InputError, unless ``overwrite``, where another run has meanwhile put something else there.
+    """
+    if picture is None:
+        return Failure(str(path), error)
+    write_picture(picture, path, spec, overwrite=overwrite)
+    return PictureWritten(path)
+
+
 class PairMethod(Protocol):
     """A method on pictures: built from a loaded pipeline and its settings, which it may refuse with InputError."""
 
@@ -276,10 +289,7 @@ class PairFiles:
 
         Raises InputError, unless all are made again, where another run has meanwhile put something else there.
         """
-        if result.image is None:
-            return Failure(str(self.path(pair)), result.error)
-        write_picture(result.image, self.path(pair), self.spec(pair), overwrite=self.overwrite)
-        return PictureWritten(self.path(pair))
+        return publish(result.image, self.path(pair), self.spec(pair), overwrite=self.overwrite, error=result.error)
 
     def write_sheet(self, contents: Sequence[Image.Image], styles: Sequence[Image.Image]) -> None:
         """Contents down, styles across, with the originals in the first column and row."""

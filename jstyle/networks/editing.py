@@ -69,6 +69,12 @@ class QKV:
         return out if self.added is None else ops.add(out, self.added)
 
 
+def require_plain(qkv: QKV, method: str) -> None:
+    """Raise InputError where an editor has added keys, a bias or an attention, which ``method`` does not go with."""
+    if qkv.bias is not None or qkv.shared is not None or qkv.added is not None:
+        raise InputError(f"{method} goes with no other editor that adds keys, a bias or an attention")
+
+
 class AttentionEditor(Protocol):
     """Reads or replaces what an attention layer uses."""
 

@@ -14,6 +14,7 @@ from jstyle.networks.config_reader import read_json, to_dict
 from jstyle.networks.module_names import ModuleNames
 from jstyle.ops.precision import find_precision, on_gpu
 from jstyle.runtime import jt
+from jstyle.weights.header import require_safe
 from jstyle.weights.hub import locate_component
 from jstyle.weights.loading import load_weights, save_weights
 from jstyle.weights.stored import StoredNetwork, store_folder
@@ -65,9 +66,7 @@ class Network(ModuleNames, jt.Module):
         damaged or of another kind, and for other arguments.
         """
         refuse_unknown(cls.__name__, about_fetching)
-        if subfolder is None and not (Path(model).expanduser() / CONFIG).is_file():
-            subfolder = cls.kind.folder
-        folder = locate_component(str(model), subfolder, (CONFIG,), revision=revision, variant=variant)
+        folder = locate_component(model, subfolder, cls.kind.folder, (CONFIG,), revision=revision, variant=variant)
         network = cls(cls.config_class.from_dict(read_json(folder / CONFIG), str(folder / CONFIG)))
         network.fill(store_folder(cls.kind.folder, folder, variant))
         for named in (torch_dtype, dtype):
@@ -100,8 +99,7 @@ class Network(ModuleNames, jt.Module):
         folder = Path(folder)
         if variant not in (None, "fp16"):
             raise InputError(f"variant {variant!r} cannot be written, only fp16 or none")
-        if not safe_serialization:
-            raise InputError("pickles are not written; leave safe_serialization at True")
+        require_safe(safe_serialization)
         if (folder / CONFIG).exists():
             raise InputError(f"{folder} already holds a {CONFIG}; choose another folder")
         folder.mkdir(parents=True, exist_ok=True)

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Optional, TypedDict
+from typing import TYPE_CHECKING, Any, Optional, TypedDict, Union
 
 import numpy as np
 
 import jstyle
 from jstyle.diffusion.noise import Seeds
 from jstyle.diffusion.samplers.levels import find_levels
+from jstyle.diffusion.schedule import Level
 from jstyle.errors import InputError
 from jstyle.events import exhaust
 from jstyle.pictures.images import METADATA_KEY
 from jstyle.pipelines.arrays import Array, read_var
 from jstyle.pipelines.callbacks import OldCallback, OnStepEnd, Watcher
+from jstyle.pipelines.diffusers_names import NO_IP_ADAPTER
 from jstyle.pipelines.output import PipelineOutput
 from jstyle.pipelines.seeds import choose_seeds
 from jstyle.pipelines.starts import Start
-from jstyle.pipelines.texts import Prompt, choose_prompt
+from jstyle.pipelines.texts import Prompt, choose_prompt, require_prompt
 from jstyle.runtime import jt
 from jstyle.settings.fields import level_fields
 from jstyle.settings.identity import identity
@@ -31,8 +33,7 @@ from jstyle.settings.reader import build
 if TYPE_CHECKING:
     from jstyle.pipelines.stable_diffusion import OnStep, StableDiffusionPipeline
 
-_NO_IP_ADAPTER = "IP-Adapters are not here; StyleID and InST take their style from a picture (jstyle.StyleID)"
-_REFUSED = {"ip_adapter_image": _NO_IP_ADAPTER, "ip_adapter_image_embeds": _NO_IP_ADAPTER}
+_REFUSED = {"ip_adapter_image": NO_IP_ADAPTER, "ip_adapter_image_embeds": NO_IP_ADAPTER}
 
 
 class CallOptions(TypedDict, total=False):
@@ -128,14 +129,10 @@ def run_call(
     for name, reason in _REFUSED.items():
         if options.get(name) is not None:
             raise InputError(f"{name}: {reason}")
-    text = choose_prompt(prompt, options.get("prompt_embeds"), "prompt")
-    if text is None:
-        raise InputError("no prompt was given: give a text, or prompt_embeds")
+    text = require_prompt(prompt, options.get("prompt_embeds"))
     negative = choose_prompt(options.get("negative_prompt"), options.get("negative_prompt_embeds"), "negative_prompt")
-    sigmas, latents = options.get("sigmas"), options.get("latents")
-    if options.get("timesteps") is not None or not isinstance(sigmas, (str, type(None))):
-        sigmas = find_levels(pipe.schedule, options.get("timesteps"), sigmas)
-        steps = len(sigmas)
+    latents = options.get("latents")
+    steps, sigmas = choose_levels(pipe, steps, options)
     copies = read_count(options.get("num_images_per_prompt", 1))
     settings = {
         "guidance": options.get("guidance_scale", 7.5),
@@ -146,13 +143,8 @@ def run_call(
     }
     given: dict[str, Any] = dict(options)
     reading = build(PromptSettings, {name: given[name] for name in level_fields(PromptSettings) if name in given})
-    watcher = Watcher(
-        pipe,
-        options.get("callback_on_step_end"),
-        options.get("callback_on_step_end_tensor_inputs"),
-        options.get("callback"),
-        options.get("callback_steps"),
-    )
+    watched = ("callback_on_step_end", "callback_on_step_end_tensor_inputs", "callback", "callback_steps")
+    watcher = Watcher(pipe, *(given.get(name) for name in watched))
     pipe.note_call(
         guidance=settings["guidance"],
         rescale=settings["rescale"],
@@ -178,6 +170,17 @@ def run_call(
     more = {"clip_skip": options.get("clip_skip"), "strength": getattr(start, "strength", None), **identity(reading)}
     note_settings(pipe, output, text, negative, steps, {**settings, **more})
     return output if options.get("return_dict", True) else output.to_tuple()
+
+
+def choose_levels(
+    pipe: StableDiffusionPipeline, steps: int, options: CallOptions
+) -> tuple[int, Union[str, Sequence[Level], None]]:
+    """How many steps, and the curve of sigmas that they follow, or the levels of the caller's own lists."""
+    timesteps, sigmas = options.get("timesteps"), options.get("sigmas")
+    if timesteps is None and isinstance(sigmas, (str, type(None))):
+        return steps, sigmas
+    levels = find_levels(pipe.schedule, timesteps, sigmas)
+    return len(levels), levels
 
 
 def check_names(given: Any, known: Any, refusal: str) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from jstyle.networks import AutoencoderKL, UNet2DConditionModel
 
 _IN_CALL = "a call does that by itself; pass it what you have"
-_NO_IP_ADAPTER = "IP-Adapters are not here; StyleID and InST take their style from a picture (jstyle.StyleID)"
+NO_IP_ADAPTER = "IP-Adapters are not here; StyleID and InST take their style from a picture (jstyle.StyleID)"
 _NO_CONFIG = "what a folder says stands in pipe.unet.config, pipe.vae.config and pipe.scheduler.config"
 _LOADED_WHOLE = "load_lora_weights reads a file and puts it on both networks"
 _SAVED_WHOLE = "save_lora_weights writes a file that both libraries read"
@@ -25,7 +25,7 @@ REFUSED: Mapping[str, str] = {
     "config_name": _NO_CONFIG,
     "download": "from_pretrained fetches what it loads, once, into huggingface_hub's cache",
     "enable_freeu": "FreeU is not here; leave it out",
-    "encode_image": _NO_IP_ADAPTER,
+    "encode_image": NO_IP_ADAPTER,
     "extract_init_dict": _NO_CONFIG,
     "from_config": f"{_NO_CONFIG}; from_pretrained loads a folder",
     "get_config_dict": _NO_CONFIG,
@@ -35,14 +35,14 @@ REFUSED: Mapping[str, str] = {
     "hf_device_map": "there is one device; pipe.device names it",
     "ignore_for_config": _NO_CONFIG,
     "load_config": _NO_CONFIG,
-    "load_ip_adapter": _NO_IP_ADAPTER,
+    "load_ip_adapter": NO_IP_ADAPTER,
     "load_lora_into_text_encoder": _LOADED_WHOLE,
     "load_lora_into_unet": _LOADED_WHOLE,
     "maybe_convert_prompt": "pipe.tokenizer spells learnt words, of several vectors too",
     "pack_weights": _SAVED_WHOLE,
     "parameters": "pipe.unet.parameters() and the other networks' have them",
     "prepare_extra_step_kwargs": _IN_CALL,
-    "prepare_ip_adapter_image_embeds": _NO_IP_ADAPTER,
+    "prepare_ip_adapter_image_embeds": NO_IP_ADAPTER,
     "prepare_latents": f"{_IN_CALL} as latents=, of unit noise",
     "prepare_mask_latents": f"{_IN_CALL} as mask_image=",
     "push_to_hub": "nothing is sent anywhere; save_pretrained writes a folder, `hf upload` sends it",
@@ -50,7 +50,7 @@ REFUSED: Mapping[str, str] = {
     "register_to_config": _NO_CONFIG,
     "run_safety_checker": "nothing looks at what pictures show",
     "save_config": "save_pretrained writes the configuration along",
-    "set_ip_adapter_scale": _NO_IP_ADAPTER,
+    "set_ip_adapter_scale": NO_IP_ADAPTER,
     "to_json_file": _NO_CONFIG,
     "to_json_string": _NO_CONFIG,
     "write_lora_layers": _SAVED_WHOLE,

@@ -24,6 +24,7 @@ from jstyle.settings.reader import build
 from jstyle.settings.vocabulary import Operations
 from jstyle.weights import backends, checkpoint, fetching
 from jstyle.weights.configuration import hash_configuration
+from jstyle.weights.header import require_safe
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -228,8 +229,7 @@ class LoadedModel:
         """
         self.unet.require_no_adapters()
         self.text_encoder.require_no_adapters()
-        if not safe_serialization:
-            raise InputError("pickles are not written; leave safe_serialization at True")
+        require_safe(safe_serialization)
         checkpoint.save(self.parts, Path(folder), variant=variant)
 
     @cached_property

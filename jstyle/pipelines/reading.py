@@ -12,7 +12,7 @@ from jstyle.diffusion.guidance import GuidedDenoiser
 from jstyle.diffusion.weighted_text import PLAIN, read_text
 from jstyle.errors import InputError, InputWarning
 from jstyle.pipelines.loaded_model import LoadedModel
-from jstyle.pipelines.texts import Prompt, choose_prompt, count_prompts, list_texts, repeat_rows
+from jstyle.pipelines.texts import Prompt, choose_prompt, count_prompts, list_texts, repeat_rows, require_prompt
 from jstyle.runtime import jt
 from jstyle.settings.prompts import PromptSettings
 from jstyle.settings.vocabulary import is_guided
@@ -50,10 +50,8 @@ class TextReading(LoadedModel):
 
         Each is (prompts * num_images_per_prompt, tokens, hidden_size). Raises InputError for wrong texts and counts.
         """
-        text = choose_prompt(prompt, prompt_embeds, "prompt")
+        text = require_prompt(prompt, prompt_embeds)
         negative = choose_prompt(negative_prompt, negative_prompt_embeds, "negative_prompt")
-        if text is None:
-            raise InputError("no prompt was given: give a text, or prompt_embeds")
         guidance = math.inf if do_classifier_free_guidance else 1.0
         with self.loras.scaled(1.0 if lora_scale is None else lora_scale):
             return self._encode_halves(text, negative, guidance, num_images_per_prompt, clip_skip or 0, PLAIN)

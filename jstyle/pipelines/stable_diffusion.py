@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Optional, Union
 import numpy as np
 
 from jstyle.adapters import AdapterLoading
+from jstyle.diffusion.guidance import GuidedDenoiser
 from jstyle.diffusion.noise import NoiseSource, Seeds, image_seeds
 from jstyle.diffusion.samplers import AfterStep, Sampler, Step, sampler
 from jstyle.diffusion.schedule import Level
@@ -91,9 +92,7 @@ class StableDiffusionPipeline(AdapterLoading, TextReading, DiffusersNames, Laten
         ``start`` says what the images start from, ``copies`` how many each prompt gets, ``unit`` the initial unit
         noise, ``watcher`` what looks on and may change x; otherwise as in the call and in `denoiser`.
         """
-        for name, number in (("guidance", guidance), ("guidance_rescale", rescale), ("eta", eta)):
-            if isinstance(number, bool) or not isinstance(number, Real) or not math.isfinite(number):
-                raise InputError(f"{name} must be a finite number, not {number!r:.60}")
+        require_finite(guidance=guidance, guidance_rescale=rescale, eta=eta)
         check_output_type(output_type)
         self.schedule.stride(steps)
         method = self.sampler(sampler, sigmas)
@@ -116,12 +115,11 @@ class StableDiffusionPipeline(AdapterLoading, TextReading, DiffusersNames, Laten
             noise=fresh,
             after_step=after_step,
         )
-        x, before = begun.x, 0
+        x = begun.x
         try:
-            for step in without_gradients(run):
+            for step in note_evaluations(without_gradients(run), denoiser):
                 x = step.x
-                yield PipelineStep(**vars(step), evaluations=denoiser.evaluations - before)
-                before = denoiser.evaluations
+                yield step
                 if watcher is not None and self.interrupt:
                     break
         finally:
@@ -164,3 +162,18 @@ def without_gradients(steps: Iterator[Step]) -> Iterator[Step]:
         if step is None:
             return
         yield step
+
+
+def note_evaluations(steps: Iterator[Step], denoiser: GuidedDenoiser) -> Iterator[PipelineStep]:
+    """The steps, each with the latents that it sent through the UNet."""
+    before = denoiser.evaluations
+    for step in steps:
+        yield PipelineStep(**vars(step), evaluations=denoiser.evaluations - before)
+        before = denoiser.evaluations
+
+
+def require_finite(**numbers: float) -> None:
+    """Raise InputError for the first, by its name, that is no finite number."""
+    for name, number in numbers.items():
+        if isinstance(number, bool) or not isinstance(number, Real) or not math.isfinite(number):
+            raise InputError(f"{name} must be a finite number, not {number!r:.60}")

@@ -36,6 +36,14 @@ def choose_prompt(prompt: Any, embeds: Any, name: str) -> Optional[Prompt]:
     return prompt
 
 
+def require_prompt(prompt: Any, embeds: Any) -> Prompt:
+    """As `choose_prompt`, of a prompt that there must be."""
+    chosen = choose_prompt(prompt, embeds, "prompt")
+    if chosen is None:
+        raise InputError("no prompt was given: give a text, or prompt_embeds")
+    return chosen
+
+
 def list_texts(prompt: Prompt) -> list[str]:
     """The texts, none where there is only what was made of them. Raises InputError for an empty list."""
     if isinstance(prompt, jt.Var):

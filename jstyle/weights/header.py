@@ -97,6 +97,12 @@ def refuse_pickle(file: Path, converted: Optional[Path] = None) -> InputError:
     )
 
 
+def require_safe(safe_serialization: bool) -> None:
+    """Raise InputError where a pickle is to be written."""
+    if not safe_serialization:
+        raise InputError("pickles are not written; leave safe_serialization at True")
+
+
 def _parse(text: bytes, data: int, total: int) -> Header:
     """The header in ``text``; the arrays' bytes fill the file from ``data`` to ``total``. Raises ValueError."""
     content = parse_json(text, "its header")

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Optional
+from typing import Optional, Union
 
 from jstyle.errors import InputError
 from jstyle.weights.fetching import NotHere, fetch_patterns, is_fetching
@@ -94,8 +94,9 @@ def locate_part(model: str, part: str, *, variant: Optional[str] = None) -> Path
 
 
 def locate_component(
-    model: str,
+    model: Union[str, Path],
     part: Optional[str],
+    usual: str,
     names: tuple[str, ...],
     *,
     revision: Optional[str] = None,
@@ -103,11 +104,14 @@ def locate_component(
 ) -> Path:
     """The folder of one component, which has the first of the files ``names``.
 
-    ``model`` is the embedded model, a folder or a hub id, and ``part`` the component's folder in it, None where it is
-    the component's own. Of a hub's model the named files and the component's weights are fetched. Raises InputError
-    where there is no such model or component, or it cannot be fetched.
+    ``model`` is the embedded model, a folder or a hub id, and ``part`` the component's folder in it: where none is said
+    ``usual``, or the model's folder itself if it has that file. Of a hub's model the named files and the component's
+    weights are fetched. Raises InputError where there is no such model or component, or it cannot be fetched.
     """
+    model = str(model)
     folder = Path(os.path.expanduser(model))
+    if part is None and not (folder / names[0]).is_file():
+        part = usual
     prefix = f"{part}/" if part else ""
     if model == EMBEDDED:
         folder = locate(model)

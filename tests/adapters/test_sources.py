@@ -7,16 +7,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from http.server import ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any, ClassVar
 
 import pytest
 
 from jstyle.adapters.sources import find_file, read_place
 from jstyle.errors import InputError
-from tests.weights.test_hub import FakeHub
+from tests.weights.test_hub import FakeHub, served
 
 NAMES = ("pytorch_lora_weights.safetensors", "adapter_model.safetensors")
 
@@ -39,11 +37,8 @@ class FakeLoraHub(FakeHub):
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), FakeLoraHub)
-    Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with served(FakeLoraHub) as address:
+        yield address
 
 
 PROGRAM = """

@@ -102,9 +102,7 @@ class Scheduler:
 
         Raises InputError where there is none, and as `from_config` does.
         """
-        if subfolder is None and not (Path(model).expanduser() / CONFIG).is_file():
-            subfolder = "scheduler"
-        file = locate_component(str(model), subfolder, (CONFIG,), revision=revision) / CONFIG
+        file = locate_component(model, subfolder, "scheduler", (CONFIG,), revision=revision) / CONFIG
         settings = {name: value for name, value in changes.items() if name in SCHEDULER_SETTINGS[cls.__name__]}
         refuse_unknown(cls.__name__, changes.keys() - settings.keys())
         return cls._from_settings(read_json(file), settings, str(file), return_unused_kwargs)

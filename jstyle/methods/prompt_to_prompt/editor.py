@@ -9,10 +9,9 @@ from typing import Optional
 import numpy as np
 
 from jstyle import ops
-from jstyle.errors import InputError
 from jstyle.methods.prompt_to_prompt.blend import WordMaps
 from jstyle.methods.prompt_to_prompt.weights import CrossWeights
-from jstyle.networks.editing import QKV, Site
+from jstyle.networks.editing import QKV, Site, require_plain
 from jstyle.runtime import jt
 
 Features = Mapping[str, QKV]
@@ -27,7 +26,7 @@ class SourceRecorder:
 
     def __call__(self, site: Site, step: int, qkv: QKV) -> QKV:
         """As every editor of attention. Raises InputError where another has added to the attention."""
-        check_plain(qkv)
+        require_plain(qkv, "Prompt-to-Prompt")
         self._features[site.path] = replace(qkv, q=qkv.q[-1:], k=qkv.k[-1:], v=qkv.v[-1:])
         return qkv
 
@@ -57,7 +56,7 @@ class EditAttention:
         source = self.features.get(site.path)
         if source is None:
             return qkv
-        check_plain(qkv)
+        require_plain(qkv, "Prompt-to-Prompt")
         if not site.is_cross:
             return self._take_layout(qkv, source)
         edits = QKV(*(x[-self.rows :] for x in (qkv.q, qkv.k, qkv.v)), temperature=qkv.temperature, upcast=qkv.upcast)
@@ -96,12 +95,6 @@ class EditAttention:
         last = repeat_row(last, self.rows)
         rest = x.shape[0] - self.rows
         return jt.concat([x[:rest], last], dim=0) if rest else last
-
-
-def check_plain(qkv: QKV) -> None:
-    """Raise InputError where an editor has added keys, a bias or an attention."""
-    if qkv.bias is not None or qkv.shared is not None or qkv.added is not None:
-        raise InputError("Prompt-to-Prompt goes with no other editor that adds keys, a bias or an attention")
 
 
 def attend_source(edits: QKV, source: QKV, values: jt.Var) -> jt.Var:

@@ -11,16 +11,16 @@ import numpy as np
 from PIL import Image
 
 from jstyle.errors import InputError
-from jstyle.events import Evaluated, Event, Failure, PictureWritten, Planned, Remark, closing
+from jstyle.events import Evaluated, Event, Planned, Remark, closing
 from jstyle.files import check_output, fit_name, hash_files
-from jstyle.methods.pairs import NOT_FINITE
+from jstyle.methods.pairs import NOT_FINITE, publish
 from jstyle.methods.prompt_to_prompt.method import SOURCE, PromptToPromptOnLatents
 from jstyle.methods.prompt_to_prompt.plan import fill_levels
 from jstyle.methods.prompt_to_prompt.settings import EditInputs, EditSubject, PromptToPromptSettings
 from jstyle.methods.prompt_to_prompt.words import choose_targets
 from jstyle.methods.table import Method
 from jstyle.pictures import images
-from jstyle.pictures.finished import is_finished, write_picture
+from jstyle.pictures.finished import is_finished
 from jstyle.pictures.spec import PictureSpec, identify_model
 from jstyle.pipelines.cost import CountingPipeline, count_evaluations
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
@@ -134,12 +134,7 @@ def run_prompt_to_prompt(
                 yield event
                 continue
             number, picture = event
-            path = paths[number]
-            if picture is None:
-                yield Failure(str(path), NOT_FINITE)
-            else:
-                write_picture(picture, path, specs[path], overwrite=inputs.overwrite)
-                yield PictureWritten(path)
+            yield publish(picture, paths[number], specs[paths[number]], overwrite=inputs.overwrite)
     yield Remark(f"pictures are in {inputs.output}")
 
 
