@@ -25,8 +25,10 @@ if TYPE_CHECKING:
         HeunDiscreteScheduler,
         KDPM2AncestralDiscreteScheduler,
         KDPM2DiscreteScheduler,
+        LCMScheduler,
         LMSDiscreteScheduler,
         PNDMScheduler,
+        TCDScheduler,
         UniPCMultistepScheduler,
     )
     from jstyle.drop_in import (
@@ -85,6 +87,8 @@ __all__ = [
     "DPMSolverSDEScheduler",
     "DEISMultistepScheduler",
     "UniPCMultistepScheduler",
+    "LCMScheduler",
+    "TCDScheduler",
     "AutoPipelineForImage2Image",
     "AutoPipelineForInpainting",
     "AutoPipelineForText2Image",
@@ -148,6 +152,8 @@ __getattr__ = imported_on_demand(
         "DPMSolverSDEScheduler": "jstyle.diffusion.schedulers.classes",
         "DEISMultistepScheduler": "jstyle.diffusion.schedulers.classes",
         "UniPCMultistepScheduler": "jstyle.diffusion.schedulers.classes",
+        "LCMScheduler": "jstyle.diffusion.schedulers.classes",
+        "TCDScheduler": "jstyle.diffusion.schedulers.classes",
         "AutoPipelineForImage2Image": "jstyle.pipelines.auto",
         "AutoPipelineForInpainting": "jstyle.pipelines.auto",
         "AutoPipelineForText2Image": "jstyle.pipelines.auto",

@@ -41,6 +41,8 @@ SCHEDULERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "dpmpp_sde": ("DPMSolverSDEScheduler", {}),
     "deis": ("DEISMultistepScheduler", {"solver_order": 2}),
     "unipc": ("UniPCMultistepScheduler", {"solver_order": 2}),
+    "lcm": ("LCMScheduler", {}),
+    "tcd": ("TCDScheduler", {}),
 }
 """Each sampler's class in diffusers, and which of several that the class can be it is."""
 
@@ -53,6 +55,7 @@ CURVES: Mapping[str, str] = {
 
 _DPMPP = ("dpmpp_2m", "dpmpp_3m", "dpmpp_2m_sde", "dpmpp_2s")
 _ENDING = ("euler", "unipc", *_DPMPP)
+_DISTILLED = ("lcm", "tcd")
 
 # Settings of diffusers' schedulers that change the result: the values that are supported, and who reads them there. A
 # solver takes the types of the other solvers for its own default.
@@ -71,7 +74,7 @@ _ONLY_SUPPORTED: Mapping[str, Sequence[tuple[tuple[Any, ...], tuple[str, ...]]]]
         (("bh2", "logrho", "midpoint", "heun"), ("unipc",)),
         (("logrho", "bh1", "bh2", "midpoint", "heun"), ("deis",)),
     ],
-    "thresholding": [((False,), ("ddim", "ddpm", "deis", "unipc", *_DPMPP))],
+    "thresholding": [((False,), ("ddim", "ddpm", "deis", "unipc", *_DISTILLED, *_DPMPP))],
     "timestep_type": [(("discrete",), ("euler",))],
     "use_dynamic_shifting": [((False,), ("deis", "unipc", *_DPMPP))],
     "use_flow_sigmas": [((False,), ("deis", "unipc", *_DPMPP))],
@@ -93,9 +96,11 @@ class ScheduleConfig:
     """A checkpoint's `scheduler_config.json`, validated when built (InputError).
 
     `sampler` is None where the file names a scheduler that is not here. `timestep_spacing` None leaves the choice to
-    the sampler: leading for ddim, ddpm and pndm, linspace for the others, which may follow a curve of `sigmas` besides.
-    `clip_sample` bounds x0 in ddim and ddpm; for latents it must be off. `rescale_betas_zero_snr` shifts and scales the
-    levels so that the last is pure noise (arXiv 2305.08891, algorithm 1).
+    the sampler: leading for those that go by times, linspace for the others, which may follow a curve of `sigmas`
+    besides. `clip_sample` bounds x0 in ddim, ddpm and lcm; for latents it must be off. `rescale_betas_zero_snr` shifts
+    and scales the levels so that the last is pure noise (arXiv 2305.08891, algorithm 1). `original_inference_steps` are
+    the times that a distillation to few steps visited, `timestep_scaling` times the time is how far lcm is from the
+    clean end.
     """
 
     sampler: Optional[str] = "ddim"
@@ -112,6 +117,8 @@ class ScheduleConfig:
     clip_sample_range: float = 1.0
     rescale_betas_zero_snr: bool = later(False)
     sigmas: Optional[str] = later(None)
+    original_inference_steps: int = later(50)
+    timestep_scaling: float = later(10.0)
 
     foreign: tuple[tuple[str, str], ...] = later(())
     """Names, and values as JSON, in the file that say how its own scheduler goes about it and are not supported."""
@@ -170,6 +177,8 @@ class ScheduleConfig:
         left_out = {"sampler", "sigmas", "foreign", "source"}
         if not self.rescale_betas_zero_snr:
             left_out.add("rescale_betas_zero_snr")
+        if self.sampler not in _DISTILLED:
+            left_out |= {"original_inference_steps", "timestep_scaling"}
         settings = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in left_out}
         if self.trained_betas is not None:
             settings["trained_betas"] = list(self.trained_betas)
@@ -295,16 +304,22 @@ def _check_choices(config: ScheduleConfig) -> None:
 
 
 def _check_numbers(config: ScheduleConfig) -> None:
-    for key, least, most in (("num_train_timesteps", 1, _MOST_TIMES), ("steps_offset", 0, _MOST_TIMES)):
+    bounds = (
+        ("num_train_timesteps", 1, _MOST_TIMES),
+        ("steps_offset", 0, _MOST_TIMES),
+        ("original_inference_steps", 1, _MOST_TIMES),
+    )
+    for key, least, most in bounds:
         value = getattr(config, key)
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
             raise config.error(f"{key} must be a whole number from {least} to {most}, not {show(value)}")
     for key in ("set_alpha_to_one", "clip_sample", "rescale_betas_zero_snr"):
         if not isinstance(getattr(config, key), bool):
             raise config.error(f"{key} must be true or false, not {show(getattr(config, key))}")
-    clip = config.clip_sample_range
-    if not _is_number(clip) or not 0 < clip < math.inf:
-        raise config.error(f"clip_sample_range must be over 0, not {show(clip)}")
+    for key in ("clip_sample_range", "timestep_scaling"):
+        value = getattr(config, key)
+        if not _is_number(value) or not 0 < value < math.inf:
+            raise config.error(f"{key} must be over 0, not {show(value)}")
 
 
 def _check_betas(config: ScheduleConfig) -> None:

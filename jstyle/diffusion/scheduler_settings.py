@@ -24,6 +24,11 @@ _FLOW: Settings = {"use_flow_sigmas": False, "flow_shift": 1.0}
 _SHIFTING: Settings = {"use_dynamic_shifting": False, "time_shift_type": "exponential"}
 _ZERO_SNR: Settings = {"rescale_betas_zero_snr": False}
 _CLIPPED: Settings = {"clip_sample_range": 1.0, "sample_max_value": 1.0, "timestep_spacing": "leading"}
+_DISTILLED: Settings = {
+    **_OF_STABLE_DIFFUSION, "beta_schedule": "scaled_linear", "original_inference_steps": 50, "clip_sample": False,
+    "clip_sample_range": 1.0, "set_alpha_to_one": True, "steps_offset": 0, **_EPSILON, **_THRESHOLDING,
+    "sample_max_value": 1.0, "timestep_spacing": "leading", "timestep_scaling": 10.0, **_ZERO_SNR,
+}  # fmt: skip
 _FINAL: Settings = {"final_sigmas_type": "zero", "lambda_min_clipped": -math.inf, "variance_type": None}
 
 SCHEDULER_SETTINGS: Mapping[str, Settings] = {
@@ -73,4 +78,6 @@ SCHEDULER_SETTINGS: Mapping[str, Settings] = {
         "disable_corrector": [], "solver_p": None, **_CURVES, **_FLOW, **_LINSPACE, "final_sigmas_type": "zero",
         **_ZERO_SNR, **_SHIFTING, "sigma_min": None, "sigma_max": None, "shift_terminal": None,
     },
+    "LCMScheduler": _DISTILLED,
+    "TCDScheduler": _DISTILLED,
 }  # fmt: skip

@@ -37,6 +37,8 @@ SAMPLERS: Mapping[str, str] = {
     "dpmpp_sde": "DPM++ SDE",
     "deis": "DEIS",
     "unipc": "UniPC",
+    "lcm": "LCM",
+    "tcd": "TCD",
 }
 """Samplers by our names; DDPM, DPM++ 3M, DPM++ 2S and DEIS are none of the web UI's, but of programs like it."""
 

@@ -22,11 +22,11 @@ PredictionType = Literal["epsilon", "v_prediction", "sample"]
 
 SamplerName = Literal[
     "ddim", "ddpm", "pndm", "lms", "euler", "euler_a", "heun", "kdpm2", "kdpm2_a", "dpmpp_2m", "dpmpp_3m", "dpmpp_2s",
-    "dpmpp_2m_sde", "dpmpp_sde", "deis", "unipc",
+    "dpmpp_2m_sde", "dpmpp_sde", "deis", "unipc", "lcm", "tcd",
 ]  # fmt: skip
 """How noise becomes a picture."""
 
-BY_TIMES = ("ddim", "ddpm", "pndm")
+BY_TIMES = ("ddim", "ddpm", "pndm", "lcm", "tcd")
 """The samplers that go by training times, the others go by sigmas."""
 
 Sigmas = Literal["karras", "exponential", "beta", "ays"]

@@ -18,7 +18,7 @@ from jstyle.errors import InputError
 from jstyle.runtime import jt
 from tests.parity.networks import GOLDEN, golden
 
-RECORDED, DRAWN = golden("schedulers"), np.load(GOLDEN / "samplers.npz")
+RECORDED, DRAWN = {**golden("schedulers"), **golden("few_step")}, np.load(GOLDEN / "samplers.npz")
 INITIAL, DRIFT, NOISES = DRAWN["initial"], DRAWN["drift"], DRAWN["noises"]
 SD = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 OWN = {
@@ -158,6 +158,15 @@ def test_times_are_the_callers_own(name: str) -> None:
     np.testing.assert_allclose(scheduler.timesteps.numpy(), RECORDED[f"{name}_timesteps"], rtol=1e-6, atol=2e-3)
 
 
+@pytest.mark.parametrize("name", ["LCMScheduler", "TCDScheduler"])
+def test_the_times_that_a_distillation_visited_can_be_asked_for(name: str) -> None:
+    scheduler = make(name)
+    scheduler.set_timesteps(4, original_inference_steps=100)
+    np.testing.assert_array_equal(scheduler.timesteps.numpy(), RECORDED[f"{name}_asked"])
+    scheduler.set_timesteps(7)
+    np.testing.assert_array_equal(scheduler.timesteps.numpy(), RECORDED[f"{name}_timesteps"])
+
+
 def test_sigmas_are_the_callers_own() -> None:
     scheduler = make("EulerDiscreteScheduler")
     scheduler.set_timesteps(sigmas=[12.0, 6.0, 1.0, 0.0])
@@ -219,7 +228,7 @@ def test_the_output_is_read_as_in_diffusers() -> None:
 @pytest.mark.parametrize("name", CLASSES)
 def test_the_constructor_and_the_step_are_found_as_scripts_look_for_them(name: str) -> None:
     names = inspect.signature(getattr(jstyle, name).step).parameters
-    assert "generator" in names and ("eta" in names) == (name == "DDIMScheduler")
+    assert "generator" in names and ("eta" in names) == (name in ("DDIMScheduler", "TCDScheduler"))
     scheduler = getattr(jstyle, name)(500, **OWN.get(name, {}))
     assert len(scheduler) == len(scheduler.alphas_cumprod.numpy()) == 500
     assert scheduler.config.beta_start == scheduler.config["beta_start"] == SCHEDULER_SETTINGS[name]["beta_start"]
@@ -295,6 +304,11 @@ def test_a_checkpoints_schedule_is_read() -> None:
         (lambda: step("DDIMScheduler", 500), "DDIMScheduler: no step begins at time 500; take the times from its"),
         (lambda: step("EulerDiscreteScheduler", 999, s_churn=0.5), "EulerDiscreteScheduler: step has no s_churn=0.5"),
         (lambda: step("EulerDiscreteScheduler", 999, speed=1), "EulerDiscreteScheduler: step has no speed=1 here"),
+        (lambda: make("LCMScheduler").set_timesteps(51), "distilled from 50 steps takes at most as many, not 51"),
+        (lambda: make("LCMScheduler").set_timesteps(4, strength=0.5), "LCMScheduler: set_timesteps has no strength"),
+        (lambda: jstyle.TCDScheduler(original_inference_steps=0), "original_inference_steps must be a whole number"),
+        (lambda: jstyle.LCMScheduler(timestep_scaling=0.0), "timestep_scaling must be over 0, not 0"),
+        (lambda: step("TCDScheduler", 999, eta=2.0), "eta must be from 0 to 1, not 2"),
         (lambda: step("DDIMScheduler", 852, eta=2.0), "eta must be from 0 to 1, not 2"),
         (lambda: step("LMSDiscreteScheduler", 999, 333), "LMSDiscreteScheduler: the next timestep is 832.5, not 333"),
     ],

@@ -33,8 +33,10 @@ SCHEDULERS = {
     "HeunDiscreteScheduler": "heun_discrete",
     "KDPM2AncestralDiscreteScheduler": "k_dpm_2_ancestral_discrete",
     "KDPM2DiscreteScheduler": "k_dpm_2_discrete",
+    "LCMScheduler": "lcm",
     "LMSDiscreteScheduler": "lms_discrete",
     "PNDMScheduler": "pndm",
+    "TCDScheduler": "tcd",
     "UniPCMultistepScheduler": "unipc_multistep",
 }
 

@@ -1,4 +1,4 @@
-"""Every sampler, call by call, against diffusers 0.42.1 (record_samplers.py and record_solvers.py in tests/golden)."""
+"""Every sampler, call by call, against diffusers 0.42.1 (tests/golden/record_{samplers,solvers,few_step}.py)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def read_cases(name: str) -> list[dict[str, Any]]:
     return cases
 
 
-CASES = [*read_cases("samplers.npz"), *read_cases("solvers.npz")]
+CASES = [*read_cases("samplers.npz"), *read_cases("solvers.npz"), *read_cases("few_step.npz")]
 ZERO_SNR, ZERO_SNR_CASES = np.load(FOLDER / "samplers_zero_snr.npz"), read_cases("samplers_zero_snr.npz")
 # Measured: under 2.5e-6, but 6e-6 for "sample": diffusers has 1 - alpha_bar near t = 0 in float32.
 TOLERANCE = 1e-5

@@ -44,11 +44,11 @@ def test_a_folder_is_described_as_what_is_loaded_from_it(model: Path, tmp_path: 
 
 def test_the_users_sampler_comes_before_an_unknown_scheduler(model: Path) -> None:
     file = model / "scheduler" / "scheduler_config.json"
-    change_json(file, _class_name="LCMScheduler", use_karras_sigmas=False)
+    change_json(file, _class_name="SASolverScheduler", use_karras_sigmas=False)
     describe(model)
     pipe = CountingPipeline.of_configurations(read_configurations(model))
     assert pipe.sampler("dpmpp_2m").name == "dpmpp_2m"
-    with pytest.raises(InputError, match="LCMScheduler.*name another sampler") as caught:
+    with pytest.raises(InputError, match="SASolverScheduler.*name another sampler") as caught:
         pipe.sampler()
     assert str(caught.value).startswith(f"{file}: ")
 

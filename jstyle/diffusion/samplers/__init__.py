@@ -22,6 +22,7 @@ from functools import partial
 from typing import Any, Optional
 
 from jstyle.diffusion.samplers.ddim import INVERSIONS, ddim, ddim_invert, ddpm, invert_step
+from jstyle.diffusion.samplers.few_step import distilled_levels, lcm, tcd
 from jstyle.diffusion.samplers.in_sigma import (
     Plan,
     dpmpp_sde,
@@ -50,6 +51,7 @@ from jstyle.diffusion.samplers.step import AfterStep, Denoiser, Noise, Step, Ste
 from jstyle.diffusion.schedule import Level, Schedule
 from jstyle.errors import InputError
 from jstyle.runtime import jt
+from jstyle.settings.vocabulary import BY_TIMES
 
 __all__ = [
     "INVERSE",
@@ -76,9 +78,11 @@ __all__ = [
     "invert_step",
     "kdpm2",
     "kdpm2_a",
+    "lcm",
     "lms",
     "pndm",
     "sampler",
+    "tcd",
     "unipc",
 ]
 
@@ -120,7 +124,8 @@ class Sampler:
         if self.noise == "eta":
             options["eta"] = eta
         elif eta:
-            raise InputError(f"eta is a setting of ddim alone; leave it at 0 for {self.name}")
+            with_eta = " and ".join(name for name, sampler in SAMPLERS.items() if sampler.noise == "eta")
+            raise InputError(f"eta is a setting of {with_eta} alone; leave it at 0 for {self.name}")
         if self.noise != "never":
             options["noise"] = noise
         along = self._bend(schedule)
@@ -163,8 +168,8 @@ class Sampler:
 
         Raises InputError for a sampler that goes by training times.
         """
-        if sigmas is not None and self.feed is training_levels:
-            bent = ", ".join(name for name, sampler in SAMPLERS.items() if sampler.feed is not training_levels)
+        if sigmas is not None and self.name in BY_TIMES:
+            bent = ", ".join(name for name in SAMPLERS if name not in BY_TIMES)
             raise InputError(f"{self.name} goes by training times, not by sigmas; {sigmas} sigmas are for {bent}")
         return replace(self, sigmas=sigmas)
 
@@ -206,6 +211,8 @@ SAMPLERS: Mapping[str, Sampler] = {
         Sampler("dpmpp_sde", dpmpp_sde, sigma_levels, noise="always", plan=plan_dpmpp_sde),
         Sampler("deis", deis, solver_levels),
         Sampler("unipc", unipc, solver_levels),
+        Sampler("lcm", lcm, distilled_levels, noise="always"),
+        Sampler("tcd", tcd, distilled_levels, noise="eta"),
     )
 }
 

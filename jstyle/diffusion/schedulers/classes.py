@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any, Optional, Union
 
 from jstyle.diffusion.samplers import INVERSE
+from jstyle.diffusion.samplers.few_step import weigh_boundary
+from jstyle.diffusion.schedule import Schedule
 from jstyle.diffusion.schedulers.scheduler import Scheduler, SchedulerOutput
 from jstyle.errors import InputError
 from jstyle.networks.entry import Array
+from jstyle.networks.outputs import Output
 from jstyle.runtime import jt
 
 
@@ -105,3 +109,85 @@ class DEISMultistepScheduler(Scheduler):
 
 class UniPCMultistepScheduler(Scheduler):
     """`unipc` (arXiv 2302.04867)."""
+
+
+class DistilledScheduler(Scheduler):
+    """What the schedulers of models that were distilled to few steps share: the times that the distillation visited."""
+
+    def set_timesteps(  # type: ignore[override]
+        self,
+        num_inference_steps: Optional[int] = None,
+        device: Any = None,
+        original_inference_steps: Optional[int] = None,
+        timesteps: Any = None,
+        strength: float = 1.0,
+        **others: Any,
+    ) -> None:
+        """As every scheduler's; ``original_inference_steps`` takes the place of the config's until the next time.
+
+        Raises InputError besides for a ``strength`` that is not 1: begin with a later timestep instead.
+        """
+        if strength != 1:
+            raise InputError(f"{type(self).__name__}: set_timesteps has no strength; begin with one of the timesteps")
+        visited = self.config.original_inference_steps
+        if original_inference_steps is not None:
+            visited = self._count_visited(original_inference_steps)
+        self.schedule = Schedule(replace(self.schedule.config, original_inference_steps=visited))
+        super().set_timesteps(num_inference_steps, timesteps=timesteps, **others)
+
+    def _count_visited(self, original_inference_steps: int) -> int:
+        return original_inference_steps
+
+
+@dataclass(frozen=True)
+class LCMSchedulerOutput(Output):
+    """``prev_sample``: the sample after the step. ``denoised``: the clean one of which it was made."""
+
+    prev_sample: jt.Var
+    denoised: Optional[jt.Var] = None
+
+
+class LCMScheduler(DistilledScheduler):
+    """`lcm` (arXiv 2310.04378)."""
+
+    def get_scalings_for_boundary_condition_discrete(self, timestep: float) -> tuple[float, float]:
+        """The shares of the sample and of the prediction in the denoised one at a training time (`weigh_boundary`)."""
+        return weigh_boundary(timestep * self.config.timestep_scaling)
+
+    def step(  # type: ignore[override]
+        self,
+        model_output: Array,
+        timestep: Any,
+        sample: Array,
+        generator: Any = None,
+        return_dict: bool = True,
+        *,
+        variance_noise: Optional[Array] = None,
+    ) -> Union[LCMSchedulerOutput, tuple[jt.Var, ...]]:
+        """As every scheduler's, with the clean sample as ``denoised``."""
+        step = self._take(model_output, timestep, sample, 0.0, generator, variance_noise, return_dict=False)
+        return LCMSchedulerOutput(*step) if return_dict else step
+
+
+class TCDScheduler(DistilledScheduler):
+    """`tcd` (arXiv 2402.19159).
+
+    As in diffusers, ``original_inference_steps`` given to `set_timesteps` lets it feed any time, not the visited ones.
+    """
+
+    def step(  # type: ignore[override]
+        self,
+        model_output: Array,
+        timestep: Any,
+        sample: Array,
+        eta: float = 0.3,
+        generator: Any = None,
+        return_dict: bool = True,
+        *,
+        variance_noise: Optional[Array] = None,
+    ) -> Union[SchedulerOutput, tuple[jt.Var, ...]]:
+        """As every scheduler's, with noise where ``eta``, the paper's gamma, is above 0."""
+        return self._take(model_output, timestep, sample, eta, generator, variance_noise, return_dict)
+
+    def _count_visited(self, original_inference_steps: int) -> int:
+        return len(self)

@@ -16,6 +16,7 @@ DEFAULTED = "_use_default_values"
 
 # Classes that are no sampler of a checkpoint's, and whose levels they have.
 _LEVELS_OF = {"DDIMInverseScheduler": "DDIMScheduler"}
+_CLIPPING = ("DDIMScheduler", "DDPMScheduler", "LCMScheduler")
 
 
 class SchedulerConfig(Mapping[str, Any]):
@@ -95,8 +96,8 @@ def read_schedule(config: SchedulerConfig, source: str) -> ScheduleConfig:
         known = "; or ".join(", ".join(f"{key} {show(value)}" for key, value in form.items()) for form in forms)
         raise InputError(one_line(f"{source}: {asked} is not supported, only {known}"))
     schedule.choose_sampler()
-    if schedule.clip_sample and class_name not in ("DDIMScheduler", "DDPMScheduler"):
-        raise InputError(f"{source}: clip_sample is for DDIMScheduler and DDPMScheduler; set it to False")
+    if schedule.clip_sample and class_name not in _CLIPPING:
+        raise InputError(f"{source}: clip_sample is for {', '.join(_CLIPPING)}; set it to False")
     return schedule
 
 

@@ -40,7 +40,7 @@ from jstyle.settings.vocabulary import BY_TIMES
 from jstyle.weights.hub import locate_component
 
 CONFIG = "scheduler_config.json"
-_STATELESS = ("ddim", "ddim_invert", "ddpm", "euler", "euler_a")
+_STATELESS = ("ddim", "ddim_invert", "ddpm", "euler", "euler_a", "lcm", "tcd")
 """Samplers whose steps remember nothing, so that they may be taken in any order."""
 # Arguments of diffusers' `step` for noise that no sampler here adds, and the values that leave it out.
 _WITHOUT_EFFECT: Mapping[str, Any] = {"s_churn": 0.0, "s_tmin": 0.0, "s_tmax": float("inf"), "s_noise": 1.0, "order": 4}
@@ -284,7 +284,7 @@ class Scheduler:
         step = run.take(output, x * scale if self.sampler.in_sigma else x, self._make_draw(generator, noise, x))
         self._run = run
         end = step.x / step.next_level.alpha_bar**0.5 if self.sampler.in_sigma else step.x
-        tells_x0 = self.sampler.in_sigma or self.sampler.name in ("ddim", "ddim_invert", "ddpm")
+        tells_x0 = self.sampler.in_sigma or self.sampler.name in ("ddim", "ddim_invert", "ddpm", "lcm")
         result = SchedulerOutput(end, step.x0 if tells_x0 else None)
         return result if return_dict else result.to_tuple()
 
