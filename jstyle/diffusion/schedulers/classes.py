@@ -166,7 +166,8 @@ class LCMScheduler(DistilledScheduler):
     ) -> Union[LCMSchedulerOutput, tuple[jt.Var, ...]]:
         """As every scheduler's, with the clean sample as ``denoised``."""
         step = self._take(model_output, timestep, sample, 0.0, generator, variance_noise, return_dict=False)
-        return LCMSchedulerOutput(*step) if return_dict else step
+        result = LCMSchedulerOutput(step[0], step[1])
+        return result if return_dict else result.to_tuple()
 
 
 class TCDScheduler(DistilledScheduler):
