@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from dataclasses import replace
+from typing import Any, Optional, Union
 
 from jstyle import ops
 from jstyle.errors import InputError
+from jstyle.networks.condition import Condition, read_condition
 from jstyle.networks.editing import QKV, Edit, Site
 from jstyle.networks.layers import Conv2d, GroupNorm, LayerNorm, Linear, Nothing
 from jstyle.runtime import jt
@@ -20,16 +22,21 @@ def gather_attention(qkv: QKV, x: jt.Var) -> jt.Var:
 
 
 class TextContext:
-    """A text for the cross-attentions, (batch, tokens, channels), with the keys and values each of them made of it.
+    """A condition whose text, (batch, tokens, channels), has the keys and values that each cross-attention made of it.
 
     If every call of a run is given the same one, only the first call projects the text. The keys and values are kept
     by the layers and weights that made them, so layers swapped in make their own. Not for training, where weights
     change in place.
     """
 
-    def __init__(self, text: jt.Var) -> None:
-        self.text = text
+    def __init__(self, condition: Union[jt.Var, Condition]) -> None:
+        self.condition = read_condition(condition)
         self._projected: dict[tuple[int, ...], tuple[tuple[Any, ...], jt.Var, jt.Var]] = {}
+
+    @property
+    def text(self) -> jt.Var:
+        """The text alone."""
+        return self.condition.text
 
     def project(self, to_k: jt.Module, to_v: jt.Module) -> tuple[jt.Var, jt.Var]:
         """The text's keys and values, each (batch, tokens, channels of the attention)."""
@@ -42,7 +49,8 @@ class TextContext:
     def cast(self, dtype: str) -> TextContext:
         """Turn this text, in place, into one for a UNet that computes in ``dtype``."""
         if str(self.text.dtype) != dtype:
-            self.text, self._projected = ops.cast(self.text, dtype), {}
+            self.condition = replace(self.condition, text=ops.cast(self.text, dtype))
+            self._projected = {}
         return self
 
 
@@ -119,23 +127,33 @@ class BasicTransformerBlock(jt.Module):
 
 
 class Transformer2DModel(jt.Module):
-    """A transformer block over the positions of a feature map, plus its input.
+    """Transformer blocks, one after the other, over the positions of a feature map, plus its input.
 
-    SD 1.x projects in and out by 1x1 convolutions, SD 2.x by linear layers: the same map, stored in
+    SD 1.x projects in and out by 1x1 convolutions, SD 2.x and XL by linear layers: the same map, stored in
     other shapes.
     """
 
     def __init__(
-        self, channels: int, heads: int, context_channels: int, groups: int, linear_projection: bool, upcast: bool
+        self,
+        channels: int,
+        heads: int,
+        context_channels: int,
+        groups: int,
+        linear_projection: bool,
+        upcast: bool,
+        depth: int = 1,
     ) -> None:
         self.norm = GroupNorm(groups, channels, eps=1e-6)
         self.proj_in = Linear(channels, channels) if linear_projection else Conv2d(channels, channels, 1)
-        self.transformer_blocks = jt.nn.ModuleList([BasicTransformerBlock(channels, heads, context_channels, upcast)])
+        self.transformer_blocks = jt.nn.ModuleList(
+            [BasicTransformerBlock(channels, heads, context_channels, upcast) for _ in range(depth)]
+        )
         self.proj_out = Linear(channels, channels) if linear_projection else Conv2d(channels, channels, 1)
 
     def execute(self, x: jt.Var, text: TextContext, edit: Optional[Edit]) -> jt.Var:
         """x (batch, height, width, channels) -> the same."""
         b, h, w, c = x.shape
         tokens = self.proj_in(self.norm(x)).reshape(b, h * w, -1)
-        tokens = self.transformer_blocks[0](tokens, text, edit)
+        for block in self.transformer_blocks:
+            tokens = block(tokens, text, edit)
         return self.proj_out(tokens.reshape(b, h, w, c), x)

@@ -11,9 +11,9 @@ from jstyle.networks.adaptable import Adaptable
 from jstyle.networks.clip_layers import CLIPEncoder
 from jstyle.networks.config import CLIPTextConfig
 from jstyle.networks.entry import Array, check_shape, read_ids, refuse_arguments
-from jstyle.networks.layers import Embedding, LayerNorm
+from jstyle.networks.layers import Embedding, LayerNorm, Linear
 from jstyle.networks.network import Kind, Network
-from jstyle.networks.outputs import TextOutput
+from jstyle.networks.outputs import ProjectedTextOutput, TextOutput
 from jstyle.runtime import jt
 
 
@@ -66,7 +66,7 @@ class CLIPTextModel(Adaptable, Network):
         output_hidden_states: Optional[bool] = None,
         return_dict: Optional[bool] = None,
         **others: Any,
-    ) -> Union[TextOutput, tuple[Any, ...]]:
+    ) -> Union[TextOutput, ProjectedTextOutput, tuple[Any, ...]]:
         """Token ids (batch, tokens) -> the last hidden state (batch, tokens, hidden_size), and what `TextOutput` has.
 
         ``hidden_states`` are given where they are asked for. The whole text is read, as Stable Diffusion was trained:
@@ -80,9 +80,15 @@ class CLIPTextModel(Adaptable, Network):
             raise InputError("text encoder: an attention_mask with zeros is not supported; leave it out")
         states: Optional[list[jt.Var]] = [] if output_hidden_states else None
         last = self.compute(ids, states)
-        ends = _find_ends(ids, self.config.eos_token_id)
-        output = TextOutput(last, last[np.arange(len(ends)), ends], None if states is None else tuple(states))
+        ends = _find_ends(ids, self.config)
+        output = self.answer(last, last[np.arange(len(ends)), ends], None if states is None else tuple(states))
         return output.to_tuple() if return_dict is False else output
+
+    def answer(
+        self, last: jt.Var, pooled: jt.Var, states: Optional[tuple[jt.Var, ...]]
+    ) -> Union[TextOutput, ProjectedTextOutput]:
+        """What `execute` gives of the last hidden state, its row at each text's end, and the states asked for."""
+        return TextOutput(last, pooled, states)
 
     def compute(self, ids: jt.Var, states: Optional[list[jt.Var]]) -> jt.Var:
         """The last hidden state of ids that were checked; ``states`` as in `CLIPTextTransformer`."""
@@ -96,16 +102,36 @@ class CLIPTextModel(Adaptable, Network):
             raise InputError(f"text encoder: wanted at most {most} tokens, got {tuple(input_ids.shape)}")
 
 
+class CLIPTextModelWithProjection(CLIPTextModel):
+    """transformers' CLIPTextModelWithProjection: what stands at a text's end is its vector, ``text_embeds``."""
+
+    kind = Kind("text_encoder_2", "CLIPTextModelWithProjection", "transformers", "model", "clip_text_model")
+
+    def __init__(self, config: CLIPTextConfig) -> None:
+        super().__init__(config)
+        self.text_projection = Linear(config.hidden_size, config.projection_dim, bias=False)
+
+    def answer(
+        self, last: jt.Var, pooled: jt.Var, states: Optional[tuple[jt.Var, ...]]
+    ) -> Union[TextOutput, ProjectedTextOutput]:
+        """As every text encoder's."""
+        return ProjectedTextOutput(self.text_projection(pooled), last, states)
+
+
 def _make_causal_mask(tokens: int) -> jt.Var:
     """(1, 1, tokens, tokens): a token sees itself and those before it."""
     return jt.array(np.triu(np.full((1, 1, tokens, tokens), -1e9, np.float32), k=1)).stop_grad()  # a constant
 
 
-def _find_ends(ids: jt.Var, end: int) -> np.ndarray:
+def _find_ends(ids: jt.Var, config: CLIPTextConfig) -> np.ndarray:
     """The place of each text's first end token (batch,), as transformers finds it.
 
-    Old configurations name the id 2, which no text has; there the end is the largest id.
+    Old configurations name the id 2, which no text has; there the end is the largest id of the table. Learnt words have
+    larger ones, and transformers would take the first of them for the end.
     """
     ids.sync(True, False)  # alone, as `check_ids` does
     values = ids.numpy()
-    return values.argmax(axis=1) if end == 2 else (values == end).argmax(axis=1)
+    end = config.eos_token_id
+    if end == 2:
+        return np.where(values < config.vocab_size, values, -1).argmax(axis=1)
+    return (values == end).argmax(axis=1)

@@ -15,7 +15,7 @@ from jstyle.networks.config_reader import (
     require_sizes,
     require_small,
 )
-from jstyle.settings.fields import require
+from jstyle.settings.fields import later, require
 from jstyle.settings.messages import show
 from jstyle.settings.vocabulary import LONGEST_SIDE
 
@@ -30,7 +30,6 @@ UNET_FIXED: Mapping[str, Any] = {
     "downsample_padding": 1,
     "mid_block_scale_factor": 1,
     "act_fn": "silu",
-    "transformer_layers_per_block": 1,
     "dual_cross_attention": False,
     "resnet_time_scale_shift": "default",
     "resnet_skip_time_act": False,
@@ -78,12 +77,23 @@ class UNetConfig(NetworkConfig):
     attention_head_dim: Union[int, tuple[int, ...]] = 8
     use_linear_projection: bool = False
     upcast_attention: bool = False
+    transformer_layers_per_block: Union[int, tuple[int, ...]] = later(1)
+    addition_embed_type: Optional[str] = later(None)
+    addition_time_embed_dim: Optional[int] = later(None)
+    projection_class_embeddings_input_dim: Optional[int] = later(None)
 
     def __post_init__(self) -> None:
         _check_levels(self, _UNET_DOWN, _UNET_UP)
-        for name, values in (("attention_head_dim", self.heads), ("layers_per_block", self.layers)):
+        self._check_addition()
+        levels = {
+            "attention_head_dim": self.heads,
+            "layers_per_block": self.layers,
+            "transformer_layers_per_block": self.depths,
+        }
+        for name, values in levels.items():
             require(len(values) == len(self.block_out_channels), f"{name} and block_out_channels differ in length")
         require_sizes(1 << 16, attention_head_dim=self.heads, cross_attention_dim=self.cross_attention_dim)
+        require_sizes(_MOST_LAYERS, transformer_layers_per_block=self.depths)
         require_small(norm_eps=self.norm_eps)
         half, rest = divmod(self.block_out_channels[0], 2)
         require(rest == 0, f"the first of block_out_channels must be even, not {2 * half + rest}")
@@ -100,6 +110,42 @@ class UNetConfig(NetworkConfig):
     def layers(self) -> tuple[int, ...]:
         """Resnets per level on the way down; on the way up there is one more."""
         return self._of_each_level(self.layers_per_block)
+
+    @property
+    def depths(self) -> tuple[int, ...]:
+        """Blocks of each transformer per level; the middle has as many as the lowest level."""
+        return self._of_each_level(self.transformer_layers_per_block)
+
+    @property
+    def has_addition(self) -> bool:
+        """Whether a vector of the text and the picture's sizes are added to the time's embedding, as in SDXL."""
+        return self.addition_embed_type is not None
+
+    def count_sizes(self, pooled: int) -> int:
+        """How many numbers about sizes it reads beside a vector of the text that is ``pooled`` wide.
+
+        Raises ValueError where no number of them fits.
+        """
+        numbers, rest = divmod(
+            (self.projection_class_embeddings_input_dim or 0) - pooled, self.addition_time_embed_dim or 1
+        )
+        require(
+            rest == 0 and numbers in (5, 6),
+            f"projection_class_embeddings_input_dim {self.projection_class_embeddings_input_dim} is not a text's vector "
+            f"of {pooled} and six sizes, or five, of {self.addition_time_embed_dim}",
+        )
+        return numbers
+
+    def _check_addition(self) -> None:
+        kind, each = self.addition_embed_type, self.addition_time_embed_dim
+        require(kind in (None, "text_time"), f"addition_embed_type {show(kind)} is not supported, only text_time")
+        if kind is None:
+            whole = self.projection_class_embeddings_input_dim
+            require(whole is None, "projection_class_embeddings_input_dim is for addition_embed_type text_time alone")
+            return
+        require(each is not None and each % 2 == 0, f"addition_time_embed_dim must be an even number, not {show(each)}")
+        require_sizes(1 << 16, least=2, addition_time_embed_dim=each)
+        require_sizes(1 << 16, projection_class_embeddings_input_dim=self.projection_class_embeddings_input_dim or 0)
 
     def _of_each_level(self, value: Union[int, tuple[int, ...]]) -> tuple[int, ...]:
         return (value,) * len(self.block_out_channels) if isinstance(value, int) else value

@@ -73,9 +73,12 @@ def read_diffusers(cls: type[Config], raw: Mapping[str, Any], fixed: Mapping[str
             continue
         allowed = fixed.get(key, value if value in (None, False) else None)
         if allowed is not Ellipsis and value != allowed:
-            message = f"{key} = {show(value)} is not supported; only Stable Diffusion 1.x and 2.x load here"
+            message = f"{key} = {show(value)} is not supported; only Stable Diffusion 1.x, 2.x and XL load here"
             raise Where(place).error(message)
-    return read_fields(cls, raw, place)
+    switches = {
+        field.name for field, hint in typed_fields(cls) if hint is bool
+    }  # null is diffusers' other way to say no
+    return read_fields(cls, {key: raw[key] for key in raw if raw[key] is not None or key not in switches}, place)
 
 
 def read_fields(cls: type[Config], raw: Mapping[str, Any], place: str) -> Config:

@@ -69,3 +69,14 @@ class TextOutput(Output):
     last_hidden_state: jt.Var
     pooler_output: jt.Var
     hidden_states: Optional[tuple[jt.Var, ...]] = None
+
+
+@dataclass(frozen=True)
+class ProjectedTextOutput(Output):
+    """What a text encoder with a projection makes of token ids: ``text_embeds`` (batch, projection_dim), and the rest
+    as in `TextOutput`.
+    """
+
+    text_embeds: jt.Var
+    last_hidden_state: jt.Var
+    hidden_states: Optional[tuple[jt.Var, ...]] = None

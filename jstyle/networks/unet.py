@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
 from typing import Any, Optional, Union
 
 import numpy as np
@@ -10,7 +10,9 @@ import numpy as np
 from jstyle import ops
 from jstyle.errors import InputError
 from jstyle.networks.adaptable import Adaptable
+from jstyle.networks.addition import check_addition, embed_numbers, make_addition, read_added
 from jstyle.networks.attention import Attention, TextContext
+from jstyle.networks.condition import Condition
 from jstyle.networks.config import UNetConfig
 from jstyle.networks.editing import Attachment, Site, bind
 from jstyle.networks.entry import Array, check_shape, check_times, read_numbers, refuse_arguments
@@ -50,6 +52,8 @@ class UNet2DConditionModel(Adaptable, Network):
         self.config = config
         self.conv_in = Conv2d(config.in_channels, widths[0], 3, padding=(1, 1))
         self.time_embedding = TimestepEmbedding(widths[0], 4 * widths[0])
+        if config.has_addition:
+            self.add_embedding = TimestepEmbedding(config.projection_class_embeddings_input_dim or 0, 4 * widths[0])
         self.down_blocks = jt.nn.ModuleList(
             [_get_block(DOWN_BLOCKS, name)(config, level) for name, level in zip(config.down_block_types, levels)]
         )
@@ -73,22 +77,25 @@ class UNet2DConditionModel(Adaptable, Network):
         self,
         sample: Array,
         timestep: Any,
-        encoder_hidden_states: Union[Array, TextContext],
+        encoder_hidden_states: Union[Array, Condition, TextContext],
         *,
         step: int = 0,
+        added_cond_kwargs: Optional[Mapping[str, Any]] = None,
         return_dict: bool = True,
         **others: Any,
     ) -> Union[UNetOutput, tuple[jt.Var]]:
         """sample (batch, in_channels, height, width) -> (batch, out_channels, height, width), always in fp32.
 
-        ``encoder_hidden_states`` is (batch, tokens, cross_attention_dim); one `TextContext` passed to several calls
-        saves projecting the text again. ``timestep`` is one time for all rows, or one for each, in numbers of any kind.
+        ``encoder_hidden_states`` is (batch, tokens, cross_attention_dim), or a `Condition`; one `TextContext` passed to
+        several calls saves projecting the text again. A UNet of SDXL reads more than a text: what a `Condition` has, or
+        diffusers' ``added_cond_kwargs``, ``text_embeds`` (batch, pooled width) and ``time_ids`` (batch, sizes). ``timestep`` is one time for all rows, or one for each, in numbers of any kind.
         ``step`` is announced to the attached editors. ``others`` are diffusers' arguments for other networks, which
         must be None. Raises InputError, before anything is computed, for inputs of other shapes.
         """
         refuse_arguments("UNet", others)
         latents = read_numbers("UNet", "latents", sample)
-        text, times = self.check_inputs(latents, timestep, encoder_hidden_states)
+        condition = read_added(encoder_hidden_states, added_cond_kwargs)
+        text, times = self.check_inputs(latents, timestep, condition)
         if self._recompute and not jt.flags.no_grad:
             with recomputed(self, _list_trained(self)):
                 output = self.compute(latents, times, text, step)
@@ -100,7 +107,12 @@ class UNet2DConditionModel(Adaptable, Network):
         """The answer to what `execute` takes, for inputs that were checked: times are (rows,)."""
         edit = bind(self.attachments, step)
         text = text.cast(self.dtype)
-        temb = ops.silu(self.time_embedding(ops.cast(self._embed_time(times), self.dtype)))
+        sinusoids = embed_numbers(times, self.config.block_out_channels[0], self.config)
+        temb = self.time_embedding(ops.cast(sinusoids, self.dtype))
+        if self.config.has_addition:
+            addition = make_addition(text.condition, sample.shape[2:], self.config)
+            temb = temb + self.add_embedding(ops.cast(addition, self.dtype))
+        temb = ops.silu(temb)
         x = self.conv_in(ops.channels_last(sample, self.dtype))
         skips: list[jt.Var] = [x]
         for block in self.down_blocks:
@@ -133,7 +145,7 @@ class UNet2DConditionModel(Adaptable, Network):
                 parameter.start_grad()
 
     def check_inputs(
-        self, sample: jt.Var, timestep: Any, text: Union[Array, TextContext]
+        self, sample: jt.Var, timestep: Any, text: Union[Array, Condition, TextContext]
     ) -> tuple[TextContext, np.ndarray]:
         """The text, and the time of each row (rows,). Raises InputError for what `execute` does not take.
 
@@ -141,18 +153,13 @@ class UNet2DConditionModel(Adaptable, Network):
         """
         check_shape("UNet", "latents", sample, ("batch", self.config.in_channels, "height", "width"))
         rows = sample.shape[0]
-        context = text if isinstance(text, TextContext) else TextContext(read_numbers("UNet", "a text", text))
+        if not isinstance(text, TextContext):
+            text = TextContext(text if isinstance(text, Condition) else read_numbers("UNet", "a text", text))
+        context = text
         wanted = ((1, rows) if rows > 1 else 1, "tokens", self.config.cross_attention_dim)
         check_shape("UNet", "a text", context.text, wanted, f" for latents {tuple(sample.shape)}")
+        check_addition(context.condition, rows, self.config)
         return context, check_times("UNet", timestep, rows)
-
-    def _embed_time(self, times: np.ndarray) -> jt.Var:
-        """Sinusoids of times (rows,) (arXiv 1706.03762, section 3.5), (rows, channels), in fp32 as in training."""
-        half = self.config.block_out_channels[0] // 2
-        exponent = np.arange(half, dtype=np.float32) * np.float32(-math.log(10000))
-        angles = times[:, None] * np.exp(exponent / np.float32(half - self.config.freq_shift))
-        halves = [np.sin(angles), np.cos(angles)]
-        return jt.array(np.concatenate(halves[::-1] if self.config.flip_sin_to_cos else halves, axis=1))
 
     def _number_sites(self) -> tuple[Site, ...]:
         """Number the attention layers in the order of execution and give each its site."""

@@ -115,6 +115,7 @@ def make_transformers(config: UNetConfig, level: int, count: int) -> jt.Module:
                 config.norm_num_groups,
                 config.use_linear_projection,
                 config.upcast_attention,
+                config.depths[level],
             )
             for _ in range(count)
         ]

@@ -16,7 +16,7 @@ from jstyle.weights.tensors import FileTensors, Rename, Tensors, rename_text, re
 NETWORKS = ("unet", "vae", "text_encoder", "image_encoder")
 """The parts of a model that have weights, in the order in which its hash takes them."""
 
-_RENAMES: Mapping[str, Rename] = {"vae": rename_vae, "text_encoder": rename_text}
+_RENAMES: Mapping[str, Rename] = {"vae": rename_vae, "text_encoder": rename_text, "text_encoder_2": rename_text}
 
 
 @dataclass(frozen=True)

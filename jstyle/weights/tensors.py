@@ -111,7 +111,7 @@ def rename_vae(name: str) -> str:
 
 def rename_text(name: str) -> str:
     """The name with the prefix that transformers 5, unlike every earlier version, leaves out of text encoders."""
-    return name if name.startswith("text_model.") else f"text_model.{name}"
+    return name if name.startswith(("text_model.", "text_projection.")) else f"text_model.{name}"
 
 
 def write_tensors(arrays: Mapping[str, np.ndarray], file: Path, metadata: Optional[Mapping[str, str]] = None) -> None:

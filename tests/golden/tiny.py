@@ -124,6 +124,45 @@ SD2: dict[str, Config] = {
     "vision": vision_config(40, heads=5, act="gelu"),
 }
 
+
+def sdxl_unet_config(channels: Sequence[int], heads: Sequence[int], depths: Sequence[int], groups: int) -> Config:
+    """A `unet/config.json` of Stable Diffusion XL's structure, with the keys and nulls that its own has."""
+    return {
+        **unet_config(channels, heads=list(heads), context_dim=SDXL_TEXT + SDXL_TEXT_2, groups=groups, linear=True),
+        "addition_embed_type": "text_time",
+        "addition_embed_type_num_heads": 64,
+        "addition_time_embed_dim": SDXL_SIZES,
+        "class_embed_type": None,
+        "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"],
+        "num_attention_heads": None,
+        "projection_class_embeddings_input_dim": SDXL_POOLED + 6 * SDXL_SIZES,
+        "resnet_out_scale_factor": 1.0,
+        "time_cond_proj_dim": None,
+        "transformer_layers_per_block": list(depths),
+        "up_block_types": ["CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"],
+        "upcast_attention": None,
+    }
+
+
+SDXL_TEXT, SDXL_TEXT_2, SDXL_POOLED, SDXL_SIZES = 24, 16, 12, 8
+"""Widths: of what each text encoder gives, of the text's vector, and of what the UNet makes of each size."""
+
+SDXL: dict[str, Config] = {
+    "unet": sdxl_unet_config([8, 16, 16], heads=[1, 2, 4], depths=[1, 1, 2], groups=4),
+    "vae": {**vae_config([8, 8, 16], groups=4, layers=1), "force_upcast": True, "scaling_factor": 0.13025},
+    "text": text_config(SDXL_TEXT, heads=3, act="quick_gelu"),
+    "text_2": {
+        **text_config(SDXL_TEXT_2, heads=2, act="gelu"),
+        "architectures": ["CLIPTextModelWithProjection"],
+        "num_hidden_layers": 3,
+        "projection_dim": SDXL_POOLED,
+    },
+}
+"""The networks of `sdxl_folder/`, whose weights are stored."""
+
+SDXL_FIVE: Config = {**SDXL["unet"], "projection_class_embeddings_input_dim": SDXL_POOLED + 5 * SDXL_SIZES}
+"""A UNet that reads a score of beauty in the place of the target's size, as SDXL's refiner does."""
+
 FOLDER: dict[str, Config] = {
     "unet": unet_config([8, 8, 16, 16], heads=[1, 1, 2, 2], context_dim=16, groups=4, linear=True),
     "vae": vae_config([8, 8, 16], groups=4, layers=1),

@@ -98,7 +98,10 @@ class HostedUNet(UNet2DConditionModel):
     """The UNet in front of a UNet of diffusers' kind."""
 
     def __init__(self, network: Any, mode: Mode = nullcontext) -> None:
-        super().__init__(UNetConfig.from_dict(dict(network.config)))
+        config = UNetConfig.from_dict(dict(network.config))
+        if config.has_addition:
+            raise InputError("Stable Diffusion XL computes here with the native backend alone; take backend native")
+        super().__init__(config)
         self._host = Host(self, network, "UNet", mode)
 
     def compute(self, sample: jt.Var, times: np.ndarray, text: TextContext, step: int) -> jt.Var:

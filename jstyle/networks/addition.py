@@ -1,0 +1,76 @@
+"""What Stable Diffusion XL's UNet adds to the time's embedding: a vector of the text, and sizes (arXiv 2307.01952)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Optional
+
+import numpy as np
+
+from jstyle import ops
+from jstyle.errors import InputError
+from jstyle.networks.attention import TextContext
+from jstyle.networks.condition import Condition, GivenNumbers, Size
+from jstyle.networks.config import UNetConfig
+from jstyle.networks.entry import check_shape, read_numbers
+from jstyle.runtime import jt
+
+
+def embed_numbers(numbers: np.ndarray, channels: int, config: UNetConfig) -> jt.Var:
+    """Sinusoids of numbers (n,) (arXiv 1706.03762, section 3.5), (n, channels), in fp32 as in training."""
+    half = channels // 2
+    exponent = np.arange(half, dtype=np.float32) * np.float32(-math.log(10000))
+    angles = numbers[:, None] * np.exp(exponent / np.float32(half - config.freq_shift))
+    halves = [np.sin(angles), np.cos(angles)]
+    return jt.array(np.concatenate(halves[::-1] if config.flip_sin_to_cos else halves, axis=1))
+
+
+def make_addition(condition: Condition, latent: Size, config: UNetConfig) -> jt.Var:
+    """The text's vector and the sizes' sinusoids beside it, (rows, width), of a condition that was checked."""
+    pooled: Any = condition.pooled
+    numbers = condition.list_numbers(latent, config.count_sizes(pooled.shape[1]))
+    sinusoids = embed_numbers(numbers.reshape(-1), config.addition_time_embed_dim or 0, config).reshape(
+        len(numbers), -1
+    )
+    parts = [ops.cast(pooled, "float32"), sinusoids]
+    rows = max(part.shape[0] for part in parts)
+    return jt.concat([part if part.shape[0] == rows else jt.concat([part] * rows, dim=0) for part in parts], dim=1)
+
+
+def check_addition(condition: Condition, rows: int, config: UNetConfig) -> None:
+    """Raise InputError where a condition lacks what the UNet reads beside the text, or has what it does not."""
+    if not config.has_addition:
+        if condition.pooled is not None:
+            raise InputError("UNet: it reads a text alone; a vector of the text, and sizes, are for one of SDXL")
+        return
+    if condition.pooled is None or not condition.sizes:
+        raise InputError(
+            "UNet: SDXL's reads a vector of the text and sizes beside it: give a Condition, or added_cond_kwargs with "
+            "text_embeds and time_ids"
+        )
+    wanted = (1, rows) if rows > 1 else 1
+    check_shape("UNet", "a vector of the text", condition.pooled, (wanted, "width"), f" for {rows} latents")
+    if len(condition.sizes) not in (1, rows):
+        raise InputError(f"UNet: wanted the sizes of one picture or of {rows}, got {len(condition.sizes)}")
+    try:
+        count = config.count_sizes(condition.pooled.shape[1])
+    except ValueError as error:
+        raise InputError(f"UNet: {error}") from None
+    wrong = [n for n in (len(row.list_numbers((1, 1), count)) for row in condition.sizes) if n != count]
+    if wrong:
+        raise InputError(f"UNet: wanted {count} numbers about a picture's size (time_ids), got {wrong[0]}")
+
+
+def read_added(text: Any, added: Optional[Mapping[str, Any]]) -> Any:
+    """A text with what diffusers passes beside it. Raises InputError for anything but a text's vector and sizes."""
+    if not added:
+        return text
+    if set(added) != {"text_embeds", "time_ids"} or isinstance(text, (Condition, TextContext)):
+        shown = ", ".join(sorted(added))
+        raise InputError(f"UNet: added_cond_kwargs are text_embeds and time_ids, beside a text alone, not {shown:.60}")
+    pooled = read_numbers("UNet", "text_embeds", added["text_embeds"])
+    numbers = read_numbers("UNet", "time_ids", added["time_ids"])
+    check_shape("UNet", "time_ids", numbers, ("batch", "sizes"))
+    sizes = tuple(GivenNumbers(tuple(map(float, row))) for row in numbers.numpy())
+    return Condition(read_numbers("UNet", "a text", text), pooled, sizes)
