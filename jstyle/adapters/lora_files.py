@@ -76,7 +76,9 @@ def parse(
     if bundled:
         listed = ", ".join(sorted(bundled)[:5])
         warnings.warn(
-            f"{what} brings words ({listed}); load_textual_inversion of the same file learns them", InputWarning, 2
+            f"{what} brings words ({listed}); --words with this file (load_textual_inversion in Python) learns them",
+            InputWarning,
+            2,
         )
     return Lora(changes["unet"], changes["text_encoder"])
 

@@ -174,7 +174,7 @@ def read(source: Source, token: Optional[str] = None, place: Optional[Place] = N
         listed = ", ".join(name[:80] for name in names[:3])
         raise InputError(f"{file} holds {len(names)} arrays ({listed}), not the one of a word; is it something else?")
     if names[0] == _NAMELESS and token is None:
-        raise InputError(f"{file} does not say its word; give one, such as token='<style>'")
+        raise InputError(f"{file} does not say its word; give --words FILE:<style> (token='<style>' in Python)")
     try:
         array = read_numbers(stored, names[0])
     except InputError as error:
@@ -185,8 +185,9 @@ def read(source: Source, token: Optional[str] = None, place: Optional[Place] = N
 def _read_bundled(stored: Tensors, bundled: Mapping[str, str], token: Optional[str], file: Any) -> tuple:
     """One of the words that OneTrainer puts into a LoRA's file; ``token`` says which, where there are several."""
     if token is None and len(bundled) > 1:
+        first = next(iter(bundled))
         raise InputError(
-            f"{file} holds the words {', '.join(bundled)}; say which, such as token={next(iter(bundled))!r}"
+            f"{file} holds the words {', '.join(bundled)}; say which: --words FILE:{first} (token= in Python)"
         )
     word = token if token is not None and token in bundled else next(iter(bundled))
     if token != word and len(bundled) > 1:

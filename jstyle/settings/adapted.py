@@ -26,8 +26,8 @@ class AdaptedModelSettings(ModelSettings):
     """Words that were learnt (textual inversion): files or folders, each FILE or FILE:WORD for another name."""
 
     def __post_init__(self) -> None:
-        for text in (*self.lora, *self.words):
-            require(bool(text.strip()), "lora and words name files, not nothing")
+        for name, texts in (("lora", self.lora), ("words", self.words)):
+            require(all(text.strip() for text in texts), f"{name} must name files, not nothing")
 
     def check_files(self) -> None:
         """Raise InputError for the first file or folder that is not there."""

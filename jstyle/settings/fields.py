@@ -8,8 +8,8 @@ import functools
 import inspect
 import textwrap
 import typing
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Union
 
 MISSING: Any = dataclasses.MISSING
 _FREE = "changes no result because"
@@ -114,6 +114,22 @@ def level_fields(kind: type) -> Mapping[str, tuple[dataclasses.Field, Any]]:
             raise TypeError(f"{kind.__name__} has two settings of the name {twice[0]}")
         level.update(entries)
     return level
+
+
+def list_names(kind: type) -> Iterator[str]:
+    """The names at the level of `kind`, and those within them, dotted: "loop", "loop.steps"."""
+    for name, (_, hint) in level_fields(kind).items():
+        yield name
+        inner = without_null(hint)
+        if dataclasses.is_dataclass(inner):
+            yield from (f"{name}.{within}" for within in list_names(typing.cast(type, inner)))
+
+
+def without_null(hint: Any) -> Any:
+    """The type that `hint` is where it is not null."""
+    if typing.get_origin(hint) is not Union:
+        return hint
+    return Union[tuple(kind for kind in typing.get_args(hint) if kind is not type(None))]
 
 
 @functools.lru_cache(maxsize=None)

@@ -8,7 +8,7 @@ import re
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Union
+from typing import Any, Literal
 
 from jstyle.settings.fields import (
     MISSING,
@@ -18,6 +18,7 @@ from jstyle.settings.fields import (
     start_of_flat,
     typed_fields,
     values_by_name,
+    without_null,
 )
 from jstyle.settings.leaves import LISTS
 from jstyle.settings.yaml_files import parse_yaml
@@ -57,7 +58,7 @@ class Option:
     @property
     def inner(self) -> Any:
         """The type without null."""
-        return _without_null(self.hint)
+        return without_null(self.hint)
 
     @property
     def items(self) -> tuple:
@@ -74,7 +75,7 @@ class Option:
             group.add_argument(self.name, f"--no_{self.name[2:]}", action=Switch, **common)
             return
         shown = self.items[0] if self.items else self.inner
-        common["metavar"] = _METAVARS.get(_without_null(shown), "YAML")
+        common["metavar"] = _METAVARS.get(without_null(shown), "YAML")
         words = _choices(self.hint) or (_choices(shown) if self.items else ())
         if words:
             common.update(choices=Choices(words), metavar=f"{{{','.join(words)}}}")
@@ -124,7 +125,7 @@ def list_options(kind: type, start: Mapping[str, Any], path: tuple[str, ...] = (
     """The options of a dataclass, of those within too; `start` holds the values that its fields start from."""
     docs = field_docs(kind)
     for field, hint in typed_fields(kind):
-        default, inner = default_of(field, start), _without_null(hint)
+        default, inner = default_of(field, start), without_null(hint)
         if is_flat(field):
             yield from list_options(hint, start_of_flat(field, default), path)
             continue
@@ -133,16 +134,9 @@ def list_options(kind: type, start: Mapping[str, Any], path: tuple[str, ...] = (
             yield from list_options(typing.cast(type, inner), values_by_name(default), (*path, field.name))
 
 
-def _without_null(hint: Any) -> Any:
-    if typing.get_origin(hint) is not Union:
-        return hint
-    others = tuple(kind for kind in typing.get_args(hint) if kind is not type(None))
-    return Union[others]
-
-
 def _choices(hint: Any) -> tuple[str, ...]:
     """The words that an option takes, where they are few."""
-    inner = _without_null(hint)
+    inner = without_null(hint)
     null = () if inner is hint else ("null",)
     if inner is bool:
         return ("true", "false", *null)
@@ -150,7 +144,7 @@ def _choices(hint: Any) -> tuple[str, ...]:
 
 
 def _value_of(hint: Any, word: str, place: str) -> Any:
-    inner = _without_null(hint)
+    inner = without_null(hint)
     if inner is not hint and word == "null":
         return None
     if inner is str or inner is Path:

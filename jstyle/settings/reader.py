@@ -13,27 +13,29 @@ from jstyle.settings.fields import (
     default_of,
     is_flat,
     level_fields,
+    list_names,
     start_of_flat,
     typed_fields,
     values_by_name,
 )
 from jstyle.settings.leaves import LISTS, MAPPINGS, describe, read_leaf, unwrap_numpy
 from jstyle.settings.messages import Where, show, suggest
+from jstyle.settings.other_names import guess_setting
 
 T = TypeVar("T")
 _DEEPEST = 100
 
 
-def build(kind: type[T], values: object, place: str = "") -> T:
+def build(kind: type[T], values: object, place: str = "", dashes: str = "") -> T:
     """A settings dataclass from a mapping of its fields; null stands for no settings, and what is left out keeps its
     default. A nested dataclass that is given in part starts from the default of the field that holds it.
 
         build(LoraSettings, {"data": ["pictures"], "output": "out", "loop": {"steps": 5}}, "recipe")
 
     Raises InputError, one line that starts with `place`, for a name that is unknown or missing, a value of another
-    type, and whatever the dataclass itself refuses by a ValueError.
+    type, and whatever the dataclass itself refuses by a ValueError. Names in it begin with `dashes`.
     """
-    where = Where(place)
+    where = Where(place, dashes=dashes)
     return _assemble(kind, _known(kind, {} if values is None else values, where), where, {})
 
 
@@ -116,7 +118,9 @@ def _known(kind: type, values: object, where: Where) -> Mapping[str, Any]:
     names = level_fields(kind)
     for key in values:
         if key not in names:
-            raise where.error(f"unknown setting {show(key)} ({suggest(key, names)})")
+            meant = guess_setting(str(key), list_names(kind)).replace(" ", ": ")
+            advice = f"did you mean {meant}?" if meant else suggest(key, names)
+            raise where.error(f"unknown setting {show(key)} ({advice})")
     return values
 
 
@@ -136,7 +140,7 @@ def _assemble(kind: type[T], values: Mapping[str, Any], where: Where, start: Map
     try:
         return kind(**arguments)
     except ValueError as error:
-        raise where.error(str(error)) from error
+        raise where.refusal(str(error), level_fields(kind)) from error
 
 
 def _check(kind: type, values: object, where: Where) -> None:

@@ -13,8 +13,9 @@ from typing import Any, Optional
 
 from jstyle.errors import InputError
 from jstyle.settings.fields import MISSING, join_flat
-from jstyle.settings.messages import Where, suggest
+from jstyle.settings.messages import Where
 from jstyle.settings.options import FILES, Option, list_options
+from jstyle.settings.other_names import guess_setting
 from jstyle.settings.parser import LineParser, list_spellings
 from jstyle.settings.reader import build, check, merged, read_value
 from jstyle.settings.yaml_files import dump_yaml, read_yaml
@@ -55,7 +56,7 @@ def parse_words(
     for option in options.values():
         if len(option.path) == 1 and option.default is MISSING and option.path[0] not in values:
             raise InputError(f"{option.name} is missing: give it here or in a --config")
-    built = build(joined, values)
+    built = build(joined, values, dashes="--")
     return tuple(getattr(built, f"part{index}") for index in range(len(kinds)))
 
 
@@ -102,9 +103,9 @@ def _read_argv(parser: argparse.ArgumentParser, argv: Optional[Sequence[str]]) -
         raise Where(name).error(error.message) from None
     unknown = next((word for word in others if word.startswith("--")), None)
     if unknown is not None:
-        name, names = unknown.partition("=")[0], [word for word in list_spellings(parser) if word.startswith("--")]
-        advice = suggest(name, names)
-        advice = advice if advice.startswith("did") else "--help lists all there are"
+        name, names = unknown.partition("=")[0], [word[2:] for word in list_spellings(parser) if word.startswith("--")]
+        meant = guess_setting(name[2:], names)
+        advice = f"did you mean --{meant}?" if meant else "--help lists all there are"
         raise Where().error(f"unknown option {name} ({advice})")
     if others:
         raise Where().error(f"the word {others[0]!r} belongs to no option (--help lists all there are)")

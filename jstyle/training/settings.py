@@ -75,7 +75,7 @@ class LoopSettings:
         require(self.schedule in ("constant", "linear", "cosine"), f"schedule {self.schedule!r} is not known")
         require(
             self.warmup < self.steps,
-            f"warmup {self.warmup} must be shorter than the {self.steps} steps: set warmup too",
+            f"warmup must be less than the {self.steps} steps, not {self.warmup}: give a smaller one too",
         )
 
     def fixed_when_resumed(self) -> dict[str, Any]:

@@ -73,6 +73,6 @@ def describe_checkpoint(model: ModelSettings, width: Optional[int] = None, heigh
     factor = read.vae.factor
     width, height = (read.unet.sample_size * factor if side is None else side for side in (width, height))
     if min(width, height) <= 0 or width % factor or height % factor:
-        raise InputError(f"recipe: width and height must be positive multiples of {factor}, not {width}x{height}")
+        raise InputError(f"width and height must be positive multiples of {factor}, not {width}x{height}")
     own_sampler = read.schedule.sampler or ""
     return Checkpoint(found, hash_files(found.files), found.configuration, (width, height), own_sampler)

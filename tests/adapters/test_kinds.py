@@ -285,12 +285,12 @@ def test_words_in_onetrainers_files(networks: Networks) -> None:
     rng = np.random.default_rng(0)
     words = {f"bundle_emb.{word}.clip_l": rng.standard_normal((2, 32), np.float32) for word in ("<ink>", "<pond>")}
     arrays = {**{key: array for key, array in recorded_arrays("ia3").items() if "unet" in key}, **words}
-    with pytest.warns(InputWarning, match="brings words .<ink>, <pond>.; load_textual_inversion of the same file"):
+    with pytest.warns(InputWarning, match="brings words .<ink>, <pond>.; --words with this file"):
         found = lora_files.parse(ArrayTensors(arrays), *networks)
     assert set(found.unet) == set(read("ia3", networks).unet)
     token, vectors = textual_inversion.read(arrays, "<pond>")
     assert token == "<pond>" and np.array_equal(vectors, words["bundle_emb.<pond>.clip_l"])
-    for name, said in ((None, "say which, such as token='<ink>'"), ("<lake>", "<ink>, <pond>, and no '<lake>'")):
+    for name, said in ((None, "say which: --words FILE:<ink> "), ("<lake>", "<ink>, <pond>, and no '<lake>'")):
         with pytest.raises(InputError, match=said):
             textual_inversion.read(arrays, name)
     one = {key: array for key, array in arrays.items() if "<pond>" not in key}

@@ -110,7 +110,7 @@ RECIPES: list[tuple[str, str, str]] = [
     ("seeds for a prompt", 'styles: {"02": {prompts: {Lion: {seed: [1]}}}}', "a prompt has one seed, not a list"),
     ("template", 'picture: {prompt: "{object} in red"}', "asks for {object}, and there is {prompt} and {style}"),
     ("open brace", 'picture: {prompt: "a {prompt"}', "is no template"),
-    ("no start to keep", "picture: {start: {strength: 0.0}}", "picture: start: strength must lie above 0"),
+    ("no start to keep", "picture: {start: {strength: 0.0}}", "picture: start.strength must lie above 0"),
     ("no step left", "picture: {steps: 4, start: {strength: 0.1}}", "leave no step to run"),
     ("start from nothing", 'styles: {"02": {start: {image: nowhere}}}', "style 02 has no reference 'nowhere'"),
     (
@@ -145,7 +145,7 @@ RECIPES: list[tuple[str, str, str]] = [
     ("train unknown", "picture: {adapters: [{kind: magic, train: {}}]}", "no training method 'magic'"),
     ("train setting", "picture: {adapters: [{kind: lora, train: {rnak: 3}}]}", "unknown setting 'rnak' (did you mean"),
     ("train range", "picture: {adapters: [{kind: lora, train: {rank: 0}}]}", "train: rank must be from 1 to"),
-    ("train loop", "picture: {adapters: [{kind: lora, train: {loop: {steps: 0}}}]}", "loop: steps must be from 1 to"),
+    ("train loop", "picture: {adapters: [{kind: lora, train: {loop: {steps: 0}}}]}", "loop.steps must be from 1 to"),
     ("train size", "picture: {adapters: [{kind: lora, train: {width: 64}}]}", "train: width is the job's own"),
     ("train data", "picture: {adapters: [{kind: lora, train: {data: [x]}}]}", "train: data is the job's own"),
     ("set unknown", "picture: {set: {method: magic}}", "no set method 'magic' (there are: style_align)"),

@@ -98,7 +98,7 @@ def test_what_is_wrong_is_one_line_with_its_place(values: object, message: str) 
         (Adapter, {"kind": "a", "train": {"x": [float("inf")]}}, "p: train.x[0] must be a finite number, not inf"),
         (Adapter, {"kind": "a", "train": {"x": {2: 1}}}, "p: train.x: the name 2 must be a text"),
         (Adapter, {"kind": "a", "train": {"x": {1, 2}}}, "p: train.x must be a text, not {1, 2}"),
-        (Training, {"loop": {"steps": 0}}, "p: loop: steps must be at least 1, not 0"),
+        (Training, {"loop": {"steps": 0}}, "p: loop.steps must be at least 1, not 0"),
         (Training, {"precision": "fp8"}, "p: precision must be one of fp32, bf16, fp16, not 'fp8'"),
         (Training, {"model": {"model": "tiny"}}, "p: model must be a text, not {'model': 'tiny'}"),
         (Whole, {}, "p: content is missing"),

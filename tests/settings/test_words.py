@@ -198,7 +198,7 @@ def test_help_tells_the_fields_strings_and_defaults(capsys: pytest.CaptureFixtur
         (["--content", "a", "--qqq=1"], "unknown option --qqq (--help lists all there are)"),
         (["stray", "--content", "a"], "the word 'stray' belongs to no option"),
         (["--content", "a", "--gamma", "much"], "--gamma: must be a number, not 'much'"),
-        (["--content", "a", "--gamma", "-1"], "gamma is -1.0: it must be at least 0"),
+        (["--content", "a", "--gamma", "-1"], "--gamma is -1.0: it must be at least 0"),
         (["--content", "a", "--gamma", "nan"], "--gamma: must be a finite number, not nan"),
         (["--content", "a", "--gamma", "-inf"], "--gamma: must be a finite number, not -inf"),
         (["--content", "a", "--gamma", "1e400"], "--gamma: must be a finite number, not inf"),
@@ -253,7 +253,7 @@ def test_a_wrong_config_is_named(text: str, message: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("content: [a]\ngamma: -2", "gamma is -2.0: it must"), ("", "--content is missing")]
+    ("text", "message"), [("content: [a]\ngamma: -2", "--gamma is -2.0: it must"), ("", "--content is missing")]
 )
 def test_what_words_could_have_mended_is_asked_of_the_whole(text: str, message: str, tmp_path: Path) -> None:
     config = tmp_path / "a.yaml"

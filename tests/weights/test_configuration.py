@@ -42,6 +42,11 @@ def test_a_folder_is_described_as_what_is_loaded_from_it(model: Path, tmp_path: 
     assert describe(tmp_path / "saved").configuration == pipe.configuration
 
 
+def test_a_size_that_the_vae_cannot_halve_is_told_without_a_recipe() -> None:
+    with pytest.raises(InputError, match="^width and height must be positive multiples of 8, not 65x128$"):
+        describe_checkpoint(ModelSettings(), width=65)
+
+
 def test_the_users_sampler_comes_before_an_unknown_scheduler(model: Path) -> None:
     file = model / "scheduler" / "scheduler_config.json"
     change_json(file, _class_name="SASolverScheduler", use_karras_sigmas=False)

@@ -67,7 +67,8 @@ def _convert(conversion: Conversion, python: Path) -> Iterator[Event]:
                 raise InputError(f"{pickle} cannot be converted: {answer['error']}")
             count += len(read_header(target).tensors)
             others += answer["left_out"]
-    yield Remark(f"{conversion.target} holds {count} tensors of {conversion.source}{_list_left_out(others)}")
+    held = f"{count} tensor{'s' if count != 1 else ''}"
+    yield Remark(f"{conversion.target} holds {held} of {conversion.source}{_list_left_out(others)}")
 
 
 def ask_torch(python: Path, targets: Mapping[Path, Path]) -> Sequence[Mapping[str, Any]]:

@@ -32,6 +32,10 @@ NAMED = ("pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint",)
 """Classes that the published checkpoints of Stable Diffusion 1.x name beside their weights, and never call."""
 
 
+NAMELESS = "emb_params"
+"""The key of vectors whose file does not say their word."""
+
+
 class Unread:
     """Stands for each of those."""
 
@@ -66,7 +70,8 @@ def convert(source: str, target: str) -> Answer:
 def find_tensors(content: Any) -> tuple[dict[str, torch.Tensor], list[str]]:
     """The named tensors, and the names of what else there is. Raises ValueError for what holds none, or several words.
 
-    Trainings keep them below `state_dict`; AUTOMATIC1111's learnt words have theirs below `string_to_param`.
+    Trainings keep them below `state_dict`; AUTOMATIC1111's learnt words have theirs below `string_to_param`, and what
+    they are called beside it: that becomes the key, as in diffusers' files.
     """
     left_out: list[str] = []
     while isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
@@ -78,12 +83,20 @@ def find_tensors(content: Any) -> tuple[dict[str, torch.Tensor], list[str]]:
     if isinstance(words, dict):
         if len(words) != 1:
             raise ValueError(f"it holds {len(words)} words, and a file of one is needed")
-        return {"emb_params": next(iter(words.values()))}, left_out
+        word = name_word(content.get("name"))
+        left_out += [str(name) for name in content if name not in ("string_to_param", "name")]
+        return {word: next(iter(words.values()))}, left_out
     tensors = {str(name): value for name, value in content.items() if isinstance(value, torch.Tensor)}
     left_out += [str(name) for name in content if str(name) not in tensors]
     if not tensors:
         raise ValueError("it holds no tensors by their names")
     return tensors, left_out
+
+
+def name_word(name: Any) -> str:
+    """The key of a word's vectors: its name, or `NAMELESS` where that is no single word to be typed in a prompt."""
+    is_word = isinstance(name, str) and name.isprintable() and len(name.split()) == 1 and name == name.strip()
+    return name if is_word else NAMELESS
 
 
 def make_separate(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

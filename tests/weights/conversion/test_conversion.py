@@ -77,7 +77,7 @@ def list_below(folder: Path) -> list[str]:
 def test_a_file_stands_beside_its_source_under_its_librarys_name(name: str, wanted: str, tmp_path: Path) -> None:
     assert rename(name) == wanted
     [line] = convert(write(tmp_path / name))
-    assert line == f"{tmp_path / wanted} holds 1 tensors of {tmp_path / name}"
+    assert line == f"{tmp_path / wanted} holds 1 tensor of {tmp_path / name}"
     assert list_below(tmp_path) == sorted([name, wanted])
     assert FileTensors([tmp_path / wanted]).shapes() == {"a": (2,)}
 

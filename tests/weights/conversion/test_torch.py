@@ -34,7 +34,9 @@ torch.save({"callbacks": {lightning.ModelCheckpoint: {}}, "state_dict": weights}
 torch.save(weights, folder / "lora.bin")
 torch.save(weights, folder / "old.pt", _use_new_zipfile_serialization=False)
 word = torch.nn.Parameter(torch.arange(6.0).reshape(2, 3))
-torch.save({"string_to_token": {"*": 265}, "string_to_param": {"*": word}, "name": "w", "step": 3}, folder / "word.pt")
+param = {"string_to_token": {"*": 265}, "string_to_param": {"*": word}}
+for file, name in (("word", {"name": "<w>", "step": 3}), ("two words", {"name": "my style"}), ("nameless", {})):
+    torch.save({**param, **name}, folder / f"{file}.pt")
 torch.save([whole], folder / "list.pt")
 torch.save({"a": datetime.timedelta(3)}, folder / "object.pt")
 torch.save({"string_to_param": {"*": word, "+": word}}, folder / "words.pt")
@@ -64,8 +66,14 @@ def test_every_tensor_has_its_numbers(name: str, pickles: Path) -> None:
         np.testing.assert_array_equal(made.read(key).astype(np.float64), array)
 
 
-def test_a_word_of_the_web_page(pickles: Path) -> None:
-    np.testing.assert_array_equal(convert(pickles / "word.pt").read("emb_params"), np.arange(6.0).reshape(2, 3))
+@pytest.mark.parametrize(
+    ("name", "key"), [("word.pt", "<w>"), ("two words.pt", "emb_params"), ("nameless.pt", "emb_params")]
+)
+def test_a_word_of_the_web_page_keeps_its_name(name: str, key: str, pickles: Path) -> None:
+    """A name that cannot stand in a prompt as one word is asked for when the file is used."""
+    made = convert(pickles / name)
+    assert list(made.shapes()) == [key]
+    np.testing.assert_array_equal(made.read(key), np.arange(6.0).reshape(2, 3))
 
 
 @pytest.mark.parametrize(
