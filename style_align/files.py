@@ -16,6 +16,7 @@ from jstyle.pictures import images
 from jstyle.pictures.finished import is_finished, read_state
 from jstyle.pictures.sheets import choose_cell_side, draw_grid, join_sheets, measure_cell, write_sheet
 from jstyle.pictures.spec import ModelIdentity, PictureSpec
+from jstyle.settings.fields import free
 from jstyle.settings.name_patterns import shorten
 from style_align.settings import StyleAlignSettings
 
@@ -30,6 +31,7 @@ class Companion:
     prompt: str
     seed: int
     start: Optional[str] = None
+    start_file: str = free("", because="the hash stands for it")
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,9 @@ class ReferenceSubject:
     file: Optional[str] = None
     companions: tuple[Companion, ...] = ()
     """As those of `SetSubject`."""
+
+    picture_file: str = free("", because="the hash stands for it")
+    saved_file: str = free("", because="the hash stands for it")
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,8 @@ class SetSubject:
     start: Optional[str] = None
     companions: tuple[Companion, ...] = ()
     """All pictures of the set but the reference, where they attend to each other; else a picture depends on none."""
+
+    start_file: str = free("", because="the hash stands for it")
 
 
 class SetFiles:
@@ -87,7 +94,9 @@ class SetFiles:
         common = PictureSpec(method, model, settings, None)
         companions: tuple[Companion, ...] = ()
         if settings.sharing.full_attention_share:
-            companions = tuple(Companion(target.prompt, target.seed, target.start) for target in targets)
+            companions = tuple(
+                Companion(target.prompt, target.seed, target.start, target.start_file) for target in targets
+            )
         self._specs = {
             path: replace(common, subject=replace(subject, companions=companions))
             for path, subject in zip([*self.targets, *self.references], [*targets, *references])

@@ -277,14 +277,14 @@ def open_references(
     """
     references: list[AnyReference] = [load_trajectory(file) for file in inputs.reference]
     subjects = [
-        ReferenceSubject(trajectory.prompt, file=hash_files([file]))
+        ReferenceSubject(trajectory.prompt, file=hash_files([file]), saved_file=str(file))
         for trajectory, file in zip(references, inputs.reference)
     ]
     for number, prompt in enumerate(inputs.reference_prompts):
         if inputs.reference_image:
             path = inputs.reference_image[number]
             references.append(ImageReference(prompt, images.open_image(path, tell)))
-            subjects.append(ReferenceSubject(prompt, file=hash_files([path])))
+            subjects.append(ReferenceSubject(prompt, file=hash_files([path]), picture_file=str(path)))
         else:
             seed = settings.sampling.seed + number
             references.append(TextReference(prompt, seed))
@@ -296,9 +296,11 @@ def describe_targets(
     inputs: SetInputs, targets: Sequence[Target], references: Sequence[ReferenceSubject]
 ) -> list[SetSubject]:
     """What each target's picture is of."""
-    hashes: list[Optional[str]] = [hash_files([path]) for path in inputs.image]
-    hashes = hashes if len(hashes) == len(targets) else (hashes or [None]) * len(targets)
+    starts: list[tuple[Optional[str], str]] = [(hash_files([path]), str(path)) for path in inputs.image]
+    starts = starts if len(starts) == len(targets) else (starts or [(None, "")]) * len(targets)
     return [
-        SetSubject(target.prompt, target.seed, tuple(references), inputs.reference_weights, start)
-        for target, start in zip(targets, hashes)
+        SetSubject(
+            target.prompt, target.seed, tuple(references), inputs.reference_weights, start=start, start_file=file
+        )
+        for target, (start, file) in zip(targets, starts)
     ]

@@ -11,10 +11,14 @@ from typing import Any, Union
 import numpy as np
 
 from jstyle.errors import InputError
+from jstyle.files import hash_files
 from jstyle.settings.json_files import parse_json
 from jstyle.weights.tensors import FileTensors
 
 FILE = "inst.safetensors"
+PICTURE = "style.png"
+"""The picture itself, beside the result: a transfer asks for its colours."""
+
 HEADER = "inst"  # the entry of the file's metadata
 EMBEDDING = "embedding"
 
@@ -25,6 +29,11 @@ def find_file(source: Union[str, Path]) -> Path:
     if not file.is_file():
         raise InputError(f"there is no file {str(file)!r}; give the folder of a finished training of InST")
     return file
+
+
+def hash_style(folder: Path) -> str:
+    """SHA-256 over both files of a learnt style. Raises: OSError."""
+    return hash_files([folder / FILE, folder / PICTURE])
 
 
 def read_header(file: Path) -> dict[str, Any]:

@@ -14,9 +14,6 @@ from jstyle.adapters.patterns import Patterns
 from jstyle.errors import InputError
 from jstyle.settings.json_files import parse_json
 
-PEFT_CONFIG = "adapter_config.json"
-"""The file beside those of peft, which alone says how strong they are."""
-
 KINDS = {"LORA": "lora_alpha", "LOHA": "alpha", "LOKR": "alpha", "OFT": "", "BOFT": "", "IA3": ""}
 """What peft calls the kinds that are read, and their entry for alpha."""
 

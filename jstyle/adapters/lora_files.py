@@ -10,13 +10,14 @@ from typing import Any, Optional, Union
 from jstyle.adapters.changes import Change
 from jstyle.adapters.kinds import read_change
 from jstyle.adapters.lora import Lora, layers, norms
-from jstyle.adapters.lora_config import PEFT_CONFIG, parse_config, read_config, select_entries
+from jstyle.adapters.lora_config import parse_config, read_config, select_entries
 from jstyle.adapters.lora_keys import COMPONENTS, PEFT_PREFIX, list_names, sort_keys
 from jstyle.adapters.lora_writing import FILE, HEADER
 from jstyle.adapters.sources import BUNDLED, Place, find_file, list_bundled_words
 from jstyle.adapters.stored_layers import StoredLayer
 from jstyle.errors import InputError, InputWarning
 from jstyle.runtime import jt
+from jstyle.settings.adapted import PEFT_CONFIG
 from jstyle.weights.tensors import FileTensors, Tensors
 
 _PEFT_FILE = "adapter_model.safetensors"

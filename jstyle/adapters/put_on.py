@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path
 from typing import Any
 
-from jstyle.adapters.lora_config import PEFT_CONFIG
-from jstyle.errors import InputError
-from jstyle.files import hash_files
-from jstyle.settings.adapted import AdaptedModelSettings
+from jstyle.settings.adapted import AdaptedModelSettings, hash_adapter
 from jstyle.settings.model import ModelSettings
 
 
@@ -23,8 +19,8 @@ def hash_adapted(model_hash: str, model: ModelSettings) -> str:
         return model_hash
     model.check_files()
     parts: list[Any] = [model_hash]
-    parts += [["lora", _hash_content(path), weight] for path, weight in model.list_loras()]
-    parts += [["word", _hash_content(path), name] for path, name in model.list_words()]
+    parts += [["lora", hash_adapter(path), weight] for path, weight in model.list_loras()]
+    parts += [["word", hash_adapter(path), name] for path, name in model.list_words()]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -44,16 +40,3 @@ def put_on(pipe: Any, model: ModelSettings) -> bool:
     for path, name in model.list_words():
         pipe.load_textual_inversion(path, token=name or None)
     return True
-
-
-def _hash_content(path: Path) -> str:
-    """Of a file, with peft's configuration beside it; of a folder all that a loader may read in it."""
-    if path.is_dir():
-        files = sorted(file for file in path.iterdir() if file.suffix in (".safetensors", ".json") and file.is_file())
-    else:
-        beside = path.with_name(PEFT_CONFIG)
-        files = [path, *([beside] if beside.is_file() else [])]
-    try:
-        return hash_files(files)
-    except OSError as error:
-        raise InputError(f"cannot read {error.filename!r}: {error.strerror}") from error

@@ -10,8 +10,8 @@ from typing import Any, Optional, Union
 
 import numpy as np
 
-from jstyle.adapters.lora_config import PEFT_CONFIG
 from jstyle.errors import InputError
+from jstyle.settings.adapted import PEFT_CONFIG
 from jstyle.settings.messages import suggest
 from jstyle.weights.fetching import fetch_chosen
 from jstyle.weights.header import is_pickle_name, refuse_pickle

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional, Protocol
+from typing import TYPE_CHECKING, Optional, Protocol
 
 from jstyle.cli.paths import check_file, check_paths
+from jstyle.settings.adapted import AdaptedModelSettings
 from jstyle.settings.configs import find_config
 from jstyle.settings.words import make_parser, parse_words
+
+if TYPE_CHECKING:
+    from jstyle.methods.recalled import Recalled
 
 
 class Command(Protocol):
@@ -53,8 +57,8 @@ class SettingsCommand:
     leading: str = ""
     """The option that words before all options are for."""
 
-    recall: Optional[Callable[[Path], tuple[Mapping[str, Any], Sequence[str]]]] = None
-    """What `--from PICTURE` takes: the settings in it, and lines on what is not taken over."""
+    recall: Optional[Callable[[Path, Collection[str]], Recalled]] = None
+    """What `--from PICTURE` takes from it, beside settings of these names that are given."""
 
     def make_parser(self, prog: str) -> argparse.ArgumentParser:
         """Every option of the command."""
@@ -64,19 +68,27 @@ class SettingsCommand:
         """Read the words and run."""
         if self.leading and argv and not argv[0].startswith("-"):
             argv = [f"--{self.leading}", *argv]
-        read_picture = None if self.recall is None else self._read_picture
-        settings = parse_words(self.settings, argv, prog, self._description(), find_config, read_picture)
+        recalled: list[Recalled] = []
+
+        def read_picture(path: Path, given: Collection[str]) -> Recalled:
+            recalled.append(self._read_picture(path, given))
+            return recalled[0]
+
+        reader = None if self.recall is None else read_picture
+        settings = parse_words(self.settings, argv, prog, self._description(), find_config, reader)
         for part in settings:
             check_paths(part)
+        for found in recalled:
+            found.check_model(next(part for part in settings if isinstance(part, AdaptedModelSettings)))
         return self.run(*settings)
 
-    def _read_picture(self, path: Path) -> Mapping[str, Any]:
+    def _read_picture(self, path: Path, given: Collection[str]) -> Recalled:
         assert self.recall is not None
         check_file(path)
-        values, lines = self.recall(path)
-        for line in lines:
+        recalled = self.recall(path, given)
+        for line in recalled.lines:
             print(line, file=sys.stderr)
-        return values
+        return recalled
 
     def _description(self) -> str:
         sentence = self.summary[:1].upper() + self.summary[1:]

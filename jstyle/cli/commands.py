@@ -20,6 +20,7 @@ from jstyle.table import load_attribute
 from jstyle.training.stopping import stop_between_updates
 from jstyle.training.teaching.table import TEACHINGS, Teaching
 
+_RECALL = "jstyle.methods.recalling:recall_settings"
 _TEACHING = ("jstyle.cli.train_styles:COMMAND",)
 _FILES = ("jstyle.cli.convert:COMMAND",)
 _COMPETITION = ("jstyle.cli.submit:COMMAND", "jstyle.cli.score:COMMAND")
@@ -53,7 +54,7 @@ def make_method_command(method: Method) -> Command:
         kinds,
         run,
         source=method.paper,
-        recall=lambda path: load_attribute("jstyle.methods.recalling:recall_settings")(method, kinds, path),
+        recall=lambda path, given: load_attribute(_RECALL)(method, kinds, path, given),
     )
 
 

@@ -235,12 +235,13 @@ class PairFiles:
         contents: Sequence[Path],
         styles: Sequence[Path],
         hashes: Optional[dict[Path, str]] = None,
+        places: Optional[dict[Path, Path]] = None,
         *,
         overwrite: bool = False,
     ) -> None:
         """``output`` is the folder of all pairs, or the file of the only one, which then has no contact sheet.
-        ``hashes`` are given for paths whose content is more than one file's; ``overwrite`` makes all anew. Raises
-        InputError for a file of several.
+        ``hashes`` and ``places`` are given for paths that stand for more than one file: their digest, and the folder
+        in which these lie. ``overwrite`` makes all anew. Raises InputError for a file of several.
         """
         self.overwrite = overwrite
         self.pairs = list_pairs(len(contents), len(styles))
@@ -255,6 +256,7 @@ class PairFiles:
         self._names = name_uniquely(contents), name_uniquely(styles)
         stems = [f"{self._names[0][content]}_stylized_{self._names[1][style]}" for content, style in self.pairs]
         self._stems = dict(zip(self.pairs, number_repeated(stems)))
+        self._places = places or {}
         self._hashes = {path: (hashes or {}).get(path) or hash_files([path]) for path in [*contents, *styles]}
 
     def path(self, pair: Pair) -> Path:
@@ -266,7 +268,8 @@ class PairFiles:
     def spec(self, pair: Pair) -> PictureSpec:
         """What a pair's picture is."""
         content, style = self._paths[0][pair[0]], self._paths[1][pair[1]]
-        subject = PairSubject(self._hashes[content], self._hashes[style], str(content), str(style))
+        places = (str(self._places.get(path, path)) for path in (content, style))
+        subject = PairSubject(self._hashes[content], self._hashes[style], *places)
         return replace(self._common, subject=subject)
 
     def list_unfinished(self) -> list[Pair]:

@@ -6,56 +6,84 @@ files that it names are taken where they are what it says of them.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 from jstyle.errors import InputError
-from jstyle.files import hash_files
+from jstyle.methods.parameters import recall_parameters
+from jstyle.methods.recalled import Need, Origin, Recalled, list_adapters
 from jstyle.methods.table import METHODS, Method
-from jstyle.pictures.a1111 import CURVES, Parameters, find_sampler, read_parameters
-from jstyle.pictures.images import read_texts
+from jstyle.pictures.a1111 import read_parameters
+from jstyle.pictures.images import SHEET_MARK, read_texts
 from jstyle.settings.fields import join_flat, level_fields
 from jstyle.settings.json_files import parse_json
 from jstyle.settings.messages import one_line, show
 from jstyle.settings.reader import check
 from jstyle.table import load_attribute
 
-Recalled = tuple[dict[str, Any], list[str]]
-"""Values of settings by their names, and lines on what was not taken over."""
-
-_LARGEST_FILE = 1 << 29  # bytes of a picture that is started from
-_LORA = re.compile(r"<(?:lora|lyco):([^<>:]*)(?::([^<>]*))?>")
-_SAID = (
-    "Sampler", "Schedule type", "Size", "Model", "Model hash", "Version", "RNG", "Emphasis", "Lora hashes", "TI hashes",
-)  # fmt: skip
-"""Fields of A1111's that are read together with others, or change nothing that jstyle could do."""
+_GIVE = "give a picture of jstyle's or of A1111's web UI"
 
 
-def recall_settings(method: Method, kinds: Sequence[type], path: Path) -> Recalled:
-    """What a PNG says of its settings, for a command of ``method`` whose settings are of ``kinds``.
+def recall_settings(method: Method, kinds: Sequence[type], path: Path, given: Collection[str] = ()) -> Recalled:
+    """What a picture says of its settings, for a command of ``method`` whose settings are of ``kinds``.
 
-    Raises InputError, one line, for a file that says nothing, a picture of another method, and values of wrong types.
+    Settings that are ``given`` beside it are not taken from it. Raises InputError, one line, for a file that says
+    nothing, or nothing that can be read, a picture of another method, and values of wrong types.
     """
-    joined = join_flat(kinds)
     ours, theirs = read_texts(path)
-    shown = f"the settings in {str(path)!r}"
-    spec = parse_json(ours.encode(), shown) if ours else None
-    spec = spec.get("spec") if isinstance(spec, dict) else None
-    if isinstance(spec, dict):
-        values, lines = _recall_spec(method, spec, path)
+    if ours:
+        recalled = _recall_ours(method, ours, path, theirs)
     elif theirs:
-        values, lines = recall_parameters(read_parameters(theirs))
+        recalled = _recall_theirs(method, theirs, path)
     else:
-        raise InputError(f"{str(path)!r} says nothing of its settings: give a picture of jstyle's or of A1111's web UI")
+        raise InputError(f"{str(path)!r} says nothing of its settings: {_GIVE}")
+    joined = join_flat(kinds)
     known = level_fields(joined)
-    unknown = [name for name in values if name not in known]
-    if unknown:
-        lines.append(f"{method.command} has no {', '.join(map(show, unknown))}")
-    values = {name: value for name, value in values.items() if name in known}
-    check(joined, values, shown)
-    return values, [one_line(f"{path}: {line}") for line in lines]
+    values = {name: value for name, value in recalled.values.items() if name in known}
+    check(joined, values, f"the settings in {str(path)!r}")
+    unknown = [name for name in recalled.values if name not in known]
+    lines = [*recalled.lines, *([f"{method.command} has no {', '.join(map(show, unknown))}"] if unknown else [])]
+    needs = [need for need in recalled.needs if known.keys() >= set(need.settings)]
+    lines = [one_line(f"{path}: {line}") for line in lines]
+    return replace(recalled, values=values, lines=lines, needs=needs, picture=path).without(given)
+
+
+def _recall_ours(method: Method, text: str, path: Path, theirs: str) -> Recalled:
+    try:
+        about = parse_json(text.encode("utf-8", "replace"), "their text")
+    except InputError as error:
+        raise InputError(one_line(f"the settings in {str(path)!r} are spoilt: {error}")) from None
+    if not isinstance(about, dict) or not isinstance(about.get("spec", {}), dict):
+        raise InputError(f"the settings in {str(path)!r} are spoilt: they are no picture's of jstyle")
+    if about.get("kind") == SHEET_MARK["kind"]:
+        raise InputError(f"{str(path)!r} is a contact sheet: give one of its pictures")
+    if "spec" in about:
+        return _recall_spec(method, about["spec"], path)
+    if theirs:
+        return _recall_theirs(method, theirs, path)
+    raise InputError(f"{str(path)!r} says nothing of its settings: {_GIVE}")
+
+
+def _recall_theirs(method: Method, text: str, path: Path) -> Recalled:
+    parameters = read_parameters(text)
+    if not parameters.fields:
+        raise InputError(
+            f"the text 'parameters' in {str(path)!r} has no line of settings, such as 'Steps: 20, Sampler: Euler a, "
+            f"CFG scale: 7': {_GIVE}"
+        )
+    return _fit_prompt(method, recall_parameters(parameters))
+
+
+def _fit_prompt(method: Method, recalled: Recalled) -> Recalled:
+    """A prompt as the method's inputs have it: texts, or one; not where a prompt is not what is drawn."""
+    values, inputs = dict(recalled.values), level_fields(method.inputs)
+    (text,) = values.pop("prompt")
+    if "prompt" not in inputs:
+        return replace(recalled, values=values, lines=[*recalled.lines, f"not taken over: {show(text)}"])
+    _, hint = inputs["prompt"]
+    return replace(recalled, values={"prompt": text if hint is str else [text], **values})
 
 
 def _recall_spec(method: Method, spec: Mapping[str, Any], path: Path) -> Recalled:
@@ -68,99 +96,35 @@ def _recall_spec(method: Method, spec: Mapping[str, Any], path: Path) -> Recalle
         other = METHODS.get(name) if isinstance(name, str) else None
         advice = f": jstyle {other.command} --from takes them" if other else ""
         raise InputError(f"{str(path)!r} holds the settings of {show(name)}, not of {method.name}{advice}")
-    recalled, lines = load_attribute(method.recall)(subject)
+    recalled: Recalled = load_attribute(method.recall)(subject, settings)
     known = ("precision", "backend", "vae_tiling")
     of_model = {field: model[field] for field in known if field in model}
     if model.get("name"):
         of_model["model"] = model["name"]
     named = model.get("named")
     of_model.update(named if isinstance(named, dict) else {})
-    return {**of_model, **settings, **recalled}, lines
+    return replace(
+        recalled,
+        values={**of_model, **settings, **recalled.values},
+        origins=[*recalled.origins, *list_adapters(model)],
+        model=model,
+    )
 
 
-def recall_pair(subject: Mapping[str, Any]) -> Recalled:
-    """Content and style, where their files are as they were."""
-    lines: list[str] = []
-    values = {}
-    for name in ("content", "style"):
-        path = find_same(subject.get(f"{name}_file"), subject.get(name), name, lines)
-        values.update({} if path is None else {name: [path]})
-    return values, lines
+def recall_pair(subject: Mapping[str, Any], settings: Mapping[str, Any]) -> Recalled:
+    """Content and style of a pair's picture."""
+    origins, needs = list_origins(subject, ("content", "style"))
+    values = {origin.setting: [str(origin.path)] for origin in origins}
+    return Recalled(values, origins=origins, needs=needs)
 
 
-def find_same(path: Any, digest: Any, name: str, lines: list[str]) -> Optional[str]:
-    """The path of a file that has this SHA-256; a line where there is none."""
-    if not path and not digest:
-        return None
-    try:
-        file = Path(str(path or ""))
-        is_same = file.is_file() and file.stat().st_size <= _LARGEST_FILE and hash_files([file]) == digest
-    except (OSError, ValueError):
-        is_same = False
-    if not is_same:
-        lines.append(f"its {name} is not at {str(path)!r} any more: give --{name}")
-    return str(path) if is_same else None
-
-
-def recall_parameters(parameters: Parameters) -> Recalled:
-    """Values of A1111's text. Its prompts have weights, and any length."""
-    lines: list[str] = []
-    prompt, negative = (_drop_loras(text, lines) for text in (parameters.prompt, parameters.negative_prompt))
-    values: dict[str, Any] = {"prompt": [prompt], "negative_prompt": negative}
-    values.update(prompt_weights="a1111", long_prompts="chunk")
-    fields = parameters.fields
-    numbers: Mapping[str, tuple[str, Callable[[str], Any]]] = {
-        "Steps": ("steps", int),
-        "CFG scale": ("guidance", float),
-        "Seed": ("seed", int),
-    }
-    for name, (setting, kind) in numbers.items():
-        if name in fields:
-            values[setting] = _read_number(kind, fields[name], name)
-    size = re.fullmatch(r"([0-9]{1,6})x([0-9]{1,6})", fields.get("Size", ""))
-    if size:
-        values.update(width=int(size[1]), height=int(size[2]))
-    values.update(_recall_sampler(fields, lines))
-    _tell_the_rest(fields, lines)
-    return values, lines
-
-
-def _drop_loras(text: str, lines: list[str]) -> str:
-    """The text without what is no text in it, of which lines tell."""
-    for name, weight in _LORA.findall(text):
-        lines.append(f"the LoRA {name!r} is not taken over: give its file, --lora FILE:{weight or 1}")
-    return _LORA.sub("", text).strip()
-
-
-def _read_number(kind: Callable[[str], Any], text: str, name: str) -> Any:
-    try:
-        return kind(text) if len(text) < 30 else text
-    except ValueError:
-        raise InputError(f"{name} must be a number, not {show(text)}") from None
-
-
-def _recall_sampler(fields: Mapping[str, str], lines: list[str]) -> dict[str, Any]:
-    sampler, sigmas = find_sampler(fields)
-    if sampler is None and "Sampler" in fields:
-        lines.append(f"there is no sampler {fields['Sampler']!r}: the model's own draws, or name one by --sampler")
-    kind = fields.get("Schedule type", "Automatic")
-    if sampler is not None and kind not in (*CURVES.values(), "Automatic", "Uniform"):
-        lines.append(f"there is no schedule type {kind!r}: the model's own spacing is taken")
-    values: dict[str, Any] = {} if sampler is None else {"sampler": sampler, "sigmas": sigmas}
-    if sampler == "ddim" and "Eta" in fields:
-        values["eta"] = _read_number(float, fields["Eta"], "Eta")
-    return values
-
-
-def _tell_the_rest(fields: Mapping[str, str], lines: list[str]) -> None:
-    taken = {*_SAID, "Steps", "CFG scale", "Seed", "Eta", "Denoising strength"}
-    if fields.get("Clip skip") == "1":
-        taken.add("Clip skip")
-    if "Denoising strength" in fields:
-        lines.append(f"what it started from is not in it: give --image and --strength {fields['Denoising strength']}")
-    rest = [f"{name}: {value}" for name, value in fields.items() if name not in taken]
-    if rest:
-        lines.append(f"not taken over: {', '.join(rest)}")
-    if not fields.get("Version", "").startswith("jstyle"):
-        model = fields.get("Model") or fields.get("Model hash") or "another program"
-        lines.append(f"made by {model}: name the model by --model; noise is drawn otherwise here, so it will differ")
+def list_origins(subject: Mapping[str, Any], settings: Sequence[str]) -> tuple[list[Origin], list[Need]]:
+    """The files that a subject names beside their digests, and a need for each of which only the digest is known."""
+    origins, needs = [], []
+    for setting in settings:
+        path, digest = subject.get(f"{setting}_file"), subject.get(setting)
+        if path and isinstance(path, str):
+            origins.append(Origin(setting, Path(path), digest if isinstance(digest, str) else ""))
+        elif path or digest:
+            needs.append(Need((setting,), f"it does not say where its {setting} lies: give --{setting}"))
+    return origins, needs

@@ -68,8 +68,8 @@ class Method:
     * ``settle(pipe, settings, pairs, **arguments)``, where the machine decides over what changes no result, gives the
       settings for these pairs and a line on what was decided, or nothing. It is asked once, before a run is counted.
     * ``check_finish(settings)``, where a finish cannot have all settings, raises ValueError for those it cannot have.
-    * ``recall(subject)`` gives the values of ``inputs`` and ``settings`` that are in a picture's file with its subject,
-      and lines on those that are not (`jstyle.methods.recalling`).
+    * ``recall(subject, settings)``, of what a picture's file says of both, gives values of ``inputs`` and ``settings``,
+      the files that it was made from, and what must be given beside it (`jstyle.methods.recalled.Recalled`).
     * ``picture_set``, of a method that makes pictures as a set, is the class of `jstyle.methods.sets.PictureSet`
       by which recipes make theirs.
     """

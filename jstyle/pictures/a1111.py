@@ -17,6 +17,7 @@ from pathlib import PurePath
 from typing import Any, Optional
 
 from jstyle import __version__
+from jstyle.settings.adapted import split_weight
 from jstyle.settings.reader import plain
 from jstyle.settings.vocabulary import BY_TIMES
 
@@ -163,8 +164,8 @@ def _find_strength(values: Mapping[str, Any]) -> Optional[float]:
 def _name_loras(model: Mapping[str, Any]) -> Iterator[str]:
     """Names and weights, as the web UI has them in prompts; other brackets would end them."""
     for text in (model.get("named") or {}).get("lora") or ():
-        path, _, weight = text.rpartition(":") if ":" in text else (text, "", "1")
-        yield f"{re.sub(r'[<>:]', '_', _name_model(path))}:{weight}"
+        path, weight = split_weight(text)
+        yield f"{re.sub(r'[<>:]', '_', _name_model(str(path)))}:{weight:g}"
 
 
 def _name_model(name: str) -> str:

@@ -104,13 +104,13 @@ def hash_pixels(picture: Image.Image) -> str:
     return digest_of_pixels.hexdigest()
 
 
-def keep_names(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+def keep_names(there: Any, wanted: Any) -> Any:
     """What is said there of the names that are wanted, at every level: the rest changes no result."""
-    return {
-        name: keep_names(value, wanted[name]) if isinstance(value, dict) and isinstance(wanted[name], dict) else value
-        for name, value in there.items()
-        if name in wanted
-    }
+    if isinstance(there, Mapping) and isinstance(wanted, Mapping):
+        return {name: keep_names(value, wanted[name]) for name, value in there.items() if name in wanted}
+    if isinstance(there, list) and isinstance(wanted, list) and len(there) == len(wanted):
+        return [keep_names(one, other) for one, other in zip(there, wanted)]
+    return there
 
 
 def _show(value: Any) -> str:

@@ -29,6 +29,7 @@ SHEET_MARK = {"kind": "contact sheet"}
 """What contact sheets say of themselves, so that none is taken for a picture."""
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_SIGNATURES = (PNG_SIGNATURE, b"\xff\xd8\xff", b"RIFF")
 _ORIENTATION, _LYING = 0x0112, (5, 6, 7, 8)  # in EXIF
 _BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262  # tags of TIFF; the second says what 0 means
 METADATA_KEY = "jstyle"
@@ -321,13 +322,18 @@ def read_texts(path: Path) -> tuple[str, str]:
     one, and one that says more than settings can be.
     """
     with _complaints_about(path), ignore_remarks():
-        _read_head(path)
+        head = _read_head(path)
         try:
             with Image.open(path, formats=("PNG", "JPEG", "WEBP")) as image:
                 texts = [image.info.get(key) for key in (METADATA_KEY, PARAMETERS_KEY)]
                 texts[1] = texts[1] or _read_comment(image)
         except UnidentifiedImageError:
+            if head.startswith(_SIGNATURES):
+                raise InputError("it is damaged: its settings cannot be read") from None
             raise InputError("it is no PNG, JPEG or WebP, which alone say their settings") from None
+        for key, text in zip((METADATA_KEY, PARAMETERS_KEY), texts):
+            if not text and re.search(rb"(?:tEXt|zTXt|iTXt)" + key.encode(), head):
+                raise InputError(f"its settings are spoilt: the text {key!r} in it cannot be read")
     ours, theirs = (text if isinstance(text, str) else "" for text in texts)
     if max(len(ours), len(theirs)) > _LONGEST_TEXT:
         raise InputError(f"{str(path)!r}: its settings are longer than {_LONGEST_TEXT >> 10} KiB")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Optional, Protocol
 
 from jstyle.errors import InputError
+from jstyle.settings.adapted import AdaptedModelSettings
 from jstyle.settings.fields import flat, free, later
 from jstyle.settings.model import ModelSettings
 from jstyle.settings.prompts import PromptSettings
@@ -42,6 +43,12 @@ class ModelIdentity:
     """What else the user named it by, such as a LoRA or another VAE: settings of the model that are not as by default.
     """
 
+    files: str = free("", because="the hash of all is over them too")
+    """SHA-256 over the weight files alone, without what is put on them."""
+
+    contents: dict[str, list[str]] = free(default_factory=dict, because="the hash of all is over them too")
+    """SHA-256 of each LoRA and each word, in the order in which ``named`` has them."""
+
     sampler: str = free("", because="the configuration's digest stands for it")
     """The model's own sampler, which draws where no other is named."""
 
@@ -52,6 +59,11 @@ class Identifiable(Protocol):
     @property
     def model_hash(self) -> str:
         """SHA-256 over the weights."""
+        ...
+
+    @property
+    def files_hash(self) -> str:
+        """SHA-256 over the weights without what is put on them."""
         ...
 
     @property
@@ -81,6 +93,8 @@ def identify_model(settings: ModelSettings, model: Identifiable) -> ModelIdentit
         operations=model.operations,
         name=settings.model,
         named=_list_named(settings),
+        files=model.files_hash,
+        contents=settings.hash_contents() if isinstance(settings, AdaptedModelSettings) else {},
         sampler=model.own_sampler,
     )
 

@@ -146,6 +146,11 @@ class CountingPipeline(StableDiffusionPipeline):
         return "" if self._model is None else self._model.model_hash
 
     @property
+    def files_hash(self) -> str:
+        """The model's; of configurations alone none."""
+        return "" if self._model is None else self._model.files_hash
+
+    @property
     def configuration(self) -> str:
         """The model's; of configurations alone none."""
         return "" if self._model is None else self._model.configuration

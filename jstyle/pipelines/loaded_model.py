@@ -61,7 +61,7 @@ class LoadedModel:
     def _take(self, parts: checkpoint.Components) -> None:
         """Have these parts, with nothing learnt on them."""
         self.__dict__.update(parts=parts, unet=parts.unet, vae=parts.vae, text_encoder=parts.text_encoder)
-        self.__dict__.pop("_files_hash", None)
+        self.__dict__.pop("files_hash", None)
         self.vocabulary = Vocabulary(parts.tokenizer, parts.text_encoder)
         self.loras = LoraAdapters(parts.unet, parts.text_encoder)
         self.schedule, self._scheduler = Schedule(parts.schedule), None
@@ -174,7 +174,7 @@ class LoadedModel:
         pipe = cls(backends.load(model))
         pipe.vae_tiling, pipe.name_or_path = model.vae_tiling, model.model
         if put_on(pipe, model):
-            pipe._named = pipe._list_fingerprints(), hash_adapted(pipe._files_hash, model)
+            pipe._named = pipe._list_fingerprints(), hash_adapted(pipe.files_hash, model)
         return pipe
 
     @classmethod
@@ -233,7 +233,8 @@ class LoadedModel:
         checkpoint.save(self.parts, Path(folder), variant=variant)
 
     @cached_property
-    def _files_hash(self) -> str:
+    def files_hash(self) -> str:
+        """SHA-256 over the weight files that were loaded, without what was put on them."""
         return checkpoint.hash_components(self.parts)
 
     @property
@@ -245,7 +246,7 @@ class LoadedModel:
         more = self._list_fingerprints()
         if more and more == self._named[0]:
             return self._named[1]
-        return hashlib.sha256(" ".join([self._files_hash, *more]).encode()).hexdigest() if more else self._files_hash
+        return hashlib.sha256(" ".join([self.files_hash, *more]).encode()).hexdigest() if more else self.files_hash
 
     def _list_fingerprints(self) -> list[str]:
         learnt = (self.vocabulary.fingerprint(), self.loras.fingerprint())

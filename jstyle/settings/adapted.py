@@ -8,9 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jstyle.errors import InputError
+from jstyle.files import hash_files
 from jstyle.settings.fields import free, require
 from jstyle.settings.model import ModelSettings
 from jstyle.settings.paths import guess_path
+
+PEFT_CONFIG = "adapter_config.json"
+"""The file beside those of peft, which alone says how strong they are."""
 
 _BY_HASH = "the hash of the model with all that is on it stands for it"
 
@@ -39,22 +43,46 @@ class AdaptedModelSettings(ModelSettings):
 
     def list_loras(self) -> list[tuple[Path, float]]:
         """Each LoRA's file or folder, and its weight."""
-        return [_split_weight(text) for text in self.lora]
+        return [split_weight(text) for text in self.lora]
 
     def list_words(self) -> list[tuple[Path, str]]:
         """Each word's file or folder, and the name that it is given, or nothing."""
-        return [_split_name(text) for text in self.words]
+        return [split_name(text) for text in self.words]
+
+    def hash_contents(self) -> dict[str, list[str]]:
+        """`hash_adapter` of each, in order, under "lora" and "words"; without any nothing. Errors as there."""
+        listed = {"lora": self.list_loras(), "words": self.list_words()}
+        return {setting: [hash_adapter(path) for path, _ in some] for setting, some in listed.items() if some}
 
 
-def _split_weight(text: str) -> tuple[Path, float]:
-    path, word = _split_name(text)
+def hash_adapter(path: Path) -> str:
+    """SHA-256 of a file, with peft's configuration beside it, or of all that a loader may read in a folder.
+
+    Raises InputError for what cannot be read.
+    """
+    try:
+        if path.is_dir():
+            files = sorted(
+                file for file in path.iterdir() if file.suffix in (".safetensors", ".json") and file.is_file()
+            )
+        else:
+            beside = path.with_name(PEFT_CONFIG)
+            files = [path, *([beside] if beside.is_file() else [])]
+        return hash_files(files)
+    except OSError as error:
+        raise InputError(f"cannot read {error.filename!r}: {error.strerror}") from error
+
+
+def split_weight(text: str) -> tuple[Path, float]:
+    """A LoRA's path and its weight, of FILE or FILE:WEIGHT; a weight that is not said is 1."""
+    path, word = split_name(text)
     with suppress(ValueError):
         if word and math.isfinite(float(word)):
             return path, float(word)
-    return (Path(text), 1.0) if word else (path, 1.0)
+    return (Path(text).expanduser(), 1.0) if word else (path, 1.0)
 
 
-def _split_name(text: str) -> tuple[Path, str]:
+def split_name(text: str) -> tuple[Path, str]:
     """The path, and what stands behind its last colon; a file that is called so is one all the same."""
     path, colon, word = text.rpartition(":")
     is_whole = not (colon and path and word) or "/" in word

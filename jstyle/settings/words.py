@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Optional, Protocol
 
 from jstyle.errors import InputError
 from jstyle.settings.fields import MISSING, join_flat
@@ -21,13 +21,26 @@ from jstyle.settings.reader import build, check, merged, read_value
 from jstyle.settings.yaml_files import dump_yaml, read_yaml
 
 
+class PictureSettings(Protocol):
+    """What a picture says of its settings."""
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        """Values by the settings' names."""
+        ...
+
+    def check_origins(self) -> None:
+        """Raise InputError for what must be given beside them, and for files that they name and that have changed."""
+        ...
+
+
 def parse_words(
     kinds: Sequence[type],
     argv: Optional[Sequence[str]],
     prog: str,
     description: str,
     find_config: Optional[Callable[[str], Path]] = None,
-    read_picture: Optional[Callable[[Path], Mapping[str, Any]]] = None,
+    read_picture: Optional[Callable[[Path, Collection[str]], PictureSettings]] = None,
 ) -> tuple:
     """An instance of each settings dataclass from `--config FILE` and from options, which win over the file.
 
@@ -37,22 +50,25 @@ def parse_words(
         prog: the command's name in its help.
         description: what `--help` says of the command.
         find_config: the file that a word after `--config` names; by default the word is its path.
-        read_picture: the settings in a picture, which `--from` names; a config and options win over them.
+        read_picture: the settings in a picture, which `--from` names, beside those of these names, which win over them.
 
     Raises InputError, one line, where anything given is wrong; SystemExit(0) after `--help` and `--print_config`.
     """
-    joined = join_flat(kinds)
+    joined, picture = join_flat(kinds), None
     options = {option.name: option for option in list_options(joined, {})}
     parser = make_parser(kinds, prog, description, takes_picture=read_picture is not None)
     parsed = vars(_read_argv(parser, argv))
     config = _read_config(joined, parsed.get("config", []), find_config or Path)
     values = merged(config, _read_options(options, parsed))
     if read_picture is not None and "from" in parsed:
-        values = merged(read_picture(Path(parsed["from"])), values)
+        picture = read_picture(Path(parsed["from"]), values.keys())
+        values = merged(picture.values, values)
     if "print_config" in parsed:
         encoding = sys.stdout.encoding or "ascii"
         print(dump_yaml(values, ascii_only=not encoding.lower().startswith("utf")), end="")
         raise SystemExit(0)
+    if picture is not None:
+        picture.check_origins()
     for option in options.values():
         if len(option.path) == 1 and option.default is MISSING and option.path[0] not in values:
             raise InputError(f"{option.name} is missing: give it here or in a --config")

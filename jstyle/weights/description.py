@@ -36,6 +36,9 @@ class Checkpoint:
     own_sampler: str = ""
     """The sampler that its files name; nothing where it is not here."""
 
+    files_hash: str = ""
+    """Over the weights, without what is put on them."""
+
     @property
     def operations(self) -> Operations:
         """Whose arithmetic computes in this process, where Jittor is started for it."""
@@ -75,4 +78,5 @@ def describe_checkpoint(model: ModelSettings, width: Optional[int] = None, heigh
     if min(width, height) <= 0 or width % factor or height % factor:
         raise InputError(f"width and height must be positive multiples of {factor}, not {width}x{height}")
     own_sampler = read.schedule.sampler or ""
-    return Checkpoint(found, hash_files(found.files), found.configuration, (width, height), own_sampler)
+    weights = hash_files(found.files)
+    return Checkpoint(found, weights, found.configuration, (width, height), own_sampler, weights)

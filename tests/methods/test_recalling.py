@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -17,10 +19,11 @@ from PIL.PngImagePlugin import PngInfo
 from jstyle.cli.commands import find_command
 from jstyle.cli.main import main
 from jstyle.errors import InputError
+from jstyle.methods.recalled import Recalled
 from jstyle.methods.recalling import recall_settings
 from jstyle.methods.table import METHODS
 from jstyle.pictures import images
-from jstyle.settings.model import ModelSettings
+from jstyle.settings.adapted import AdaptedModelSettings
 from tests.parity.networks import GOLDEN
 from tests.telling import contents
 
@@ -35,14 +38,12 @@ def write(path: Path, **texts: str) -> Path:
     return path
 
 
-def recall(path: Path, method: str = "txt2img") -> tuple[dict[str, Any], list[str]]:
+def recall(path: Path, method: str = "txt2img", *given: str) -> Recalled:
     found = METHODS[method]
-    return recall_settings(found, (found.inputs, found.settings, ModelSettings), path)
+    return recall_settings(found, (found.inputs, found.settings, AdaptedModelSettings), path, given)
 
 
-def test_a_picture_made_by_its_own_settings_is_there_already(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_picture_made_by_its_own_settings_is_there_already(tmp_path: Path) -> None:
     start = tmp_path / "start.png"
     Image.effect_mandelbrot((48, 40), (-3, -2.5, 2, 2.5), 50).save(start)
     out = tmp_path / "out"
@@ -59,11 +60,6 @@ def test_a_picture_made_by_its_own_settings_is_there_already(
     spec: Any = images.read_metadata(out / new)
     assert new == "00003-5-a_bridge.png"
     assert (spec["spec"]["settings"]["steps"], spec["spec"]["subject"]["prompt"]) == (3, "a bridge")
-    start.unlink()
-    capsys.readouterr()
-    with pytest.raises(InputError, match="give --image too"):
-        main(["txt2img", "--from", str(out / sorted(before)[2]), "--output", str(out)])
-    assert "its image is not at" in capsys.readouterr().err
 
 
 def test_the_words_and_the_config_win_over_the_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,38 +84,22 @@ def test_the_words_and_the_config_win_over_the_picture(tmp_path: Path, capsys: p
     assert "guidance: 4\n" in shown and "steps: 9\n" in shown and "- a river\n" in shown and "width: 32\n" in shown
 
 
-def test_contents_and_styles_come_back_where_they_are(tmp_path: Path) -> None:
+def test_contents_and_styles_come_back(tmp_path: Path) -> None:
     for number, name in enumerate(("cat", "ink")):
         Image.new("RGB", (32, 32), (0, 90 * number, 90)).save(tmp_path / f"{name}.png")
     paths = {"content": str(tmp_path / "cat.png"), "style": str(tmp_path / "ink.png")}
     words = [word for name, path in paths.items() for word in (f"--{name}", path)]
     main(["styleid", *SMALL, *words, "--gamma", "0.5", "--output", str(tmp_path / "out")])
     file = tmp_path / "out" / "cat_stylized_ink.png"
-    values, lines = recall(file, "styleid")
-    assert (values["content"], values["style"], values["gamma"]) == ([paths["content"]], [paths["style"]], 0.5)
-    assert not lines
-    (tmp_path / "ink.png").write_bytes(b"another")
-    values, lines = recall(file, "styleid")
-    assert "style" not in values and lines == [f"{file}: its style is not at '{paths['style']}' any more: give --style"]
+    recalled = recall(file, "styleid")
+    assert recalled.values["gamma"] == 0.5 and not recalled.lines and not recalled.needs
+    assert [(one.setting, str(one.path)) for one in recalled.origins] == list(paths.items())
+    assert {name: recalled.values[name] for name in paths} == {name: [path] for name, path in paths.items()}
+    assert "style" not in recall(file, "styleid", "style").values
     with pytest.raises(
         InputError, match="holds the settings of 'styleid', not of txt2img: jstyle styleid --from takes"
     ):
         recall(file)
-
-
-def test_a_set_gives_back_its_text_and_its_reference(tmp_path: Path) -> None:
-    words = ["--prompt", "a boat", "a house", "a tree", "--style_text", "ink", "--seed", "5"]
-    main(["style-align", *SMALL, *words, "--output", str(tmp_path)])
-    house, house_lines = recall(tmp_path / "02_a_house_ink.png", "style_align")
-    assert (house["prompt"], house["reference_prompt"], house["seed"]) == (["a house, ink"], ["a boat, ink"], 5)
-    assert not house_lines
-    main(["style-align", "--from", str(tmp_path / "02_a_house_ink.png"), "--output", str(tmp_path / "alone")])
-    pixels = [
-        images.open_image(tmp_path / name).tobytes() for name in ("02_a_house_ink.png", "alone/01_a_house_ink.png")
-    ]
-    assert pixels[0] == pixels[1]
-    _, lines = recall(tmp_path / "03_a_tree_ink.png", "style_align")
-    assert "it stood later in its set" in lines[0]
 
 
 def test_a1111s_pictures_give_what_there_is_here(tmp_path: Path) -> None:
@@ -130,8 +110,8 @@ def test_a1111s_pictures_give_what_there_is_here(tmp_path: Path) -> None:
         "Hires upscale: 2, Denoising strength: 0.5, Clip skip: 2, Version: v1.10.1"
     )
     path = write(tmp_path / "theirs.png", parameters=text)
-    values, lines = recall(path)
-    assert values == {
+    recalled = recall(path)
+    assert recalled.values == {
         "prompt": ["a (red:1.2) boat , sea"],
         "negative_prompt": "fog",
         "prompt_weights": "a1111",
@@ -144,30 +124,51 @@ def test_a1111s_pictures_give_what_there_is_here(tmp_path: Path) -> None:
         "sampler": "dpmpp_2m",
         "sigmas": "karras",
     }
-    told = "\n".join(lines)
+    told = "\n".join(recalled.lines)
     for said in (
         "'ink' is not taken over: give its file, --lora FILE:0.8",
-        "--strength 0.5",
-        "Hires upscale: 2, Clip sk",
+        "hires fix is not done here (Hires upscale: 2, Denoising strength: 0.5): the picture has its first size",
+        "not taken over: Clip skip: 2\n",
     ):
         assert said in told
+    assert not recalled.needs, "the strength is that of hires fix"
     assert "made by v1-5-pruned: name the model by --model; noise is drawn otherwise" in told
-    _, lines = recall(write(tmp_path / "other.png", parameters="a\nSteps: 2, Sampler: DPM fast, Seed: 1, Size: 8x8"))
-    assert "there is no sampler 'DPM fast': the model's own draws" in lines[0]
-    values, _ = recall(path, "styleid")
-    assert values == {"steps": 21, "seed": 965400086, "width": 512, "height": 768}
+    other = recall(write(tmp_path / "other.png", parameters="a\nSteps: 2, Sampler: DPM fast, Seed: 1, Size: 8x8"))
+    assert "there is no sampler 'DPM fast': the model's own draws" in other.lines[0]
+    assert recall(path, "styleid").values == {"steps": 21, "seed": 965400086, "width": 512, "height": 768}
+
+
+@pytest.mark.parametrize(
+    ("fields", "wanted"),
+    [
+        ("", {}),
+        (", Denoising strength: 0.5", {"image", "strength"}),
+        (", Denoising strength: 0.5, Mask blur: 4", {"image", "mask", "strength"}),
+        (", Denoising strength: 0.5, Hires upscale: 2, Hires upscaler: Latent", {}),
+        (", Denoising strength: 0.5, Hires steps: 5", {}),
+    ],
+)
+def test_what_a1111_began_from_must_be_given(fields: str, wanted: set[str], tmp_path: Path) -> None:
+    text = f"a\nSteps: 2, Sampler: Euler, CFG scale: 7, Size: 32x32{fields}"
+    path = write(tmp_path / "theirs.png", parameters=text)
+    assert {name for need in recall(path).needs for name in need.settings} == set(wanted)
+    assert not recall(path, "txt2img", *wanted).needs and not recall(path, "inst").needs
+    if wanted:
+        with pytest.raises(InputError, match="what it started from is not in it: give --image.* and --strength 0.5$"):
+            main(["txt2img", "--from", str(path), "--output", str(tmp_path / "out")])
 
 
 def test_our_own_text_counts_where_there_are_both(tmp_path: Path) -> None:
     main(["txt2img", *SMALL, "--prompt", "a (plain) river", "--output", str(tmp_path)])
     (file,) = tmp_path.iterdir()
-    values, lines = recall(file)
-    assert (values["prompt"], values["prompt_weights"], lines) == (["a (plain) river"], "none", [])
+    ours = recall(file)
+    assert (ours.values["prompt"], ours.values["prompt_weights"]) == (["a (plain) river"], "none")
+    assert not ours.lines
     with Image.open(file) as picture:
         theirs = write(tmp_path / "theirs.png", parameters=picture.info["parameters"])
-    values, lines = recall(theirs)
-    assert (values["prompt"], values["prompt_weights"]) == ([r"a \(plain\) river"], "a1111")
-    assert not lines, "it is jstyle's, whose noise is the same"
+    found = recall(theirs)
+    assert (found.values["prompt"], found.values["prompt_weights"]) == ([r"a \(plain\) river"], "a1111")
+    assert not found.lines, "it is jstyle's, whose noise is the same"
 
 
 SPEC = {"method": "txt2img", "model": {}, "settings": {"steps": 2}, "subject": {"prompt": "a", "seed": 1}}
@@ -182,6 +183,11 @@ def spoil(**parts: Any) -> str:
     [
         ({}, "says nothing of its settings: give a picture of jstyle's or"),
         ({"jstyle": "{}"}, "says nothing of its settings"),
+        ({"jstyle": "[]"}, "the settings in '.*' are spoilt: they are no picture's"),
+        ({"jstyle": '{"spec": 5}'}, "the settings in '.*' are spoilt: they are no picture's"),
+        ({"jstyle": '{"spec": {"method": "txt2im'}, "the settings in '.*' are spoilt: their text is not JSON"),
+        ({"jstyle": '{"kind": "contact sheet"}'}, "is a contact sheet: give one of its pictures"),
+        ({"parameters": "hello"}, "the text 'parameters' in '.*' has no line of settings, such as 'Steps: 20"),
         ({"jstyle": "[" * 5000}, "nests over 100 deep"),
         ({"jstyle": '{"spec": 1, "spec": 2}'}, "the key 'spec' stands there twice"),
         ({"jstyle": "{"}, "is not JSON"),
@@ -206,13 +212,39 @@ def test_what_a_stranger_writes_is_one_line(texts: dict[str, str], said: str, tm
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("kind", "data", "said"),
+    [
+        (b"iTXt", b"jstyle\0\0\0\0\0{\xff}", "its settings are spoilt: the text 'jstyle'"),
+        (b"zTXt", b"jstyle\0\0abc", "its settings are spoilt: the text 'jstyle'"),
+        (b"zTXt", b"jstyle\0\0" + zlib.compress(b'{"spec": {}}' * 50)[:20], "are spoilt: their text is not JSON"),
+        (b"tEXt", b"jstyle", "its settings are spoilt: the text 'jstyle'"),
+        (b"iTXt", b"parameters\0\0\0\0\0\xff", "its settings are spoilt: the text 'parameters'"),
+        (b"nOxT", b"jstyle\0{", "says nothing of its settings"),
+    ],
+)
+def test_a_spoilt_text_is_no_missing_one(kind: bytes, data: bytes, said: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "x.png")
+    whole = path.read_bytes()
+    place = whole.index(b"IDAT") - 4
+    chunk = struct.pack(">I", len(data)) + kind + data
+    path.write_bytes(whole[:place] + chunk + struct.pack(">I", zlib.crc32(kind + data)) + whole[place:])
+    with pytest.raises(InputError, match=said):
+        recall(path)
+    path.write_bytes(whole[:place] + chunk + b"\0\0\0\0" + whole[place:])
+    with pytest.raises(InputError, match="it is damaged: its settings|says nothing"):
+        recall(path)
+
+
 def test_unknown_names_are_told_and_odd_files_are_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     subject = {"prompt": "a", "seed": 1, "image": "0" * 64, "image_file": str(tmp_path / "pipe")}
     settings = {"steps": 2, "of_tomorrow": 1}
-    values, lines = recall(write(tmp_path / "x.png", jstyle=spoil(subject=subject, settings=settings)))
-    assert values == {"steps": 2, "prompt": ["a"], "seed": 1}
-    assert "its image is not at" in lines[0] and lines[1].endswith("txt2img has no 'of_tomorrow'")
+    recalled = recall(write(tmp_path / "x.png", jstyle=spoil(subject=subject, settings=settings)))
+    assert recalled.values == {"steps": 2, "prompt": ["a"], "seed": 1, "image": str(tmp_path / "pipe")}
+    assert [line.partition("x.png: ")[2] for line in recalled.lines] == ["txt2img has no 'of_tomorrow'"]
+    with pytest.raises(InputError, match="x.png' was made with the image '.*pipe', which is not there"):
+        recalled.check_origins()
 
 
 def test_what_is_no_png_is_one_line(tmp_path: Path) -> None:
@@ -254,7 +286,7 @@ def test_a1111s_other_pictures_have_it_as_their_comment(suffix: str, tmp_path: P
     exif = Image.Exif()
     exif.get_ifd(0x8769)[0x9286] = b"UNICODE\0" + text.encode("utf-16-be")
     Image.new("RGB", (8, 8)).save(tmp_path / f"x{suffix}", exif=exif)
-    values, _ = recall(tmp_path / f"x{suffix}")
+    values = recall(tmp_path / f"x{suffix}").values
     assert (values["prompt"], values["sampler"], values["width"]) == (["a (red:1.2) boat, ночь"], "euler_a", 64)
 
 
@@ -277,11 +309,14 @@ def test_spoilt_texts_are_read_or_refused_in_a_line(tmp_path: Path) -> None:
     whole = {**SPEC, "model": {"name": "tiny", "named": {}}, "settings": {"steps": 2, "sigmas": None}}
     for number in range(200):
         if number % 2:
-            texts = {"parameters": "".join(rng.choices(SCRAPS, k=rng.randrange(30)))}
+            last = "\nSteps: 20, Sampler: Euler a, CFG scale: 7" if number % 4 == 1 else ""
+            texts = {"parameters": "".join(rng.choices(SCRAPS, k=rng.randrange(30))) + last}
         else:
             texts = {"jstyle": json.dumps({"spec": spoil_somewhere(whole, rng)})}
         try:
-            _, lines = recall(write(tmp_path / "x.png", **texts))
+            recalled = recall(write(tmp_path / "x.png", **texts))
+            lines = list(recalled.lines)
+            recalled.check_origins()
         except InputError as error:
             refused, lines = refused + 1, [str(error)]
         assert all(line.isprintable() and len(line) < 1000 for line in lines), texts

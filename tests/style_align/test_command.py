@@ -56,7 +56,14 @@ def test_a_set_from_texts_and_going_on(tmp_path: Path) -> None:
     run(*words)
     first, *names = [f"0{n}_a_toy_{what}_macro_photo.png" for n, what in enumerate(("train", "car", "boat"), 1)]
     assert sorted(contents(out)) == [first, *names, "contact_sheet.png"]
-    reference = {"prompt": "a toy train, macro photo", "seed": 0, "file": None, "companions": []}
+    reference = {
+        "prompt": "a toy train, macro photo",
+        "seed": 0,
+        "file": None,
+        "companions": [],
+        "picture_file": "",
+        "saved_file": "",
+    }
     told = spec(out / names[0])
     assert told["subject"]["companions"] == []
     assert (told["method"], told["subject"]["prompt"], told["subject"]["seed"]) == (

@@ -15,6 +15,7 @@ METHOD = Method(
     settings=InstSettings,
     inputs=InstInputs,
     run="jstyle.methods.inst.run:run_inst",
+    recall="jstyle.methods.inst.recalling:recall_stylised",
 )
 
 TEACHING = Teaching(

@@ -139,6 +139,7 @@ def run_inst(method: Method, inputs: InstInputs, settings: InstSettings, model: 
         list(contents),
         list(digests),
         digests,
+        {style.path: style.folder for style in styles},
         overwrite=inputs.overwrite,
     )
     pictures = list(contents.values())

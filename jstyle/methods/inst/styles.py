@@ -9,6 +9,7 @@ from typing import Optional
 
 from PIL import Image
 
+from jstyle.adapters.inst_words import PICTURE, hash_style
 from jstyle.errors import InputError
 from jstyle.events import Event, Remark
 from jstyle.files import hash_files
@@ -25,9 +26,10 @@ from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 
 @dataclass(frozen=True)
 class Style:
-    """A learnt style: where the user named it, its picture, and the hash of both its files."""
+    """A learnt style: where the user named it, its training's folder, its picture, and the hash of both its files."""
 
     path: Path
+    folder: Path
     picture: Image.Image
     learnt: LearntStyle
     digest: str
@@ -66,7 +68,7 @@ def learn_style(path: Path, settings: InstTrainSettings, pipe: StableDiffusionPi
 def is_learnt(settings: InstTrainSettings, model: Identifiable) -> bool:
     """Whether the output folder holds the result of this very training, on this model."""
     try:
-        images.open_image(settings.output / inst_training.PICTURE)
+        images.open_image(settings.output / PICTURE)
         about = inst_files.read(settings.output).about
     except InputError:  # nothing there, or damaged: the training writes it again
         return False
@@ -83,5 +85,5 @@ def is_learnt(settings: InstTrainSettings, model: Identifiable) -> bool:
 def read_style(path: Path, folder: Path) -> Style:
     """The style in a training's folder. Raises InputError where it is not whole."""
     learnt = inst_files.read(folder)
-    picture = images.open_image(folder / inst_training.PICTURE)
-    return Style(path, picture, learnt, hash_files([folder / inst_files.FILE, folder / inst_training.PICTURE]))
+    picture = images.open_image(folder / PICTURE)
+    return Style(path, folder, picture, learnt, hash_style(folder))

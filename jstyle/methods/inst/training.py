@@ -11,6 +11,7 @@ from typing import Any, Optional
 import numpy as np
 from PIL import Image, ImageOps
 
+from jstyle.adapters.inst_words import PICTURE
 from jstyle.adapters.textual_inversion import TABLE
 from jstyle.errors import InputError
 from jstyle.events import Event, Remark
@@ -33,7 +34,6 @@ from jstyle.training.teaching.dropout import Dropout
 from jstyle.training.teaching.tuning import Clock
 from jstyle.weights import checkpoint, hub
 
-PICTURE = "style.png"  # the picture itself, beside the result: a transfer asks for its colours
 _MIRRORED = "~mirrored"  # ends the word that stands for the mirrored picture while it is trained
 
 

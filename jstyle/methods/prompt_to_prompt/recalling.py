@@ -5,14 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from jstyle.methods.recalling import Recalled, find_same
+from jstyle.methods.recalled import Need, Recalled
+from jstyle.methods.recalling import list_origins
+
+_SOURCE = (
+    "it is the source of edits, which is made along with them: give --target, an edited text, "
+    "or take one of its edits with --from"
+)
 
 
-def recall_edit(subject: Mapping[str, Any]) -> Recalled:
-    """Both texts and the seed; the given picture, where its file is as it was."""
-    lines: list[str] = []
-    values = {name: subject[name] for name in ("prompt", "seed") if subject.get(name) is not None}
-    values.update({} if subject.get("target") is None else {"target": [subject["target"]]})
-    path = find_same(subject.get("image_file"), subject.get("image"), "image", lines)
-    values.update({} if path is None else {"image": path})
-    return values, lines
+def recall_edit(subject: Mapping[str, Any], settings: Mapping[str, Any]) -> Recalled:
+    """Both texts and the seed, and the given picture. A source whose words are not reweighted needs a target."""
+    origins, needs = list_origins(subject, ("image",))
+    values: dict[str, Any] = {name: subject[name] for name in ("prompt", "seed") if subject.get(name) is not None}
+    values.update({origin.setting: str(origin.path) for origin in origins})
+    if subject.get("target") is not None:
+        values["target"] = [subject["target"]]
+    elif not settings.get("reweight"):
+        needs.append(Need(("target",), _SOURCE))
+    return Recalled(values, (), origins, needs)

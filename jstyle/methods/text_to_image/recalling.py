@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from jstyle.methods.recalling import Recalled, find_same
+from jstyle.methods.recalled import Recalled
+from jstyle.methods.recalling import list_origins
 
 
-def recall_image(subject: Mapping[str, Any]) -> Recalled:
-    """The text, the image's own seed, and the pictures that it started from, where their files are as they were."""
-    lines: list[str] = []
-    values = {"prompt": [subject.get("prompt")], "seed": subject.get("seed")}
-    for name in ("image", "mask"):
-        path = find_same(subject.get(f"{name}_file"), subject.get(name), name, lines)
-        values.update({} if path is None else {name: path})
-    return values, lines
+def recall_image(subject: Mapping[str, Any], settings: Mapping[str, Any]) -> Recalled:
+    """The text, the image's own seed, and the pictures that it started from."""
+    origins, needs = list_origins(subject, ("image", "mask"))
+    values = {origin.setting: str(origin.path) for origin in origins}
+    return Recalled({"prompt": [subject.get("prompt")], "seed": subject.get("seed"), **values}, (), origins, needs)

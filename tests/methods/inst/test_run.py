@@ -14,6 +14,7 @@ from safetensors.numpy import load_file, save_file
 
 import jstyle
 from jstyle import InST, StableDiffusionPipeline
+from jstyle.cli.main import main
 from jstyle.errors import InputError
 from jstyle.events import Evaluated, Event, Failure, PictureWritten, Planned, Remark, Updated
 from jstyle.files import hash_files
@@ -181,6 +182,25 @@ def test_from_pictures_to_pictures(
         start(model, [renamed], out, training=replace(TRAINING, dropout=0.2))
     with pytest.raises(InputError, match=r"was made with settings\.strength = 0\.7, not 0\.5; --overwrite"):
         start(model, [finished.parent], out, [sea], strength=0.5)
+
+
+def test_a_picture_gives_back_the_style_that_was_learnt(model: Path, finished: Path, tmp_path: Path) -> None:
+    sea, ink = tmp_path / "sea.png", tmp_path / "ink.png"
+    picture(2).save(sea)
+    picture(3).save(ink)
+    start(model, [ink], tmp_path / "out", [sea])
+    made = tmp_path / "out" / "sea_stylized_ink.png"
+    learnt = tmp_path / "out" / "styles" / hash_files([ink])[:16]
+    ink.unlink()
+    words = ["inst", "--from", str(made), "--output"]
+    main([*words, str(tmp_path / "again")])
+    again = tmp_path / "again" / f"sea_stylized_{learnt.name}.png"
+    assert images.read_identity(again) == images.read_identity(made)
+    assert again.parent.joinpath("contact_sheet.png").is_file() and not (again.parent / "styles").exists()
+    (learnt / "style.png").write_bytes((finished.parent / "style.png").read_bytes())
+    with pytest.raises(InputError, match=f"with the style learnt in '{learnt}', whose content was another: --style"):
+        main([*words, str(tmp_path / "refused")])
+    main([*words, str(tmp_path / "other"), "--style", str(finished.parent)])
 
 
 def test_styles_alone_are_learnt(model: Path, data: Path, tmp_path: Path) -> None:

@@ -86,11 +86,18 @@ def test_words_alone_are_reweighted(tmp_path: Path) -> None:
 def test_a_picture_gives_back_what_it_was_made_with(tmp_path: Path, photograph: Path) -> None:
     kinds: list[type] = [EditInputs, PromptToPromptSettings, ModelSettings]
     run(tmp_path, reweight={"cat": 2.0})
-    values, lines = recall_settings(METHOD, kinds, tmp_path / "00007_edit2.png")
+    recalled = recall_settings(METHOD, kinds, tmp_path / "00007_edit2.png")
+    values = recalled.values
     assert (values["prompt"], values["target"], values["seed"]) == ("a cat on a mat", [TARGETS[1]], 7)
-    assert values["reweight"] == {"cat": 2.0} and "image" not in values and not lines
+    assert values["reweight"] == {"cat": 2.0} and "image" not in values
+    assert not recalled.lines and not recalled.needs and not recalled.origins
+    assert not recall_settings(METHOD, kinds, tmp_path / "00007_source.png").needs, "its words are reweighted"
     run(tmp_path, image=photograph)
-    assert recall_settings(METHOD, kinds, tmp_path / "cat_source.png")[0]["image"] == str(photograph)
+    source = recall_settings(METHOD, kinds, tmp_path / "cat_source.png")
+    assert source.values["image"] == str(photograph)
+    with pytest.raises(InputError, match="cat_source.png': it is the source of edits.*give --target"):
+        source.check_origins()
+    recall_settings(METHOD, kinds, tmp_path / "cat_source.png", ["target"]).check_origins()
 
 
 def test_options_say_what_yaml_says() -> None:
