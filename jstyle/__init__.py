@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from jstyle.methods.inst.settings import InstSettings, InstTrainSettings
     from jstyle.methods.prompt_to_prompt.run import PromptToPrompt
     from jstyle.methods.prompt_to_prompt.settings import PromptToPromptSettings
-    from jstyle.networks import AutoencoderKL, CLIPTextModel, UNet2DConditionModel
+    from jstyle.networks import AutoencoderKL, CLIPTextModel, ControlNetModel, UNet2DConditionModel
     from jstyle.networks.editing import attached, swapped
     from jstyle.pictures.grids import load_image, make_image_grid
     from jstyle.pipelines.auto import (
@@ -97,6 +97,7 @@ __all__ = [
     "AutoencoderKL",
     "CLIPTextModel",
     "CLIPTokenizer",
+    "ControlNetModel",
     "DreamBoothSettings",
     "FineTuningSettings",
     "InST",
@@ -162,6 +163,7 @@ __getattr__ = imported_on_demand(
         "AutoencoderKL": "jstyle.networks.vae",
         "CLIPTextModel": "jstyle.networks.clip_text",
         "CLIPTokenizer": "jstyle.diffusion.clip_tokenizer",
+        "ControlNetModel": "jstyle.networks.controlnet",
         "DreamBoothSettings": "jstyle.training.teaching.dreambooth.settings",
         "FineTuningSettings": "jstyle.training.teaching.fine_tuning.settings",
         "InST": "jstyle.methods.inst.run",

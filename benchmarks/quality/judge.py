@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from jstyle import ops
+from jstyle.networks.initial import initialise
 from jstyle.networks.layers import Conv2d, GroupNorm, Linear
 from jstyle.runtime import jt
 from jstyle.training import LoopSettings
 from jstyle.training.draws import make_generator
-from jstyle.training.initial import initialise
 from jstyle.weights.loading import load_weights, save_weights
 from jstyle.weights.tensors import FileTensors
 from recipes.tiny.drawings import (

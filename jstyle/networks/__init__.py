@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from jstyle.networks.clip_text import CLIPTextModel, CLIPTextModelWithProjection
     from jstyle.networks.clip_vision import CLIPVisionModelWithProjection
     from jstyle.networks.condition import Condition
+    from jstyle.networks.controlnet import ControlNetModel
     from jstyle.networks.unet import UNet2DConditionModel
     from jstyle.networks.vae import AutoencoderKL
 
@@ -23,6 +24,7 @@ __all__ = [
     "CLIPTextModelWithProjection",
     "CLIPVisionModelWithProjection",
     "Condition",
+    "ControlNetModel",
     "TextContext",
     "UNet2DConditionModel",
 ]
@@ -35,6 +37,7 @@ __getattr__ = imported_on_demand(
         "CLIPTextModelWithProjection": "jstyle.networks.clip_text",
         "CLIPVisionModelWithProjection": "jstyle.networks.clip_vision",
         "Condition": "jstyle.networks.condition",
+        "ControlNetModel": "jstyle.networks.controlnet",
         "TextContext": "jstyle.networks.attention",
         "UNet2DConditionModel": "jstyle.networks.unet",
     },

@@ -12,12 +12,12 @@ from jstyle import ops
 from jstyle.errors import InputError
 from jstyle.networks.attention import TextContext
 from jstyle.networks.condition import Condition, GivenNumbers, Size
-from jstyle.networks.config import UNetConfig
+from jstyle.networks.config import EncoderConfig
 from jstyle.networks.entry import check_shape, read_numbers
 from jstyle.runtime import jt
 
 
-def embed_numbers(numbers: np.ndarray, channels: int, config: UNetConfig) -> jt.Var:
+def embed_numbers(numbers: np.ndarray, channels: int, config: EncoderConfig) -> jt.Var:
     """Sinusoids of numbers (n,) (arXiv 1706.03762, section 3.5), (n, channels), in fp32 as in training."""
     half = channels // 2
     exponent = np.arange(half, dtype=np.float32) * np.float32(-math.log(10000))
@@ -26,7 +26,7 @@ def embed_numbers(numbers: np.ndarray, channels: int, config: UNetConfig) -> jt.
     return jt.array(np.concatenate(halves[::-1] if config.flip_sin_to_cos else halves, axis=1))
 
 
-def make_addition(condition: Condition, latent: Size, config: UNetConfig) -> jt.Var:
+def make_addition(condition: Condition, latent: Size, config: EncoderConfig) -> jt.Var:
     """The text's vector and the sizes' sinusoids beside it, (rows, width), of a condition that was checked."""
     pooled: Any = condition.pooled
     numbers = condition.list_numbers(latent, config.count_sizes(pooled.shape[1]))
@@ -38,7 +38,7 @@ def make_addition(condition: Condition, latent: Size, config: UNetConfig) -> jt.
     return jt.concat([part if part.shape[0] == rows else jt.concat([part] * rows, dim=0) for part in parts], dim=1)
 
 
-def check_addition(condition: Condition, rows: int, config: UNetConfig) -> None:
+def check_addition(condition: Condition, rows: int, config: EncoderConfig) -> None:
     """Raise InputError where a condition lacks what the UNet reads beside the text, or has what it does not."""
     if not config.has_addition:
         if condition.pooled is not None:

@@ -59,16 +59,13 @@ VAE_FIXED: Mapping[str, Any] = {
 
 
 @dataclass(frozen=True)
-class UNetConfig(NetworkConfig):
-    """``unet/config.json``, with diffusers' defaults. Raises InputError, when built, for what does not fit together."""
+class EncoderConfig(NetworkConfig):
+    """What the UNet's configuration and a ControlNet's have in common, with diffusers' defaults."""
 
-    sample_size: int = 64
     in_channels: int = 4
-    out_channels: int = 4
     flip_sin_to_cos: bool = True
     freq_shift: int = 0
     down_block_types: tuple[str, ...] = ("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",)
-    up_block_types: tuple[str, ...] = ("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3
     block_out_channels: tuple[int, ...] = (320, 640, 1280, 1280)
     layers_per_block: Union[int, tuple[int, ...]] = 2
     norm_num_groups: int = 32
@@ -83,7 +80,7 @@ class UNetConfig(NetworkConfig):
     projection_class_embeddings_input_dim: Optional[int] = later(None)
 
     def __post_init__(self) -> None:
-        _check_levels(self, _UNET_DOWN, _UNET_UP)
+        _check_levels(self, down_block_types=_UNET_DOWN)
         self._check_addition()
         levels = {
             "attention_head_dim": self.heads,
@@ -150,10 +147,57 @@ class UNetConfig(NetworkConfig):
     def _of_each_level(self, value: Union[int, tuple[int, ...]]) -> tuple[int, ...]:
         return (value,) * len(self.block_out_channels) if isinstance(value, int) else value
 
+
+@dataclass(frozen=True)
+class UNetConfig(EncoderConfig):
+    """``unet/config.json``, with diffusers' defaults. Raises InputError, when built, for what does not fit together."""
+
+    sample_size: int = 64
+    out_channels: int = 4
+    up_block_types: tuple[str, ...] = ("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_levels(self, up_block_types=_UNET_UP)
+        require_sizes(1 << 16, out_channels=self.out_channels)
+        require_sizes(LONGEST_SIDE, sample_size=self.sample_size)
+
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any], place: str = "UNet config") -> UNetConfig:
         """Read diffusers' JSON, which stands at ``place``. Raises InputError for what is wrong or not supported."""
         return read_diffusers(cls, raw, UNET_FIXED, place)
+
+
+@dataclass(frozen=True)
+class ControlNetConfig(EncoderConfig):
+    """A ControlNet's ``config.json``, with diffusers' defaults. Raises InputError, when built, like `UNetConfig`."""
+
+    conditioning_embedding_out_channels: tuple[int, ...] = (16, 32, 96, 256)
+    """Of the layers that read the map; all but the first halve its height and width."""
+
+    controlnet_conditioning_channel_order: str = "rgb"
+    """Whether maps are read as they are, or with red and blue exchanged ("bgr")."""
+
+    global_pool_conditions: bool = False
+    """Whether residuals are averaged over their height and width."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        widths = self.conditioning_embedding_out_channels
+        require(1 <= len(widths) <= 8, f"conditioning_embedding_out_channels must be from 1 to 8, not {len(widths)}")
+        require_sizes(1 << 16, conditioning_embedding_out_channels=widths)
+        order = self.controlnet_conditioning_channel_order
+        require(order in ("rgb", "bgr"), f"controlnet_conditioning_channel_order must be rgb or bgr, not {show(order)}")
+
+    @property
+    def factor(self) -> int:
+        """Pixels of the map per position of the latent, along one side."""
+        return 2 ** (len(self.conditioning_embedding_out_channels) - 1)
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any], place: str = "ControlNet config") -> ControlNetConfig:
+        """Read diffusers' JSON, which stands at ``place``. Raises InputError for what is wrong or not supported."""
+        return read_diffusers(cls, raw, {**UNET_FIXED, "conditioning_channels": 3}, place)
 
 
 @dataclass(frozen=True)
@@ -172,7 +216,9 @@ class VAEConfig(NetworkConfig):
     scaling_factor: float = 0.18215
 
     def __post_init__(self) -> None:
-        _check_levels(self, ("DownEncoderBlock2D",), ("UpDecoderBlock2D",))
+        _check_levels(self, down_block_types=("DownEncoderBlock2D",), up_block_types=("UpDecoderBlock2D",))
+        require_sizes(1 << 16, out_channels=self.out_channels)
+        require_sizes(LONGEST_SIDE, sample_size=self.sample_size)
         require_sizes(1 << 16, latent_channels=self.latent_channels)
         require_positive_number("scaling_factor", self.scaling_factor)
         require(self.sample_size >= self.factor, f"sample_size must be at least {self.factor}, not {self.sample_size}")
@@ -245,18 +291,18 @@ class CLIPVisionConfig(NetworkConfig):
         return read_fields(cls, raw, place)
 
 
-def _check_levels(config: Union[UNetConfig, VAEConfig], down: tuple[str, ...], up: tuple[str, ...]) -> None:
+def _check_levels(config: Union[EncoderConfig, VAEConfig], **block_types: tuple[str, ...]) -> None:
+    """Look at the levels of a network; ``block_types`` are the types that its blocks may have, by the field's name."""
     levels = len(config.block_out_channels)
     require(1 <= levels <= 8, f"block_out_channels must have from 1 to 8 levels, not {levels}")
-    for name, known in (("down_block_types", down), ("up_block_types", up)):
+    for name, known in block_types.items():
         types = getattr(config, name)
         require(len(types) == levels, f"{name} and block_out_channels differ in length")
         unknown = next((kind for kind in types if kind not in known), None)
         require(unknown is None, f"{name}: {show(unknown)} is not supported, only {', '.join(known)}")
     require_sizes(1 << 16, block_out_channels=config.block_out_channels, in_channels=config.in_channels)
-    require_sizes(1 << 16, out_channels=config.out_channels, norm_num_groups=config.norm_num_groups)
+    require_sizes(1 << 16, norm_num_groups=config.norm_num_groups)
     require_sizes(_MOST_LAYERS, layers_per_block=config.layers_per_block)
-    require_sizes(LONGEST_SIDE, sample_size=config.sample_size)
     require_divides("norm_num_groups", config.norm_num_groups, *config.block_out_channels)
 
 

@@ -44,6 +44,17 @@ class UNetOutput(Output):
 
 
 @dataclass(frozen=True)
+class ControlNetOutput(Output):
+    """What a ControlNet adds to a UNet's maps, (batch, channels, height, width) each, or of height and width 1."""
+
+    down_block_res_samples: tuple[jt.Var, ...]
+    """To the skip connections, the first of them to what ``conv_in`` makes."""
+
+    mid_block_res_sample: jt.Var
+    """To what the middle makes."""
+
+
+@dataclass(frozen=True)
 class EncoderOutput(Output):
     """``latent_dist``: the posterior of the latent, which is drawn from or has its mode taken."""
 

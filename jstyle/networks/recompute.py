@@ -17,24 +17,24 @@ from jstyle.networks.editing import Edit, swapped
 from jstyle.runtime import jt
 
 if TYPE_CHECKING:
-    from jstyle.networks.unet import UNet2DConditionModel
+    from jstyle.networks.unet_encoder import Encoder
 
 Compute = Callable[..., Sequence[jt.Var]]
 
 
 @contextmanager
-def recomputed(unet: UNet2DConditionModel, parameters: Mapping[str, jt.Var]) -> Iterator[None]:
-    """The UNet's blocks are recomputed in backward passes until the end of the ``with``.
+def recomputed(network: Encoder, parameters: Mapping[str, jt.Var]) -> Iterator[None]:
+    """The blocks of a UNet or a ControlNet are recomputed in backward passes until the end of the ``with``.
 
-    ``parameters`` are what is trained, under paths in the UNet: those that begin with a block's path are its own.
+    ``parameters`` are what is trained, under paths in the network: those that begin with a block's path are its own.
     Attention editors cannot be attached meanwhile.
     """
     blocks: dict[str, Any] = {}
     for group, kind in (("down_blocks", _Down), ("up_blocks", _Up)):
-        for i, block in enumerate(getattr(unet, group)):
+        for i, block in enumerate(getattr(network, group, ())):
             blocks[f"{group}.{i}"] = kind(block, _below(f"{group}.{i}", parameters))
-    blocks["mid_block"] = _Middle(unet.mid_block, _below("mid_block", parameters))
-    with swapped(unet, blocks):
+    blocks["mid_block"] = _Middle(network.mid_block, _below("mid_block", parameters))
+    with swapped(network, blocks):
         yield
 
 

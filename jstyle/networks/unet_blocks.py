@@ -10,7 +10,7 @@ from typing import Optional
 
 from jstyle import ops
 from jstyle.networks.attention import TextContext, Transformer2DModel
-from jstyle.networks.config import UNetConfig
+from jstyle.networks.config import EncoderConfig
 from jstyle.networks.editing import Edit
 from jstyle.networks.resnet import Downsample2D, ResnetBlock2D, Upsample2D
 from jstyle.runtime import jt
@@ -21,7 +21,7 @@ Map = tuple[jt.Var, ...]
 class DownBlock2D(jt.Module):
     """Resnets, then, except in the last block, a halving of the resolution."""
 
-    def __init__(self, config: UNetConfig, level: int, cross: bool = False) -> None:
+    def __init__(self, config: EncoderConfig, level: int, cross: bool = False) -> None:
         channels = config.block_out_channels[level]
         before = config.block_out_channels[max(level - 1, 0)]
         inputs = [before] + [channels] * (config.layers[level] - 1)
@@ -47,14 +47,14 @@ class DownBlock2D(jt.Module):
 class CrossAttnDownBlock2D(DownBlock2D):
     """A down block with a transformer after every resnet."""
 
-    def __init__(self, config: UNetConfig, level: int) -> None:
+    def __init__(self, config: EncoderConfig, level: int) -> None:
         super().__init__(config, level, cross=True)
 
 
 class UNetMidBlock2DCrossAttn(jt.Module):
     """Resnet, transformer, resnet at the lowest resolution."""
 
-    def __init__(self, config: UNetConfig) -> None:
+    def __init__(self, config: EncoderConfig) -> None:
         level = len(config.block_out_channels) - 1
         channels = config.block_out_channels[level]
         self.attentions = make_transformers(config, level, 1)
@@ -69,7 +69,7 @@ class UNetMidBlock2DCrossAttn(jt.Module):
 class UpBlock2D(jt.Module):
     """Resnets that each join a skip connection, then, except in the last block, a doubling of the resolution."""
 
-    def __init__(self, config: UNetConfig, level: int, cross: bool = False) -> None:
+    def __init__(self, config: EncoderConfig, level: int, cross: bool = False) -> None:
         widths = config.block_out_channels
         top = len(widths) - 1
         channels, below, above = widths[level], widths[min(level + 1, top)], widths[max(level - 1, 0)]
@@ -94,17 +94,17 @@ class UpBlock2D(jt.Module):
 class CrossAttnUpBlock2D(UpBlock2D):
     """An up block with a transformer after every resnet."""
 
-    def __init__(self, config: UNetConfig, level: int) -> None:
+    def __init__(self, config: EncoderConfig, level: int) -> None:
         super().__init__(config, level, cross=True)
 
 
-def make_resnet(config: UNetConfig, in_channels: int, out_channels: int) -> ResnetBlock2D:
+def make_resnet(config: EncoderConfig, in_channels: int, out_channels: int) -> ResnetBlock2D:
     """A resnet with the UNet's norms and time embedding."""
     temb_channels = 4 * config.block_out_channels[0]
     return ResnetBlock2D(in_channels, out_channels, config.norm_num_groups, config.norm_eps, temb_channels)
 
 
-def make_transformers(config: UNetConfig, level: int, count: int) -> jt.Module:
+def make_transformers(config: EncoderConfig, level: int, count: int) -> jt.Module:
     """The transformers of one block."""
     return jt.nn.ModuleList(
         [

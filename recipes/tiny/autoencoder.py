@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from jstyle.networks import AutoencoderKL
+from jstyle.networks.initial import set_values
 from jstyle.networks.posterior import DiagonalGaussian
 from jstyle.pictures import images
 from jstyle.runtime import jt
 from jstyle.training import TrainState, TrainStep
 from jstyle.training.draws import make_generator
-from jstyle.training.initial import set_values
 from jstyle.training.report import write_grid
 from jstyle.weights.loading import save_weights
 from recipes.tiny.fit import fit

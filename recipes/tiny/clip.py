@@ -14,10 +14,10 @@ from jstyle.diffusion import prompts
 from jstyle.networks import CLIPTextModel, CLIPVisionModelWithProjection
 from jstyle.networks.clip_vision import normalised
 from jstyle.networks.config import CLIPTextConfig
+from jstyle.networks.initial import initialise, set_values
 from jstyle.runtime import jt
 from jstyle.training.data import batch_indices
 from jstyle.training.draws import make_generator
-from jstyle.training.initial import initialise, set_values
 from jstyle.weights.loading import save_weights
 from recipes.tiny.fit import fit
 from recipes.tiny.pictures import Scene, write_captions

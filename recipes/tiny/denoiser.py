@@ -12,11 +12,11 @@ import numpy as np
 from jstyle.diffusion import prompts
 from jstyle.diffusion.schedule import Schedule
 from jstyle.networks import AutoencoderKL, CLIPTextModel, UNet2DConditionModel
+from jstyle.networks.initial import initialise
 from jstyle.runtime import jt
 from jstyle.training import TrainState, TrainStep, ask, diffusion_loss
 from jstyle.training.data import batch_indices
 from jstyle.training.draws import make_generator
-from jstyle.training.initial import initialise
 from jstyle.weights.loading import save_weights
 from recipes.tiny.autoencoder import encode
 from recipes.tiny.fit import fit

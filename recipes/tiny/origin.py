@@ -12,9 +12,9 @@ from jstyle.errors import InputError
 from jstyle.files import write_text
 from jstyle.networks import AutoencoderKL, UNet2DConditionModel
 from jstyle.networks.config import VAEConfig
+from jstyle.networks.initial import set_values
 from jstyle.runtime import jt
 from jstyle.settings.model import ModelSettings
-from jstyle.training.initial import set_values
 from jstyle.weights import checkpoint
 from jstyle.weights.loading import save_weights
 from recipes.tiny.autoencoder import reconstruct

@@ -15,7 +15,7 @@ import numpy as np
 
 from jstyle.errors import InputError
 from jstyle.networks import AutoencoderKL
-from jstyle.training.initial import initialise, set_values
+from jstyle.networks.initial import initialise, set_values
 from recipes.tiny.pictures import as_input
 
 ZERO = ("conv2", "to_out.0")

@@ -171,6 +171,19 @@ FOLDER: dict[str, Config] = {
 """The networks of `diffusers_folder/`, whose weights are stored and so are smaller still."""
 
 
+_SHARED = (
+    "attention_head_dim", "block_out_channels", "cross_attention_dim", "down_block_types", "flip_sin_to_cos",
+    "freq_shift", "in_channels", "layers_per_block", "norm_eps", "norm_num_groups", "upcast_attention",
+    "use_linear_projection",
+)  # fmt: skip
+
+
+def controlnet_config(unet: Config, **changes: Any) -> Config:
+    """A `config.json` of a ControlNet for that UNet, whose map is 4 times as large as the latent."""
+    shared = {name: unet[name] for name in _SHARED}
+    return {**shared, "conditioning_embedding_out_channels": [4, 8, 12], **changes}
+
+
 LAYERS = [1, 3, 2, 1]
 """Resnets of each level of the UNet of `unet_layers`."""
 

@@ -23,11 +23,11 @@ from jstyle.methods.inst.settings import InstTrainSettings
 from jstyle.networks import CLIPVisionModelWithProjection
 from jstyle.networks.clip_vision import normalised
 from jstyle.networks.editing import swapped
+from jstyle.networks.initial import initialise
 from jstyle.pictures import images
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
 from jstyle.settings.identity import identity
-from jstyle.training.initial import initialise
 from jstyle.training.teaching import tuning
 from jstyle.training.teaching.cost import count_work
 from jstyle.training.teaching.dropout import Dropout

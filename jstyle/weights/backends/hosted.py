@@ -20,12 +20,15 @@ from jstyle.networks.attention import GEGLU
 from jstyle.networks.config import CLIPTextConfig, UNetConfig, VAEConfig
 from jstyle.networks.editing import bind, find_holder, swapped
 from jstyle.networks.layers import GroupNorm, LayerNorm, Nothing
+from jstyle.networks.outputs import ControlNetOutput
 from jstyle.networks.posterior import DiagonalGaussian
 from jstyle.networks.resnet import ResnetBlock2D
 from jstyle.runtime import jt
 from jstyle.weights.backends.bridges import BRIDGES, Bridge, GEGLUBridge, GroupNormBridge, Place, TimeSilu
 from jstyle.weights.backends.processors import FusedAttnProcessor, list_attention, use_processors
 from jstyle.weights.loading import IGNORED_KEYS
+
+NO_CONTROLNET = "no ControlNet steers another library's networks: leave backend at native"
 
 Mode = Callable[[], AbstractContextManager[Any]]
 
@@ -104,8 +107,20 @@ class HostedUNet(UNet2DConditionModel):
         super().__init__(config)
         self._host = Host(self, network, "UNet", mode)
 
-    def compute(self, sample: jt.Var, times: np.ndarray, text: TextContext, step: int) -> jt.Var:
-        """sample (batch, in_channels, height, width) -> (batch, out_channels, height, width), as the native UNet."""
+    def compute(
+        self,
+        sample: jt.Var,
+        times: np.ndarray,
+        text: TextContext,
+        step: int,
+        residuals: Optional[ControlNetOutput] = None,
+    ) -> jt.Var:
+        """sample (batch, in_channels, height, width) -> (batch, out_channels, height, width), as the native UNet.
+
+        Raises InputError for residuals.
+        """
+        if residuals is not None:
+            raise InputError(NO_CONTROLNET)
         edit = bind(self.attachments, step)
         paths = {path for attachment in self.attachments for path in attachment.paths}
         processors = {site.path: FusedAttnProcessor(site, edit) for site in self.sites if site.path in paths}

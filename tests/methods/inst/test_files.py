@@ -16,7 +16,7 @@ from jstyle.errors import InputError
 from jstyle.methods.inst import files as inst_files
 from jstyle.methods.inst.files import LearntStyle
 from jstyle.methods.inst.network import Sizes, StyleAttention
-from jstyle.training.initial import initialise
+from jstyle.networks.initial import initialise
 from jstyle.weights.tensors import write_tensors
 from tests.parity.networks import GOLDEN
 

@@ -12,10 +12,10 @@ from jstyle.methods.inst import training as inst
 from jstyle.methods.inst.network import DROPOUTS, Sizes, StyleAttention
 from jstyle.networks.clip_vision import normalised
 from jstyle.networks.editing import swapped
+from jstyle.networks.initial import initialise
 from jstyle.networks.layers import Nothing
 from jstyle.pictures import images
 from jstyle.runtime import jt
-from jstyle.training.initial import initialise
 from jstyle.training.teaching.dropout import Dropout
 from jstyle.training.teaching.tuning import Clock
 from tests.methods.inst.small import picture

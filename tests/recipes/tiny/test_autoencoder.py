@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from jstyle.networks import AutoencoderKL
+from jstyle.networks.initial import initialise
 from jstyle.networks.vae import DiagonalGaussian
 from jstyle.runtime import jt
-from jstyle.training.initial import initialise
 from recipes.tiny.autoencoder import (
     encode,
     kl_divergence,

@@ -6,8 +6,8 @@ import numpy as np
 
 from jstyle.networks import CLIPTextModel
 from jstyle.networks.clip_vision import DEVIATION, MEAN, normalised
+from jstyle.networks.initial import initialise
 from jstyle.runtime import jt
-from jstyle.training.initial import initialise
 from recipes.tiny.clip import contrastive_loss, embed_texts
 from tests.recipes.tiny.small import settings
 

@@ -12,9 +12,9 @@ from jstyle.diffusion import prompts
 from jstyle.diffusion.tokenizer import load_tokenizer
 from jstyle.errors import InputError
 from jstyle.networks import CLIPTextModel, UNet2DConditionModel
+from jstyle.networks.initial import initialise
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
-from jstyle.training.initial import initialise
 from recipes.tiny import pictures, tokenizer
 from recipes.tiny.clip import Towers
 from recipes.tiny.origin import MEASURED, Origin

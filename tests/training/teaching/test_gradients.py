@@ -15,11 +15,11 @@ from jstyle.adapters.lora import Lora, LowRank, changed
 from jstyle.methods.inst import training as inst
 from jstyle.methods.inst.network import DROPOUTS, Sizes, StyleAttention
 from jstyle.networks.editing import swapped
+from jstyle.networks.initial import initialise
 from jstyle.ops import reference
 from jstyle.ops.kernels import operator
 from jstyle.runtime import jt
 from jstyle.training import LossSettings
-from jstyle.training.initial import initialise
 from jstyle.training.teaching import tuning
 from jstyle.training.teaching.dropout import Dropout
 from jstyle.training.teaching.lora import train as lora

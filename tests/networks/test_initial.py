@@ -6,8 +6,8 @@ import numpy as np
 
 from jstyle.networks import UNet2DConditionModel
 from jstyle.networks.config import UNetConfig
+from jstyle.networks.initial import initialise
 from jstyle.runtime import jt
-from jstyle.training.initial import initialise
 
 CONFIG = UNetConfig(
     down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),

@@ -39,7 +39,8 @@ def set_values(parameter: jt.Var, values: np.ndarray) -> None:
 
 
 def _start(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    if "embedding" in name and "patch_embedding" not in name and "time_embedding" not in name:
+    of_products = ("patch_embedding", "time_embedding", "cond_embedding")
+    if "embedding" in name and not any(part in name for part in of_products):
         return np.multiply(EMBEDDING, rng.standard_normal(shape, np.float32), dtype=np.float32)
     if len(shape) == 1:
         return np.full(shape, float(name.endswith("weight")), np.float32)

@@ -1,0 +1,136 @@
+"""Records what PyTorch diffusers' ControlNets make of maps, and its ControlNet pipelines on `diffusers_folder/`.
+
+Run `python tests/golden/record_controlnet.py` from the repository's root, in the environment that README.md describes.
+
+controlnet.npz: for each of `NETS` `{net}_` `sample`, `timestep`, `context`, `map`, and for the plain and (`guess_`) the
+guess mode at a scale of 0.7 the residuals end to end, the middle's last; `config`, what diffusers writes of the net
+"sd1", as JSON. controlnet_runs.npz: `map` and `edges` (uint8), `init_image`, `mask`, `noise`, and final latents of each
+of `RUNS`, of `image`, `mask4`, `mask9` and of `batch`, two prompts with a map each.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import tiny
+import torch
+from diffusers import (
+    ControlNetModel,
+    StableDiffusionControlNetImg2ImgPipeline,
+    StableDiffusionControlNetInpaintPipeline,
+    StableDiffusionControlNetPipeline,
+)
+from diffusers.pipelines.controlnet import pipeline_controlnet_img2img as img2img
+from diffusers.pipelines.controlnet import pipeline_controlnet_inpaint as inpaint
+from PIL import Image
+from record import build_unet, noise, rng, save, seeded
+from record_pipelines import FOLDER, HEIGHT, LATENT, SETTINGS, WIDTH, disc, drawn, generate, photo
+
+NETS: dict[str, tiny.Config] = {
+    "sd1": tiny.controlnet_config(tiny.SD1["unet"]),
+    "sd2": tiny.controlnet_config(tiny.SD2["unet"], controlnet_conditioning_channel_order="bgr"),
+    "pool": tiny.controlnet_config(tiny.FOLDER["unet"], global_pool_conditions=True),
+}
+SCALE = 0.7
+TEN: dict[str, Any] = {"num_inference_steps": 10}
+BOTH = "both nets"
+RUNS: dict[str, dict[str, Any]] = {
+    "one": {},
+    "scaled": {"controlnet_conditioning_scale": 0.6},
+    "guess": {"guess_mode": True, "guidance_scale": 4.0},
+    "window": {"control_guidance_start": 0.2, "control_guidance_end": 0.7},
+    "unguided": {"guidance_scale": 1.0},
+    "two": {BOTH: True, "controlnet_conditioning_scale": [0.5, 0.8]},
+    "windows": {BOTH: True, "control_guidance_start": [0.0, 0.3], "control_guidance_end": [0.5, 1.0]},
+    "guess_two": {BOTH: True, "guess_mode": True, "controlnet_conditioning_scale": 0.4},
+}
+"""Text-to-image of 10 steps, by what diffusers is told beside `SETTINGS`."""
+
+
+def build_net(config: tiny.Config, prefix: str = "") -> ControlNetModel:
+    """The diffusers ControlNet with seeded weights; a prefix makes another one."""
+    return seeded(ControlNetModel.from_config(config), prefix)
+
+
+def record_net(name: str, config: tiny.Config) -> dict[str, np.ndarray]:
+    """The residuals of two latents of odd sizes under two maps."""
+    net = build_net(config)
+    height, width = (5, 6) if name == "sd1" else (6, 5)
+    inputs = {
+        "sample": noise(f"controlnet/{name}/sample", (2, 4, height, width)),
+        "timestep": np.array([37, 921], np.int64),
+        "context": noise(f"controlnet/{name}/context", (2, 7, config["cross_attention_dim"])),
+        "map": rng(f"controlnet/{name}/map").random((2, 3, 4 * height, 4 * width), np.float32),
+    }
+    arrays = {f"{name}_{key}": value for key, value in inputs.items()}
+    sample, timestep, context, shown = (torch.from_numpy(value) for value in inputs.values())
+    for mode in ("", "guess_"):
+        down, middle = net(sample, timestep, context, shown, SCALE, guess_mode=bool(mode), return_dict=False)
+        flat = [one.numpy().ravel() for one in (*down, middle)]
+        arrays[f"{name}_{mode}residuals"] = np.concatenate(flat)
+    return arrays
+
+
+def edges() -> np.ndarray:
+    """A uint8 map (H, W, 3) of lines."""
+    y, x = np.mgrid[0:HEIGHT, 0:WIDTH]
+    lines = (np.abs((y - 30) ** 2 + (x - 13) ** 2 - 100) < 16) | (x == 5)
+    return np.repeat(np.where(lines, 255, 0).astype(np.uint8)[..., None], 3, axis=-1)
+
+
+def record_runs() -> dict[str, np.ndarray]:
+    """Every run of `RUNS`, and those that start from a picture."""
+    config = tiny.controlnet_config(tiny.FOLDER["unet"])
+    nets = [build_net(config), build_net(config, "second.")]
+    maps = [Image.fromarray(photo()), Image.fromarray(edges())]
+    initial = noise("pipeline/init_latents", LATENT)
+    init = {"latents": torch.from_numpy(initial), **TEN}
+    arrays: dict[str, Any] = {"map": photo(), "edges": edges(), "noise": initial, "mask": disc()}
+
+    def make(kind: Any, both: bool = False, **more: Any) -> Any:
+        return kind.from_pretrained(FOLDER, controlnet=nets if both else nets[0], safety_checker=None, **more)
+
+    for name, options in RUNS.items():
+        options = dict(options)
+        both = options.pop(BOTH, False)
+        pipe = make(StableDiffusionControlNetPipeline, both)
+        arrays[name] = generate(pipe, image=maps if both else maps[0], **init, **options)["latents"]
+    batch = {
+        "prompt": [SETTINGS["prompt"], SETTINGS["negative_prompt"]],
+        "negative_prompt": ["", ""],
+        "latents": torch.from_numpy(np.concatenate([initial, -initial])),
+    }
+    pipe = make(StableDiffusionControlNetPipeline)
+    arrays["batch"] = generate(pipe, image=maps, **TEN, **batch)["latents"]
+    posterior, forward = np.zeros(LATENT, np.float32), noise("img2img/noise", LATENT)
+    arrays["forward"] = forward
+    picture = {"image": Image.fromarray(photo()), "control_image": maps[1], **TEN}
+    with drawn(img2img, [posterior, forward]):
+        pipe = make(StableDiffusionControlNetImg2ImgPipeline)
+        arrays["image"] = generate(pipe, strength=0.6, control_guidance_end=0.5, **picture)["latents"]
+    size = {"height": HEIGHT, "width": WIDTH, "mask_image": Image.fromarray(disc())}
+    with drawn(inpaint, [posterior, forward, posterior]):
+        pipe = make(StableDiffusionControlNetInpaintPipeline)
+        arrays["mask4"] = generate(pipe, **picture, **size)["latents"]
+    with drawn(inpaint, [forward, posterior]):
+        unet = build_unet({**tiny.FOLDER["unet"], "in_channels": 9})
+        pipe = make(StableDiffusionControlNetInpaintPipeline, unet=unet)
+        arrays["mask9"] = generate(pipe, **picture, **size)["latents"]
+    return arrays
+
+
+def main() -> None:
+    """Record the networks and the runs."""
+    torch.set_num_threads(1)
+    torch.set_grad_enabled(False)
+    arrays: dict[str, Any] = {"config": np.array(json.dumps(dict(build_net(NETS["sd1"]).config)))}
+    for name, config in NETS.items():
+        arrays.update(record_net(name, config))
+    save("controlnet", arrays)
+    save("controlnet_runs", record_runs())
+
+
+if __name__ == "__main__":
+    main()
