@@ -16,6 +16,7 @@ EXTRAS = {
     "requirements.txt": None,
     "requirements-ray.txt": "ray",
     "requirements-pictures.txt": "pictures",
+    "requirements-control.txt": "control",
     "requirements-score.txt": "score",
     "requirements-dev.txt": "dev",
 }

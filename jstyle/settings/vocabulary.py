@@ -38,6 +38,9 @@ FeatureDtype = Literal["float16", "float32"]
 LoraFormat = Literal["diffusers", "kohya"]
 """Whose names a LoRA file has: all loaders read diffusers', sd-scripts and the web UIs know kohya's alone."""
 
+Preprocessor = Literal["canny", "lineart", "xdog", "shuffle", "tile", "invert"]
+"""What a ControlNet's map is made of a picture by (`jstyle.pictures.control_maps`)."""
+
 Fit = Literal["keep", "crop", "pad", "stretch"]
 """How a picture comes to the size that is wanted: with its own aspect and about the area, without its sides, with a
 mirrored border, or out of shape.
