@@ -46,6 +46,9 @@ UNET_FIXED: Mapping[str, Any] = {
 _UNET_DOWN = ("CrossAttnDownBlock2D", "DownBlock2D")
 _UNET_UP = ("CrossAttnUpBlock2D", "UpBlock2D")
 
+_VAE_DOWN = ("DownEncoderBlock2D", "AttnDownEncoderBlock2D")
+_VAE_UP = ("UpDecoderBlock2D", "AttnUpDecoderBlock2D")
+
 VAE_FIXED: Mapping[str, Any] = {
     "act_fn": "silu",
     "mid_block_add_attention": True,
@@ -216,7 +219,7 @@ class VAEConfig(NetworkConfig):
     scaling_factor: float = 0.18215
 
     def __post_init__(self) -> None:
-        _check_levels(self, down_block_types=("DownEncoderBlock2D",), up_block_types=("UpDecoderBlock2D",))
+        _check_levels(self, down_block_types=_VAE_DOWN, up_block_types=_VAE_UP)
         require_sizes(1 << 16, out_channels=self.out_channels)
         require_sizes(LONGEST_SIDE, sample_size=self.sample_size)
         require_sizes(1 << 16, latent_channels=self.latent_channels)

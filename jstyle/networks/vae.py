@@ -37,21 +37,30 @@ class SpatialAttention(jt.Module):
 
 
 class VAEBlock(jt.Module):
-    """Resnets at one resolution, then, with ``after`` "down" or "up", a halving or a doubling of it."""
+    """Resnets at one resolution, then, with ``after`` "down" or "up", a halving or a doubling of it.
 
-    def __init__(self, in_channels: int, out_channels: int, layers: int, groups: int, after: Optional[str]) -> None:
+    With ``attends`` there is an attention after every resnet.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, layers: int, groups: int, after: Optional[str], attends: bool
+    ) -> None:
         inputs = [in_channels] + [out_channels] * (layers - 1)
+        if attends:
+            self.attentions = jt.nn.ModuleList([SpatialAttention(out_channels, groups) for _ in inputs])
         self.resnets = jt.nn.ModuleList([ResnetBlock2D(n, out_channels, groups, EPS) for n in inputs])
         if after == "down":
             self.downsamplers = jt.nn.ModuleList([Downsample2D(out_channels, asymmetric=True)])
         if after == "up":
             self.upsamplers = jt.nn.ModuleList([Upsample2D(out_channels)])
-        self.after = after
+        self.after, self.attends = after, attends
 
     def execute(self, x: jt.Var) -> jt.Var:
         """x (batch, height, width, in_channels) -> (batch, height', width', out_channels)."""
-        for resnet in self.resnets:
+        for number, resnet in enumerate(self.resnets):
             x = resnet(x)
+            if self.attends:
+                x = self.attentions[number](x)
         if self.after == "down":
             return self.downsamplers[0](x)
         return self.upsamplers[0](x) if self.after == "up" else x
@@ -76,9 +85,13 @@ class Encoder(jt.Module):
         widths, groups = config.block_out_channels, config.norm_num_groups
         inputs = [widths[0], *widths[:-1]]
         afters = ["down"] * (len(widths) - 1) + [None]
+        attend = [name.startswith("Attn") for name in config.down_block_types]
         self.conv_in = Conv2d(config.in_channels, widths[0], 3, padding=(1, 1))
         self.down_blocks = jt.nn.ModuleList(
-            [VAEBlock(a, b, config.layers_per_block, groups, after) for a, b, after in zip(inputs, widths, afters)]
+            [
+                VAEBlock(a, b, config.layers_per_block, groups, *how)
+                for a, b, *how in zip(inputs, widths, afters, attend)
+            ]
         )
         self.mid_block = VAEMidBlock(widths[-1], groups)
         self.conv_norm_out = GroupNorm(groups, widths[-1], EPS)
@@ -99,9 +112,11 @@ class Decoder(jt.Module):
         widths, groups = config.block_out_channels[::-1], config.norm_num_groups
         inputs = [widths[0], *widths[:-1]]
         afters = ["up"] * (len(widths) - 1) + [None]
+        attend = [name.startswith("Attn") for name in config.up_block_types]
+        layers = config.layers_per_block + 1
         self.conv_in = Conv2d(config.latent_channels, widths[0], 3, padding=(1, 1))
         self.up_blocks = jt.nn.ModuleList(
-            [VAEBlock(a, b, config.layers_per_block + 1, groups, after) for a, b, after in zip(inputs, widths, afters)]
+            [VAEBlock(a, b, layers, groups, *how) for a, b, *how in zip(inputs, widths, afters, attend)]
         )
         self.mid_block = VAEMidBlock(widths[0], groups)
         self.conv_norm_out = GroupNorm(groups, widths[-1], EPS)

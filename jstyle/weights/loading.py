@@ -77,8 +77,8 @@ def _check_keys(
 
 
 def _same_shape(stored: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
-    """A linear map stored as a 1x1 convolution, as in old VAE files, has the same numbers in the same order."""
-    return stored == wanted or (len(stored) == 4 and len(wanted) == 2 and stored == (*wanted, 1, 1))
+    """A linear map stored as a convolution of width 1, as in old VAE files, has the same numbers in the same order."""
+    return stored == wanted or (len(wanted) == 2 and stored in ((*wanted, 1, 1), (*wanted, 1)))
 
 
 def save_weights(module: jt.Module, file: Path, dtype: str = "float32") -> None:

@@ -125,8 +125,10 @@ def _list_vae_modules(config: VAEConfig) -> Iterator[tuple[str, str]]:
     for level in range(levels):
         for layer in range(config.layers_per_block):
             yield f"encoder.down_blocks.{level}.resnets.{layer}", f"encoder.down.{level}.block.{layer}"
+            yield f"encoder.down_blocks.{level}.attentions.{layer}", f"encoder.down.{level}.attn.{layer}"
         yield f"encoder.down_blocks.{level}.downsamplers.0", f"encoder.down.{level}.downsample"
         other = levels - 1 - level
         for layer in range(config.layers_per_block + 1):
             yield f"decoder.up_blocks.{level}.resnets.{layer}", f"decoder.up.{other}.block.{layer}"
+            yield f"decoder.up_blocks.{level}.attentions.{layer}", f"decoder.up.{other}.attn.{layer}"
         yield f"decoder.up_blocks.{level}.upsamplers.0", f"decoder.up.{other}.upsample"
