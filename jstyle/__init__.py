@@ -40,6 +40,8 @@ if TYPE_CHECKING:
         get_scheduler,
     )
     from jstyle.errors import InputError
+    from jstyle.methods.artfusion.run import ArtFusion
+    from jstyle.methods.artfusion.settings import ArtFusionSettings
     from jstyle.methods.inst.run import InST
     from jstyle.methods.inst.settings import InstSettings, InstTrainSettings
     from jstyle.methods.prompt_to_prompt.run import PromptToPrompt
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from jstyle.networks import AutoencoderKL, CLIPTextModel, ControlNetModel, UNet2DConditionModel
     from jstyle.networks.editing import attached, swapped
     from jstyle.pictures.grids import load_image, make_image_grid
+    from jstyle.pipelines.artfusion import ArtFusionPipeline
     from jstyle.pipelines.auto import (
         AutoPipelineForImage2Image,
         AutoPipelineForInpainting,
@@ -89,6 +92,9 @@ __all__ = [
     "UniPCMultistepScheduler",
     "LCMScheduler",
     "TCDScheduler",
+    "ArtFusion",
+    "ArtFusionPipeline",
+    "ArtFusionSettings",
     "AutoPipelineForImage2Image",
     "AutoPipelineForInpainting",
     "AutoPipelineForText2Image",
@@ -166,6 +172,9 @@ __getattr__ = imported_on_demand(
         "ControlNetModel": "jstyle.networks.controlnet",
         "DreamBoothSettings": "jstyle.training.teaching.dreambooth.settings",
         "FineTuningSettings": "jstyle.training.teaching.fine_tuning.settings",
+        "ArtFusion": "jstyle.methods.artfusion.run",
+        "ArtFusionPipeline": "jstyle.pipelines.artfusion",
+        "ArtFusionSettings": "jstyle.methods.artfusion.settings",
         "InST": "jstyle.methods.inst.run",
         "InputError": "jstyle.errors",
         "InstSettings": "jstyle.methods.inst.settings",

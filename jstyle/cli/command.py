@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Optional, Protocol
 
 from jstyle.cli.paths import check_file, check_paths
-from jstyle.settings.adapted import AdaptedModelSettings
 from jstyle.settings.configs import find_config
+from jstyle.settings.model import NamesModel
 from jstyle.settings.words import make_parser, parse_words
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class SettingsCommand:
         for part in settings:
             check_paths(part)
         for found in recalled:
-            found.check_model(next(part for part in settings if isinstance(part, AdaptedModelSettings)))
+            found.check_model(next(part for part in settings if isinstance(part, NamesModel)))
         return self.run(*settings)
 
     def _read_picture(self, path: Path, given: Collection[str]) -> Recalled:

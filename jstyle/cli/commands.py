@@ -14,7 +14,6 @@ from jstyle.cli.report import show_events
 from jstyle.errors import InputError
 from jstyle.events import Event, Remark
 from jstyle.methods.table import METHODS, Method
-from jstyle.settings.adapted import AdaptedModelSettings
 from jstyle.settings.messages import suggest
 from jstyle.table import load_attribute
 from jstyle.training.stopping import stop_between_updates
@@ -44,10 +43,10 @@ def make_method_command(method: Method) -> Command:
     """The command that runs a method on its inputs, with its settings and a model."""
     counted = "pairs" if method.stylise else "pictures"
 
-    def run(inputs: Any, settings: Any, model: AdaptedModelSettings) -> int:
+    def run(inputs: Any, settings: Any, model: Any) -> int:
         return show_events(stop_between_updates(method.start(inputs, settings, model)), counted)
 
-    kinds = (method.inputs, method.settings, AdaptedModelSettings)
+    kinds = (method.inputs, method.settings, method.model)
     return SettingsCommand(
         method.command,
         method.summary,

@@ -26,7 +26,7 @@ def check_paths(settings: Any) -> None:
     for path, use in list_paths(settings):
         _CHECKS[use](path)
     model = settings if isinstance(settings, ModelSettings) else getattr(settings, "model", None)
-    if model is not None:
+    if isinstance(model, (ModelSettings, str)):
         _check_model(model)
 
 

@@ -24,7 +24,6 @@ from jstyle.pictures.fitting import Frame, Size
 from jstyle.pictures.sheets import check_sheet, choose_cell_side, draw_table, measure_cell, write_sheet
 from jstyle.pictures.spec import ModelIdentity, PairSubject, PictureSpec, identify_model
 from jstyle.settings.identity import digest
-from jstyle.settings.model import ModelSettings
 from jstyle.settings.paths import choose_folder, describe_output, names_picture
 from jstyle.table import load_attribute
 
@@ -115,17 +114,14 @@ def split_batches(
             yield alike[start : start + size]
 
 
-def run_pairs(method: Method, inputs: PairInputs, settings: Any, model: ModelSettings) -> Iterator[Event]:
+def run_pairs(method: Method, inputs: PairInputs, settings: Any, model: Any) -> Iterator[Event]:
     """Every content in every style, a file each, and a contact sheet; what is finished is skipped.
 
-    The model is loaded where there is anything to make. Raises InputError where nothing can be made, or where a pair's
-    file is something else.
+    ``model`` is of the kind that the method names; it is loaded where there is anything to make. Raises InputError
+    where nothing can be made, or where a pair's file is something else.
     """
-    from jstyle.pipelines.cost import CountingPipeline
-    from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
-
     check_output(inputs.folder)
-    counting, make = CountingPipeline.from_settings(model), load_attribute(method.stylise or "")
+    counting, make = load_attribute(model.counting).from_settings(model), load_attribute(method.stylise or "")
     if method.fill is not None:
         settings = load_attribute(method.fill)(settings, counting)
     frame = counting.make_frame(settings.width, settings.height, settings.fit)
@@ -150,8 +146,8 @@ def run_pairs(method: Method, inputs: PairInputs, settings: Any, model: ModelSet
     def stylise(pipe: Any, pairs: Collection[Pair]) -> Iterator[Union[Evaluated, Stylised]]:
         return make(pipe, settings, **inputs.arguments()).stylise_pairs(*pictures, pairs)
 
-    def load() -> StableDiffusionPipeline:
-        return StableDiffusionPipeline.from_settings(model)
+    def load() -> Any:
+        return load_attribute(model.pipeline).from_settings(model)
 
     yield from write_pairs(files, pairs, stylise, counting, load=load)
     files.write_sheet(*pictures)

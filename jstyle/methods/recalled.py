@@ -14,11 +14,11 @@ from typing import Any, Optional
 
 from jstyle.errors import InputError
 from jstyle.files import hash_files
-from jstyle.settings.adapted import AdaptedModelSettings, hash_adapter, split_name, split_weight
+from jstyle.settings.adapted import hash_adapter, split_name, split_weight
 from jstyle.settings.messages import one_line
-from jstyle.settings.model import ModelSettings
+from jstyle.settings.model import ModelSettings, NamesModel
+from jstyle.table import load_attribute
 from jstyle.weights import fetching
-from jstyle.weights.description import describe_checkpoint
 from jstyle.weights.model_files import locate_model
 
 OF_ONE_MODEL = ("revision", "variant", "base_model", "prediction_type")
@@ -84,6 +84,8 @@ class Recalled:
     needs: Sequence[Need] = ()
     model: Mapping[str, Any] = field(default_factory=dict)
     picture: Path = Path()
+    kind: type = ModelSettings
+    """The dataclass that names the model."""
 
     def without(self, given: Collection[str]) -> Recalled:
         """What is left where these settings are given beside the picture."""
@@ -106,15 +108,15 @@ class Recalled:
             raise InputError(one_line(f"{str(self.picture)!r}: {need.reason}"))
         for origin in self.origins:
             origin.check(self.picture)
-        if "model" in self.values:
+        if "model" in self.values and issubclass(self.kind, ModelSettings):
             self._locate_model()
 
-    def check_model(self, model: AdaptedModelSettings) -> None:
+    def check_model(self, model: NamesModel) -> None:
         """Raise InputError, one line, unless the weights and configurations of these settings are the picture's."""
         if not self.model:
             return
-        found = describe_checkpoint(model)
-        shown = f"{str(self.picture)!r} was made with the model {model.model!r}"
+        found = load_attribute(model.describe)(model)
+        shown = f"{str(self.picture)!r} was made with the model {str(model.model)!r}"
         advice = f"--model {model.model} takes it as it is now"
         wanted = self.model.get("files")
         if isinstance(wanted, str) and wanted and wanted != found.model_hash:

@@ -47,7 +47,8 @@ def recall_settings(method: Method, kinds: Sequence[type], path: Path, given: Co
     lines = [*recalled.lines, *([f"{method.command} has no {', '.join(map(show, unknown))}"] if unknown else [])]
     needs = [need for need in recalled.needs if known.keys() >= set(need.settings)]
     lines = [one_line(f"{path}: {line}") for line in lines]
-    return replace(recalled, values=values, lines=lines, needs=needs, picture=path).without(given)
+    found = replace(recalled, values=values, lines=lines, needs=needs, picture=path, kind=method.model)
+    return found.without(given)
 
 
 def _recall_ours(method: Method, text: str, path: Path, theirs: str) -> Recalled:
@@ -97,8 +98,8 @@ def _recall_spec(method: Method, spec: Mapping[str, Any], path: Path) -> Recalle
         advice = f": jstyle {other.command} --from takes them" if other else ""
         raise InputError(f"{str(path)!r} holds the settings of {show(name)}, not of {method.name}{advice}")
     recalled: Recalled = load_attribute(method.recall)(subject, settings)
-    known = ("precision", "backend", "vae_tiling")
-    of_model = {field: model[field] for field in known if field in model}
+    known = level_fields(method.model)
+    of_model = {field: model[field] for field in ("precision", "backend", "vae_tiling") if field in {*model} & {*known}}
     if model.get("name"):
         of_model["model"] = model["name"]
     named = model.get("named")

@@ -9,6 +9,7 @@ from typing import Any, Optional
 
 from jstyle.events import Event
 from jstyle.files import sweep_dead
+from jstyle.settings.adapted import AdaptedModelSettings
 from jstyle.settings.fields import free, require
 from jstyle.settings.paths import Pictures, Results, choose_folder, names_picture
 from jstyle.table import Table, load_attribute
@@ -92,6 +93,9 @@ class Method:
     inputs: type = PairInputs
     """The dataclass of what a command works on."""
 
+    model: type = AdaptedModelSettings
+    """The dataclass that names its model."""
+
     run: str = "jstyle.methods.pairs:run_pairs"
     stylise: Optional[str] = None
     fill: Optional[str] = None
@@ -120,6 +124,7 @@ METHODS: Table[Method] = Table(
         "style_align",
         "jstyle.methods.inst",
         "jstyle.methods.prompt_to_prompt",
+        "jstyle.methods.artfusion",
     ],
 )
 """By name, such as METHODS["styleid"]."""

@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Optional, Protocol
+from typing import Any, Optional, Protocol, Union
 
 from jstyle.errors import InputError
 from jstyle.settings.adapted import AdaptedModelSettings
 from jstyle.settings.fields import flat, free, later
-from jstyle.settings.model import ModelSettings
+from jstyle.settings.model import ArtFusionModelSettings, ModelSettings
 from jstyle.settings.prompts import PromptSettings
 from jstyle.settings.reader import plain
 from jstyle.settings.vocabulary import Backend, Operations, Precision, SamplerName, Sigmas
@@ -82,7 +82,7 @@ class Identifiable(Protocol):
         ...
 
 
-def identify_model(settings: ModelSettings, model: Identifiable) -> ModelIdentity:
+def identify_model(settings: Union[ModelSettings, ArtFusionModelSettings], model: Identifiable) -> ModelIdentity:
     """What specs say of the model of these settings."""
     return ModelIdentity(
         hash=model.model_hash,
@@ -91,8 +91,8 @@ def identify_model(settings: ModelSettings, model: Identifiable) -> ModelIdentit
         backend=settings.backend,
         vae_tiling=settings.vae_tiling,
         operations=model.operations,
-        name=settings.model,
-        named=_list_named(settings),
+        name=str(settings.model),
+        named=_list_named(settings) if isinstance(settings, ModelSettings) else {},
         files=model.files_hash,
         contents=settings.hash_contents() if isinstance(settings, AdaptedModelSettings) else {},
         sampler=model.own_sampler,

@@ -54,9 +54,9 @@ class Meter:
         return Evaluated(self._stage, self._last - before)
 
 
-def count_evaluations(run: Callable[[StableDiffusionPipeline], Iterable[Any]], pipe: StableDiffusionPipeline) -> int:
+def count_evaluations(run: Callable[[Any], Iterable[Any]], pipe: Any) -> int:
     """The latents that ``run(pipe)`` will send through the UNet; what it yields besides `Evaluated` does not matter."""
-    counting = pipe if isinstance(pipe, CountingPipeline) else CountingPipeline.like(pipe)
+    counting = pipe if pipe.counts else CountingPipeline.like(pipe)
     with closing(run(counting)) as events:
         return sum(event.count for event in events if isinstance(event, Evaluated))
 
@@ -92,6 +92,8 @@ class _Vocabulary:
 
 class CountingPipeline(StableDiffusionPipeline):
     """Sizes, samplers and attention layers as a model has them; nothing is encoded, predicted or decoded."""
+
+    counts = True
 
     def __init__(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Optional
+from typing import Any, ClassVar, Optional
 
 import numpy as np
 
@@ -29,6 +29,9 @@ class Latents:
     unet: UNet2DConditionModel
     vae: AutoencoderKL
     vae_tiling: bool
+
+    counts: ClassVar[bool] = False
+    """Whether it stands for a model in order to count what a run costs."""
 
     @property
     def size(self) -> int:

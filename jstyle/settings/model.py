@@ -3,17 +3,37 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional
+from typing import Any, ClassVar, Optional
 
 from jstyle.settings.fields import free
+from jstyle.settings.paths import ReadFile
 from jstyle.settings.vocabulary import Backend, Precision, PredictionType
 
 _BY_HASH = "the weights' hash stands for it"
 
 
+class NamesModel:
+    """Settings that name a model, and by "module:attribute" what is done with it."""
+
+    model: Any
+
+    pipeline: ClassVar[str]
+    """The class whose ``from_settings`` loads it."""
+
+    counting: ClassVar[str]
+    """The class whose ``from_settings`` reads sizes and digests, and stands for it where a run is counted."""
+
+    describe: ClassVar[str]
+    """The function of these settings that tells its digests (`jstyle.weights.description.Checkpoint`)."""
+
+
 @dataclass(frozen=True)
-class ModelSettings:
+class ModelSettings(NamesModel):
     """Which networks, and how they compute."""
+
+    pipeline: ClassVar[str] = "jstyle.pipelines.stable_diffusion:StableDiffusionPipeline"
+    counting: ClassVar[str] = "jstyle.pipelines.cost:CountingPipeline"
+    describe: ClassVar[str] = "jstyle.weights.description:describe_checkpoint"
 
     model: str = free("tiny", because=_BY_HASH)
     """A folder in diffusers' layout, a single .safetensors file, a hub id, or tiny, the embedded model."""
@@ -41,3 +61,20 @@ class ModelSettings:
 
     vae_tiling: bool = False
     """Decode large images in tiles, in the memory that one tile takes."""
+
+
+@dataclass(frozen=True)
+class ArtFusionModelSettings(NamesModel):
+    """A model of ArtFusion's, which is one file."""
+
+    pipeline: ClassVar[str] = "jstyle.pipelines.artfusion:ArtFusionPipeline"
+    counting: ClassVar[str] = "jstyle.pipelines.artfusion:CountingArtFusion"
+    describe: ClassVar[str] = "jstyle.weights.artfusion:describe_artfusion"
+    precision: ClassVar[Precision] = "fp32"
+    backend: ClassVar[Backend] = "native"
+
+    model: ReadFile = free(because=_BY_HASH)
+    """A .safetensors file; `jstyle convert` makes it of the paper's artfusion_r12_step=317673.ckpt."""
+
+    vae_tiling: bool = False
+    """Encode and decode large images in tiles, in the memory that one tile takes."""

@@ -16,13 +16,27 @@ from typing import Any, Optional
 
 import numpy as np
 
+from jstyle.diffusion.schedule_config import ScheduleConfig
 from jstyle.errors import InputError
+from jstyle.files import hash_files
 from jstyle.networks.artfusion.config import StyleUNetConfig
 from jstyle.networks.config import VAEConfig
 from jstyle.networks.config_reader import read_fields
+from jstyle.settings.identity import digest
+from jstyle.settings.model import ArtFusionModelSettings
+from jstyle.weights.description import Checkpoint
 from jstyle.weights.single_file.names import find_vae_names
 from jstyle.weights.stored import Layout, Place, StoredNetwork
 from jstyle.weights.tensors import FileTensors, to_numbers
+
+SIDE = 256
+"""Pixels, of the pictures that it was trained on."""
+
+# What the paper's program calls linear: even in the roots of the betas. The step after the last stands at time 0.
+SCHEDULE = ScheduleConfig(
+    beta_start=0.0015, beta_end=0.0195, beta_schedule="scaled_linear", timestep_spacing="leading", steps_offset=1,
+    set_alpha_to_one=False,
+)  # fmt: skip
 
 SIZES = "artfusion"
 """The key in the metadata."""
@@ -40,6 +54,7 @@ KL_F16 = VAEConfig(
     layers_per_block=2,
     latent_channels=16,
     sample_size=256,
+    scaling_factor=1.0,
 )
 """Latent diffusion's autoencoder kl-f16 (arXiv 2112.10752, table 8)."""
 
@@ -91,6 +106,13 @@ def read_artfusion(file: Path) -> ArtFusionFile:
         _read_row(tensors, "scale_factors", sizes.unet.channels),
         _read_row(tensors, null_style, sizes.unet.style_width),
     )
+
+
+def describe_artfusion(settings: ArtFusionModelSettings) -> Checkpoint:
+    """The digests of a model that is not loaded. Raises InputError as `read_artfusion` does."""
+    sizes = read_artfusion(settings.model).sizes
+    weights = hash_files([settings.model])
+    return Checkpoint(None, weights, digest((sizes, SCHEDULE)), (SIDE, SIDE), "ddim", weights)
 
 
 def describe_sizes(sizes: ArtFusionSizes) -> Mapping[str, str]:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from jstyle.competition.spec import FinishSpec, SetSpec, StartSpec, SubmissionPicture
+from jstyle.methods.artfusion.settings import ArtFusionSettings
 from jstyle.methods.inst.settings import InstSettings
 from jstyle.methods.prompt_to_prompt.settings import EditSubject, PromptToPromptSettings
 from jstyle.methods.table import METHODS
@@ -42,6 +43,7 @@ FREE: Mapping[str, str] = {
     "StyleIDSettings.batch_size": "a picture depends on its batch in last bits alone",
     "StyleIDSettings.features": "kept or computed again, they are the same bits",
     "InstSettings.batch_size": "a content's result does not depend on those beside it",
+    "ArtFusionSettings.batch_size": "a content's result does not depend on those beside it",
     "PromptToPromptSettings.seed": "what a picture is names it",
     "PromptToPromptSettings.batch_size": "an edit depends on its batch in last bits alone",
     "EditSubject.image_file": "the hash stands for it",
@@ -62,6 +64,7 @@ SPECS: Mapping[str, Any] = {
         "prompt_to_prompt", MODEL, PromptToPromptSettings(blend_words=("a",)), EditSubject("a", "b", 1, "image")
     ),
     "inst": PictureSpec("inst", MODEL, InstSettings(), PairSubject("content", "style")),
+    "artfusion": PictureSpec("artfusion", MODEL, ArtFusionSettings(), PairSubject("content", "style")),
     "style_align": PictureSpec("style_align", MODEL, StyleAlignSettings(), SUBJECT),
     "exactly inverted set": PictureSpec(
         "style_align", MODEL, StyleAlignSettings(reference=ReferenceSettings(inversion_guidance=1.0)), SUBJECT

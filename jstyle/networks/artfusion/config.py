@@ -48,3 +48,8 @@ class StyleUNetConfig(NetworkConfig):
         for multiplier in self.multipliers:
             require_divides("groups", self.groups, self.width * multiplier)
             require_divides("head_width", self.head_width, self.width * multiplier)
+
+    @property
+    def block_out_channels(self) -> tuple[int, ...]:
+        """Channels of each level."""
+        return tuple(self.width * multiplier for multiplier in self.multipliers)

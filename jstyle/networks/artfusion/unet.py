@@ -85,7 +85,7 @@ class StyleUNet(jt.Module):
     def _build_levels(self) -> None:
         """The blocks on the way down, in the middle and up again, numbered through as in latent diffusion."""
         config = self.config
-        widths = [config.width * multiplier for multiplier in config.multipliers]
+        widths = config.block_out_channels
         first = Conv2d(config.channels + config.refined_channels, config.width, 3, padding=(1, 1))
         downwards, skips, channels = [jt.nn.ModuleList([first])], [config.width], config.width
         for level, width in enumerate(widths):

@@ -36,6 +36,9 @@ NAMELESS = "emb_params"
 """The key of vectors whose file does not say their word."""
 
 
+OF_ARTFUSION = "null_style_vector.weight"
+
+
 class Unread:
     """Stands for each of those."""
 
@@ -90,7 +93,23 @@ def find_tensors(content: Any) -> tuple[dict[str, torch.Tensor], list[str]]:
     left_out += [str(name) for name in content if str(name) not in tensors]
     if not tensors:
         raise ValueError("it holds no tensors by their names")
-    return tensors, left_out
+    kept = keep_averages(tensors) if OF_ARTFUSION in tensors else tensors
+    return kept, left_out + [name for name in tensors if name not in kept]
+
+
+def keep_averages(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """What ArtFusion is used with: its averaged weights in the place of those that were trained last.
+
+    The averages' names lack their dots, and the tables of the noise schedule follow from it.
+    """
+    kept = {}
+    for name, tensor in tensors.items():
+        network, _, parameter = name.partition(".")
+        if network in ("model", "null_style_vector"):
+            kept[name] = tensors.get(f"{network}_ema.{parameter.replace('.', '')}", tensor)
+        elif network in ("first_stage_model", "vgg", "shift_values", "scale_factors"):
+            kept[name] = tensor
+    return kept
 
 
 def name_word(name: Any) -> str:

@@ -38,6 +38,11 @@ param = {"string_to_token": {"*": 265}, "string_to_param": {"*": word}}
 for file, name in (("word", {"name": "<w>", "step": 3}), ("two words", {"name": "my style"}), ("nameless", {})):
     torch.save({**param, **name}, folder / f"{file}.pt")
 torch.save([whole], folder / "list.pt")
+averaged = {"model.diffusion_model.a.b.weight": -whole, "model_ema.diffusion_modelabweight": whole}
+averaged.update({"null_style_vector.weight": -whole, "null_style_vector_ema.weight": whole})
+averaged.update({"model_ema.decay": torch.tensor(0.5), "betas": whole, "vgg_scaling_layer.shift": whole})
+averaged.update({"vgg.slice1.0.bias": whole, "first_stage_model.a": whole, "shift_values": whole})
+torch.save({"state_dict": averaged, "epoch": 3}, folder / "artfusion.ckpt")
 torch.save({"a": datetime.timedelta(3)}, folder / "object.pt")
 torch.save({"string_to_param": {"*": word, "+": word}}, folder / "words.pt")
 """
@@ -74,6 +79,14 @@ def test_a_word_of_the_web_page_keeps_its_name(name: str, key: str, pickles: Pat
     made = convert(pickles / name)
     assert list(made.shapes()) == [key]
     np.testing.assert_array_equal(made.read(key), np.arange(6.0).reshape(2, 3))
+
+
+def test_artfusions_averaged_weights_are_kept(pickles: Path) -> None:
+    made = convert(pickles / "artfusion.ckpt")
+    names = ("model.diffusion_model.a.b.weight", "null_style_vector.weight")
+    assert set(made.shapes()) == {*names, "vgg.slice1.0.bias", "first_stage_model.a", "shift_values"}
+    for name in names:
+        np.testing.assert_array_equal(made.read(name), np.arange(12.0).reshape(3, 4))
 
 
 @pytest.mark.parametrize(
