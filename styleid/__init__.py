@@ -13,7 +13,7 @@ METHOD = Method(
     settings=StyleIDSettings,
     inputs=StyleIDInputs,
     stylise="styleid.run:StyleID",
-    fill="styleid.run:fill_size",
+    fill="jstyle.methods.pairs:fill_size",
     settle="styleid.run:settle",
     check_finish="styleid.settings:check_finish",
 )

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -19,11 +19,16 @@ from safetensors.numpy import load_file
 from jstyle import ops
 from jstyle.errors import InputError
 from jstyle.files import name_part
+from jstyle.methods.blocks import Picture, Role
 from jstyle.networks.editing import QKV, Site
 from jstyle.weights.tensors import write_tensors
 
-Role = Literal["content", "style"]
 PARTS: Mapping[Role, tuple[str, ...]] = {"content": ("q",), "style": ("k", "v")}
+
+
+def count_arrays(pictures: Collection[Picture]) -> int:
+    """The arrays that pictures leave behind: a content's queries, a style's keys and values."""
+    return sum(len(PARTS[role]) for role, _ in pictures)
 
 
 class Bank(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Optional
 
 import numpy as np
@@ -10,22 +10,21 @@ from PIL import Image
 
 from jstyle.diffusion.noise import NoiseSource
 from jstyle.events import Evaluated
+from jstyle.methods.blocks import Picture, Role
 from jstyle.pictures import images
 from jstyle.pipelines.cost import CountingPipeline
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
-from styleid.bank import DiskWriter, MemoryBank, Role
+from styleid.bank import DiskWriter, MemoryBank
 from styleid.method import Inverted, StyleIDOnLatents
-from styleid.order import Picture
 from styleid.settings import StyleIDSettings
 from styleid.store import FeatureStore
 
 
 class Inverter:
-    """Inverts pictures when they are first asked for, and keeps what that leaves until it is told to forget it.
+    """Inverts pictures of the size that they are inverted at. ``settings.features`` is not "auto".
 
-    The pictures are of the size that they are inverted at, and ``settings.features`` is not "auto". With a ``store``
-    what it holds is not inverted again, and features go there.
+    With a ``store`` what it holds is not inverted again, and features go there.
     """
 
     def __init__(
@@ -41,25 +40,16 @@ class Inverter:
         self._latents = latents
         self._pictures = pictures
         self._store = store
-        self._kept: dict[Picture, Inverted] = {}
 
-    def fetch(self, role: Role, numbers: Sequence[int]) -> Generator[Evaluated, None, list[Inverted]]:
-        """The pictures of these numbers, inverted; those that are not yet, together."""
-        asked: list[Picture] = [(role, number) for number in numbers]
-        arrays = {one: images.to_array([self._pictures[one]]) for one in asked if one not in self._kept}
-        for one, array in arrays.items():
-            found = self._store.find(array, role) if self._store else None
-            if found is not None:
-                self._kept[one] = found
-        missing = [one for one in arrays if one not in self._kept]
+    def invert(self, pictures: Sequence[Picture]) -> Generator[Evaluated, None, list[Inverted]]:
+        """These pictures, which are all contents or all styles; those that the store does not hold together."""
+        role = pictures[0][0]
+        arrays = {picture: images.to_array([self._pictures[picture]]) for picture in pictures}
+        found = {picture: self._store.find(array, role) if self._store else None for picture, array in arrays.items()}
+        missing = [picture for picture in pictures if found[picture] is None]
         if missing:
-            self._kept.update(zip(missing, (yield from self._invert_batch([arrays[one] for one in missing], role))))
-        return [self._kept[one] for one in asked]
-
-    def forget(self, pictures: Collection[Picture]) -> None:
-        """Let go what these pictures have left in memory."""
-        for picture in pictures:
-            del self._kept[picture]
+            found.update(zip(missing, (yield from self._invert_batch([arrays[one] for one in missing], role))))
+        return [inverted for inverted in found.values() if inverted is not None]
 
     def _invert_batch(self, arrays: Sequence[np.ndarray], role: Role) -> Generator[Evaluated, None, list[Inverted]]:
         latents = self._encode(np.concatenate(arrays))

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
 
+from jstyle.methods.blocks import Block, count_kept
 from jstyle.methods.room import fit_disk, fit_memory
-from styleid.order import Block, count_arrays, count_kept
+from styleid.bank import count_arrays
 from styleid.settings import Keeping
 
 
@@ -22,7 +23,7 @@ def choose_keeping(blocks: Sequence[Block], array: int, store: Optional[Path]) -
         array: the bytes that the queries (as many the keys, the values) of one picture take, of all steps.
         store: the folder of disk features.
     """
-    at_once = array * count_kept(blocks)
+    at_once = array * count_kept(blocks, count_arrays)
     in_all = array * count_arrays({picture for block in blocks for picture in block.pictures})
     is_begun = store is not None and store.is_dir() and any(store.iterdir())
     if fit_memory(at_once) and not is_begun:

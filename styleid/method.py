@@ -13,11 +13,12 @@ from jstyle.diffusion.guidance import GuidedDenoiser
 from jstyle.diffusion.samplers import Denoiser, Step, ddim, ddim_invert
 from jstyle.diffusion.schedule import Level, Prediction, Schedule
 from jstyle.events import Evaluated
+from jstyle.methods.blocks import Role
 from jstyle.networks import UNet2DConditionModel
 from jstyle.networks.editing import AttentionEditor, attached
 from jstyle.pipelines.cost import Meter
 from jstyle.runtime import jt
-from styleid.bank import Bank, Discarded, MemoryBank, Recorder, Role, Sink
+from styleid.bank import Bank, Discarded, MemoryBank, Recorder, Sink
 from styleid.inject import InjectFromBanks, injected_sites
 from styleid.settings import StyleIDSettings
 

@@ -12,18 +12,17 @@ from PIL import Image
 
 from jstyle.errors import InputError
 from jstyle.events import Evaluated
-from jstyle.methods.pairs import Pair, Stylised, list_pairs, stylise_one
+from jstyle.methods.blocks import Picture, order_blocks
+from jstyle.methods.kept import Kept
+from jstyle.methods.pairs import Pair, Stylised, fill_size, list_pairs, stylise_one
 from jstyle.methods.room import count_features
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
+from styleid.bank import count_arrays
 from styleid.inverter import Inverter
 from styleid.keeping import choose_keeping
 from styleid.method import StyleIDOnLatents
-from styleid.order import Picture, order_blocks
 from styleid.settings import StyleIDSettings
 from styleid.store import FeatureStore
-
-LEAST_SIDE = 256
-"""Pixels: what smaller models are asked for too, as attention has no detail to swap below."""
 
 
 class StyleID:
@@ -71,7 +70,7 @@ class StyleID:
             return replace(self._settings, features="memory"), ""
         shape = self._pipe.latent_shape(self._settings.height, self._settings.width)  # or one of about that area
         numbers = count_features(self._pipe.unet, self._latents.paths, shape) * self._settings.steps
-        blocks = order_blocks(pairs, self._settings.batch_size)
+        blocks = order_blocks(pairs, self._settings.batch_size, weigh=count_arrays)
         keeping, line = choose_keeping(blocks, numbers * np.dtype(self._settings.feature_dtype).itemsize, self._folder)
         return replace(self._settings, features=keeping), line
 
@@ -92,12 +91,14 @@ class StyleID:
             fitted["content", content] = self._frame.fit(contents[content])
             fitted["style", style] = self._frame.fit(styles[style])
         inverter = Inverter(self._pipe, settings, self._latents, fitted, self._open_store(settings))
-        for block in order_blocks(pairs, settings.batch_size, lambda content: fitted["content", content].size):
-            (reference,) = yield from inverter.fetch("style", [block.style])
-            batch = yield from inverter.fetch("content", block.contents)
+        inversions = Kept(inverter.invert)
+        blocks = order_blocks(pairs, settings.batch_size, lambda content: fitted["content", content].size, count_arrays)
+        for block in blocks:
+            (reference,) = yield from inversions.fetch([("style", block.style)])
+            batch = yield from inversions.fetch([("content", content) for content in block.contents])
             x = yield from self._latents.stylise(batch, reference)
             del batch, reference
-            inverter.forget(block.last)
+            inversions.forget(block.last)
             for row, content in enumerate(block.contents):
                 yield Stylised.from_array(content, block.style, self._pipe.decode_latents(x[row : row + 1]))
 
@@ -106,12 +107,6 @@ class StyleID:
             return None
         assert self._folder is not None
         return FeatureStore(self._folder, self._pipe, settings, self._latents.paths)
-
-
-def fill_size(settings: StyleIDSettings, pipe: StableDiffusionPipeline) -> StyleIDSettings:
-    """The settings with a width and a height: where none is set, the model's own size, and at least `LEAST_SIDE`."""
-    side = max(pipe.size, LEAST_SIDE)
-    return replace(settings, width=settings.width or side, height=settings.height or side)
 
 
 def settle(

@@ -11,9 +11,10 @@ from typing import Any, Optional
 import numpy as np
 
 from jstyle.files import sweep_dead
+from jstyle.methods.blocks import Role
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.settings.identity import identity
-from styleid.bank import PARTS, DiskBank, DiskWriter, Role
+from styleid.bank import PARTS, DiskBank, DiskWriter
 from styleid.method import Inverted
 from styleid.settings import StyleIDSettings
 

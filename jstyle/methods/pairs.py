@@ -30,6 +30,9 @@ from jstyle.table import load_attribute
 SHEET = "contact_sheet.png"
 NOT_FINITE = "the result is not finite (NaN or infinity)"
 
+LEAST_SIDE = 256
+"""Pixels: what smaller models are asked for too, as attention has no detail to swap below."""
+
 Pair = tuple[int, int]
 """(content, style), both counted from 0."""
 
@@ -95,6 +98,12 @@ def take_picture(events: Iterator[Union[Evaluated, Stylised]]) -> Image.Image:
     if result.image is None:
         raise InputError(result.error)
     return result.image
+
+
+def fill_size(settings: Any, pipe: Any) -> Any:
+    """The settings with a width and a height: where none is set, the model's own size, and at least `LEAST_SIDE`."""
+    side = max(pipe.size, LEAST_SIDE)
+    return replace(settings, width=settings.width or side, height=settings.height or side)
 
 
 def list_pairs(contents: int, styles: int) -> list[Pair]:

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from jstyle.events import Evaluated, Event, PictureWritten, Planned, Remark
-from jstyle.methods.pairs import Stylised
+from jstyle.methods.pairs import Stylised, fill_size
 from jstyle.pictures import images
 from jstyle.pipelines.cost import CountingPipeline
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
@@ -21,7 +21,7 @@ from jstyle.weights.configuration import read_configurations
 from styleid import METHOD
 from styleid.bank import MemoryBank
 from styleid.method import StyleIDOnLatents
-from styleid.run import StyleID, fill_size
+from styleid.run import StyleID
 from styleid.settings import StyleIDInputs, StyleIDSettings
 from tests.parity.networks import GOLDEN
 from tests.telling import only, plan

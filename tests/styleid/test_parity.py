@@ -11,8 +11,9 @@ import pytest
 from jstyle.diffusion.adain import adain
 from jstyle.diffusion.schedule import Schedule
 from jstyle.diffusion.schedule_config import ScheduleConfig
+from jstyle.methods.blocks import Role
 from jstyle.runtime import jt
-from styleid.bank import MemoryBank, Role
+from styleid.bank import MemoryBank
 from styleid.inject import injected_sites
 from styleid.method import Inverted, StyleIDOnLatents
 from styleid.settings import StyleIDSettings

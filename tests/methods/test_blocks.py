@@ -7,8 +7,9 @@ import itertools
 import numpy as np
 import pytest
 
+from jstyle.methods.blocks import count_kept, order_blocks
 from jstyle.methods.pairs import list_pairs
-from styleid.order import count_kept, order_blocks
+from styleid.bank import count_arrays
 
 SIZES = list(itertools.product((1, 2, 5, 30), (1, 2, 5), (1, 4)))
 
@@ -19,8 +20,8 @@ def test_a_grid_keeps_the_contents_or_the_styles_whichever_is_less(contents: int
     at_once = min(batch, contents)
     by_styles = (contents if styles > 1 else at_once) + 2
     by_contents = at_once + (2 * styles if contents > batch or styles == 1 else 2)
-    blocks = order_blocks(list_pairs(contents, styles), batch)
-    assert count_kept(blocks) == min(by_styles, by_contents)
+    blocks = order_blocks(list_pairs(contents, styles), batch, weigh=count_arrays)
+    assert count_kept(blocks, count_arrays) == min(by_styles, by_contents)
 
 
 @pytest.mark.parametrize(("contents", "styles", "batch"), SIZES)

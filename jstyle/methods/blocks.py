@@ -1,17 +1,22 @@
-"""The order of work: contents by batches and styles in turn, so that few features are kept at a time."""
+"""The order of work: contents by batches and styles in turn, so that little of pictures is kept at a time."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from jstyle.methods.pairs import Pair, split_batches
-from styleid.bank import PARTS, Role
+
+Role = Literal["content", "style"]
 
 Picture = tuple[Role, int]
 """A picture by its role and number."""
 
 Kind = Callable[[int], Hashable]
+
+Weigh = Callable[[Collection[Picture]], int]
+"""How much is kept of pictures, such as how many arrays; by default all weigh the same."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +33,10 @@ class Block:
         return [("style", self.style), *(("content", content) for content in self.contents)]
 
 
-def order_blocks(pairs: Collection[Pair], batch_size: int, kind: Kind = lambda content: None) -> list[Block]:
-    """The pairs in blocks, in the order that keeps the fewest features at a time.
+def order_blocks(
+    pairs: Collection[Pair], batch_size: int, kind: Kind = lambda content: None, weigh: Weigh = len
+) -> list[Block]:
+    """The pairs in blocks, in the order that keeps the least at a time.
 
     Either goes style by style, and keeps the contents, or batch of contents by batch, and keeps the styles. A picture
     is inverted when it is first needed, so in both the first pictures are done after two inversions. ``kind`` is of a
@@ -37,23 +44,18 @@ def order_blocks(pairs: Collection[Pair], batch_size: int, kind: Kind = lambda c
     """
     wanted = set(pairs)
     orders = [_mark_last(order(wanted, batch_size, kind)) for order in (_go_by_styles, _go_by_contents)]
-    return min(orders, key=count_kept)
+    return min(orders, key=lambda blocks: count_kept(blocks, weigh))
 
 
-def count_kept(blocks: Sequence[Block]) -> int:
-    """The most arrays, such as queries of a content, that are kept at a time."""
+def count_kept(blocks: Sequence[Block], weigh: Weigh = len) -> int:
+    """The most that is kept of pictures at a time."""
     kept: set[Picture] = set()
     most = 0
     for block in blocks:
         kept.update(block.pictures)
-        most = max(most, count_arrays(kept))
+        most = max(most, weigh(kept))
         kept -= block.last
     return most
-
-
-def count_arrays(pictures: Collection[Picture]) -> int:
-    """The arrays that pictures leave behind: a content's queries, a style's keys and values."""
-    return sum(len(PARTS[role]) for role, _ in pictures)
 
 
 def _go_by_styles(pairs: set[Pair], batch_size: int, kind: Kind) -> list[Block]:
