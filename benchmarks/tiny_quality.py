@@ -18,22 +18,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from benchmarks.machine import describe
 from benchmarks.options import ROOT
 from benchmarks.quality import adherence, judge, reconstruction, stylisation
+from benchmarks.quality.pairs import SEED, STYLES, draw_pairs
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.training.draws import make_generator
 from recipes.tiny import pictures
-from recipes.tiny.drawings import Scene, render, sample_scene
+from recipes.tiny.drawings import render, sample_scene
 from recipes.tiny.settings import PictureSettings
 
-SEED = 4711
 COUNTS = (300, 100)  # captions of seen pairs of object and technique, and of pairs kept from training
 PROMPTS, SEEDS = 12, 8  # for variety
 TRAINED_ON = PictureSettings(count=20000)  # as many of the recipe's drawings are looked at for copies
-STYLES = ("hatching", "watercolour", "oil", "pointillism", "mosaic", "neon", "woodcut", "stained glass")
 
 
 class Study:
@@ -76,14 +74,9 @@ class Study:
 
     def styleid(self) -> dict[str, Any]:
         """How near StyleID comes to each style, and what it keeps."""
-        posters = self._six_contents()
-        drawn = [[render(replace(scene, technique=one), self.pipe.size) for one in STYLES] for scene in posters]
-        contents = [render(scene, self.pipe.size) for scene in posters]
-        contents += list(self.photographs().values())[:2]
-        rng = make_generator(SEED, 0, "styles")
-        styles = [render(sample_scene(rng, technique=one), self.pipe.size) for one in STYLES]
-        pictures = [[Image.fromarray(one) for one in several] for several in (contents, styles)]
-        return stylisation.measure(self.pipe, pictures[0], pictures[1], STYLES, drawn, self.reader)
+        pairs = draw_pairs(self.pipe.size, self.photographs())
+        drawn = [[render(replace(scene, technique=one), self.pipe.size) for one in STYLES] for scene in pairs.scenes]
+        return stylisation.measure(self.pipe, pairs.contents, pairs.styles, STYLES, drawn, self.reader)
 
     def speed(self) -> dict[str, Any]:
         """Seconds of a picture."""
@@ -94,10 +87,6 @@ class Study:
             self.pipe("a red house", num_inference_steps=50, seed=seed)
             seconds.append(time.perf_counter() - start)
         return {"seconds of a picture, 50 guided DDIM steps": float(np.median(seconds))}
-
-    def _six_contents(self) -> list[Scene]:
-        rng = make_generator(SEED, 0, "contents")
-        return [sample_scene(rng, technique="poster") for _ in range(6)]
 
 
 PARTS: tuple[tuple[str, Callable[[Study], dict[str, Any]]], ...] = (
