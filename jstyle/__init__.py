@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from jstyle.methods.prompt_to_prompt.settings import PromptToPromptSettings
     from jstyle.networks import AutoencoderKL, CLIPTextModel, ControlNetModel, UNet2DConditionModel
     from jstyle.networks.editing import attached, swapped
+    from jstyle.pictures.finished import save_picture
     from jstyle.pictures.grids import load_image, make_image_grid
     from jstyle.pipelines.artfusion import ArtFusionPipeline
     from jstyle.pipelines.auto import (
@@ -133,6 +134,7 @@ __all__ = [
     "load_image",
     "make_image_grid",
     "samplers",
+    "save_picture",
     "swapped",
     "train",
     "wrap",
@@ -202,6 +204,7 @@ __getattr__ = imported_on_demand(
         "load_image": "jstyle.pictures.grids",
         "make_image_grid": "jstyle.pictures.grids",
         "samplers": "jstyle.diffusion.samplers",
+        "save_picture": "jstyle.pictures.finished",
         "swapped": "jstyle.networks.editing",
         "train": "jstyle.training.teaching.table",
         "wrap": "jstyle.pipelines.wrapping",

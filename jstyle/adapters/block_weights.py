@@ -43,6 +43,13 @@ class AdapterWeight:
             block = f"{parts[0]}.{parts[1]}.attentions.{parts[3]}" if len(parts) > 3 else ""
         return self.blocks.get(block, self.unet)
 
+    def describe(self, scale: float) -> Any:
+        """``scale`` times the factors: a number where it is one, else by component and by path of block."""
+        if self.unet == self.text_encoder and not self.blocks:
+            return self.unet * scale
+        blocks = {path: factor * scale for path, factor in self.blocks.items()}
+        return {"unet": self.unet * scale, "text_encoder": self.text_encoder * scale, **blocks}
+
 
 def read_weight(value: Any, unet: UNetConfig) -> AdapterWeight:
     """An adapter's weight as ``set_adapters`` takes it: a number, None for 1, or numbers by component and block.

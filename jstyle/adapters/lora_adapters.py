@@ -169,6 +169,16 @@ class LoraAdapters:
             for component in self._networks
         }
 
+    def describe(self) -> dict[str, Any]:
+        """The weight of each adapter in effect, by its name, as "lora", and as "fused" the components that have them in
+        their weights; nothing where there are none.
+        """
+        weights, scale = self.weights if self.enabled else {}, self._factor
+        if self._fusion is not None:
+            weights, scale = self._fusion.weights, self._fusion.scale
+        described = {"lora": {name: weight.describe(scale) for name, weight in weights.items()}} if weights else {}
+        return described if self._fusion is None else {**described, "fused": list(self._fusion.components)}
+
     def fingerprint(self) -> str:
         """SHA-256 over the adapters in effect, "" where there are none, no matter whether they are fused.
 

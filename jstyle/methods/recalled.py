@@ -104,8 +104,9 @@ class Recalled:
 
         The model's weights are not looked at, and one of the hub is not asked for.
         """
-        for need in self.needs:
-            raise InputError(one_line(f"{str(self.picture)!r}: {need.reason}"))
+        if self.needs:
+            reasons = "; ".join(dict.fromkeys(need.reason for need in self.needs))
+            raise InputError(one_line(f"{str(self.picture)!r}: {reasons}"))
         for origin in self.origins:
             origin.check(self.picture)
         if "model" in self.values and issubclass(self.kind, ModelSettings):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from jstyle.errors import InputError
+from jstyle.methods.from_python import list_needs
 from jstyle.methods.parameters import recall_parameters
 from jstyle.methods.recalled import Need, Origin, Recalled, list_adapters
 from jstyle.methods.table import METHODS, Method
@@ -102,12 +103,16 @@ def _recall_spec(method: Method, spec: Mapping[str, Any], path: Path) -> Recalle
     of_model = {field: model[field] for field in ("precision", "backend", "vae_tiling") if field in {*model} & {*known}}
     if model.get("name"):
         of_model["model"] = model["name"]
-    named = model.get("named")
+    beyond, named = spec.get("beyond"), model.get("named")
+    needs = list_needs(beyond) if isinstance(beyond, dict) else []
+    if beyond is not None and not model.get("name"):
+        needs.append(Need(("model",), "it does not say from where its model was loaded: give --model"))
     of_model.update(named if isinstance(named, dict) else {})
     return replace(
         recalled,
         values={**of_model, **settings, **recalled.values},
         origins=[*recalled.origins, *list_adapters(model)],
+        needs=[*recalled.needs, *needs],
         model=model,
     )
 

@@ -90,7 +90,7 @@ def write_parameters(spec: Any, size: tuple[int, int]) -> str:
     escapes = values.get("prompt_weights", "none") == "none"
     prompts = [str(values.get(name) or "") for name in ("prompt", "negative_prompt")]
     prompts = [_BRACKETS.sub(r"\\\g<0>", text) if escapes else text for text in prompts]
-    prompts[0] += "".join(f" <lora:{name}>" for name in _name_loras(values.get("model") or {}))
+    prompts[0] += "".join(f" <lora:{name}>" for name in _name_loras(values))
     lines = [prompts[0], f"{_NEGATIVE} {prompts[1]}" if prompts[1] else "", ", ".join(_list_fields(values, size))]
     return "\n".join(line for line in lines if line)
 
@@ -128,7 +128,8 @@ def _join(content: Mapping[str, Any]) -> dict[str, Any]:
     values = {name: value for name, value in content.items() if name not in ("settings", "subject")}
     for part in (content.get("settings"), content.get("subject")):
         values.update(part if isinstance(part, dict) else {})
-    return values
+    beyond = values.get("beyond") or {}
+    return {**values, **{name: beyond[name] for name in ("image", "mask") if name in beyond}}
 
 
 def _list_fields(values: Mapping[str, Any], size: tuple[int, int]) -> Iterator[str]:
@@ -161,11 +162,14 @@ def _find_strength(values: Mapping[str, Any]) -> Optional[float]:
     return start.get("strength") if isinstance(start, dict) else values.get("image_strength") if start else None
 
 
-def _name_loras(model: Mapping[str, Any]) -> Iterator[str]:
+def _name_loras(values: Mapping[str, Any]) -> Iterator[str]:
     """Names and weights, as the web UI has them in prompts; other brackets would end them."""
-    for text in (model.get("named") or {}).get("lora") or ():
-        path, weight = split_weight(text)
-        yield f"{re.sub(r'[<>:]', '_', _name_model(str(path)))}:{weight:g}"
+    named = ((values.get("model") or {}).get("named") or {}).get("lora") or ()
+    loras = [(_name_model(str(path)), weight) for path, weight in map(split_weight, named)]
+    loras += [*((values.get("beyond") or {}).get("lora") or {}).items()]
+    for name, weight in loras:
+        if isinstance(weight, (int, float)):
+            yield f"{re.sub(r'[<>:]', '_', name)}:{weight:g}"
 
 
 def _name_model(name: str) -> str:

@@ -8,10 +8,11 @@ disagree with it.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Optional
+from typing import Any, Literal, Optional, Union
 
 from PIL import Image
 
@@ -40,10 +41,40 @@ def write_picture(picture: Image.Image, path: Path, spec: Any, *, overwrite: boo
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"cannot make the folder {str(path.parent)!r}: {error.strerror}") from error
-    pixels = hash_pixels(picture)
-    about = {"spec": plain(spec), "identity": digest(spec), "code": read_code_version(), "pixels": pixels}
+    about = describe_picture(picture, spec)
     images.save_png(picture, path, about, write_parameters(spec, picture.size))
-    return pixels
+    return about["pixels"]
+
+
+def describe_picture(picture: Image.Image, spec: Any) -> dict[str, Any]:
+    """What the file of a picture says of it."""
+    pixels = hash_pixels(picture)
+    return {"spec": plain(spec), "identity": digest(spec), "code": read_code_version(), "pixels": pixels}
+
+
+def note_spec(picture: Image.Image, spec: Any) -> None:
+    """Write into a picture's ``info`` the texts that `write_picture` writes into its file."""
+    picture.info[images.METADATA_KEY] = json.dumps(describe_picture(picture, spec), ensure_ascii=False)
+    picture.info[images.PARAMETERS_KEY] = write_parameters(spec, picture.size)
+
+
+def save_picture(picture: Image.Image, path: Union[str, Path], *, overwrite: bool = False) -> None:
+    """Write a picture that a pipeline made as a PNG, whole or not at all, with what it was made of, as commands do.
+
+    Raises InputError for a picture that does not say what it was made of, or was changed since, for another ending than
+    .png, and, unless ``overwrite``, for a file that is there.
+    """
+    path = Path(path)
+    text = picture.info.get(images.METADATA_KEY)
+    about = json.loads(text) if isinstance(text, str) else None
+    if not isinstance(about, dict) or about.get("pixels") != hash_pixels(picture):
+        state = "was changed since it was made" if about else "does not say what it was made of"
+        raise InputError(f"the picture {state}, so its settings cannot be written: use its own save()")
+    if path.suffix.lower() != ".png":
+        raise InputError(f"{str(path)!r}: pictures are written as PNG: end its name in .png")
+    if path.exists() and not overwrite:
+        raise InputError(f"{str(path)!r} exists: choose another name, or overwrite=True")
+    images.save_png(picture, path, about, str(picture.info.get(images.PARAMETERS_KEY, "")))
 
 
 def read_state(path: Path, spec: Any) -> State:

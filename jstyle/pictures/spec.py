@@ -119,12 +119,15 @@ def check_model(identity: ModelIdentity, model: Identifiable) -> None:
 
 @dataclass(frozen=True)
 class PictureSpec:
-    """One picture of a method: ``settings`` is the method's dataclass; ``subject`` says of what it is."""
+    """One picture of a method: ``settings`` is the method's dataclass or what it holds, ``subject`` what it is of."""
 
     method: str
     model: ModelIdentity
     settings: Any
     subject: Any
+
+    beyond: Optional[dict[str, Any]] = later(None)
+    """What made it that no command can be told, from Python, by name; arrays and pictures by their digests."""
 
 
 @dataclass(frozen=True)

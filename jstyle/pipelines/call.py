@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Optional, TypedDict, Union
 
 import numpy as np
 
-import jstyle
 from jstyle.diffusion.noise import Seeds
 from jstyle.diffusion.samplers.levels import find_levels
 from jstyle.diffusion.schedule import Level
 from jstyle.errors import InputError
 from jstyle.events import exhaust
-from jstyle.pictures.images import METADATA_KEY
 from jstyle.pipelines.arrays import Array, read_var
 from jstyle.pipelines.callbacks import OldCallback, OnStepEnd, Watcher
 from jstyle.pipelines.diffusers_names import NO_IP_ADAPTER
-from jstyle.pipelines.output import PipelineOutput
 from jstyle.pipelines.seeds import choose_seeds
 from jstyle.pipelines.starts import Start
+from jstyle.pipelines.telling import Told, note_pictures
 from jstyle.pipelines.texts import Prompt, choose_prompt, require_prompt
-from jstyle.runtime import jt
 from jstyle.settings.fields import level_fields
-from jstyle.settings.identity import identity
 from jstyle.settings.leaves import unwrap_numpy
 from jstyle.settings.messages import show, suggest
 from jstyle.settings.prompts import PromptSettings
@@ -167,8 +162,8 @@ def run_call(
             **settings,
         )
         output = exhaust(run, options.get("on_step"))
-    more = {"clip_skip": options.get("clip_skip"), "strength": getattr(start, "strength", None), **identity(reading)}
-    note_settings(pipe, output, text, negative, steps, {**settings, **more})
+        told = Told(text, negative, start, steps, reading, options)
+        note_pictures(pipe, output, told, is_changed=watcher.has_changed)
     return output if options.get("return_dict", True) else output.to_tuple()
 
 
@@ -209,41 +204,3 @@ def read_scale(attention: Optional[dict[str, Any]]) -> float:
     if isinstance(scale, bool) or not isinstance(scale, (int, float)) or not np.isfinite(scale):
         raise InputError(f"the scale of cross_attention_kwargs must be a finite number, not {show(scale)}")
     return float(scale)
-
-
-def note_settings(
-    pipe: StableDiffusionPipeline,
-    output: PipelineOutput,
-    prompt: Prompt,
-    negative: Optional[Prompt],
-    steps: int,
-    settings: dict[str, Any],
-) -> None:
-    """Write into each PIL picture's ``info``, under the key of our PNGs, what it was made of, as JSON."""
-    if not isinstance(output.images, list):
-        return
-    texts = [_repeat(text, len(output.images)) for text in (prompt, negative)]
-    chosen = settings["sigmas"] if isinstance(settings["sigmas"], (str, type(None))) else None
-    for picture, seed, text, unwanted in zip(output.images, output.seeds, *texts):
-        known = {
-            "prompt": text,
-            "negative_prompt": unwanted,
-            "seed": seed,
-            "steps": unwrap_numpy(steps),
-            **{key: unwrap_numpy(value) for key, value in settings.items()},
-            "sampler": pipe.schedule.config.choose_sampler(settings["sampler"]),
-            "sigmas": chosen,
-            "width": picture.width,
-            "height": picture.height,
-            "model": pipe.name_or_path,
-            "jstyle": jstyle.__version__,
-        }
-        picture.info[METADATA_KEY] = json.dumps(known, ensure_ascii=False)
-
-
-def _repeat(prompt: Optional[Prompt], count: int) -> list[Optional[str]]:
-    """The text of each image; None where what a text encoder made of it was given."""
-    if prompt is None or isinstance(prompt, jt.Var):
-        return [None] * count
-    texts = [prompt] if isinstance(prompt, str) else list(prompt)
-    return [texts[i * len(texts) // count] for i in range(count)]

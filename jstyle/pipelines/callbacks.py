@@ -29,7 +29,8 @@ TENSORS = ("latents", "prompt_embeds", "negative_prompt_embeds")
 
 
 class Watcher:
-    """Stands behind every step of one call: moves its bar, and asks its callbacks.
+    """Stands behind every step of one call: moves its bar, asks its callbacks, and knows whether it ``has_changed``
+    anything for them.
 
     Latents are shown in the scale of diffusers' scheduler of that name, x0 + sigma eps for those that go by sigma.
     ``prompt_embeds`` are what the UNet reads, both halves under guidance. What a callback gives back is obeyed, and so
@@ -58,6 +59,7 @@ class Watcher:
         if isinstance(every, bool) or not isinstance(every, (int, np.integer)) or every < 1:
             raise InputError(f"callback_steps must be a whole number from 1 on, not {every!r:.60}")
         self._pipe, self._on_step_end, self._callback, self._every = pipe, on_step_end, callback, every
+        self.has_changed = False
 
     def begin(self, method: Sampler, denoiser: GuidedDenoiser, steps: int, start: int) -> None:
         """A run of ``method`` begins at step ``start`` of ``steps``."""
@@ -78,6 +80,7 @@ class Watcher:
             changed = self._ask(i, t, shown)
             if changed is not shown:
                 x, shown = (changed if scale == 1 else changed * scale), changed
+                self.has_changed = True
         self._index += 1
         if self._index == self._calls or (self._index > self._ahead and self._index % self._order == 0):
             self._bar.update()
@@ -87,6 +90,7 @@ class Watcher:
 
     def end(self) -> None:
         """The run is over, or was left."""
+        self.has_changed = self.has_changed or self._pipe.interrupt
         self._bar.close()
 
     def _ask(self, index: int, t: Any, latents: jt.Var) -> jt.Var:
@@ -110,6 +114,7 @@ class Watcher:
                 wanted = f"{(rows, *text.shape[1:])} at a guidance of {guidance:g}"
                 raise InputError(f"prompt_embeds of a callback must be {wanted}, not {tuple(embeds.shape)}")
             denoiser.turn(embeds, guidance)
+            self.has_changed = True
         changed = answer.get("latents", latents)
         if changed is latents:
             return latents

@@ -14,6 +14,7 @@ from jstyle.adapters import LoraAdapters, Vocabulary
 from jstyle.adapters.added import hash_chosen
 from jstyle.adapters.put_on import hash_adapted, put_on
 from jstyle.diffusion.schedule import Schedule
+from jstyle.diffusion.schedule_config import ScheduleConfig
 from jstyle.errors import InputError
 from jstyle.networks import AutoencoderKL, CLIPTextModel, CLIPVisionModelWithProjection, UNet2DConditionModel
 from jstyle.ops.kernels.operator import find_operations
@@ -42,6 +43,10 @@ class LoadedModel:
     _named: tuple[list[str], str] = ([], "")
     """What settings put on it, by its fingerprints, and what the model with that is called."""
 
+    loaded_by: Optional[ModelSettings] = None
+    """The settings that it was loaded by, where it was."""
+
+    _loaded_schedule: Optional[ScheduleConfig] = None
     _scheduler: Any = None
     _bar_settings: Mapping[str, Any] = {"disable": None}
 
@@ -173,6 +178,7 @@ class LoadedModel:
         """
         pipe = cls(backends.load(model))
         pipe.vae_tiling, pipe.name_or_path = model.vae_tiling, model.model
+        pipe.loaded_by, pipe._loaded_schedule = model, pipe.schedule.config
         if put_on(pipe, model):
             pipe._named = pipe._list_fingerprints(), hash_adapted(pipe.files_hash, model)
         return pipe
@@ -189,6 +195,7 @@ class LoadedModel:
         pipe.vocabulary, pipe.loras, pipe.vae_tiling = pipeline.vocabulary, pipeline.loras, pipeline.vae_tiling
         pipe.name_or_path, pipe._bar_settings = pipeline.name_or_path, pipeline._bar_settings
         pipe._scheduler, pipe._named = pipeline._scheduler, pipeline._named
+        pipe.loaded_by, pipe._loaded_schedule = pipeline.loaded_by, pipeline._loaded_schedule
         pipe.register_modules(**components)
         return pipe
 
@@ -218,6 +225,16 @@ class LoadedModel:
         Raises InputError for a checkpoint whose scheduler is not here.
         """
         return make_scheduler(self.schedule.config) if self._scheduler is None else self._scheduler
+
+    @property
+    def has_own_scheduler(self) -> bool:
+        """Whether a scheduler was put on it that says other things than that of the model that was loaded."""
+        return self._scheduler is not None and self.schedule.config != self._loaded_schedule
+
+    @property
+    def has_what_was_loaded(self) -> bool:
+        """Whether nothing learnt is on it but what the settings that it was loaded by put there."""
+        return self._list_fingerprints() == self._named[0]
 
     def save_pretrained(
         self, folder: Union[str, Path], safe_serialization: bool = True, variant: Optional[str] = None, **_: Any

@@ -12,5 +12,9 @@ from jstyle.methods.recalling import list_origins
 def recall_image(subject: Mapping[str, Any], settings: Mapping[str, Any]) -> Recalled:
     """The text, the image's own seed, and the pictures that it started from."""
     origins, needs = list_origins(subject, ("image", "mask"))
-    values = {origin.setting: str(origin.path) for origin in origins}
-    return Recalled({"prompt": [subject.get("prompt")], "seed": subject.get("seed"), **values}, (), origins, needs)
+    values: dict[str, Any] = {origin.setting: str(origin.path) for origin in origins}
+    if subject.get("prompt") is not None:
+        values["prompt"] = [subject["prompt"]]
+    if subject.get("seed") is not None:
+        values["seed"] = subject["seed"]
+    return Recalled(values, (), origins, needs)

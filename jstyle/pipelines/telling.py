@@ -1,0 +1,171 @@
+"""What a call's pictures say of themselves: the spec of `txt2img`, and what made them that no command can be told."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Optional
+
+import numpy as np
+
+from jstyle.adapters.added import hash_chosen
+from jstyle.ops.precision import find_precision
+from jstyle.pictures.finished import hash_pixels, note_spec
+from jstyle.pictures.spec import ModelIdentity, PictureSpec, identify_model
+from jstyle.pipelines.starts import FromLatents, FromMaskedPictures, FromNoise, FromPictures, Start, list_pictures
+from jstyle.pipelines.texts import Prompt
+from jstyle.runtime import jt
+from jstyle.settings.identity import identity
+from jstyle.settings.leaves import unwrap_numpy
+from jstyle.settings.model import ModelSettings
+from jstyle.settings.prompts import PromptSettings
+
+if TYPE_CHECKING:
+    from jstyle.pipelines.output import PipelineOutput
+    from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
+
+
+@dataclass(frozen=True)
+class Told:
+    """What one call was told; ``options`` are `CallOptions`."""
+
+    prompt: Prompt
+    negative: Optional[Prompt]
+    start: Start
+    steps: int
+    reading: PromptSettings
+    options: Mapping[str, Any]
+
+
+def note_pictures(pipe: StableDiffusionPipeline, output: PipelineOutput, told: Told, *, is_changed: bool) -> None:
+    """Write into each PIL picture's ``info`` what our PNGs have as texts, for `jstyle.save_picture`.
+
+    The adapters of ``pipe`` are in effect as they were; ``is_changed`` says that a callback took a hand in it.
+    """
+    if not isinstance(output.images, list):
+        return
+    is_as_loaded = pipe.has_what_was_loaded
+    model, common = identify_pipeline(pipe, is_as_loaded), dict(_list_common(pipe, told))
+    if not is_as_loaded:
+        common.update(
+            pipe.loras.describe(), **({"words": [*pipe.vocabulary.vectors]} if pipe.vocabulary.vectors else {})
+        )
+    if is_changed:
+        common["callback"] = "changed what was drawn, or ended it"
+    count = len(output.images)
+    for row, (picture, seed) in enumerate(zip(output.images, output.seeds)):
+        beyond = {**common, **dict(_list_given(told, row, count, seed))}
+        subject = {
+            "prompt": _take_text(told.prompt, row, count),
+            "seed": None if "latents" in beyond else seed,
+            "image": None,
+            "mask": None,
+        }
+        settings = _list_settings(told, row, count, picture.size)
+        note_spec(picture, PictureSpec("txt2img", model, settings, subject, beyond or None))
+
+
+def identify_pipeline(pipe: StableDiffusionPipeline, is_as_loaded: bool) -> ModelIdentity:
+    """What the model of a pipeline is, as it computes now, by the settings that it was loaded by; without what these
+    put on it unless it ``is_as_loaded``.
+    """
+    settings = pipe.loaded_by or ModelSettings(model=pipe.name_or_path)
+    if not is_as_loaded:
+        settings = ModelSettings(**{name: getattr(settings, name) for name in ModelSettings.__dataclass_fields__})
+    settings = replace(settings, precision=find_precision(pipe.unet.dtype), vae_tiling=pipe.vae_tiling)
+    return identify_model(settings, pipe)
+
+
+def _list_common(pipe: StableDiffusionPipeline, told: Told) -> Iterator[tuple[str, Any]]:
+    """What made all pictures of a call, beside settings that commands have."""
+    options = told.options
+    for name in ("timesteps", "sigmas"):
+        if not isinstance(options.get(name), (str, type(None))):
+            yield name, [float(value) for value in _to_array(options[name]).reshape(-1)]
+    for name in ("guidance_rescale", "clip_skip"):
+        if options.get(name):
+            yield name, unwrap_numpy(options[name])
+    scale = unwrap_numpy((options.get("cross_attention_kwargs") or {}).get("scale", 1.0))
+    if scale != 1:
+        yield "cross_attention_scale", scale
+    trained = "".join((hash_chosen(pipe.unet), hash_chosen(pipe.text_encoder)))
+    if trained:
+        yield "trained", hashlib.sha256(trained.encode()).hexdigest()
+    if pipe.has_own_scheduler:
+        yield "scheduler", type(pipe.scheduler).__name__
+    if pipe.unet.attachments:
+        yield "editors", [type(attachment.editor).__name__ for attachment in pipe.unet.attachments]
+
+
+def _list_given(told: Told, row: int, count: int, seed: int) -> Iterator[tuple[str, Any]]:
+    """Digests of the arrays and pictures that one picture was made from."""
+    options, start = told.options, told.start
+    if options.get("latents") is not None:
+        yield "latents", _hash_row(options["latents"], row, count)
+        yield "step_seed", seed
+    for name, text in (("prompt_embeds", told.prompt), ("negative_prompt_embeds", told.negative)):
+        if isinstance(text, jt.Var):
+            yield name, _hash_row(text, row, count)
+    if isinstance(start, FromLatents):
+        yield "image", _hash_row(start.latents, row, count)
+    elif isinstance(start, (FromPictures, FromMaskedPictures)):
+        yield "image", hash_pixels(_take(list_pictures(start.pictures), row, count))
+    if isinstance(start, FromMaskedPictures):
+        yield "mask", hash_pixels(_take(list_pictures(start.masks), row, count))
+        if start.masked_latents is not None:
+            yield "masked_image_latents", _hash_row(start.masked_latents, row, count)
+
+
+def _list_settings(told: Told, row: int, count: int, size: tuple[int, int]) -> dict[str, Any]:
+    """The call under the names of `txt2img`, with defaults where it was told nothing, so that one picture is one spec.
+
+    A picture to start from comes to its size by being stretched.
+    """
+    options, start = told.options, told.start
+    sigmas = options.get("sigmas")
+    settings = {
+        "negative_prompt": _take_text(told.negative, row, count) or "",
+        **identity(told.reading),
+        "strength": None,
+        "steps": told.steps,
+        "guidance": options.get("guidance_scale", 7.5),
+        "sampler": options.get("sampler"),
+        **({"sigmas": sigmas} if isinstance(sigmas, str) else {}),
+        "eta": options.get("eta", 0.0),
+        "width": size[0],
+        "height": size[1],
+        "fit": "stretch",
+        "overlay": True,
+        "padding_mask_crop": None,
+    }
+    if isinstance(start, FromNoise):
+        return {**settings, "width": start.width, "height": start.height, "fit": "keep"}
+    settings["strength"] = getattr(start, "strength", None)
+    if isinstance(start, FromMaskedPictures):
+        settings.update(overlay=start.overlay, padding_mask_crop=start.padding_mask_crop)
+        if start.padding_mask_crop is not None:
+            settings.update(zip(("width", "height"), start.size or (None, None)))
+    return settings
+
+
+def _take(some: Sequence[Any], row: int, count: int) -> Any:
+    """What of several, each for as many images, stands for one of ``count``."""
+    return some[row * len(some) // count]
+
+
+def _take_text(prompt: Optional[Prompt], row: int, count: int) -> Optional[str]:
+    """The text of an image; None where there is none, or only what was made of it."""
+    if prompt is None or isinstance(prompt, jt.Var):
+        return None
+    return _take([prompt] if isinstance(prompt, str) else list(prompt), row, count)
+
+
+def _to_array(given: Any) -> np.ndarray:
+    return np.asarray(given.numpy() if callable(getattr(given, "numpy", None)) else given)
+
+
+def _hash_row(given: Any, row: int, count: int) -> str:
+    """SHA-256 over the shape and the float32 numbers of one row of an array (rows, ...)."""
+    one = np.ascontiguousarray(_take(_to_array(given), row, count), np.float32)
+    return hashlib.sha256(repr(one.shape).encode() + one.tobytes()).hexdigest()
