@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Optional
 
+from jstyle.adapters.put_on import hash_adapted
 from jstyle.errors import InputError
 from jstyle.files import hash_files
 from jstyle.settings.adapted import hash_adapter, split_name, split_weight
@@ -56,8 +57,8 @@ class Origin:
             is_there, found = False, None
         name = f"--{self.setting}"
         if not is_there:
-            looked = "" if self.path.is_absolute() else ", seen from this folder"
-            raise InputError(one_line(f"{shown}, which is not there{looked}: name it, or another, by {name}"))
+            where = "there" if self.path.is_absolute() else "to be found from this folder"
+            raise InputError(one_line(f"{shown}, which is not {where}: name it, or another, by {name}"))
         if found != self.digest:
             advice = f"{name} {self.again or self.path} takes it as it is now"
             raise InputError(one_line(f"{shown}, whose content was another: {advice}"))
@@ -119,8 +120,10 @@ class Recalled:
         found = load_attribute(model.describe)(model)
         shown = f"{str(self.picture)!r} was made with the model {str(model.model)!r}"
         advice = f"--model {model.model} takes it as it is now"
-        wanted = self.model.get("files")
-        if isinstance(wanted, str) and wanted and wanted != found.model_hash:
+        wanted, weights = self.model.get("files"), found.model_hash
+        if not wanted:  # made before pictures said that
+            wanted, weights = self.model.get("hash"), hash_adapted(weights, model)
+        if wanted != weights:
             raise InputError(one_line(f"{shown}, whose weights were others: {advice}"))
         if self.model.get("configuration") != found.configuration:
             raise InputError(one_line(f"{shown}, whose configurations or tokenizer were others: {advice}"))

@@ -162,7 +162,7 @@ def run_call(
             **settings,
         )
         output = exhaust(run, options.get("on_step"))
-        told = Told(text, negative, start, steps, reading, options)
+        told = Told(text, negative, start, steps, reading, settings, options)
         note_pictures(pipe, output, told, is_changed=watcher.has_changed)
     return output if options.get("return_dict", True) else output.to_tuple()
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
+from PIL import Image
 
 from jstyle.adapters.added import hash_chosen
 from jstyle.ops.precision import find_precision
@@ -26,15 +27,25 @@ if TYPE_CHECKING:
     from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 
 
+_SAID_OTHERWISE = frozenset(
+    ["negative_prompt", "prompt_embeds", "negative_prompt_embeds", "latents", "seed", "generator", "sampler", "eta"]
+    + ["guidance_scale", "num_images_per_prompt", "prompt_weights", "long_prompts", "cross_attention_kwargs"]
+    + ["output_type", "return_dict", "on_step", "callback_on_step_end", "callback_on_step_end_tensor_inputs"]
+    + ["callback", "callback_steps"]
+)
+"""Options that are among settings or subject, change nothing, or are noted by what they have done."""
+
+
 @dataclass(frozen=True)
 class Told:
-    """What one call was told; ``options`` are `CallOptions`."""
+    """What one call was told: ``settings`` of its sampling, and ``options``, which are `CallOptions`."""
 
     prompt: Prompt
     negative: Optional[Prompt]
     start: Start
     steps: int
     reading: PromptSettings
+    settings: Mapping[str, Any]
     options: Mapping[str, Any]
 
 
@@ -79,14 +90,11 @@ def identify_pipeline(pipe: StableDiffusionPipeline, is_as_loaded: bool) -> Mode
 
 def _list_common(pipe: StableDiffusionPipeline, told: Told) -> Iterator[tuple[str, Any]]:
     """What made all pictures of a call, beside settings that commands have."""
-    options = told.options
-    for name in ("timesteps", "sigmas"):
-        if not isinstance(options.get(name), (str, type(None))):
-            yield name, [float(value) for value in _to_array(options[name]).reshape(-1)]
-    for name in ("guidance_rescale", "clip_skip"):
-        if options.get(name):
-            yield name, unwrap_numpy(options[name])
-    scale = unwrap_numpy((options.get("cross_attention_kwargs") or {}).get("scale", 1.0))
+    for name, value in told.options.items():
+        is_curve = name == "sigmas" and isinstance(value, str)
+        if name not in _SAID_OTHERWISE and not is_curve and not _is_nothing(value):
+            yield name, _describe(value)
+    scale = unwrap_numpy((told.options.get("cross_attention_kwargs") or {}).get("scale", 1.0))
     if scale != 1:
         yield "cross_attention_scale", scale
     trained = "".join((hash_chosen(pipe.unet), hash_chosen(pipe.text_encoder)))
@@ -111,6 +119,8 @@ def _list_given(told: Told, row: int, count: int, seed: int) -> Iterator[tuple[s
         yield "image", _hash_row(start.latents, row, count)
     elif isinstance(start, (FromPictures, FromMaskedPictures)):
         yield "image", hash_pixels(_take(list_pictures(start.pictures), row, count))
+    elif not isinstance(start, FromNoise):
+        yield "start", type(start).__name__
     if isinstance(start, FromMaskedPictures):
         yield "mask", hash_pixels(_take(list_pictures(start.masks), row, count))
         if start.masked_latents is not None:
@@ -122,17 +132,16 @@ def _list_settings(told: Told, row: int, count: int, size: tuple[int, int]) -> d
 
     A picture to start from comes to its size by being stretched.
     """
-    options, start = told.options, told.start
-    sigmas = options.get("sigmas")
+    start, sigmas = told.start, told.settings["sigmas"]
     settings = {
         "negative_prompt": _take_text(told.negative, row, count) or "",
         **identity(told.reading),
         "strength": None,
         "steps": told.steps,
-        "guidance": options.get("guidance_scale", 7.5),
-        "sampler": options.get("sampler"),
+        "guidance": told.settings["guidance"],
+        "sampler": told.settings["sampler"],
         **({"sigmas": sigmas} if isinstance(sigmas, str) else {}),
-        "eta": options.get("eta", 0.0),
+        "eta": told.settings["eta"],
         "width": size[0],
         "height": size[1],
         "fit": "stretch",
@@ -156,9 +165,29 @@ def _take(some: Sequence[Any], row: int, count: int) -> Any:
 
 def _take_text(prompt: Optional[Prompt], row: int, count: int) -> Optional[str]:
     """The text of an image; None where there is none, or only what was made of it."""
-    if prompt is None or isinstance(prompt, jt.Var):
-        return None
-    return _take([prompt] if isinstance(prompt, str) else list(prompt), row, count)
+    texts = [prompt] if isinstance(prompt, str) else prompt
+    return _take(texts, row, count) if isinstance(texts, (list, tuple)) else None
+
+
+def _is_nothing(value: Any) -> bool:
+    """Whether an option says no more than one that is left out."""
+    plain = unwrap_numpy(value)
+    return plain is None or (isinstance(plain, (bool, int, float)) and not plain)
+
+
+def _describe(value: Any) -> Any:
+    """A value as JSON has it; of arrays the digest where they are no short lists, of pictures theirs."""
+    value = unwrap_numpy(value)
+    if isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, Image.Image):
+        return hash_pixels(value)
+    if isinstance(value, (list, tuple)):
+        return [_describe(one) for one in value]
+    if isinstance(value, np.ndarray) or callable(getattr(value, "numpy", None)):
+        array = _to_array(value)
+        return array.reshape(-1).astype(float).tolist() if array.ndim < 2 else _hash_array(array)
+    return type(value).__name__
 
 
 def _to_array(given: Any) -> np.ndarray:
@@ -166,6 +195,11 @@ def _to_array(given: Any) -> np.ndarray:
 
 
 def _hash_row(given: Any, row: int, count: int) -> str:
-    """SHA-256 over the shape and the float32 numbers of one row of an array (rows, ...)."""
-    one = np.ascontiguousarray(_take(_to_array(given), row, count), np.float32)
-    return hashlib.sha256(repr(one.shape).encode() + one.tobytes()).hexdigest()
+    """`_hash_array` of what of an array (rows, ...) stands for one of ``count`` images."""
+    return _hash_array(_take(_to_array(given), row, count))
+
+
+def _hash_array(array: np.ndarray) -> str:
+    """SHA-256 over the shape and the numbers as float32."""
+    numbers = np.ascontiguousarray(array, np.float32)
+    return hashlib.sha256(repr(numbers.shape).encode() + numbers.tobytes()).hexdigest()

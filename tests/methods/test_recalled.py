@@ -131,7 +131,7 @@ def test_what_has_changed_or_is_gone_is_told(kind: str, place: Path) -> None:
     Path(name).rename("moved")
     said = refuse(picture)
     assert f"'{picture}' was made with the " in said and f"'{name}'" in said
-    assert ("seen from this folder: name it, or another, by" in said) != (setting == "model")
+    assert ("which is not to be found from this folder: name it," in said) != (setting == "model")
     assert said.endswith(f"name it, or another, by --{setting}")
     shutil.rmtree("other")
     main([command, "--from", str(picture), f"--{setting}", again.replace(name, "moved"), "--output", "other"])
@@ -166,3 +166,14 @@ def test_wrong_words_are_told_before_files_are_looked_at(place: Path) -> None:
     change_weights(Path("model"), 1)
     assert "steps" in refuse(picture, "--steps", "0")
     assert "cannot read 'nowhere.png'" in refuse(picture, "--image", "nowhere.png")
+
+
+def test_of_pictures_that_say_less_the_whole_model_is_compared(place: Path) -> None:
+    picture = draw(*TEXT, "--lora", "ink.safetensors")
+    about: Any = images.read_metadata(picture)
+    for name in ("files", "contents"):
+        del about["spec"]["model"][name]
+    images.save_png(images.open_image(picture), picture, about)
+    main(["txt2img", "--from", str(picture), "--output", "same"])
+    write_lora(Path("ink.safetensors"), 1)
+    assert "the model 'model', whose weights were others" in refuse(picture)
