@@ -10,6 +10,7 @@ import secrets
 import shutil
 import stat
 import time
+import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
@@ -25,6 +26,7 @@ SOURCES = ("jstyle", "styleid", "style_align")
 
 _PART = re.compile(r"\.([0-9a-f]{8})-([0-9]{1,9})-[0-9a-f]{16}\.part")
 _LONGEST_NAME = 255  # bytes
+_CONTROLS = ("Cc", "Zl", "Zp")  # what a terminal obeys, or ends a line at
 _LONGEST_PAUSE = 86400.0  # seconds; what nothing was added to for a day, nobody writes any more
 
 
@@ -33,8 +35,9 @@ def replacing(path: Path) -> Iterator[Path]:
     """A path beside ``path`` to write to: the file or folder made there becomes ``path`` at the end of the ``with``.
 
     A file or an empty folder that was at ``path`` is replaced. After an exception nothing is left of the new one.
-    Raises InputError in place of an OSError, with one line that names ``path``.
+    Raises InputError in place of an OSError, with one line that names ``path``, and where a device, or the like, is.
     """
+    _refuse_device(path)
     part = name_part(path)
     try:
         yield part
@@ -91,9 +94,17 @@ def scratch_folder(path: Path) -> Iterator[Path]:
 
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8, whole or not at all, and make its folder. Raises InputError where it cannot be written."""
+    make_folder(path.parent)
     with replacing(path) as part:
-        path.parent.mkdir(parents=True, exist_ok=True)
         part.write_text(text, encoding="utf-8")
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it, where they are missing. Raises InputError where that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make the folder {str(folder)!r}: {error.strerror}; choose another output") from error
 
 
 def fit_name(stem: str, suffix: str) -> str:
@@ -106,13 +117,16 @@ def fit_name(stem: str, suffix: str) -> str:
 
 
 def check_output(folder: Path) -> None:
-    """Raise InputError where a folder for results can neither be written to nor be made, such as below a file."""
+    """Raise InputError where a folder for results can neither be written to nor be made, such as below a file, or would
+    get a name that no terminal can show.
+    """
     for place in (folder, *folder.parents):
         try:
             status = place.stat()
         except (FileNotFoundError, NotADirectoryError):
             if place.is_symlink():
                 raise InputError(f"{str(place)!r} is a link to nothing; choose another output") from None
+            _refuse_controls(place.name)
             continue
         except OSError as error:
             raise InputError(f"cannot write to {str(folder)!r}: {error.strerror}; choose another output") from error
@@ -121,6 +135,29 @@ def check_output(folder: Path) -> None:
         if not os.access(place, os.W_OK | os.X_OK):
             raise InputError(f"there is no permission to write to {str(place)!r}; choose another output")
         return
+
+
+def check_output_file(file: Path) -> None:
+    """Raise InputError where a file cannot be written, or would get a name that no terminal can show."""
+    try:
+        if stat.S_ISDIR(file.stat().st_mode):
+            raise InputError(f"{str(file)!r} is a folder, and the name of a file is needed")
+    except (FileNotFoundError, NotADirectoryError):
+        _refuse_controls(file.name)
+    except OSError as error:
+        raise InputError(f"cannot write {str(file)!r}: {error.strerror}; choose another output") from error
+    _refuse_device(file)
+    check_output(file.parent)
+
+
+def _refuse_controls(name: str) -> None:
+    if any(unicodedata.category(character) in _CONTROLS for character in name):
+        raise InputError(f"the name {name!r} has line ends or control characters; choose another output")
+
+
+def _refuse_device(path: Path) -> None:
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise InputError(f"{str(path)!r} is neither a file nor a folder, and is not written to; choose another output")
 
 
 def sweep_dead(folder: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from jstyle.errors import InputError
-from jstyle.files import check_output, identify_host, is_alive, sweep_all
+from jstyle.files import check_output, identify_host, is_alive, make_folder, sweep_all
 
 LOCK = ".running"
 """The file that stands in a folder while a run works there."""
@@ -54,10 +54,7 @@ def held(folder: Path) -> Iterator[None]:
 def _make(folder: Path) -> list[Path]:
     """Make a folder and those above it. Returns those that were missing, the innermost first."""
     missing = [place for place in (folder, *folder.parents) if not place.exists()]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot make the folder {str(folder)!r}: {error.strerror}; choose another output") from error
+    make_folder(folder)
     return missing
 
 

@@ -22,6 +22,7 @@ from jstyle.diffusion.schedule import Level, Prediction, Schedule
 from jstyle.diffusion.weighted_text import PLAIN
 from jstyle.errors import InputError
 from jstyle.events import Evaluated
+from jstyle.files import make_folder
 from jstyle.pipelines.cost import Meter
 from jstyle.runtime import jt
 from jstyle.settings.json_files import parse_json
@@ -74,10 +75,7 @@ class Trajectory:
             "about": dict(self.about),
         }
         text = np.frombuffer(json.dumps(about).encode(), np.uint8)
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"cannot make the folder {str(file.parent)!r}: {error.strerror}") from error
+        make_folder(file.parent)
         write_tensors({"latents": np.ascontiguousarray(self.latents, np.float32), "about": text}, file)
 
     def check(self, about: Mapping[str, Any], name: str) -> None:

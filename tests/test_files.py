@@ -6,15 +6,18 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from jstyle.errors import InputError
 from jstyle.files import (
     check_output,
+    check_output_file,
     fit_name,
     identify_host,
     locked,
+    make_folder,
     name_part,
     replacing,
     scratch_folder,
@@ -64,8 +67,41 @@ def test_a_name_that_just_fits_can_be_written(tmp_path: Path) -> None:
 
 def test_what_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match=r"cannot write '.*/file/a': (File exists|Not a directory); free some space"):
+    with pytest.raises(InputError, match="cannot make the folder '.*/file': File exists; choose another output"):
         write_text(tmp_path / "file" / "a", "x")
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    make_folder(tmp_path / "a" / "b")
+    make_folder(tmp_path / "a" / "b")
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "nothing")
+    for place in (tmp_path / "file", tmp_path / "file" / "a", tmp_path / "link", tmp_path / ("n" * 300)):
+        with pytest.raises(InputError, match="^cannot make the folder '.*': .*; choose another output$"):
+            make_folder(place)
+
+
+@pytest.mark.parametrize("check", [check_output, check_output_file])
+@pytest.mark.parametrize("name", ["a\nb", "a\x1b[31mb", "a\x7f", "a\u2028b", "a\x85b"])
+def test_no_output_gets_a_name_that_no_terminal_shows(check: Any, name: str, tmp_path: Path) -> None:
+    for path in (tmp_path / name, tmp_path / name / "inside.png"):
+        with pytest.raises(InputError, match="has line ends or control characters; choose another output") as caught:
+            check(path)
+        assert str(caught.value).isprintable()
+    (tmp_path / name).mkdir()  # what is there is its owner's business
+    check(tmp_path / name / "inside.png")
+    for usual in ("straße", "画 1", "a\u00a0b", "e\u0301", "\udcff"):
+        check(tmp_path / usual)
+
+
+def test_a_device_is_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(InputError, match="is neither a file nor a folder"), replacing(pipe) as part:
+        part.touch()
+    with pytest.raises(InputError, match="is neither a file nor a folder"):
+        check_output_file(pipe)
+    assert pipe.is_fifo() and len(os.listdir(tmp_path)) == 1
 
 
 def taken(lock: Path) -> bool:

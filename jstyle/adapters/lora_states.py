@@ -22,6 +22,7 @@ from jstyle.adapters.lora_config import read_config
 from jstyle.adapters.lora_keys import list_names
 from jstyle.adapters.lora_writing import FILE
 from jstyle.errors import InputError, InputWarning
+from jstyle.files import make_folder
 from jstyle.networks.adaptable import list_adapters
 from jstyle.runtime import jt
 from jstyle.settings.messages import suggest
@@ -113,7 +114,7 @@ class LoraLoaderMixin:
             **_list_arrays("text_encoder", text_encoder_lora_layers or {}, text_encoder_lora_adapter_metadata),
         }
         folder = Path(save_directory)
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         write_tensors(arrays, folder / name)
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from jstyle.adapters.lora import Lora, LowRank
 from jstyle.adapters.lora_keys import COMPONENTS, flatten_name, list_names
+from jstyle.files import make_folder
 from jstyle.settings.vocabulary import LoraFormat, Precision
 from jstyle.weights.tensors import write_tensors
 
@@ -45,7 +46,7 @@ def write(
         for path, change in lora.of(component).items():
             for name, array in named(component, path, change):
                 arrays[name] = array.astype(_DTYPES[precision]) if array.ndim else array  # an alpha is exact
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     write_tensors(arrays, folder / FILE, metadata(lora, about or {}))
     return folder / FILE
 

@@ -18,6 +18,7 @@ import numpy as np
 from jstyle.adapters.sources import Place, find_file, list_bundled_words, to_arrays
 from jstyle.diffusion.prompts import find_words, note_words
 from jstyle.errors import InputError
+from jstyle.files import make_folder
 from jstyle.networks import CLIPTextModel
 from jstyle.networks.editing import swapped
 from jstyle.networks.entry import check_ids
@@ -200,7 +201,7 @@ def write(token: str, vectors: np.ndarray, folder: Path) -> Path:
 
     Raises InputError when it cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     write_tensors({token: np.ascontiguousarray(vectors, np.float32)}, folder / FILE)
     return folder / FILE
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, Union
 
 from jstyle.errors import InputError
-from jstyle.files import check_output
+from jstyle.files import check_output, check_output_file
 from jstyle.pictures.images import find_images
 from jstyle.settings.adapted import AdaptedModelSettings
 from jstyle.settings.model import ModelSettings
-from jstyle.settings.paths import Use, guess_path, list_paths, looks_like_file, names_picture
+from jstyle.settings.paths import Use, guess_path, list_paths, looks_like_file, names_picture, read_path
 from jstyle.table import load_attribute
 from jstyle.weights.fetching import NotHere, nothing_fetched
 from jstyle.weights.hub import is_hub_id, locate
@@ -33,7 +33,7 @@ def check_paths(settings: Any) -> None:
 def _check_model(model: Union[ModelSettings, str]) -> None:
     """Of a name alone a recipe may say the variant: only whether there is such a thing can be looked at."""
     if isinstance(model, str):
-        if not is_hub_id(model) and not Path(model).expanduser().exists():
+        if not is_hub_id(model) and not read_path(model).exists():
             locate(model)
         return
     if not is_hub_id(model.model):
@@ -70,12 +70,6 @@ def _check_something(path: Path) -> None:
         raise InputError(f"cannot read {str(path)!r}: {error.strerror}{advice}") from error
 
 
-def _check_result(path: Path) -> None:
-    if path.is_dir():
-        raise InputError(f"{str(path)!r} is a folder, and the name of a file is needed")
-    check_output(path.parent)
-
-
 def _check_folder_of_results(path: Path) -> None:
     if looks_like_file(path):
         raise InputError(f"{str(path)!r} is named like a file, and the output here is a folder: leave the ending out")
@@ -84,7 +78,7 @@ def _check_folder_of_results(path: Path) -> None:
 
 def _check_results(path: Path) -> None:
     if names_picture(path):
-        _check_result(path)
+        check_output_file(path)
     elif looks_like_file(path):
         raise InputError(f"{str(path)!r}: pictures are written as PNG: end its name in .png, or name a folder")
     else:
@@ -97,6 +91,6 @@ _CHECKS: Mapping[Use, Callable[[Path], None]] = {
     Use.FOLDER: _check_folder,
     Use.SOMETHING: _check_something,
     Use.RESULTS_FOLDER: _check_folder_of_results,
-    Use.RESULT: _check_result,
+    Use.RESULT: check_output_file,
     Use.RESULTS: _check_results,
 }

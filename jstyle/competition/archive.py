@@ -11,7 +11,7 @@ from PIL import Image
 from jstyle.competition.dataset import Dataset
 from jstyle.competition.findings import Findings
 from jstyle.errors import InputError
-from jstyle.files import replacing
+from jstyle.files import make_folder, replacing
 
 _TIMESTAMP = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can hold
 _REGULAR_FILE = 0o100644 << 16
@@ -71,14 +71,14 @@ def pack_pictures(root: Path, dataset: Dataset, archive: Path, *, folder: str = 
     """
     archive = Path(archive)
     prefix = f"{folder.strip('/')}/" if folder.strip("/") else ""
-    with replacing(archive) as part:
-        archive.parent.mkdir(parents=True, exist_ok=True)
-        with zipfile.ZipFile(part, "x", zipfile.ZIP_STORED) as out:  # PNGs are compressed already
-            for name in list_pictures(dataset):
-                entry = zipfile.ZipInfo(prefix + name, _TIMESTAMP)
-                entry.external_attr = _REGULAR_FILE
-                entry.create_system = 3  # Unix, on every system
-                out.writestr(entry, _read(Path(root) / name))
+    make_folder(archive.parent)
+    # PNGs are compressed already
+    with replacing(archive) as part, zipfile.ZipFile(part, "x", zipfile.ZIP_STORED) as out:
+        for name in list_pictures(dataset):
+            entry = zipfile.ZipInfo(prefix + name, _TIMESTAMP)
+            entry.external_attr = _REGULAR_FILE
+            entry.create_system = 3  # Unix, on every system
+            out.writestr(entry, _read(Path(root) / name))
 
 
 def _read(picture: Path) -> bytes:

@@ -17,7 +17,7 @@ from jstyle.jobs.engine import Engine
 from jstyle.jobs.task import Done
 from jstyle.settings.configs import find_config
 from jstyle.settings.fields import require
-from jstyle.settings.paths import ReadFolder, ResultsFolder
+from jstyle.settings.paths import ReadFolder, ResultsFolder, require_paths
 from jstyle.settings.vocabulary import Backend, require_at_least, require_count
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ class SubmissionInputs:
 
     def __post_init__(self) -> None:
         require((self.recipe is None) != (self.preset is None), "give either a --recipe or a --preset")
+        require_paths(model=self.model)
         require_at_least(0, workers=self.workers)
         require_count(verify=self.verify)
         folders = [("zip_folder", part) for part in self.zip_folder.split("/") if part]

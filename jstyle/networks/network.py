@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Optional, Union
 
 from jstyle.errors import InputError
-from jstyle.files import replacing
+from jstyle.files import make_folder, replacing
 from jstyle.networks.config_reader import read_json, to_dict
 from jstyle.networks.module_names import ModuleNames
 from jstyle.ops.precision import find_precision, on_gpu
@@ -102,7 +102,7 @@ class Network(ModuleNames, jt.Module):
         require_safe(safe_serialization)
         if (folder / CONFIG).exists():
             raise InputError(f"{folder} already holds a {CONFIG}; choose another folder")
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         self.write(folder, "float16" if variant else "float32", f".{variant}" if variant else "")
 
     def write(self, folder: Path, dtype: str, mark: str = "") -> None:

@@ -17,7 +17,7 @@ from typing import Any, Literal, Optional, Union
 from PIL import Image
 
 from jstyle.errors import InputError
-from jstyle.files import read_code_version
+from jstyle.files import make_folder, read_code_version
 from jstyle.pictures import images
 from jstyle.pictures.a1111 import write_parameters
 from jstyle.settings.identity import digest, find_difference, identity
@@ -37,10 +37,7 @@ def write_picture(picture: Image.Image, path: Path, spec: Any, *, overwrite: boo
     """
     if not overwrite:
         is_finished(path, spec, overwrite=False)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot make the folder {str(path.parent)!r}: {error.strerror}") from error
+    make_folder(path.parent)
     about = describe_picture(picture, spec)
     images.save_png(picture, path, about, write_parameters(spec, picture.size))
     return about["pixels"]

@@ -11,7 +11,7 @@ from typing import Any
 from PIL import Image
 
 from jstyle.errors import InputError
-from jstyle.files import fit_name
+from jstyle.files import fit_name, make_folder
 from jstyle.pictures import images
 from jstyle.pictures.finished import write_picture
 from jstyle.settings.identity import digest
@@ -55,11 +55,11 @@ def _counting(folder: Path) -> Iterator[None]:
     """The only run that takes a number in a folder, which is made; by the folder's own lock, so nothing is left."""
     import fcntl  # only Linux and macOS have it
 
+    make_folder(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(folder, os.O_RDONLY)
     except OSError as error:
-        raise InputError(f"cannot make the folder {str(folder)!r}: {error.strerror}") from error
+        raise InputError(f"cannot read the folder {str(folder)!r}: {error.strerror}; choose another output") from error
     try:
         with suppress(OSError):  # a file system without such locks: names that differ in nothing are rare enough
             fcntl.flock(handle, fcntl.LOCK_EX)

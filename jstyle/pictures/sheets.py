@@ -10,6 +10,7 @@ from typing import Optional
 from PIL import Image, ImageDraw, ImageFont
 
 from jstyle.errors import InputError
+from jstyle.files import make_folder
 from jstyle.pictures import images
 
 _LABELLED_SIDE = 192  # pixels that a cell has at least: small pictures leave no room for their names
@@ -34,10 +35,7 @@ def write_sheet(sheet: Image.Image, path: Path, metadata: Optional[Mapping[str, 
 
     Raises InputError where it cannot be written.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot make the folder {str(path.parent)!r}: {error.strerror}") from error
+    make_folder(path.parent)
     images.save_png(sheet, path, {**(metadata or {}), **images.SHEET_MARK})
 
 

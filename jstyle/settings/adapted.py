@@ -11,7 +11,7 @@ from jstyle.errors import InputError
 from jstyle.files import hash_files
 from jstyle.settings.fields import free, require
 from jstyle.settings.model import ModelSettings
-from jstyle.settings.paths import guess_path
+from jstyle.settings.paths import guess_path, require_paths
 
 PEFT_CONFIG = "adapter_config.json"
 """The file beside those of peft, which alone says how strong they are."""
@@ -30,8 +30,11 @@ class AdaptedModelSettings(ModelSettings):
     """Words that were learnt (textual inversion): files or folders, each FILE or FILE:WORD for another name."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name, texts in (("lora", self.lora), ("words", self.words)):
             require(all(text.strip() for text in texts), f"{name} must name files, not nothing")
+            for text in texts:
+                require_paths(**{name: text})
 
     def check_files(self) -> None:
         """Raise InputError for the first file or folder that is not there."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Union
 
 from jstyle.settings.messages import Where, guess
+from jstyle.settings.paths import read_path
 
 MAPPINGS = (dict, Mapping)
 LISTS = (tuple, list)
@@ -54,7 +55,10 @@ def read_leaf(hint: Any, value: Any, where: Where) -> Any:
 
     if isinstance(value, str):
         _refuse_odd_text(hint, value, where)
-        value = Path(value) if hint is Path else value
+        try:
+            value = read_path(value) if hint is Path else value
+        except ValueError as error:
+            raise where.error(str(error)) from None
     if typing.get_origin(hint) is Literal:  # for pydantic, True and 1.0 are a 1
         if not any(type(value) is type(choice) and value == choice for choice in typing.get_args(hint)):
             raise where.mismatch(describe(hint), value, guess(value, map(str, typing.get_args(hint))))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Optional
 
 from jstyle.settings.fields import free
-from jstyle.settings.paths import ReadFile
+from jstyle.settings.paths import ReadFile, require_paths
 from jstyle.settings.vocabulary import Backend, Precision, PredictionType
 
 _BY_HASH = "the weights' hash stands for it"
@@ -61,6 +61,9 @@ class ModelSettings(NamesModel):
 
     vae_tiling: bool = False
     """Decode large images in tiles, in the memory that one tile takes."""
+
+    def __post_init__(self) -> None:
+        require_paths(model=self.model, vae_weights=self.vae_weights, base_model=self.base_model)
 
 
 @dataclass(frozen=True)

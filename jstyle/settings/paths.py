@@ -7,6 +7,7 @@ output: ResultsFolder
 from __future__ import annotations
 
 import dataclasses
+import os
 import typing
 from collections.abc import Iterator
 from contextlib import suppress
@@ -39,6 +40,7 @@ ResultFile = Annotated[Path, Use.RESULT]
 Results = Annotated[Path, Use.RESULTS]
 
 _PICTURE = ".png"
+_LONGEST_NAME, _LONGEST = 255, 4000  # bytes of a name, and of a path, that systems take
 _MOST_ENTRIES = 10_000  # of a folder in which a name like a missing one is looked for
 _OTHER_FILES = (
     ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif", ".heic", ".jxl", ".safetensors", ".ckpt", ".pt",
@@ -48,7 +50,7 @@ _OTHER_FILES = (
 
 def names_picture(output: Path) -> bool:
     """Whether an output is the file of one picture, and not a folder."""
-    return output.suffix.lower() == _PICTURE and not output.is_dir()
+    return output.suffix.lower() == _PICTURE and not _is_folder(output)
 
 
 def names_something(text: str) -> bool:
@@ -56,6 +58,28 @@ def names_something(text: str) -> bool:
     with suppress(OSError, ValueError):
         return bool(text) and (looks_like_file(Path(text)) or Path(text).exists())
     return False
+
+
+def read_path(text: str) -> Path:
+    """The path that a text is, ~ being the home folder: a shell leaves it alone in --output=~/x, and YAML always does.
+
+    Raises ValueError where no file can be called so.
+    """
+    if any(len(os.fsencode(part)) > _LONGEST_NAME for part in text.split("/")) or len(os.fsencode(text)) > _LONGEST:
+        raise ValueError(f"must be a path that a file can have, not a text of {len(text)} characters")
+    path = os.path.expanduser(text)
+    if path.startswith("~"):
+        raise ValueError(f"must be a path, and {text!r} names no user: write ./{text} for a file of that name")
+    return Path(path)
+
+
+def require_paths(**texts: Optional[str]) -> None:
+    """Raise ValueError for the first of the named texts that is no path, as `read_path` does; None is left alone."""
+    for name, text in texts.items():
+        try:
+            read_path(text or "")
+        except ValueError as error:
+            raise ValueError(f"{name} {error}") from None
 
 
 def guess_path(path: Path) -> str:
@@ -80,7 +104,15 @@ def describe_output(output: Path) -> str:
 
 def looks_like_file(output: Path) -> bool:
     """Whether an output is named like a file, and there is no folder of that name."""
-    return output.suffix.lower() in {_PICTURE, *_OTHER_FILES} and not output.is_dir()
+    return output.suffix.lower() in {_PICTURE, *_OTHER_FILES} and not _is_folder(output)
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether a folder is there; of what cannot be, such as too long a name, the answer is no."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def list_paths(settings: Any) -> Iterator[tuple[Path, Use]]:

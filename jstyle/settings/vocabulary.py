@@ -74,6 +74,12 @@ def require_curve(sampler: Optional[str], sigmas: Optional[str]) -> None:
     )
 
 
+def require_word(token: str) -> None:
+    """Raise ValueError for a token that cannot be typed as one word of a prompt."""
+    is_word = token.isprintable() and token.split() == [token]
+    require(is_word, f"token must be one word without spaces, such as <style>, not {token!r}")
+
+
 DRAWN = -1
 """As a seed: one that is drawn."""
 

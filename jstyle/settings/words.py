@@ -13,6 +13,7 @@ from typing import Any, Optional, Protocol
 
 from jstyle.errors import InputError
 from jstyle.settings.fields import MISSING, join_flat
+from jstyle.settings.leaves import read_leaf
 from jstyle.settings.messages import Where
 from jstyle.settings.options import FILES, Option, list_options
 from jstyle.settings.other_names import guess_setting
@@ -61,7 +62,7 @@ def parse_words(
     config = _read_config(joined, parsed.get("config", []), find_config or Path)
     values = merged(config, _read_options(options, parsed))
     if read_picture is not None and "from" in parsed:
-        picture = read_picture(Path(parsed["from"]), values.keys())
+        picture = read_picture(read_leaf(Path, parsed["from"], Where("--from")), values.keys())
         values = merged(picture.values, values)
     if "print_config" in parsed:
         encoding = sys.stdout.encoding or "ascii"

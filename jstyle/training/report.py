@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from jstyle.errors import InputError
-from jstyle.files import write_text
+from jstyle.files import make_folder, write_text
 from jstyle.pictures import images
 from jstyle.pictures.sheets import draw_grid, write_sheet
 from jstyle.settings.json_files import parse_json
@@ -44,7 +44,7 @@ class Log:
         self._events.add(step, scalars)
 
     def _begin(self, step: int) -> Events:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         kept = [record for record in read_log(self.folder) if record["step"] < step]
         write_text(self.folder / LOG, "".join(json.dumps(record) + "\n" for record in kept))
         return Events(self.folder, step)

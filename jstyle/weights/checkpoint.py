@@ -16,7 +16,7 @@ from jstyle import ops
 from jstyle.diffusion.schedule_config import ScheduleConfig
 from jstyle.diffusion.tokenizer import load_tokenizer
 from jstyle.errors import InputError
-from jstyle.files import hash_files, replacing
+from jstyle.files import hash_files, make_folder, replacing
 from jstyle.networks import AutoencoderKL, CLIPTextModel, CLIPVisionModelWithProjection, UNet2DConditionModel
 from jstyle.networks.config import CLIPVisionConfig
 from jstyle.ops.precision import unet_dtype
@@ -87,7 +87,7 @@ def save(components: Components, folder: Path, *, variant: Optional[str] = None,
         raise InputError(f"variant {variant!r} cannot be written, only fp16 or none")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} already holds something; choose another folder")
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(folder.parent)
     with replacing(folder) as part:
         _write_folder(components, part, "float16" if variant else dtype, ".fp16" if variant else "")
 

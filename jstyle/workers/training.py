@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from jstyle.events import Event, PictureWritten, exhaust
-from jstyle.files import locked
+from jstyle.files import locked, make_folder
 from jstyle.pace import Pace
 from jstyle.runtime import jt
 from jstyle.training.many_styles import record
@@ -90,7 +90,7 @@ def _teach(spec: TrainingSpec) -> Generator[Event, None, Path]:
 
 def _hold_folder(folder: Path) -> AbstractContextManager[None]:
     """One process trains in a folder at a time; one whose job was killed may be writing its last checkpoint."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     return locked(folder / ".lock")
 
 

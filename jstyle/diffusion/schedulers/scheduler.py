@@ -29,7 +29,7 @@ from jstyle.diffusion.schedulers.config import (
 )
 from jstyle.diffusion.schedulers.driven import DrivenRun
 from jstyle.errors import InputError
-from jstyle.files import replacing
+from jstyle.files import make_folder, replacing
 from jstyle.networks.config_reader import read_json
 from jstyle.networks.entry import Array, check_times, read_numbers
 from jstyle.networks.network import refuse_unknown
@@ -126,7 +126,7 @@ class Scheduler:
         folder = Path(folder)
         if (folder / CONFIG).exists():
             raise InputError(f"{folder} already holds a {CONFIG}; choose another folder")
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         content = {name: value for name, value in self.config.items() if name != DEFAULTED}
         with replacing(folder / CONFIG) as part:
             part.write_text(json.dumps(content, indent=2, sort_keys=True, default=list) + "\n", encoding="utf-8")

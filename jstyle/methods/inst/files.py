@@ -12,6 +12,7 @@ import numpy as np
 
 from jstyle.adapters.inst_words import EMBEDDING, FILE, HEADER, damaged, find_file, read_header
 from jstyle.errors import InputError
+from jstyle.files import make_folder
 from jstyle.methods.inst.network import Sizes, StyleAttention
 from jstyle.weights.loading import load_weights
 from jstyle.weights.tensors import ArrayTensors, FileTensors, write_tensors
@@ -39,7 +40,7 @@ def write(style: LearntStyle, folder: Path) -> Path:
     for name, parameter in style.network.named_parameters():
         arrays[_NETWORK + name] = np.array(parameter.numpy())
     header = {"token": style.token, "sizes": asdict(style.network.sizes), "about": dict(style.about)}
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     write_tensors(arrays, folder / FILE, {HEADER: json.dumps(header, sort_keys=True)})
     return folder / FILE
 

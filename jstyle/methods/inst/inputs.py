@@ -9,7 +9,7 @@ from typing import Optional
 from jstyle.methods.inst.settings import InstTraining
 from jstyle.methods.table import require_single
 from jstyle.settings.fields import free
-from jstyle.settings.paths import Pictures, ReadPath, Results, ResultsFolder, choose_folder
+from jstyle.settings.paths import Pictures, ReadPath, Results, ResultsFolder, choose_folder, require_paths
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ class InstInputs:
     """How a style is learnt, in what the model computes in."""
 
     def __post_init__(self) -> None:
+        require_paths(image_encoder=self.image_encoder)
         require_single(self.output, self.content, self.style)
 
     @property

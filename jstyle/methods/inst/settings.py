@@ -6,7 +6,16 @@ from dataclasses import dataclass, field
 from typing import Literal, Optional
 
 from jstyle.settings.fields import free, require
-from jstyle.settings.vocabulary import Fit, draw_seed, require_count, require_finite, require_size, require_steps
+from jstyle.settings.paths import require_paths
+from jstyle.settings.vocabulary import (
+    Fit,
+    draw_seed,
+    require_count,
+    require_finite,
+    require_size,
+    require_steps,
+    require_word,
+)
 from jstyle.training.settings import LoopSettings
 from jstyle.training.teaching.settings import TeachOptions, TeachSettings
 
@@ -97,6 +106,7 @@ class InstTraining(TeachOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        require_word(self.token)
         require("{token}" in self.prompt, "prompt must contain {token}, the word")
         require_count(heads=self.heads, head_width=self.head_width)
         require(0 <= self.dropout < 1, f"dropout must be from 0 to below 1, not {self.dropout}")
@@ -114,3 +124,7 @@ class InstTrainSettings(InstTraining, TeachSettings):
 
     compat: bool = False
     """Show the image encoder what the paper's code shows it: [-1, 1] cut to whole numbers, nearly all zeros."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_paths(image_encoder=self.image_encoder)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Optional
 
 from jstyle.settings.configs import find_config
-from jstyle.settings.paths import ReadFolder, ResultsFolder
+from jstyle.settings.paths import ReadFolder, ResultsFolder, require_paths
 from jstyle.settings.vocabulary import Backend, require_at_least
 
 
@@ -16,8 +16,8 @@ class StylesInputs:
     """What to teach, and how."""
 
     data: Optional[ReadFolder] = None
-    """NN/images/* as in the competition, a folder of folders of pictures, or one folder of pictures; by default the
-    sample styles, each picture a style."""
+    """NN/images/* as in the competition, a folder of folders of pictures, or one folder of pictures; by default, in a
+    checkout, the sample styles, each picture a style."""
 
     method: str = "lora"
     """A way to teach (docs/methods.md), by its name in recipes."""
@@ -59,6 +59,7 @@ class StylesInputs:
     """Train styles anew that were trained with other settings, pictures or models."""
 
     def __post_init__(self) -> None:
+        require_paths(model=self.model)
         require_at_least(0, jobs=self.jobs)
         self.find_recipe()
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Optional
 
 from jstyle.errors import InputError
-from jstyle.files import check_output
+from jstyle.files import check_output, check_output_file
 from jstyle.weights.header import is_pickle
 
 # Names of weights that libraries write; beside them lie pickles of optimizers and counters, which no model needs.
@@ -74,8 +74,6 @@ def plan_conversions(sources: tuple[Path, ...], output: Optional[Path], *, overw
     """
     if output is not None and len(sources) > 1:
         raise InputError(f"one output is given for {len(sources)} files; convert one at a time, or give no output")
-    if output is not None:
-        check_output(output.parent)
     seen: dict[Path, Path] = {}
     for source in sources:
         if not source.is_dir() and not is_pickle(source):
@@ -84,13 +82,27 @@ def plan_conversions(sources: tuple[Path, ...], output: Optional[Path], *, overw
         if target in seen:
             raise InputError(f"{seen[target]} and {source} would both become {target}; convert one at a time")
         seen[target] = source
-        if source.is_dir() and target.exists() and (target.is_file() or any(target.iterdir())):
-            raise InputError(f"{target} already holds something; choose another --output")
-        if not source.is_dir() and target.is_dir():
-            raise InputError(f"{target} is a folder, and the name of a file is needed")
-        if not source.is_dir() and target.exists() and not overwrite:
-            raise InputError(f"{target} is there already; choose another --output, or --overwrite it")
+        if source.is_dir():
+            _check_folder(source, target)
+        else:
+            _check_file(source, target, overwrite=overwrite)
         yield Conversion(source, target)
+
+
+def _check_folder(source: Path, target: Path) -> None:
+    check_output(target)
+    if target.exists() and any(target.iterdir()):
+        raise InputError(f"{target} already holds something; choose another --output")
+    if source.resolve() in target.resolve().parents:
+        raise InputError(f"{target} lies in {source}, which is converted into it; choose another --output")
+
+
+def _check_file(source: Path, target: Path, *, overwrite: bool) -> None:
+    check_output_file(target)
+    if target.exists() and target.samefile(source):
+        raise InputError(f"{target} is the pickle itself, and stays; choose another --output")
+    if target.exists() and not overwrite:
+        raise InputError(f"{target} is there already; choose another --output, or --overwrite it")
 
 
 def rename(name: str) -> str:

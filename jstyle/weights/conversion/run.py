@@ -13,7 +13,8 @@ from typing import Any, Optional
 
 from jstyle.errors import InputError
 from jstyle.events import Event, Remark
-from jstyle.files import replacing
+from jstyle.files import make_folder, replacing
+from jstyle.settings.fields import require
 from jstyle.settings.paths import ReadFile, ReadPath
 from jstyle.weights.conversion.plan import Conversion, plan_conversions
 from jstyle.weights.header import read_header
@@ -39,6 +40,9 @@ class ConvertInputs:
     overwrite: bool = False
     """Replace a file that is there."""
 
+    def __post_init__(self) -> None:
+        require(bool(self.files), "files must name at least one file or folder")
+
 
 def run_conversion(inputs: ConvertInputs) -> Iterator[Event]:
     """Convert each; says what was written. Raises InputError for what cannot be converted, and without PyTorch."""
@@ -55,7 +59,7 @@ def run_conversion(inputs: ConvertInputs) -> Iterator[Event]:
 
 def _convert(conversion: Conversion, python: Path) -> Iterator[Event]:
     pickles = conversion.list_pickles()
-    conversion.target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(conversion.target.parent)
     with replacing(conversion.target) as part:
         others = conversion.copy_others(part) if conversion.source.is_dir() else []
         targets = {pickle: part / name if name else part for pickle, name in pickles.items()}

@@ -125,8 +125,9 @@ def test_a_pickle_under_another_name(tmp_path: Path, monkeypatch: pytest.MonkeyP
     file.write_bytes(b"PK\x03\x04" + bytes(60))
     with pytest.raises(InputError, match=f"is a pickle, .*convert it: jstyle convert {file}"):
         FileTensors([file])
-    with pytest.raises(InputError, match="model.safetensors is there already; choose another --output"):
-        convert(file)
+    for overwrite in (False, True):
+        with pytest.raises(InputError, match="model.safetensors is the pickle itself, and stays; choose another --ou"):
+            convert(file, overwrite=overwrite)
 
 
 def test_what_was_left_out_is_told(tmp_path: Path) -> None:
@@ -158,7 +159,7 @@ def test_what_fails_leaves_nothing(tmp_path: Path) -> None:
         (["a.safetensors"], {}, "a.safetensors is no pickle of PyTorch's"),
         (["a.pt", "a.bin"], {}, r"a.pt and .*a.bin would both become .*a.safetensors"),
         (["a.pt", "b.pt"], {"output": Path("c")}, "one output is given for 2 files"),
-        (["a.pt"], {"output": Path("/tmp")}, "/tmp is a folder, and the name of a file is needed"),
+        (["a.pt"], {"output": Path("/tmp")}, "/tmp. is a folder, and the name of a file is needed"),
         (["a.pt"], {"python": Path("/no/python")}, "cannot run '/no/python': .*; name a Python with PyTorch"),
         (["a.pt"], {"python": Path("/bin/false")}, "'/bin/false' cannot convert .*needs `pip install 'torch"),
         (["a.pt"], {"python": Path("/bin/true")}, "the answer of '/bin/true' cannot be read"),

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Optional
 
 from jstyle.settings.fields import require
+from jstyle.settings.vocabulary import require_word
 from jstyle.training.settings import LoopSettings
 from jstyle.training.teaching.settings import TeachSettings
 
@@ -38,5 +39,6 @@ class TextualInversionSettings(TeachSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        require_word(self.token)
         require(1 <= self.vectors <= 70, f"vectors must be from 1 to 70, not {self.vectors}")
         require(self.prompt is None or "{token}" in self.prompt, "prompt must contain {token}, the new word")
