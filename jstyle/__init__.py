@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from jstyle.errors import InputError
     from jstyle.methods.artfusion.run import ArtFusion
     from jstyle.methods.artfusion.settings import ArtFusionSettings
+    from jstyle.methods.imagic.run import Imagic
+    from jstyle.methods.imagic.settings import ImagicSettings
     from jstyle.methods.inst.run import InST
     from jstyle.methods.inst.settings import InstSettings, InstTrainSettings
     from jstyle.methods.prompt_to_prompt.run import PromptToPrompt
@@ -107,6 +109,8 @@ __all__ = [
     "ControlNetModel",
     "DreamBoothSettings",
     "FineTuningSettings",
+    "Imagic",
+    "ImagicSettings",
     "InST",
     "InputError",
     "InstSettings",
@@ -179,6 +183,8 @@ __getattr__ = imported_on_demand(
         "ArtFusionSettings": "jstyle.methods.artfusion.settings",
         "InST": "jstyle.methods.inst.run",
         "InputError": "jstyle.errors",
+        "Imagic": "jstyle.methods.imagic.run",
+        "ImagicSettings": "jstyle.methods.imagic.settings",
         "InstSettings": "jstyle.methods.inst.settings",
         "InstTrainSettings": "jstyle.methods.inst.settings",
         "LoopSettings": "jstyle.training.settings",

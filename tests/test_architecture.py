@@ -56,6 +56,7 @@ FLOORS = [
 APART = (
     "styleid",
     "style_align",
+    "jstyle/methods/imagic",
     "jstyle/methods/inst",
     "jstyle/methods/prompt_to_prompt",
     "jstyle/methods/text_to_image",

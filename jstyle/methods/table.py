@@ -125,6 +125,7 @@ METHODS: Table[Method] = Table(
         "jstyle.methods.inst",
         "jstyle.methods.prompt_to_prompt",
         "jstyle.methods.artfusion",
+        "jstyle.methods.imagic",
     ],
 )
 """By name, such as METHODS["styleid"]."""

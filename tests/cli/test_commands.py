@@ -215,6 +215,8 @@ GOOD = {"data": folder, "submission": folder, "network_python": there}
 NEEDED = {"submit": ["--recipe", "submission"], "txt2img": ["--prompt", "a", "--image", there]}
 NEEDED["style-align"] = ["--prompt", "a", "b", "c", "--reference_prompt", "d"]
 NEEDED["prompt-to-prompt"] = ["--prompt", "a", "--target", "b"]
+NEEDED["imagic"] = ["--prompt", "a"]
+RESULTS = ("output", "store", "styles", "trainings", "save_reference")
 answers = []
 for command in iterate_commands():
     if not isinstance(command, SettingsCommand):
@@ -226,7 +228,7 @@ for command in iterate_commands():
         words = list(NEEDED.get(command.words, []))
         for other in sorted(required - {name}):
             words += [f"--{other}", str(Path(folder, "out")) if other == "output" else GOOD.get(other, there)]
-        wrong = str(Path(there, "out")) if name in ("output", "store", "styles", "save_reference") else "no/such/path"
+        wrong = str(Path(there, "out")) if name in RESULTS else "no/such/path"
         try:
             with contextlib.redirect_stdout(io.StringIO()):
                 end = main([*command.words.split(), *words, f"--{name}", wrong])

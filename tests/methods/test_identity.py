@@ -11,6 +11,7 @@ import pytest
 
 from jstyle.competition.spec import FinishSpec, SetSpec, StartSpec, SubmissionPicture
 from jstyle.methods.artfusion.settings import ArtFusionSettings
+from jstyle.methods.imagic.settings import ImagicSettings, ImagicSubject
 from jstyle.methods.inst.settings import InstSettings
 from jstyle.methods.prompt_to_prompt.settings import EditSubject, PromptToPromptSettings
 from jstyle.methods.table import METHODS
@@ -47,6 +48,10 @@ FREE: Mapping[str, str] = {
     "PromptToPromptSettings.seed": "what a picture is names it",
     "PromptToPromptSettings.batch_size": "an edit depends on its batch in last bits alone",
     "EditSubject.image_file": "the hash stands for it",
+    "LoopSettings.checkpoint_every": "a resumed run ends with the bits of an uninterrupted one",
+    "ImagicSettings.batch_size": "pictures are the same in any batch",
+    "ImagicSettings.recompute": "it trades time for memory",
+    "ImagicSubject.image_file": "the hash stands for it",
     "SamplingSettings.batch_size": "the same in any batch but for rounding that auto features leave open",
 }
 """Every field that may differ between two specs of one picture, and why. How Style Aligned keeps features is none of
@@ -63,6 +68,7 @@ SPECS: Mapping[str, Any] = {
     "prompt_to_prompt": PictureSpec(
         "prompt_to_prompt", MODEL, PromptToPromptSettings(blend_words=("a",)), EditSubject("a", "b", 1, "image")
     ),
+    "imagic": PictureSpec("imagic", MODEL, ImagicSettings(tune="lora"), ImagicSubject("a", 0.7, "image")),
     "inst": PictureSpec("inst", MODEL, InstSettings(), PairSubject("content", "style")),
     "artfusion": PictureSpec("artfusion", MODEL, ArtFusionSettings(), PairSubject("content", "style")),
     "style_align": PictureSpec("style_align", MODEL, StyleAlignSettings(), SUBJECT),
@@ -112,6 +118,9 @@ OTHER_LISTS: Mapping[str, Any] = {"cross_replace_steps": (0.1, 0.5), "self_repla
 OTHER_ENTRIES: Mapping[str, Any] = {"reweight": 2.0, "word_steps": (0.0, 0.5)}
 """What mappings may hold, where it is no text."""
 
+OTHER_WORDS: Mapping[str, str] = {"schedule": "linear", "times": "logit_normal"}
+"""Values of texts that are looked at when settings are built."""
+
 Change = tuple[str, bool, Any]
 
 
@@ -145,7 +154,7 @@ def change(name: str, value: Any) -> Any:
         return {**value, "revision": "other"}
     if isinstance(value, int):
         return value + 1
-    return f"{value} other" if isinstance(value, str) else value / 2 or 0.25
+    return OTHER_WORDS.get(name, f"{value} other") if isinstance(value, str) else value / 2 or 0.25
 
 
 def list_fields(whole: Any) -> Iterator[tuple[str, dataclasses.Field]]:
@@ -188,7 +197,8 @@ def test_the_free_fields_are_those_that_were_looked_at() -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", [TextToImageSettings, StyleIDSettings, InstSettings, SamplingSettings, PromptToPromptSettings]
+    "kind",
+    [TextToImageSettings, StyleIDSettings, InstSettings, SamplingSettings, PromptToPromptSettings, ImagicSettings],
 )
 def test_a_seed_that_is_drawn_is_a_number_from_then_on(kind: Any) -> None:
     first, second = kind(seed=-1), kind(seed=-1)

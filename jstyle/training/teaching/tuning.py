@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 import numpy as np
 from PIL import Image
@@ -24,7 +24,7 @@ from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.pipelines.starts import FromNoise
 from jstyle.runtime import jt
 from jstyle.settings.identity import identity
-from jstyle.training import TrainState, ask, diffusion_loss
+from jstyle.training import LoopSettings, LossSettings, TrainState, TrainStep, ask, diffusion_loss
 from jstyle.training.data import batch_indices
 from jstyle.training.draws import make_generator
 from jstyle.training.fit import fit_steps
@@ -58,6 +58,16 @@ class Batch:
     weights: np.ndarray
 
 
+@dataclass(frozen=True)
+class Course:
+    """How parameters are trained by the diffusion loss, with checkpoints and reports in ``output``."""
+
+    output: Path
+    loop: LoopSettings
+    loss: LossSettings
+    recompute: bool = False
+
+
 class Clock:
     """Which batch is being computed; None while nothing is trained. Dropout draws by it."""
 
@@ -71,14 +81,14 @@ def open_model(settings: TeachSettings, pipe: Optional[StableDiffusionPipeline] 
     """
     if pipe is None or pipe.unet.dtype != unet_dtype(settings.model.precision):
         pipe = StableDiffusionPipeline.from_settings(settings.model)
-    return require_teachable(pipe, settings)
+    return require_teachable(pipe, settings.model.model)
 
 
-def require_teachable(pipe: StableDiffusionPipeline, settings: TeachSettings) -> StableDiffusionPipeline:
+def require_teachable(pipe: StableDiffusionPipeline, name: str) -> StableDiffusionPipeline:
     """The pipeline itself. Raises InputError where it cannot be taught by pictures and captions alone."""
     jt.flags.th_mode = 0  # who has imported JTorch has turned this on: then nothing would ask for a gradient
     if pipe.unet.config.in_channels != pipe.vae.config.latent_channels:
-        raise InputError(f"{settings.model.model} is an inpainting model, whose UNet wants a mask too; train another")
+        raise InputError(f"{name} is an inpainting model, whose UNet wants a mask too; train another")
     return pipe
 
 
@@ -166,23 +176,47 @@ def tune(
     clock = clock or Clock()
     model = {"model": pipe.model_hash, "configuration": pipe.configuration}
     whole = {**fixed_settings(settings), "method": find_teaching(settings).name, **model, **more_identity}
-    loop = settings.loop
-    if settings.model.precision == "fp16" and loop.loss_scale is None:
-        loop = replace(loop, loss_scale=FP16_LOSS_SCALE)
-    with ExitStack() as stack:
-        stack.enter_context(frozen(pipe.unet, pipe.vae, pipe.text_encoder))
-        if settings.recompute:
-            of_unet = {name[len("unet.") :]: var for name, var in parameters.items() if name.startswith("unet.")}
-            stack.enter_context(recomputed(pipe.unet, of_unet))
-        state = TrainState(parameters, loop)
-        loss = make_loss(pipe, settings, read, clock)
-        steps = stack.enter_context(closing(fit_steps(settings.output, state, make_batch, loss, loop, whole)))
+    course = Course(settings.output, settings.loop, settings.loss, settings.recompute)
+    with learning(pipe, course, parameters, make_batch, read, whole, clock) as (state, steps):
         for step in steps:
-            clock.index = None
             yield Updated(settings.output.name, 1, step.loss)
             if is_validation_due(settings, step.step):
                 yield from write_validation(pipe, settings, state)
     return state
+
+
+@contextmanager
+def learning(
+    pipe: StableDiffusionPipeline,
+    course: Course,
+    parameters: Mapping[str, jt.Var],
+    make_batch: Callable[[int], Batch],
+    read: Reader,
+    whole_identity: Mapping[str, Any],
+    clock: Clock,
+) -> Iterator[tuple[TrainState, Iterator[TrainStep]]]:
+    """What `tune` trains, and the updates that are still to be made, as they are made.
+
+    Until the end of the ``with`` nothing else of the model learns. Leaving it early writes a checkpoint.
+    """
+    loop = course.loop
+    if pipe.unet.dtype == "float16" and loop.loss_scale is None:
+        loop = replace(loop, loss_scale=FP16_LOSS_SCALE)
+    with ExitStack() as stack:
+        stack.enter_context(frozen(pipe.unet, pipe.vae, pipe.text_encoder))
+        if course.recompute:
+            of_unet = {name[len("unet.") :]: var for name, var in parameters.items() if name.startswith("unet.")}
+            stack.enter_context(recomputed(pipe.unet, of_unet))
+        state = TrainState(parameters, loop)
+        loss = make_loss(pipe, course, read, clock)
+        steps = stack.enter_context(closing(fit_steps(course.output, state, make_batch, loss, loop, whole_identity)))
+        yield state, _pause_clock(steps, clock)
+
+
+def _pause_clock(steps: Iterator[TrainStep], clock: Clock) -> Iterator[TrainStep]:
+    for step in steps:
+        clock.index = None
+        yield step
 
 
 def fixed_settings(settings: TeachSettings) -> dict[str, Any]:
@@ -191,7 +225,7 @@ def fixed_settings(settings: TeachSettings) -> dict[str, Any]:
 
 
 def make_loss(
-    pipe: StableDiffusionPipeline, settings: TeachSettings, read: Reader, clock: Clock
+    pipe: StableDiffusionPipeline, settings: Union[Course, TeachSettings], read: Reader, clock: Clock
 ) -> Callable[[Batch, int], jt.Var]:
     """The loss of a batch: how far the UNet's answer at drawn noise levels is from what it should be."""
 

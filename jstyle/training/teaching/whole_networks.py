@@ -12,6 +12,7 @@ from jstyle.errors import InputError
 from jstyle.events import Event
 from jstyle.ops.precision import unet_dtype
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
+from jstyle.settings.model import ModelSettings
 from jstyle.training import checkpoint
 from jstyle.training.teaching import captioned, tuning
 from jstyle.training.teaching.cost import count_work
@@ -38,7 +39,7 @@ def train_networks(
         raise InputError(
             "this would change the pipeline's own weights; leave it out, and the settings' model is loaded"
         )
-    pipe = open_whole_model(settings)
+    pipe = open_whole_model(settings.model)
     yield count_work(pipe, settings)
     lessons = yield from captioned.prepare_lessons(pipe, settings)
     learning = {"unet": pipe.unet, **({"text_encoder": pipe.text_encoder} if settings.text_encoder else {})}
@@ -57,10 +58,10 @@ def train_networks(
     return folder
 
 
-def open_whole_model(settings: CaptionedSettings) -> StableDiffusionPipeline:
+def open_whole_model(model: ModelSettings) -> StableDiffusionPipeline:
     """The model with its weights in fp32, while the UNet computes in the settings' precision."""
-    dtype = unet_dtype(settings.model.precision)
-    pipe = StableDiffusionPipeline.from_settings(replace(settings.model, precision="fp32"))
+    dtype = unet_dtype(model.precision)
+    pipe = StableDiffusionPipeline.from_settings(replace(model, precision="fp32"))
     if dtype != pipe.unet.dtype:
         pipe.unet.compute_dtype = dtype
-    return tuning.require_teachable(pipe, settings)
+    return tuning.require_teachable(pipe, model.model)

@@ -106,11 +106,22 @@ def describe_training(settings: LoraSettings, pipe: StableDiffusionPipeline) -> 
 
 
 def _start_layer(name: str, layer: Any, settings: LoraSettings, clock: Clock) -> LowRank:
-    out, *inputs = layer.weight.shape
-    rng = make_generator(settings.loop.seed, 0, f"lora {name}")
-    shape: list[int] = [settings.rank, *inputs]
-    down = draw_down(settings.initial, shape, rng)
-    up = np.zeros((out, settings.rank, *([1, 1] if isinstance(layer, Conv2d) else [])), np.float32)
     dropout = Dropout(settings.dropout, settings.loop.seed, name, clock) if settings.dropout else None
+    return start_layer(name, layer, settings.rank, settings.loop.seed, settings.initial, settings.alpha, dropout)
+
+
+def start_layer(
+    name: str,
+    layer: Any,
+    rank: int,
+    seed: int,
+    initial: str = "gaussian",
+    alpha: Optional[float] = None,
+    dropout: Optional[Dropout] = None,
+) -> LowRank:
+    """A change of a layer that changes nothing yet; A is drawn by the seed and the layer's name."""
+    out, *inputs = layer.weight.shape
+    down = draw_down(initial, [rank, *inputs], make_generator(seed, 0, f"lora {name}"))
+    up = np.zeros((out, rank, *([1, 1] if isinstance(layer, Conv2d) else [])), np.float32)
     with jt.no_grad():
-        return LowRank(jt.array(down), jt.array(up), float(settings.alpha or settings.rank), dropout)
+        return LowRank(jt.array(down), jt.array(up), float(alpha or rank), dropout)
