@@ -42,6 +42,11 @@ if TYPE_CHECKING:
     from jstyle.errors import InputError
     from jstyle.methods.artfusion.run import ArtFusion
     from jstyle.methods.artfusion.settings import ArtFusionSettings
+    from jstyle.methods.attention_distillation.run import AttentionDistillation
+    from jstyle.methods.attention_distillation.settings import AttentionDistillationSettings
+    from jstyle.methods.attention_distillation.styles import StyleMix
+    from jstyle.methods.attention_distillation.text.run import DistilledText
+    from jstyle.methods.attention_distillation.text.settings import DistilledTextSettings
     from jstyle.methods.imagic.run import Imagic
     from jstyle.methods.imagic.settings import ImagicSettings
     from jstyle.methods.inst.run import InST
@@ -98,6 +103,8 @@ __all__ = [
     "ArtFusion",
     "ArtFusionPipeline",
     "ArtFusionSettings",
+    "AttentionDistillation",
+    "AttentionDistillationSettings",
     "AutoPipelineForImage2Image",
     "AutoPipelineForInpainting",
     "AutoPipelineForText2Image",
@@ -107,6 +114,8 @@ __all__ = [
     "CLIPTextModel",
     "CLIPTokenizer",
     "ControlNetModel",
+    "DistilledText",
+    "DistilledTextSettings",
     "DreamBoothSettings",
     "FineTuningSettings",
     "Imagic",
@@ -126,6 +135,7 @@ __all__ = [
     "StyleAlignSettings",
     "StyleAligned",
     "StyleID",
+    "StyleMix",
     "StyleIDSettings",
     "TextualInversionSettings",
     "UNet2DConditionModel",
@@ -181,6 +191,11 @@ __getattr__ = imported_on_demand(
         "ArtFusion": "jstyle.methods.artfusion.run",
         "ArtFusionPipeline": "jstyle.pipelines.artfusion",
         "ArtFusionSettings": "jstyle.methods.artfusion.settings",
+        "AttentionDistillation": "jstyle.methods.attention_distillation.run",
+        "AttentionDistillationSettings": "jstyle.methods.attention_distillation.settings",
+        "DistilledText": "jstyle.methods.attention_distillation.text.run",
+        "DistilledTextSettings": "jstyle.methods.attention_distillation.text.settings",
+        "StyleMix": "jstyle.methods.attention_distillation.styles",
         "InST": "jstyle.methods.inst.run",
         "InputError": "jstyle.errors",
         "Imagic": "jstyle.methods.imagic.run",

@@ -57,6 +57,7 @@ APART = (
     "styleid",
     "style_align",
     "jstyle/methods/imagic",
+    "jstyle/methods/attention_distillation",
     "jstyle/methods/inst",
     "jstyle/methods/prompt_to_prompt",
     "jstyle/methods/text_to_image",

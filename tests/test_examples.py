@@ -10,7 +10,17 @@ import pytest
 import jstyle
 
 ROOT = Path(__file__).resolve().parents[1]
-SHOWN = ("StyleID", "StyleAligned", "InST", "PromptToPrompt", "train", "StableDiffusionPipeline", "samplers")
+SHOWN = (
+    "StyleID",
+    "StyleAligned",
+    "InST",
+    "PromptToPrompt",
+    "AttentionDistillation",
+    "DistilledText",
+    "train",
+    "StableDiffusionPipeline",
+    "samplers",
+)
 
 
 @pytest.mark.parametrize("name", SHOWN)

@@ -53,14 +53,18 @@ class GuidedDenoiser:
             latent = x if self.extra is None else jt.concat([x, self.extra], dim=1)
             if self.guided:
                 latent = jt.concat([latent, latent], dim=0)
-            output = self.unet(latent, level.t, self.text, step=step).sample
-            self.evaluations += latent.shape[0]
+            output = self.ask(latent, level, step)
             if self.guided:
                 unconditional, conditional = output[: x.shape[0]], output[x.shape[0] :]
                 output = unconditional + self.guidance_scale * (conditional - unconditional)
                 if self.rescale:
                     output = rescale_guided(output, conditional, self.rescale)
             return to_prediction(output, x, level.alpha_bar, self.prediction_type)
+
+    def ask(self, latent: jt.Var, level: Level, step: int) -> jt.Var:
+        """The UNet's own answer to what it is fed, (rows, channels, height, width), through which gradients pass."""
+        self.evaluations += latent.shape[0]
+        return self.unet(latent, level.t, self.text, step=step).sample
 
 
 def rescale_guided(guided: jt.Var, conditional: jt.Var, share: float) -> jt.Var:

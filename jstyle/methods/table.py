@@ -126,6 +126,8 @@ METHODS: Table[Method] = Table(
         "jstyle.methods.prompt_to_prompt",
         "jstyle.methods.artfusion",
         "jstyle.methods.imagic",
+        "jstyle.methods.attention_distillation",
+        "jstyle.methods.attention_distillation.text",
     ],
 )
 """By name, such as METHODS["styleid"]."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Optional, Protocol, Union
 
 from jstyle import ops
@@ -56,7 +57,14 @@ class QKV:
     added: Optional[jt.Var] = None
 
     def attend(self) -> jt.Var:
-        """What the queries gather, (batch, queries, heads, head_dim), as the layer itself would compute it."""
+        """What the queries gather, (batch, queries, heads, head_dim), as the layer itself would compute it.
+
+        An editor that leaves this value to the layer has asked for what the layer computes anyway.
+        """
+        return self._gathered
+
+    @cached_property
+    def _gathered(self) -> jt.Var:
         out = ops.attention(
             self.q,
             self.k,
@@ -83,6 +91,36 @@ class AttentionEditor(Protocol):
         ...
 
 
+Keep = Callable[[QKV], Sequence[jt.Var]]
+Seen = Mapping[str, Sequence[jt.Var]]
+"""What a `Watcher` keeps of a layer, and what it has kept by the paths of their sites."""
+
+
+class Watcher:
+    """An editor that changes nothing, and keeps of each layer what ``keep`` gives, until it is taken.
+
+    Gradients pass through what it keeps, and where blocks are recomputed too (`jstyle.networks.recompute`).
+    """
+
+    def __init__(self, keep: Keep) -> None:
+        self._keep = keep
+        self._seen: dict[str, Sequence[jt.Var]] = {}
+
+    def __call__(self, site: Site, step: int, qkv: QKV) -> QKV:
+        """As every editor of attention."""
+        self._seen[site.path] = self._keep(qkv)
+        return qkv
+
+    def put(self, seen: Seen) -> None:
+        """Keep these too, as if they had been seen."""
+        self._seen.update(seen)
+
+    def take(self) -> Seen:
+        """What was kept since the last time."""
+        seen, self._seen = self._seen, {}
+        return seen
+
+
 class Editable(Protocol):
     """A network whose attention can be edited. ``attachments`` is read at every call of the network."""
 
@@ -98,7 +136,22 @@ class Attachment:
     paths: frozenset[str]
 
 
-Edit = Callable[[Site, QKV], QKV]
+class Edit:
+    """The one function that a network's attention layers call at a step: its editors, in their order."""
+
+    def __init__(self, attachments: tuple[Attachment, ...], step: int) -> None:
+        self.editors = [attachment.editor for attachment in attachments]
+        self._attachments = attachments
+        self._step = step
+
+    def __call__(self, site: Site, qkv: QKV) -> QKV:
+        """What the layer is to use instead of ``qkv``."""
+        for attachment in self._attachments:
+            if site.path in attachment.paths:
+                qkv = attachment.editor(site, self._step, qkv)
+        return qkv
+
+
 Where = Callable[[Site], bool]
 
 
@@ -138,17 +191,8 @@ def attached(
 
 
 def bind(attachments: tuple[Attachment, ...], step: int) -> Optional[Edit]:
-    """The one function that a network's attention layers call at this step, or None if nothing is attached."""
-    if not attachments:
-        return None
-
-    def edit(site: Site, qkv: QKV) -> QKV:
-        for attachment in attachments:
-            if site.path in attachment.paths:
-                qkv = attachment.editor(site, step, qkv)
-        return qkv
-
-    return edit
+    """What a network's attention layers call at this step, or None if nothing is attached."""
+    return Edit(attachments, step) if attachments else None
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 Jittor builds a whole backward pass before it runs any of it, and would then run all second computations first. So a
 block's gradient is asked for where the pass reaches it, and computed at once: what comes in, the block again, its
-gradients. One block's inner values are in memory at a time.
+gradients. One block's inner values are in memory at a time. What a `Watcher` keeps of a block is among its outputs.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Optional
 
 from jstyle.errors import InputError
 from jstyle.networks.attention import TextContext
-from jstyle.networks.editing import Edit, swapped
+from jstyle.networks.editing import Edit, Watcher, swapped
 from jstyle.runtime import jt
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def recomputed(network: Encoder, parameters: Mapping[str, jt.Var]) -> Iterator[N
     """The blocks of a UNet or a ControlNet are recomputed in backward passes until the end of the ``with``.
 
     ``parameters`` are what is trained, under paths in the network: those that begin with a block's path are its own.
-    Attention editors cannot be attached meanwhile.
+    Where gradients are asked for, the only editors of attention that can be attached are `Watcher`s.
     """
     blocks: dict[str, Any] = {}
     for group, kind in (("down_blocks", _Down), ("up_blocks", _Up)):
@@ -88,17 +88,44 @@ class _Block(jt.Module):
         self._trained = list(parameters)
 
     def _run(self, compute: Compute, inputs: Sequence[jt.Var], edit: Optional[Edit]) -> list[jt.Var]:
-        if edit is not None:
-            raise InputError("attention cannot be edited while blocks are recomputed; leave recompute off")
         if jt.flags.no_grad:
             return list(compute(*inputs))
-        return Recompute(compute, len(inputs)).run(inputs, self._trained)
+        watched = _Watched(compute, [] if edit is None else edit.editors)
+        return watched.hand_over(Recompute(watched, len(inputs)).run(inputs, self._trained))
+
+
+class _Watched:
+    """Computes a block, with what watchers have kept of it behind its outputs: so gradients come to it."""
+
+    def __init__(self, compute: Compute, editors: Sequence[Any]) -> None:
+        if not all(isinstance(editor, Watcher) for editor in editors):
+            raise InputError("attention cannot be edited while blocks are recomputed; leave recompute off")
+        self._compute = compute
+        self._watchers: list[Watcher] = list(editors)
+        self._counts: list[dict[str, int]] = []
+
+    def __call__(self, *inputs: jt.Var) -> list[jt.Var]:
+        before = [watcher.take() for watcher in self._watchers]
+        outputs = list(self._compute(*inputs))
+        kept = [watcher.take() for watcher in self._watchers]
+        for watcher, seen in zip(self._watchers, before):
+            watcher.put(seen)
+        self._counts = [{path: len(values) for path, values in seen.items()} for seen in kept]
+        return outputs + [value for seen in kept for values in seen.values() for value in values]
+
+    def hand_over(self, outputs: Sequence[jt.Var]) -> list[jt.Var]:
+        """Give the watchers theirs of what was computed; returns the block's own."""
+        own = len(outputs) - sum(sum(counts.values()) for counts in self._counts)
+        rest = iter(outputs[own:])
+        for watcher, counts in zip(self._watchers, self._counts):
+            watcher.put({path: [next(rest) for _ in range(count)] for path, count in counts.items()})
+        return list(outputs[:own])
 
 
 class _Down(_Block):
     def execute(self, x: jt.Var, temb: jt.Var, text: TextContext, edit: Optional[Edit]) -> tuple[jt.Var, list[jt.Var]]:
         def compute(x: jt.Var, temb: jt.Var, context: jt.Var) -> list[jt.Var]:
-            out, skips = self._block[0](x, temb, TextContext(context), None)
+            out, skips = self._block[0](x, temb, TextContext(context), edit)
             return skips if skips[-1] is out else [*skips, out]
 
         outputs = self._run(compute, [x, temb, text.text], edit)
@@ -108,7 +135,7 @@ class _Down(_Block):
 class _Middle(_Block):
     def execute(self, x: jt.Var, temb: jt.Var, text: TextContext, edit: Optional[Edit]) -> jt.Var:
         def compute(x: jt.Var, temb: jt.Var, context: jt.Var) -> list[jt.Var]:
-            return [self._block[0](x, temb, TextContext(context), None)]
+            return [self._block[0](x, temb, TextContext(context), edit)]
 
         return self._run(compute, [x, temb, text.text], edit)[0]
 
@@ -121,7 +148,7 @@ class _Up(_Block):
         del skips[-count:]
 
         def compute(x: jt.Var, temb: jt.Var, context: jt.Var, *taken: jt.Var) -> list[jt.Var]:
-            return [self._block[0](x, [*rest, *taken], temb, TextContext(context), None)]
+            return [self._block[0](x, [*rest, *taken], temb, TextContext(context), edit)]
 
         return self._run(compute, [x, temb, text.text, *taken], edit)[0]
 

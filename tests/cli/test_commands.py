@@ -217,6 +217,7 @@ NEEDED["style-align"] = ["--prompt", "a", "b", "c", "--reference_prompt", "d"]
 NEEDED["prompt-to-prompt"] = ["--prompt", "a", "--target", "b"]
 NEEDED["imagic"] = ["--prompt", "a"]
 RESULTS = ("output", "store", "styles", "trainings", "save_reference")
+NEEDED["attention-distillation-text"] = ["--prompt", "a"]
 answers = []
 for command in iterate_commands():
     if not isinstance(command, SettingsCommand):

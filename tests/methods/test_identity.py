@@ -11,6 +11,8 @@ import pytest
 
 from jstyle.competition.spec import FinishSpec, SetSpec, StartSpec, SubmissionPicture
 from jstyle.methods.artfusion.settings import ArtFusionSettings
+from jstyle.methods.attention_distillation.settings import AttentionDistillationSettings, TextureSubject
+from jstyle.methods.attention_distillation.text.settings import DistilledTextSettings, StyledTextSubject
 from jstyle.methods.imagic.settings import ImagicSettings, ImagicSubject
 from jstyle.methods.inst.settings import InstSettings
 from jstyle.methods.prompt_to_prompt.settings import EditSubject, PromptToPromptSettings
@@ -52,6 +54,13 @@ FREE: Mapping[str, str] = {
     "ImagicSettings.batch_size": "pictures are the same in any batch",
     "ImagicSettings.recompute": "it trades time for memory",
     "ImagicSubject.image_file": "the hash stands for it",
+    "AttentionDistillationSettings.seed": "what a picture is names it",
+    "AttentionDistillationSettings.recompute": "it trades time for memory",
+    "AttentionDistillationSettings.batch_size": "a content's result does not depend on those beside it",
+    "TextureSubject.style_file": "the hash stands for it",
+    "DistilledTextSettings.seed": "what a picture is names it",
+    "DistilledTextSettings.recompute": "it trades time for memory",
+    "StyledTextSubject.style_file": "the hash stands for it",
     "SamplingSettings.batch_size": "the same in any batch but for rounding that auto features leave open",
 }
 """Every field that may differ between two specs of one picture, and why. How Style Aligned keeps features is none of
@@ -69,6 +78,18 @@ SPECS: Mapping[str, Any] = {
         "prompt_to_prompt", MODEL, PromptToPromptSettings(blend_words=("a",)), EditSubject("a", "b", 1, "image")
     ),
     "imagic": PictureSpec("imagic", MODEL, ImagicSettings(tune="lora"), ImagicSubject("a", 0.7, "image")),
+    "attention_distillation": PictureSpec(
+        "attention_distillation", MODEL, AttentionDistillationSettings(layers=(1,)), PairSubject("content", "style")
+    ),
+    "texture": PictureSpec(
+        "attention_distillation", MODEL, AttentionDistillationSettings(layers=(1,)), TextureSubject("style", 1)
+    ),
+    "attention_distillation_text": PictureSpec(
+        "attention_distillation_text",
+        MODEL,
+        DistilledTextSettings(layers=(1,)),
+        StyledTextSubject("a", "style", 1),
+    ),
     "inst": PictureSpec("inst", MODEL, InstSettings(), PairSubject("content", "style")),
     "artfusion": PictureSpec("artfusion", MODEL, ArtFusionSettings(), PairSubject("content", "style")),
     "style_align": PictureSpec("style_align", MODEL, StyleAlignSettings(), SUBJECT),
@@ -199,6 +220,15 @@ def test_the_free_fields_are_those_that_were_looked_at() -> None:
 @pytest.mark.parametrize(
     "kind",
     [TextToImageSettings, StyleIDSettings, InstSettings, SamplingSettings, PromptToPromptSettings, ImagicSettings],
+    [
+        TextToImageSettings,
+        StyleIDSettings,
+        InstSettings,
+        SamplingSettings,
+        PromptToPromptSettings,
+        AttentionDistillationSettings,
+        DistilledTextSettings,
+    ],
 )
 def test_a_seed_that_is_drawn_is_a_number_from_then_on(kind: Any) -> None:
     first, second = kind(seed=-1), kind(seed=-1)

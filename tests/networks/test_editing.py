@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -9,8 +10,9 @@ import numpy as np
 import pytest
 
 from jstyle.errors import InputError
-from jstyle.networks.editing import QKV, Site, attached, everywhere, self_attention, swapped
+from jstyle.networks.editing import QKV, Seen, Site, Watcher, attached, everywhere, self_attention, swapped
 from jstyle.networks.layers import Linear
+from jstyle.networks.recompute import recomputed
 from jstyle.ops import KeyValue
 from jstyle.runtime import jt
 from tests.parity.networks import build, relative_error
@@ -132,6 +134,53 @@ def test_an_editor_sums_two_attentions(unet: jt.Module) -> None:
         assert relative_error(output(unet), before) < 1e-5
     with attached(unet, doubled):
         assert relative_error(output(unet), before) > 1e-2
+
+
+def watch(unet: jt.Module, *, again: bool) -> tuple[Seen, np.ndarray, np.ndarray]:
+    """What a watcher sees of a call, the call's output, and the gradient of all of it to the latent."""
+    sample, watcher = jt.array(SAMPLE), Watcher(lambda qkv: (qkv.q, qkv.attend()))
+    sample.start_grad()
+    with attached(unet, watcher, lambda site: not site.is_cross and site.index in (1, 6, 15)), ExitStack() as stack:
+        if again:
+            stack.enter_context(recomputed(unet, {}))
+        made = unet(sample, 500, jt.array(TEXT)).sample
+        seen = watcher.take()
+    weight, total = 1.0, made.sqr().mean()
+    for values in seen.values():
+        for value in values:
+            weight += 1
+            total = total + weight * value.sqr().mean()
+    (gradient,) = jt.grad(total, [sample])
+    assert watcher.take() == {}
+    return seen, np.array(made.numpy()), np.array(gradient.numpy())
+
+
+def test_gradients_pass_through_what_a_watcher_keeps(unet: jt.Module) -> None:
+    before = output(unet)
+    plain, made, gradient = watch(unet, again=False)
+    assert [path.split(".attentions")[0] for path in plain] == ["down_blocks.0", "mid_block", "up_blocks.3"]
+    assert np.array_equal(made, before)
+    seen, _, again = watch(unet, again=True)
+    assert list(seen) == list(plain) and relative_error(again, gradient) < 1e-5
+    for path, values in seen.items():
+        for value, other in zip(values, plain[path]):
+            assert relative_error(np.array(value.numpy()), np.array(other.numpy())) < 1e-6
+
+
+def test_other_editors_go_with_recomputed_blocks_only_where_no_gradients_are_asked_for(unet: jt.Module) -> None:
+    with attached(unet, sharper):
+        edited = output(unet)
+        with recomputed(unet, {}):
+            assert np.array_equal(output(unet), edited)
+            with pytest.raises(InputError, match="leave recompute off"):
+                unet(jt.array(SAMPLE), 500, jt.array(TEXT))
+
+
+def test_what_is_gathered_is_computed_once_whoever_asks() -> None:
+    parts = [jt.array(RNG.standard_normal((1, 5, 2, 4)).astype(np.float32)) for _ in range(3)]
+    qkv = QKV(*parts)
+    assert qkv.attend() is qkv.attend()
+    assert not np.array_equal(replace(qkv, temperature=2.0).attend().numpy(), qkv.attend().numpy())
 
 
 def test_selecting_no_layer_is_an_error(unet: jt.Module) -> None:
