@@ -56,6 +56,7 @@ FLOORS = [
 APART = (
     "styleid",
     "style_align",
+    "jstyle/methods/artfusion",
     "jstyle/methods/imagic",
     "jstyle/methods/attention_distillation",
     "jstyle/methods/inst",

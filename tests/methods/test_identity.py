@@ -219,13 +219,14 @@ def test_the_free_fields_are_those_that_were_looked_at() -> None:
 
 @pytest.mark.parametrize(
     "kind",
-    [TextToImageSettings, StyleIDSettings, InstSettings, SamplingSettings, PromptToPromptSettings, ImagicSettings],
     [
         TextToImageSettings,
         StyleIDSettings,
         InstSettings,
         SamplingSettings,
         PromptToPromptSettings,
+        ImagicSettings,
+        ArtFusionSettings,
         AttentionDistillationSettings,
         DistilledTextSettings,
     ],
