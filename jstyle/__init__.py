@@ -53,7 +53,13 @@ if TYPE_CHECKING:
     from jstyle.methods.inst.settings import InstSettings, InstTrainSettings
     from jstyle.methods.prompt_to_prompt.run import PromptToPrompt
     from jstyle.methods.prompt_to_prompt.settings import PromptToPromptSettings
-    from jstyle.networks import AutoencoderKL, CLIPTextModel, ControlNetModel, UNet2DConditionModel
+    from jstyle.networks import (
+        AutoencoderKL,
+        CLIPTextModel,
+        CLIPTextModelWithProjection,
+        ControlNetModel,
+        UNet2DConditionModel,
+    )
     from jstyle.networks.editing import attached, swapped
     from jstyle.pictures.finished import save_picture
     from jstyle.pictures.grids import load_image, make_image_grid
@@ -67,6 +73,11 @@ if TYPE_CHECKING:
     from jstyle.pipelines.image_processor import VaeImageProcessor
     from jstyle.pipelines.image_to_image import StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline
     from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
+    from jstyle.pipelines.stable_diffusion_xl import (
+        StableDiffusionXLImg2ImgPipeline,
+        StableDiffusionXLInpaintPipeline,
+        StableDiffusionXLPipeline,
+    )
     from jstyle.pipelines.wrapping import accelerate, wrap
     from jstyle.settings.model import ModelSettings
     from jstyle.training.settings import LoopSettings
@@ -112,6 +123,7 @@ __all__ = [
     "VaeImageProcessor",
     "AutoencoderKL",
     "CLIPTextModel",
+    "CLIPTextModelWithProjection",
     "CLIPTokenizer",
     "ControlNetModel",
     "DistilledText",
@@ -132,6 +144,9 @@ __all__ = [
     "StableDiffusionImg2ImgPipeline",
     "StableDiffusionInpaintPipeline",
     "StableDiffusionPipeline",
+    "StableDiffusionXLImg2ImgPipeline",
+    "StableDiffusionXLInpaintPipeline",
+    "StableDiffusionXLPipeline",
     "StyleAlignSettings",
     "StyleAligned",
     "StyleID",
@@ -184,6 +199,7 @@ __getattr__ = imported_on_demand(
         "VaeImageProcessor": "jstyle.pipelines.image_processor",
         "AutoencoderKL": "jstyle.networks.vae",
         "CLIPTextModel": "jstyle.networks.clip_text",
+        "CLIPTextModelWithProjection": "jstyle.networks.clip_text",
         "CLIPTokenizer": "jstyle.diffusion.clip_tokenizer",
         "ControlNetModel": "jstyle.networks.controlnet",
         "DreamBoothSettings": "jstyle.training.teaching.dreambooth.settings",
@@ -210,6 +226,9 @@ __getattr__ = imported_on_demand(
         "StableDiffusionImg2ImgPipeline": "jstyle.pipelines.image_to_image",
         "StableDiffusionInpaintPipeline": "jstyle.pipelines.image_to_image",
         "StableDiffusionPipeline": "jstyle.pipelines.stable_diffusion",
+        "StableDiffusionXLImg2ImgPipeline": "jstyle.pipelines.stable_diffusion_xl",
+        "StableDiffusionXLInpaintPipeline": "jstyle.pipelines.stable_diffusion_xl",
+        "StableDiffusionXLPipeline": "jstyle.pipelines.stable_diffusion_xl",
         "StyleAlignSettings": "style_align.settings",
         "StyleAligned": "style_align.run",
         "StyleID": "styleid.run",

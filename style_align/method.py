@@ -248,7 +248,7 @@ class StyleAlignedOnLatents:
         return self._denoiser(prompts, self._settings.sampling.negative_prompt, self.guidance)
 
     def _denoiser(self, prompts: Sequence[str], negative_prompt: str, guidance: float) -> GuidedDenoiser:
-        return self._pipe.denoiser(list(prompts), negative_prompt, guidance, reading=self._settings.reading)
+        return self._pipe.denoiser(list(prompts), negative_prompt or None, guidance, reading=self._settings.reading)
 
     def _align_jointly(self, rows: Sequence[Row]) -> Generator[Evaluated, None, np.ndarray]:
         """The final latents of a set that shares everything; its reference's is kept."""

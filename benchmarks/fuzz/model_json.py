@@ -102,7 +102,7 @@ def read_folder(folder: Path) -> None:
     trials.fail_lines(refusals, 2 * len(SAMPLERS))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        token_ids(read_tokenizer(folder / "tokenizer", configurations), [TEXT])
+        token_ids(read_tokenizer(folder / "tokenizer", configurations.text_encoder), [TEXT])
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ class LoraAdapters:
     ``loaded`` has all adapters by name, ``weights`` the weight of each that is in effect.
     """
 
-    def __init__(self, unet: jt.Module, text_encoder: jt.Module) -> None:
+    def __init__(self, unet: jt.Module, text_encoder: jt.Module, text_encoder_2: Optional[jt.Module] = None) -> None:
         self.loaded: dict[str, Lora] = {}
         self.weights: dict[str, AdapterWeight] = {}
         self.enabled = True

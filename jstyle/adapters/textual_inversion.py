@@ -79,7 +79,7 @@ class Vocabulary:
         self.tokenizer = tokenizer
         self.vectors: dict[str, jt.Var] = {}
         self._original = tokenizer
-        self._text_encoder = text_encoder
+        self.text_encoder = text_encoder
         self._words = ExitStack()
 
     def add(self, vectors: Mapping[str, jt.Var]) -> None:
@@ -106,14 +106,14 @@ class Vocabulary:
 
     def learn(self, token: str, array: np.ndarray) -> None:
         """Learn a word with its vectors (n, hidden_size). Raises InputError as ``words`` does."""
-        check_width(token, array.shape, self._text_encoder)
+        check_width(token, array.shape, self.text_encoder)
         with jt.no_grad():
             self.add({token: jt.array(array).stop_grad()})
 
     def is_of(self, tokenizer: Any, text_encoder: Any) -> bool:
         """Whether these, where they are not None, are the ones that the words are learnt with."""
         known = (None, self.tokenizer, self._original)
-        return any(tokenizer is each for each in known) and text_encoder in (None, self._text_encoder)
+        return any(tokenizer is each for each in known) and text_encoder in (None, self.text_encoder)
 
     def fingerprint(self) -> str:
         """SHA-256 over the words and their vectors, "" where there are no words."""
@@ -130,7 +130,7 @@ class Vocabulary:
         self.tokenizer, self.vectors = self._original, {}
         try:
             if vectors:
-                self.tokenizer = self._words.enter_context(words(self._original, self._text_encoder, vectors))
+                self.tokenizer = self._words.enter_context(words(self._original, self.text_encoder, vectors))
                 self.vectors = vectors
         except InputError:
             self._set(before)

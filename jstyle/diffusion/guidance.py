@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import Optional, Union
 
 from jstyle.diffusion.schedule import CLEAN, Level, Prediction, to_prediction
-from jstyle.networks import TextContext, UNet2DConditionModel
+from jstyle.networks import Condition, TextContext, UNet2DConditionModel
+from jstyle.networks.condition import join_conditions, read_condition
 from jstyle.runtime import jt
 from jstyle.settings.vocabulary import is_guided
 
@@ -13,7 +14,7 @@ from jstyle.settings.vocabulary import is_guided
 class GuidedDenoiser:
     """Classifier-free guidance (arXiv 2207.12598, equation 6) around a UNet.
 
-    ``text`` and ``negative_text`` are (batch, tokens, cross_attention_dim). In the UNet's batch the
+    ``text`` and ``negative_text`` are (batch, tokens, cross_attention_dim), or conditions. In the UNet's batch the
     unconditional half always comes first. At a guidance_scale of 1 or less, or without a negative_text, only
     the conditional half runs, as in diffusers. ``extra`` (batch, channels, height, width) is appended to the
     latent's channels, where inpainting checkpoints expect their mask and masked image. ``rescale`` is the share of
@@ -25,8 +26,8 @@ class GuidedDenoiser:
         self,
         unet: UNet2DConditionModel,
         prediction_type: str,
-        text: jt.Var,
-        negative_text: Optional[jt.Var] = None,
+        text: Union[jt.Var, Condition],
+        negative_text: Union[jt.Var, Condition, None] = None,
         guidance_scale: float = 1.0,
         extra: Optional[jt.Var] = None,
         rescale: float = 0.0,
@@ -34,14 +35,15 @@ class GuidedDenoiser:
         self.guided = negative_text is not None and is_guided(guidance_scale)
         self.unet = unet
         self.prediction_type = prediction_type
-        self.text = TextContext(jt.concat([negative_text, text], dim=0) if self.guided else text)
+        halves = [negative_text, text] if negative_text is not None and self.guided else [text]
+        self.text = TextContext(join_conditions([read_condition(half) for half in halves]))
         self.guidance_scale = guidance_scale
         self.extra = extra
         self.rescale = rescale
         self.evaluations = 0
         self.level = CLEAN
 
-    def turn(self, text: jt.Var, guidance_scale: float) -> None:
+    def turn(self, text: Union[jt.Var, Condition], guidance_scale: float) -> None:
         """Go on under another text, (batch, ...) or, unconditional half first, (2 batch, ...), and another scale."""
         self.guided = is_guided(guidance_scale)
         self.text, self.guidance_scale = TextContext(text), guidance_scale

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Optional
 
 import numpy as np
@@ -16,7 +16,8 @@ import numpy as np
 from jstyle.diffusion import prompts
 from jstyle.diffusion.weighted_text import PLAIN, Piece, read_pieces
 from jstyle.errors import InputError
-from jstyle.networks import CLIPTextModel
+from jstyle.networks import CLIPTextModel, Condition
+from jstyle.networks.condition import join_conditions
 from jstyle.runtime import jt
 from jstyle.settings.prompts import PromptSettings
 
@@ -56,18 +57,24 @@ def read_chunks(tokenizer: Any, prompt: str, reading: PromptSettings) -> list[Ch
 
 
 def encode(
-    tokenizer: Any, text_encoder: CLIPTextModel, texts: Sequence[str], reading: PromptSettings = PLAIN, skip: int = 0
-) -> jt.Var:
-    """What the UNet reads of the prompts, (prompts, tokens, hidden_size), all of one number of tokens; ``skip`` is
-    that of `prompts.encode`.
+    tokenizer: Any,
+    text_encoder: CLIPTextModel,
+    texts: Sequence[str],
+    reading: PromptSettings = PLAIN,
+    skip: int = 0,
+    penultimate: bool = False,
+) -> Condition:
+    """What a text encoder makes of the prompts, (prompts, tokens, hidden_size), all of one number of tokens; ``skip``
+    and ``penultimate`` are those of `prompts.encode_ids`. The vector of a long text is that of its first chunk.
 
     Raises InputError as that and `read_chunks`.
     """
     if reading == PLAIN:
-        return prompts.encode(tokenizer, text_encoder, texts, skip)
+        return prompts.encode(tokenizer, text_encoder, texts, skip, penultimate)
     chunks = [read_chunks(tokenizer, text, reading) for text in texts]
-    encoded = [_encode_chunks(tokenizer, text_encoder, of_text, skip) for of_text in chunks]
-    return jt.concat(match_lengths(encoded), dim=0)
+    encoded = [_encode_chunks(tokenizer, text_encoder, of_text, skip, penultimate) for of_text in chunks]
+    lengthened = match_lengths([one.text for one in encoded])
+    return join_conditions([replace(one, text=text) for one, text in zip(encoded, lengthened)])
 
 
 def match_lengths(texts: Sequence[jt.Var]) -> list[jt.Var]:
@@ -116,15 +123,19 @@ def _divide(units: Sequence[tuple[Sequence[int], float]], most: int, comma: Opti
     return chunks
 
 
-def _encode_chunks(tokenizer: Any, text_encoder: CLIPTextModel, chunks: Sequence[Chunk], skip: int) -> jt.Var:
-    """(1, chunks * model_max_length, hidden_size)."""
+def _encode_chunks(
+    tokenizer: Any, text_encoder: CLIPTextModel, chunks: Sequence[Chunk], skip: int, penultimate: bool
+) -> Condition:
+    """One text of (1, chunks * model_max_length, hidden_size)."""
     length = tokenizer.model_max_length
     rows = [[tokenizer.bos_token_id, *chunk.ids, tokenizer.eos_token_id] for chunk in chunks]
     padded = [row + [tokenizer.pad_token_id] * (length - len(row)) for row in rows]
-    encoded = prompts.encode_ids(text_encoder, np.asarray(padded, np.int32), skip)
+    condition = prompts.encode_ids(text_encoder, np.asarray(padded, np.int32), skip, penultimate)
+    encoded = condition.text
     if any(weight != 1 for chunk in chunks for weight in chunk.weights):
         encoded = _weigh(encoded, chunks)
-    return encoded.reshape(1, -1, encoded.shape[-1])
+    vector = None if condition.pooled is None else condition.pooled[:1]
+    return Condition(encoded.reshape(1, -1, encoded.shape[-1]), vector)
 
 
 def _weigh(encoded: jt.Var, chunks: Sequence[Chunk]) -> jt.Var:

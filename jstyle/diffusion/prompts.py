@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from jstyle.errors import InputError, InputWarning
-from jstyle.networks import CLIPTextModel
+from jstyle.networks import CLIPTextModel, Condition
 from jstyle.runtime import jt
 from jstyle.settings.messages import show
 
@@ -85,21 +85,30 @@ def note_words(tokenizer: Any, words: Mapping[int, Sequence[int]]) -> None:
     setattr(tokenizer, _NOTED, dict(words))
 
 
-def encode(tokenizer: Any, text_encoder: CLIPTextModel, prompts: Sequence[str], skip: int = 0) -> jt.Var:
-    """What the UNet reads of the prompts, (prompts, tokens, hidden_size), without the encoder's last ``skip`` layers.
+def encode(
+    tokenizer: Any, text_encoder: CLIPTextModel, prompts: Sequence[str], skip: int = 0, penultimate: bool = False
+) -> Condition:
+    """What a text encoder makes of the prompts, in its own length; the rest as of `encode_ids`."""
+    return encode_ids(text_encoder, token_ids(tokenizer, prompts), skip, penultimate)
 
-    Raises InputError for more layers than there are.
+
+def encode_ids(text_encoder: CLIPTextModel, ids: np.ndarray, skip: int = 0, penultimate: bool = False) -> Condition:
+    """What a text encoder makes of token ids (texts, tokens), without its last ``skip`` layers.
+
+    The text is (texts, tokens, hidden_size): after the last norm, or, as SDXL reads it, ``penultimate``: what comes out
+    of the layer before the last one that runs, not normed. A text encoder with a projection gives a vector of each
+    text besides. Raises InputError for more layers than there are.
     """
-    return encode_ids(text_encoder, token_ids(tokenizer, prompts), skip)
-
-
-def encode_ids(text_encoder: CLIPTextModel, ids: np.ndarray, skip: int = 0) -> jt.Var:
-    """The same of token ids, (texts, tokens)."""
     layers = text_encoder.config.num_hidden_layers
-    if isinstance(skip, bool) or not isinstance(skip, int) or not 0 <= skip <= layers:
-        raise InputError(f"clip_skip must be a whole number from 0 to {layers}, not {show(skip)}")
+    most = layers - 1 if penultimate else layers
+    if isinstance(skip, bool) or not isinstance(skip, int) or not 0 <= skip <= most:
+        raise InputError(f"clip_skip must be a whole number from 0 to {most}, not {show(skip)}")
     with jt.no_grad():
-        if skip == 0:
-            return text_encoder(jt.array(ids)).last_hidden_state
-        states = text_encoder(jt.array(ids), output_hidden_states=True).hidden_states
-        return text_encoder.text_model.final_layer_norm(states[-1 - skip])
+        output = text_encoder(jt.array(ids), output_hidden_states=penultimate or skip > 0)
+        if penultimate:
+            text = output.hidden_states[-2 - skip]
+        elif skip:
+            text = text_encoder.text_model.final_layer_norm(output.hidden_states[-1 - skip])
+        else:
+            text = output.last_hidden_state
+    return Condition(text, getattr(output, "text_embeds", None))

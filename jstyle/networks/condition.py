@@ -59,8 +59,8 @@ class GivenNumbers:
 class Condition:
     """Texts for the cross-attentions, (rows, tokens, width), and what is added to the time's embedding beside them.
 
-    ``pooled`` (rows, pooled width) is one vector of each text, ``sizes`` what each row says of its picture's size. UNets
-    of Stable Diffusion 1.x and 2.x read neither. One row serves all rows of a latent.
+    ``pooled`` (rows, pooled width) is one vector of each text, ``sizes`` what each row says of its picture's size.
+    UNets of Stable Diffusion 1.x and 2.x read neither. One row serves all rows of a latent.
     """
 
     text: jt.Var
@@ -80,6 +80,14 @@ class Condition:
         """These rows, in their order."""
         pooled = None if self.pooled is None else _take(self.pooled, rows)
         return Condition(_take(self.text, rows), pooled, tuple(self.sizes[row] for row in rows if self.sizes))
+
+    def say(self, sizes: RowSizes) -> Condition:
+        """The same, every row of which says that of its picture's size."""
+        return replace(self, sizes=(sizes,) * len(self))
+
+    def zero(self) -> Condition:
+        """As many rows that say nothing: zeros, without sizes."""
+        return Condition(jt.zeros_like(self.text), None if self.pooled is None else jt.zeros_like(self.pooled))
 
     def stop_grad(self) -> Condition:
         """The same without a way for gradients."""

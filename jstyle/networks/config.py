@@ -126,13 +126,12 @@ class EncoderConfig(NetworkConfig):
 
         Raises ValueError where no number of them fits.
         """
-        numbers, rest = divmod(
-            (self.projection_class_embeddings_input_dim or 0) - pooled, self.addition_time_embed_dim or 1
-        )
+        whole = self.projection_class_embeddings_input_dim or 0
+        numbers, rest = divmod(whole - pooled, self.addition_time_embed_dim or 1)
         require(
             rest == 0 and numbers in (5, 6),
-            f"projection_class_embeddings_input_dim {self.projection_class_embeddings_input_dim} is not a text's vector "
-            f"of {pooled} and six sizes, or five, of {self.addition_time_embed_dim}",
+            f"projection_class_embeddings_input_dim {whole} is not a text's vector of {pooled} and six sizes, or five, "
+            f"of {self.addition_time_embed_dim}",
         )
         return numbers
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Optional, TypedDict, Union
 
@@ -10,15 +11,17 @@ import numpy as np
 from jstyle.diffusion.noise import Seeds
 from jstyle.diffusion.samplers.levels import find_levels
 from jstyle.diffusion.schedule import Level
-from jstyle.errors import InputError
+from jstyle.errors import InputError, InputWarning
 from jstyle.events import exhaust
+from jstyle.networks.condition import Size
 from jstyle.pipelines.arrays import Array, read_var
 from jstyle.pipelines.callbacks import OldCallback, OnStepEnd, Watcher
 from jstyle.pipelines.diffusers_names import NO_IP_ADAPTER
 from jstyle.pipelines.seeds import choose_seeds
+from jstyle.pipelines.sizes import read_sizes
 from jstyle.pipelines.starts import Start
 from jstyle.pipelines.telling import Told, note_pictures
-from jstyle.pipelines.texts import Prompt, choose_prompt, require_prompt
+from jstyle.pipelines.texts import Prompt, Texts, choose_prompt, require_prompt
 from jstyle.settings.fields import level_fields
 from jstyle.settings.leaves import unwrap_numpy
 from jstyle.settings.messages import show, suggest
@@ -28,7 +31,16 @@ from jstyle.settings.reader import build
 if TYPE_CHECKING:
     from jstyle.pipelines.stable_diffusion import OnStep, StableDiffusionPipeline
 
-_REFUSED = {"ip_adapter_image": NO_IP_ADAPTER, "ip_adapter_image_embeds": NO_IP_ADAPTER}
+_NO_REFINER = "SDXL's refiner is not here, and the base takes all the steps; leave it out"
+_REFUSED = {
+    "ip_adapter_image": NO_IP_ADAPTER,
+    "ip_adapter_image_embeds": NO_IP_ADAPTER,
+    "denoising_end": _NO_REFINER,
+    "denoising_start": _NO_REFINER,
+}
+_UNUSED_SECOND = (
+    "negative_prompt_2 is not used without negative_prompt, as in diffusers: zeros stand against the prompt"
+)
 
 
 class CallOptions(TypedDict, total=False):
@@ -43,8 +55,44 @@ class CallOptions(TypedDict, total=False):
     negative_prompt_embeds: Optional[Array]
     """The same of the negative prompts."""
 
+    prompt_2: Optional[Texts]
+    """What SDXL's second text encoder reads, by default the prompt."""
+
+    negative_prompt_2: Optional[Texts]
+    """The same of the negative prompts."""
+
+    pooled_prompt_embeds: Optional[Array]
+    """SDXL's vectors of the prompts, (prompts, width), beside ``prompt_embeds``."""
+
+    negative_pooled_prompt_embeds: Optional[Array]
+    """The same of the negative prompts."""
+
+    original_size: Optional[Size]
+    """(height, width) that SDXL is told a picture had; this and the next six are described in `PictureSizes`."""
+
+    crops_coords_top_left: Size
+    """(top, left) of what was cut out of it, (0, 0)."""
+
+    target_size: Optional[Size]
+    """(height, width) of what was cut out."""
+
+    negative_original_size: Optional[Size]
+    """The same of the row against the prompt."""
+
+    negative_crops_coords_top_left: Size
+    """The same."""
+
+    negative_target_size: Optional[Size]
+    """The same."""
+
+    aesthetic_score: float
+    """6; read by UNets that were taught a score."""
+
+    negative_aesthetic_score: float
+    """2.5."""
+
     guidance_scale: float
-    """Classifier-free guidance, 7.5; at 1 or less the prompt's prediction stands alone."""
+    """Classifier-free guidance, 7.5, or the pipeline's own; at 1 or less the prompt's prediction stands alone."""
 
     guidance_rescale: float
     """Share of arXiv 2305.08891's rescaled guidance, 0."""
@@ -95,7 +143,7 @@ class CallOptions(TypedDict, total=False):
     """Sees, and may change, what `Watcher` says, after every step."""
 
     callback_on_step_end_tensor_inputs: Optional[Sequence[str]]
-    """The tensors it is shown: latents, prompt_embeds, negative_prompt_embeds."""
+    """The tensors it is shown: latents, prompt_embeds, negative_prompt_embeds, and of SDXL `XL_TENSORS`."""
 
     callback: Optional[OldCallback]
     """diffusers' older way: (index, time, latents), every ``callback_steps`` steps."""
@@ -112,6 +160,12 @@ class CallOptions(TypedDict, total=False):
     ip_adapter_image_embeds: None
     """Refused."""
 
+    denoising_end: None
+    """Refused."""
+
+    denoising_start: None
+    """Refused."""
+
 
 def run_call(
     pipe: StableDiffusionPipeline, prompt: Optional[Prompt], start: Start, steps: int, options: CallOptions
@@ -124,13 +178,13 @@ def run_call(
     for name, reason in _REFUSED.items():
         if options.get(name) is not None:
             raise InputError(f"{name}: {reason}")
-    text = require_prompt(prompt, options.get("prompt_embeds"))
-    negative = choose_prompt(options.get("negative_prompt"), options.get("negative_prompt_embeds"), "negative_prompt")
+    text, negative = _choose_prompts(pipe, prompt, options)
+    sizes = read_sizes(options)
     latents = options.get("latents")
     steps, sigmas = choose_levels(pipe, steps, options)
     copies = read_count(options.get("num_images_per_prompt", 1))
     settings = {
-        "guidance": options.get("guidance_scale", 7.5),
+        "guidance": options.get("guidance_scale", pipe.usual_guidance),
         "rescale": options.get("guidance_rescale", 0.0),
         "eta": options.get("eta", 0.0),
         "sampler": options.get("sampler"),
@@ -159,12 +213,30 @@ def run_call(
             skip=options.get("clip_skip") or 0,
             watcher=watcher,
             reading=reading,
+            sizes=sizes,
             **settings,
         )
         output = exhaust(run, options.get("on_step"))
         told = Told(text, negative, start, steps, reading, settings, options)
         note_pictures(pipe, output, told, is_changed=watcher.has_changed)
     return output if options.get("return_dict", True) else output.to_tuple()
+
+
+def _choose_prompts(
+    pipe: StableDiffusionPipeline, prompt: Optional[Prompt], options: CallOptions
+) -> tuple[Prompt, Optional[Prompt]]:
+    """The prompts of a call, and what stands against them. Raises InputError as `choose_prompt`."""
+    text = require_prompt(
+        prompt, options.get("prompt_embeds"), options.get("prompt_2"), options.get("pooled_prompt_embeds")
+    )
+    negative, second = options.get("negative_prompt"), options.get("negative_prompt_2")
+    embeds, vectors = options.get("negative_prompt_embeds"), options.get("negative_pooled_prompt_embeds")
+    if second and negative is None and embeds is None:
+        if pipe.zeroes_no_negative:
+            warnings.warn(_UNUSED_SECOND, InputWarning, stacklevel=4)
+            return text, None
+        negative = ""
+    return text, choose_prompt(negative, embeds, "negative_prompt", second, vectors)
 
 
 def choose_levels(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
@@ -12,6 +13,8 @@ from jstyle.diffusion.guidance import GuidedDenoiser
 from jstyle.diffusion.samplers import Sampler
 from jstyle.diffusion.schedule import Level
 from jstyle.errors import InputError, InputWarning
+from jstyle.networks import Condition
+from jstyle.networks.condition import GivenNumbers
 from jstyle.pipelines.arrays import read_var
 from jstyle.runtime import jt
 from jstyle.settings.vocabulary import is_guided
@@ -26,6 +29,8 @@ OldCallback = Callable[[int, Any, Any], None]
 """(index of the step, time, latents)."""
 
 TENSORS = ("latents", "prompt_embeds", "negative_prompt_embeds")
+XL_TENSORS = ("add_text_embeds", "negative_pooled_prompt_embeds", "add_time_ids", "negative_add_time_ids")
+"""What is shown of SDXL besides: vectors of the texts and sizes, both halves of each under guidance."""
 
 
 class Watcher:
@@ -51,9 +56,10 @@ class Watcher:
                 raise InputError(f"{name} must be a function, not {function!r:.60}")
         names = getattr(on_step_end, "tensor_inputs", tensors)  # diffusers' callback objects name their own
         self._tensors = ("latents",) if names is None else tuple(names)
-        unknown = [name for name in self._tensors if name not in TENSORS]
+        known = (*TENSORS, *(XL_TENSORS if pipe.is_xl else ()))
+        unknown = [name for name in self._tensors if name not in known]
         if unknown:
-            wanted = f"callback_on_step_end_tensor_inputs may be {', '.join(TENSORS)}"
+            wanted = f"callback_on_step_end_tensor_inputs may be {', '.join(known)}"
             raise InputError(f"{wanted}, not {unknown[0]!r:.60}")
         every = 1 if callback_steps is None else callback_steps
         if isinstance(every, bool) or not isinstance(every, (int, np.integer)) or every < 1:
@@ -96,9 +102,11 @@ class Watcher:
     def _ask(self, index: int, t: Any, latents: jt.Var) -> jt.Var:
         """What the callback makes of the latents; text and guidance are changed where it changes them."""
         denoiser = self._denoiser
-        text = denoiser.text.text
+        condition = denoiser.text.condition
+        text = condition.text
         negative = text[: text.shape[0] // 2] if denoiser.guided else None
         known = {"latents": latents, "prompt_embeds": text, "negative_prompt_embeds": negative}
+        known.update(self._show_addition(condition, latents) if self._pipe.is_xl else {})
         shown = {name: known[name] for name in self._tensors}
         answer = self._on_step_end(self._pipe, index, t, dict(shown))  # type: ignore[misc]
         if not isinstance(answer, dict):
@@ -106,15 +114,7 @@ class Watcher:
         if answer.get("negative_prompt_embeds", negative) is not negative:
             line = "the first half of prompt_embeds; negative_prompt_embeds are shown to callbacks, and not read again"
             warnings.warn(f"change {line}, as in diffusers", InputWarning, stacklevel=2)
-        embeds, guidance = answer.get("prompt_embeds", text), self._pipe.guidance_scale
-        if embeds is not text or guidance != denoiser.guidance_scale:
-            embeds = read_var(embeds, "prompt_embeds")
-            rows = latents.shape[0] * (2 if is_guided(guidance) else 1)
-            if tuple(embeds.shape) != (rows, *text.shape[1:]):
-                wanted = f"{(rows, *text.shape[1:])} at a guidance of {guidance:g}"
-                raise InputError(f"prompt_embeds of a callback must be {wanted}, not {tuple(embeds.shape)}")
-            denoiser.turn(embeds, guidance)
-            self.has_changed = True
+        self._turn(answer, known, latents.shape[0])
         changed = answer.get("latents", latents)
         if changed is latents:
             return latents
@@ -122,6 +122,37 @@ class Watcher:
         if tuple(changed.shape) != tuple(latents.shape):
             raise InputError(f"latents of a callback must be {tuple(latents.shape)}, not {tuple(changed.shape)}")
         return changed
+
+    def _show_addition(self, condition: Condition, latents: jt.Var) -> dict[str, Optional[jt.Var]]:
+        """What of SDXL's condition is shown beside the text."""
+        pooled: Any = condition.pooled
+        count = self._pipe.unet.config.count_sizes(pooled.shape[1])
+        numbers = jt.array(condition.list_numbers(latents.shape[2:], count))
+        half = pooled.shape[0] // 2
+        shown = dict(zip(XL_TENSORS, (pooled, None, numbers, None)))
+        if self._denoiser.guided:
+            shown.update({XL_TENSORS[1]: pooled[:half], XL_TENSORS[3]: numbers[:half]})
+        return shown
+
+    def _turn(self, answer: Mapping[str, Any], known: Mapping[str, Any], images: int) -> None:
+        """Let the denoiser go on under the condition and guidance of the callback's answer, where they are others."""
+        denoiser, guidance = self._denoiser, self._pipe.guidance_scale
+        names = [name for name in ("prompt_embeds", XL_TENSORS[0], XL_TENSORS[2]) if known.get(name) is not None]
+        given = {name: answer.get(name, known[name]) for name in names}
+        if guidance == denoiser.guidance_scale and all(given[name] is known[name] for name in names):
+            return
+        read = {name: read_var(array, name) for name, array in given.items()}
+        rows = images * (2 if is_guided(guidance) else 1)
+        for name, array in read.items():
+            if tuple(array.shape) != (rows, *known[name].shape[1:]):
+                wanted = f"{(rows, *known[name].shape[1:])} at a guidance of {guidance:g}"
+                raise InputError(f"{name} of a callback must be {wanted}, not {tuple(array.shape)}")
+        condition = Condition(read["prompt_embeds"], read.get(XL_TENSORS[0]))
+        if XL_TENSORS[2] in read:
+            numbers = tuple(GivenNumbers(tuple(map(float, row))) for row in read[XL_TENSORS[2]].numpy())
+            condition = replace(condition, sizes=numbers)
+        denoiser.turn(condition, guidance)
+        self.has_changed = True
 
 
 def _make_time(t: float) -> Any:

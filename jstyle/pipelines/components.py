@@ -11,20 +11,36 @@ from jstyle.diffusion.schedule_config import SCHEDULERS, ScheduleConfig
 from jstyle.diffusion.schedulers import classes
 from jstyle.diffusion.schedulers.scheduler import Scheduler
 from jstyle.errors import InputError
-from jstyle.networks import AutoencoderKL, CLIPTextModel, CLIPVisionModelWithProjection, UNet2DConditionModel
+from jstyle.networks import (
+    AutoencoderKL,
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    CLIPVisionModelWithProjection,
+    UNet2DConditionModel,
+)
 from jstyle.networks.config_reader import read_json
-from jstyle.settings.messages import suggest
+from jstyle.settings.messages import show, suggest
 from jstyle.weights.checkpoint import Components
+from jstyle.weights.configuration import ZEROES
 
 NETWORKS: Mapping[str, type] = {
     "unet": UNet2DConditionModel,
     "vae": AutoencoderKL,
     "text_encoder": CLIPTextModel,
+    "text_encoder_2": CLIPTextModelWithProjection,
     "image_encoder": CLIPVisionModelWithProjection,
 }
-PARTS = (*NETWORKS, "tokenizer", "scheduler")
-ABSENT = ("safety_checker", "feature_extractor", "requires_safety_checker")
-"""What diffusers' pipelines consist of besides. Nothing looks at what pictures show, so these have no effect."""
+PARTS = (*NETWORKS, "tokenizer", "tokenizer_2", "scheduler")
+OPTIONAL = ("image_encoder", "text_encoder_2", "tokenizer_2")
+"""What a model may be without: few have an image encoder, SDXL alone a second text encoder."""
+
+ABSENT = (
+    *("safety_checker", "feature_extractor", "requires_safety_checker"),
+    *("add_watermarker", "requires_aesthetics_score"),
+)
+"""What diffusers' pipelines consist of besides. Nothing looks at what pictures show, nothing is hidden in them, and a
+UNet says itself whether it reads a score, so these have no effect.
+"""
 
 ABOUT_FETCHING = frozenset(
     ["cache_dir", "device_map", "disable_mmap", "force_download", "load_connected_pipeline", "low_cpu_mem_usage",
@@ -54,22 +70,25 @@ def read_parts(options: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises InputError for names that are not known, and for what cannot be obeyed.
     """
-    known = [*PARTS, *ABSENT, *sorted(ABOUT_FETCHING), "local_files_only"]
+    known = [*PARTS, ZEROES, *ABSENT, *sorted(ABOUT_FETCHING), "local_files_only"]
     for name, value in options.items():
         if name in REFUSED and value is not None and value is not False:
             raise InputError(f"{name}: {REFUSED[name]}")
         if name not in REFUSED and name not in known:
             raise InputError(f"a pipeline has no part and no argument {name!r:.60}; {suggest(name, known)}")
-    return {name: value for name, value in options.items() if name in PARTS and value is not None}
+    return {name: value for name, value in options.items() if name in (*PARTS, ZEROES) and value is not None}
 
 
 def join_parts(parts: Mapping[str, Any]) -> Components:
     """Components of parts in memory. Raises InputError where one is missing, or of another kind."""
-    missing = [name for name in PARTS if parts.get(name) is None and name != "image_encoder"]
+    missing = [name for name in PARTS if parts.get(name) is None and name not in OPTIONAL]
+    if (parts.get("text_encoder_2") is None) != (parts.get("tokenizer_2") is None):
+        missing += [name for name in ("text_encoder_2", "tokenizer_2") if parts.get(name) is None]
     if missing:
         raise InputError(f"a pipeline needs {', '.join(missing)}; from_pretrained loads all of it")
     for name, value in parts.items():
         _check_part(name, value)
+    second = parts.get("tokenizer_2")
     return Components(
         parts["unet"],
         parts["vae"],
@@ -78,6 +97,10 @@ def join_parts(parts: Mapping[str, Any]) -> Components:
         read_schedule(parts["scheduler"]),
         find_tokenizer_folder(parts["tokenizer"]),
         image_encoder=parts.get("image_encoder"),
+        text_encoder_2=parts.get("text_encoder_2"),
+        tokenizer_2=second,
+        tokenizer_2_folder=None if second is None else find_tokenizer_folder(second),
+        zeroes_no_negative=second is not None and parts.get(ZEROES, True),
     )
 
 
@@ -91,10 +114,12 @@ def replace_parts(components: Components, parts: Mapping[str, Any]) -> Component
         _check_part(name, value)
         if name == "scheduler":
             changes["schedule"] = read_schedule(value)
+        elif name == ZEROES:
+            changes["zeroes_no_negative"] = value and components.text_encoder_2 is not None
         elif getattr(components, name) is not value:
             changes[name] = value
-            if name == "tokenizer":
-                changes["tokenizer_folder"] = find_tokenizer_folder(value)
+            if name in ("tokenizer", "tokenizer_2"):
+                changes[f"{name}_folder"] = find_tokenizer_folder(value)
     exchanged = [name for name in changes if name in NETWORKS]
     if exchanged:
         kept = {name: stored for name, stored in components.stored.items() if name not in exchanged}
@@ -116,11 +141,13 @@ def find_tokenizer_folder(tokenizer: Any) -> Path:
 
 
 def _check_part(name: str, value: Any) -> None:
+    if name == ZEROES and not isinstance(value, bool):
+        raise InputError(f"{name} must be true or false, not {show(value)}")
     kind: Optional[type] = NETWORKS.get(name)
     if kind is not None and value is not None and not isinstance(value, kind):
         raise InputError(f"{name} must be a jstyle.{kind.__name__}, not {type(value).__name__}")
-    if name == "tokenizer" and not callable(value):
-        raise InputError(f"tokenizer must be transformers' CLIPTokenizer, not {type(value).__name__}")
+    if name in ("tokenizer", "tokenizer_2") and value is not None and not callable(value):
+        raise InputError(f"{name} must be transformers' CLIPTokenizer, not {type(value).__name__}")
 
 
 def make_scheduler(config: ScheduleConfig) -> Scheduler:

@@ -16,7 +16,7 @@ from jstyle.diffusion.schedule import Schedule
 from jstyle.diffusion.schedule_config import ScheduleConfig
 from jstyle.diffusion.weighted_text import PLAIN, read_pieces
 from jstyle.events import Evaluated, closing
-from jstyle.networks import UNet2DConditionModel
+from jstyle.networks import Condition, UNet2DConditionModel
 from jstyle.networks.config import UNetConfig, VAEConfig
 from jstyle.networks.outputs import UNetOutput
 from jstyle.ops.precision import unet_dtype
@@ -94,6 +94,7 @@ class CountingPipeline(StableDiffusionPipeline):
     """Sizes, samplers and attention layers as a model has them; nothing is encoded, predicted or decoded."""
 
     counts = True
+    zeroes_no_negative = False
 
     def __init__(
         self,
@@ -109,6 +110,7 @@ class CountingPipeline(StableDiffusionPipeline):
         self.vae: Any = _Autoencoder(vae)
         self.schedule = Schedule(schedule)
         self.vocabulary: Any = _Vocabulary()
+        self.vocabulary_2 = self.text_encoder_2 = None  # texts have a row each, whoever reads them
         self.vae_tiling = False
 
     @classmethod
@@ -157,11 +159,13 @@ class CountingPipeline(StableDiffusionPipeline):
         """The model's; of configurations alone none."""
         return "" if self._model is None else self._model.configuration
 
-    def encode_texts(self, prompt: Prompt, copies: int = 1, skip: int = 0, reading: PromptSettings = PLAIN) -> jt.Var:
+    def condition_texts(
+        self, prompt: Prompt, copies: int = 1, skip: int = 0, reading: PromptSettings = PLAIN
+    ) -> Condition:
         """A row a text, of no meaning. Raises InputError for weights that cannot be read."""
         for text in list_texts(prompt):
             read_pieces(text, reading)
-        return jt.zeros((copies * count_prompts(prompt), 1, 1))
+        return Condition(jt.zeros((copies * count_prompts(prompt), 1, 1)))
 
     def tell_unknown_words(self, texts: Sequence[str]) -> None:
         """Nobody looks them up."""

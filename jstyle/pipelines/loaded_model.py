@@ -16,10 +16,16 @@ from jstyle.adapters.put_on import hash_adapted, put_on
 from jstyle.diffusion.schedule import Schedule
 from jstyle.diffusion.schedule_config import ScheduleConfig
 from jstyle.errors import InputError
-from jstyle.networks import AutoencoderKL, CLIPTextModel, CLIPVisionModelWithProjection, UNet2DConditionModel
+from jstyle.networks import (
+    AutoencoderKL,
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    CLIPVisionModelWithProjection,
+    UNet2DConditionModel,
+)
 from jstyle.ops.kernels.operator import find_operations
 from jstyle.ops.precision import find_precision
-from jstyle.pipelines.components import PARTS, join_parts, make_scheduler, read_parts, replace_parts
+from jstyle.pipelines.components import OPTIONAL, PARTS, join_parts, make_scheduler, read_parts, replace_parts
 from jstyle.settings.model import ModelSettings
 from jstyle.settings.reader import build
 from jstyle.settings.vocabulary import Operations
@@ -52,6 +58,12 @@ class LoadedModel:
 
     parts: checkpoint.Components
     text_encoder: CLIPTextModel
+    text_encoder_2: Optional[CLIPTextModelWithProjection]
+    vocabulary: Vocabulary
+    """The words of the text encoder, learnt ones among them."""
+
+    vocabulary_2: Optional[Vocabulary]
+    """Those of SDXL's second text encoder."""
 
     def __init__(self, parts: Optional[checkpoint.Components] = None, **components: Any) -> None:
         """``parts`` were loaded; without them each component is given by diffusers' name, as ``components`` has them.
@@ -66,14 +78,17 @@ class LoadedModel:
     def _take(self, parts: checkpoint.Components) -> None:
         """Have these parts, with nothing learnt on them."""
         self.__dict__.update(parts=parts, unet=parts.unet, vae=parts.vae, text_encoder=parts.text_encoder)
+        self.__dict__.update(text_encoder_2=parts.text_encoder_2)
         self.__dict__.pop("files_hash", None)
+        second = parts.text_encoder_2
         self.vocabulary = Vocabulary(parts.tokenizer, parts.text_encoder)
-        self.loras = LoraAdapters(parts.unet, parts.text_encoder)
+        self.vocabulary_2 = None if second is None else Vocabulary(parts.tokenizer_2, second)
+        self.loras = LoraAdapters(parts.unet, parts.text_encoder, second)
         self.schedule, self._scheduler = Schedule(parts.schedule), None
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in PARTS and "parts" in self.__dict__:
-            if value is None and name != "image_encoder":
+            if value is None and name not in OPTIONAL:
                 raise InputError(f"a pipeline cannot be without its {name}; Jittor holds it where there is room")
             self.register_modules(**{name: value})
         else:
@@ -86,9 +101,9 @@ class LoadedModel:
         """
         given = read_parts(components)
         parts = replace_parts(self.parts, given)
-        if replace(parts, schedule=self.parts.schedule) == self.parts:
+        if replace(parts, schedule=self.parts.schedule, zeroes_no_negative=self.zeroes_no_negative) == self.parts:
             self.parts, self.schedule = parts, Schedule(parts.schedule)
-        elif self.loras.loaded or self.vocabulary.vectors:
+        elif self.loras.loaded or any(vocabulary.vectors for vocabulary in self.vocabularies):
             raise InputError("take adapters and words off (unload_lora_weights, unload_textual_inversion) before this")
         else:
             self._take(parts)
@@ -115,8 +130,9 @@ class LoadedModel:
         ``torch_dtype`` and ``dtype`` are diffusers' ways to say so, by name or by a library's object.
         ``backend="jdiffusion"`` lets JDiffusion's networks compute, where that is installed. ``local_files_only=True``
         fetches nothing. ``components`` take the place of the folder's own: ``vae=``, ``unet=``, ``text_encoder=``,
-        ``tokenizer=``, ``scheduler=``, ``image_encoder=``; what a safety checker and PyTorch's loading are told has no
-        effect. Raises InputError for anything missing, damaged, of another architecture or not known.
+        ``tokenizer=``, ``scheduler=``, ``image_encoder=``, SDXL's ``text_encoder_2=`` and ``tokenizer_2=``; what a
+        safety checker and PyTorch's loading are told has no effect. Raises InputError for anything missing,
+        damaged, of another architecture or not known.
         """
         given = read_parts(components)
         fields = {
@@ -193,6 +209,7 @@ class LoadedModel:
             raise InputError(f"from_pipe takes a pipeline of jstyle, not {type(pipeline).__name__}")
         pipe = cls(pipeline.parts)
         pipe.vocabulary, pipe.loras, pipe.vae_tiling = pipeline.vocabulary, pipeline.loras, pipeline.vae_tiling
+        pipe.vocabulary_2 = pipeline.vocabulary_2
         pipe.name_or_path, pipe._bar_settings = pipeline.name_or_path, pipeline._bar_settings
         pipe._scheduler, pipe._named = pipeline._scheduler, pipeline._named
         pipe.loaded_by, pipe._loaded_schedule = pipeline.loaded_by, pipeline._loaded_schedule
@@ -202,16 +219,32 @@ class LoadedModel:
     @property
     def components(self) -> dict[str, Any]:
         """The parts by diffusers' names: ``StableDiffusionImg2ImgPipeline(**pipe.components)`` shares them."""
+        second = {"text_encoder_2": self.text_encoder_2, "tokenizer_2": self.parts.tokenizer_2}
         return {
             "vae": self.vae,
             "text_encoder": self.text_encoder,
+            **({"safety_checker": None} if self.text_encoder_2 is None else second),
             "tokenizer": self.parts.tokenizer,
             "unet": self.unet,
             "scheduler": self.scheduler,
-            "safety_checker": None,
             "feature_extractor": None,
             "image_encoder": self.image_encoder,
         }
+
+    @property
+    def is_xl(self) -> bool:
+        """Whether it is Stable Diffusion XL, which has a second text encoder."""
+        return self.text_encoder_2 is not None
+
+    @property
+    def zeroes_no_negative(self) -> bool:
+        """Whether zeros stand against a prompt where there is no negative one, as in SDXL."""
+        return self.parts.zeroes_no_negative
+
+    @property
+    def vocabularies(self) -> tuple[Vocabulary, ...]:
+        """Those of all text encoders, in the order in which the UNet reads what they write."""
+        return (self.vocabulary,) if self.vocabulary_2 is None else (self.vocabulary, self.vocabulary_2)
 
     @property
     def image_encoder(self) -> Optional[CLIPVisionModelWithProjection]:
@@ -244,8 +277,8 @@ class LoadedModel:
         LoRA adapters are written along where they are fused; learnt words are not. Raises InputError where the folder
         already holds something, for pickles, and where adapters are being trained on the networks.
         """
-        self.unet.require_no_adapters()
-        self.text_encoder.require_no_adapters()
+        for network in self._adaptable:
+            network.require_no_adapters()
         require_safe(safe_serialization)
         checkpoint.save(self.parts, Path(folder), variant=variant)
 
@@ -266,15 +299,22 @@ class LoadedModel:
         return hashlib.sha256(" ".join([self.files_hash, *more]).encode()).hexdigest() if more else self.files_hash
 
     def _list_fingerprints(self) -> list[str]:
-        learnt = (self.vocabulary.fingerprint(), self.loras.fingerprint())
-        return [text for text in (*learnt, hash_chosen(self.unet), hash_chosen(self.text_encoder)) if text]
+        learnt = [*(vocabulary.fingerprint() for vocabulary in self.vocabularies), self.loras.fingerprint()]
+        return [text for text in (*learnt, *map(hash_chosen, self._adaptable)) if text]
+
+    @property
+    def _adaptable(self) -> list[Any]:
+        """The networks that adapters can be trained on."""
+        return [self.unet, *(vocabulary.text_encoder for vocabulary in self.vocabularies)]
 
     @property
     def configuration(self) -> str:
         """SHA-256 over the rest of what the model is: noise schedule, networks' configurations, tokenizer's files."""
-        networks = (self.unet, self.vae, self.text_encoder, self.image_encoder)
+        networks = (self.unet, self.vae, self.text_encoder, self.image_encoder, self.text_encoder_2)
         configs = [None if network is None else network.config for network in networks]
-        return hash_configuration(self.schedule.config, configs, self.parts.tokenizer_folder)
+        parts = self.parts
+        folders = parts.tokenizer_folder, parts.tokenizer_2_folder
+        return hash_configuration(self.schedule.config, configs, *folders, parts.zeroes_no_negative)
 
     @property
     def own_sampler(self) -> str:
@@ -290,6 +330,11 @@ class LoadedModel:
     def tokenizer(self) -> Any:
         """transformers' tokenizer, which spells learnt words too."""
         return self.vocabulary.tokenizer
+
+    @property
+    def tokenizer_2(self) -> Any:
+        """SDXL's second."""
+        return None if self.vocabulary_2 is None else self.vocabulary_2.tokenizer
 
 
 def _choose_precision(precision: str, *named: Any) -> str:

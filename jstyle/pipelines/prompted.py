@@ -25,7 +25,7 @@ def draw_prompted(
         start or FromNoise(spec.height, spec.width),
         steps=spec.steps,
         guidance=spec.guidance,
-        negative_prompt=spec.negative_prompt,
+        negative_prompt=spec.negative_prompt or None,
         eta=spec.eta,
         seeds=spec.seed,
         sampler=spec.sampler,

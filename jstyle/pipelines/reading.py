@@ -5,14 +5,27 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Optional
 
 from jstyle.diffusion import prompt_reading
 from jstyle.diffusion.guidance import GuidedDenoiser
 from jstyle.diffusion.weighted_text import PLAIN, read_text
 from jstyle.errors import InputError, InputWarning
+from jstyle.networks import Condition
+from jstyle.networks.condition import read_condition
 from jstyle.pipelines.loaded_model import LoadedModel
-from jstyle.pipelines.texts import Prompt, choose_prompt, count_prompts, list_texts, repeat_rows, require_prompt
+from jstyle.pipelines.sizes import OWN_SIZES, PictureSizes
+from jstyle.pipelines.texts import (
+    Prompt,
+    choose_prompt,
+    count_prompts,
+    is_text,
+    list_texts,
+    list_texts_each,
+    name_pooled,
+    require_prompt,
+)
 from jstyle.runtime import jt
 from jstyle.settings.prompts import PromptSettings
 from jstyle.settings.vocabulary import is_guided
@@ -25,14 +38,42 @@ class TextReading(LoadedModel):
     """A loaded model that reads texts."""
 
     def encode_texts(self, prompt: Prompt, copies: int = 1, skip: int = 0, reading: PromptSettings = PLAIN) -> jt.Var:
-        """(prompts * copies, tokens, hidden_size), the copies of one prompt side by side.
+        """The text alone of `condition_texts`, (prompts * copies, tokens, width), as all but SDXL's UNets read it."""
+        return self.condition_texts(prompt, copies, skip, reading).text
 
-        The last ``skip`` layers of the text encoder do not run. Raises InputError for texts that cannot be read so.
+    def condition_texts(
+        self, prompt: Prompt, copies: int = 1, skip: int = 0, reading: PromptSettings = PLAIN
+    ) -> Condition:
+        """What the UNet reads of the prompts, the copies of one side by side; of SDXL with the pictures' own sizes.
+
+        The last ``skip`` layers of the text encoders do not run. Raises InputError for texts that cannot be read so.
         """
-        if isinstance(prompt, jt.Var):
-            return repeat_rows(prompt, copies)
-        texts = [text for text in list_texts(prompt) for _ in range(copies)]
-        return prompt_reading.encode(self.tokenizer, self.text_encoder, texts, reading, skip)
+        if not is_text(prompt):
+            return self._check_condition(read_condition(prompt).repeat(copies))  # type: ignore[arg-type]
+        encoded = [
+            prompt_reading.encode(
+                vocabulary.tokenizer,
+                vocabulary.text_encoder,
+                [text for text in texts for _ in range(copies)],
+                reading,
+                skip,
+                self.is_xl,
+            )
+            for vocabulary, texts in zip(self.vocabularies, list_texts_each(prompt, len(self.vocabularies)))
+        ]
+        if not self.is_xl:
+            return encoded[0]
+        widest = prompt_reading.match_lengths([one.text for one in encoded])
+        return Condition(jt.concat(widest, dim=2), encoded[-1].pooled).say(OWN_SIZES.describe(self.vae.config.factor))
+
+    def _check_condition(self, condition: Condition) -> Condition:
+        """The condition, of SDXL with sizes. Raises InputError for one with, or without, vectors by mistake."""
+        if self.is_xl == (condition.pooled is None):
+            needs = "go with prompt_embeds of SDXL: give both" if self.is_xl else "are for SDXL, which this is not"
+            raise InputError(f"{name_pooled('prompt')} {needs}")
+        if not self.is_xl or condition.sizes:
+            return condition
+        return condition.say(OWN_SIZES.describe(self.vae.config.factor))
 
     def encode_prompt(
         self,
@@ -54,7 +95,8 @@ class TextReading(LoadedModel):
         negative = choose_prompt(negative_prompt, negative_prompt_embeds, "negative_prompt")
         guidance = math.inf if do_classifier_free_guidance else 1.0
         with self.loras.scaled(1.0 if lora_scale is None else lora_scale):
-            return self._encode_halves(text, negative, guidance, num_images_per_prompt, clip_skip or 0, PLAIN)
+            halves = self._encode_halves(text, negative, guidance, num_images_per_prompt, clip_skip or 0, PLAIN)
+        return halves[0].text, None if halves[1] is None else halves[1].text
 
     def denoiser(
         self,
@@ -66,12 +108,21 @@ class TextReading(LoadedModel):
         rescale: float = 0.0,
         skip: int = 0,
         reading: PromptSettings = PLAIN,
+        sizes: PictureSizes = OWN_SIZES,
+        from_noise: bool = True,
     ) -> GuidedDenoiser:
         """The UNet under a text, as samplers take it. ``negative_prompt`` is one for all prompts or one each.
 
-        ``skip`` is that of `encode_texts`, for the prompt alone, ``rescale`` that of `GuidedDenoiser`.
+        ``skip`` is that of `condition_texts`, for the prompt alone, ``rescale`` that of `GuidedDenoiser`, ``sizes``
+        what SDXL is told of the pictures, ``from_noise`` whether they start from noise alone.
         """
         text, negative = self._encode_halves(prompt, negative_prompt, guidance_scale, copies, skip, reading)
+        if sizes != OWN_SIZES and not self.is_xl:
+            raise InputError("sizes and scores of pictures are told to SDXL alone, which this model is not")
+        if self.is_xl:
+            factor = self.vae.config.factor
+            text = text.say(sizes.describe(factor))
+            negative = None if negative is None else negative.say(sizes.describe_negative(factor, from_noise))
         kind = self.schedule.config.prediction_type
         return GuidedDenoiser(self.unet, kind, text, negative, guidance_scale, extra, rescale)
 
@@ -83,23 +134,26 @@ class TextReading(LoadedModel):
         copies: int,
         skip: int,
         reading: PromptSettings,
-    ) -> tuple[jt.Var, Optional[jt.Var]]:
-        """The text, and under guidance what stands against it, each (images, tokens, hidden_size)."""
-        text = self.encode_texts(prompt, copies, skip, reading)
+    ) -> tuple[Condition, Optional[Condition]]:
+        """The text, and under guidance what stands against it, each with a row an image."""
+        text = self.condition_texts(prompt, copies, skip, reading)
         self.tell_unknown_words([read_text(one, reading) for one in list_texts(prompt)])
         if not is_guided(guidance):
-            if isinstance(negative_prompt, jt.Var) or negative_prompt:
+            if negative_prompt is not None and (not is_text(negative_prompt) or negative_prompt):
                 warnings.warn(UNUSED_NEGATIVE, InputWarning, stacklevel=3)
             return text, None
+        if negative_prompt is None and self.zeroes_no_negative:
+            return text, text.zero()
         against: Prompt = "" if negative_prompt is None else negative_prompt
         count, given = count_prompts(prompt), count_prompts(against)
         if given not in (1, count):
             raise InputError(f"{given} negative prompts for {count} prompts; give one, or one each")
-        negative = self.encode_texts(against, copies * (count if given == 1 else 1), reading=reading)
+        negative = self.condition_texts(against, copies * (count if given == 1 else 1), reading=reading)
         if reading.long_prompts == "chunk":
-            text, negative = prompt_reading.match_lengths([text, negative])
-        if negative.shape[1:] != text.shape[1:]:
-            shown = f"(tokens, width) {tuple(negative.shape[1:])} and {tuple(text.shape[1:])}"
+            texts = prompt_reading.match_lengths([text.text, negative.text])
+            text, negative = replace(text, text=texts[0]), replace(negative, text=texts[1])
+        if negative.text.shape[1:] != text.text.shape[1:]:
+            shown = f"(tokens, width) {tuple(negative.text.shape[1:])} and {tuple(text.text.shape[1:])}"
             raise InputError(f"negative_prompt_embeds and prompt_embeds must have the same shape, not {shown}")
         return text, negative
 

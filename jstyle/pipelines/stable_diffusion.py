@@ -22,6 +22,7 @@ from jstyle.pipelines.diffusers_names import DiffusersNames
 from jstyle.pipelines.latents import Latents
 from jstyle.pipelines.output import PipelineOutput, PipelineStep, check_output_type, present
 from jstyle.pipelines.reading import TextReading
+from jstyle.pipelines.sizes import OWN_SIZES, PictureSizes
 from jstyle.pipelines.starts import Beginning, Finish, FromNoise, Start
 from jstyle.pipelines.texts import Prompt, count_images
 from jstyle.runtime import jt
@@ -43,6 +44,9 @@ class StableDiffusionPipeline(AdapterLoading, TextReading, DiffusersNames, Laten
 
     Latents are Stable Diffusion's: the VAE's times its scaling factor, (batch, 4, height / 8, width / 8).
     """
+
+    usual_guidance = 7.5
+    """The ``guidance_scale`` of a call that names none."""
 
     def sampler(self, name: Optional[str] = None, sigmas: Union[str, Sequence[Level], None] = None) -> Sampler:
         """The sampler of that name over levels along a curve of sigmas, or over these, the checkpoint's own by default.
@@ -86,6 +90,7 @@ class StableDiffusionPipeline(AdapterLoading, TextReading, DiffusersNames, Laten
         skip: int = 0,
         watcher: Optional[Watcher] = None,
         reading: PromptSettings = PLAIN,
+        sizes: PictureSizes = OWN_SIZES,
     ) -> Generator[PipelineStep, None, PipelineOutput]:
         """A pipeline's call as a generator: it yields every step, returns the output, and may be closed at any time.
 
@@ -99,7 +104,10 @@ class StableDiffusionPipeline(AdapterLoading, TextReading, DiffusersNames, Laten
         noise = NoiseSource(image_seeds(seeds, count_images(prompt, copies)))
         begun = start.begin(self, method, steps, noise, unit)
         self._check_channels(begun)
-        denoiser = self.denoiser(prompt, negative_prompt, guidance, copies, begun.extra, rescale, skip, reading)
+        from_noise = isinstance(start, FromNoise)
+        denoiser = self.denoiser(
+            prompt, negative_prompt, guidance, copies, begun.extra, rescale, skip, reading, sizes, from_noise
+        )
         after_step = begun.after_step
         if watcher is not None:
             watcher.begin(method, denoiser, steps, begun.index)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
 from PIL import Image
 
 from jstyle.adapters.added import hash_chosen
+from jstyle.networks.condition import Condition
 from jstyle.ops.precision import find_precision
 from jstyle.pictures.finished import hash_pixels, note_spec
 from jstyle.pictures.spec import ModelIdentity, PictureSpec, identify_model
 from jstyle.pipelines.starts import FromLatents, FromMaskedPictures, FromNoise, FromPictures, Start, list_pictures
-from jstyle.pipelines.texts import Prompt
-from jstyle.runtime import jt
+from jstyle.pipelines.texts import Prompt, TwoTexts
 from jstyle.settings.identity import identity
 from jstyle.settings.leaves import unwrap_numpy
 from jstyle.settings.model import ModelSettings
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 _SAID_OTHERWISE = frozenset(
-    ["negative_prompt", "prompt_embeds", "negative_prompt_embeds", "latents", "seed", "generator", "sampler", "eta"]
+    ["negative_prompt", "prompt_2", "negative_prompt_2", "prompt_embeds", "negative_prompt_embeds", "latents", "seed", "generator", "sampler", "eta"]
     + ["guidance_scale", "num_images_per_prompt", "prompt_weights", "long_prompts", "cross_attention_kwargs"]
     + ["output_type", "return_dict", "on_step", "callback_on_step_end", "callback_on_step_end_tensor_inputs"]
     + ["callback", "callback_steps"]
@@ -83,7 +83,7 @@ def identify_pipeline(pipe: StableDiffusionPipeline, is_as_loaded: bool) -> Mode
     """
     settings = pipe.loaded_by or ModelSettings(model=pipe.name_or_path)
     if not is_as_loaded:
-        settings = ModelSettings(**{name: getattr(settings, name) for name in ModelSettings.__dataclass_fields__})
+        settings = ModelSettings(**{field.name: getattr(settings, field.name) for field in fields(ModelSettings)})
     settings = replace(settings, precision=find_precision(pipe.unet.dtype), vae_tiling=pipe.vae_tiling)
     return identify_model(settings, pipe)
 
@@ -112,9 +112,11 @@ def _list_given(told: Told, row: int, count: int, seed: int) -> Iterator[tuple[s
     if options.get("latents") is not None:
         yield "latents", _hash_row(options["latents"], row, count)
         yield "step_seed", seed
-    for name, text in (("prompt_embeds", told.prompt), ("negative_prompt_embeds", told.negative)):
-        if isinstance(text, jt.Var):
-            yield name, _hash_row(text, row, count)
+    for name, text in (("prompt", told.prompt), ("negative_prompt", told.negative)):
+        if isinstance(text, Condition):
+            yield f"{name}_embeds", _hash_row(text.text, row, count)
+        elif isinstance(text, TwoTexts):
+            yield f"{name}_2", _take_text(text.second, row, count)
     if isinstance(start, FromLatents):
         yield "image", _hash_row(start.latents, row, count)
     elif isinstance(start, (FromPictures, FromMaskedPictures)):
@@ -165,7 +167,8 @@ def _take(some: Sequence[Any], row: int, count: int) -> Any:
 
 def _take_text(prompt: Optional[Prompt], row: int, count: int) -> Optional[str]:
     """The text of an image; None where there is none, or only what was made of it."""
-    texts = [prompt] if isinstance(prompt, str) else prompt
+    first = prompt.first if isinstance(prompt, TwoTexts) else prompt
+    texts = [first] if isinstance(first, str) else first
     return _take(texts, row, count) if isinstance(texts, (list, tuple)) else None
 
 

@@ -17,11 +17,17 @@ from jstyle.diffusion.schedule_config import ScheduleConfig
 from jstyle.diffusion.tokenizer import load_tokenizer
 from jstyle.errors import InputError
 from jstyle.files import hash_files, make_folder, replacing
-from jstyle.networks import AutoencoderKL, CLIPTextModel, CLIPVisionModelWithProjection, UNet2DConditionModel
-from jstyle.networks.config import CLIPVisionConfig
+from jstyle.networks import (
+    AutoencoderKL,
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    CLIPVisionModelWithProjection,
+    UNet2DConditionModel,
+)
+from jstyle.networks.config import CLIPTextConfig, CLIPVisionConfig
 from jstyle.ops.precision import unet_dtype
 from jstyle.settings.model import ModelSettings
-from jstyle.weights.configuration import Configurations, read_network
+from jstyle.weights.configuration import ZEROES, read_network
 from jstyle.weights.model_files import ModelFiles, list_files, locate_model
 from jstyle.weights.stored import NETWORKS, StoredNetwork, store_folder
 
@@ -30,7 +36,8 @@ from jstyle.weights.stored import NETWORKS, StoredNetwork, store_folder
 class Components:
     """What a Stable Diffusion checkpoint consists of.
 
-    Few checkpoints have an ``image_encoder``; only methods that read images with CLIP need it.
+    Few checkpoints have an ``image_encoder``; only methods that read images with CLIP need it. SDXL alone has a second
+    text encoder with its tokenizer.
     """
 
     unet: UNet2DConditionModel
@@ -46,16 +53,30 @@ class Components:
     words: Optional[frozenset[str]] = None
     """The words that it was taught, where its folder lists them."""
 
+    text_encoder_2: Optional[CLIPTextModelWithProjection] = None
+    tokenizer_2: Any = None
+    tokenizer_2_folder: Optional[Path] = None
+    zeroes_no_negative: bool = False
+    """Whether zeros stand against a prompt where there is no negative one."""
+
 
 def load(settings: ModelSettings) -> Components:
     """Read the model that settings name. Raises InputError for anything missing, damaged or of another kind."""
     dtype = unet_dtype(settings.precision)
     model = locate_model(settings)
     read = model.configurations
-    tokenizer = read_tokenizer(model.tokenizer, read)
+    tokenizer = read_tokenizer(model.tokenizer, read.text_encoder)
     unet, vae, text = UNet2DConditionModel(read.unet), AutoencoderKL(read.vae), CLIPTextModel(read.text_encoder)
     vision = None if read.image_encoder is None else CLIPVisionModelWithProjection(read.image_encoder)
     components = Components(unet, vae, text, tokenizer, read.schedule, model.tokenizer, image_encoder=vision)
+    if read.text_encoder_2 is not None and model.tokenizer_2 is not None:
+        components = replace(
+            components,
+            text_encoder_2=CLIPTextModelWithProjection(read.text_encoder_2),
+            tokenizer_2=read_tokenizer(model.tokenizer_2, read.text_encoder_2),
+            tokenizer_2_folder=model.tokenizer_2,
+            zeroes_no_negative=read.zeroes_no_negative,
+        )
     return fill_components(components, model, dtype)
 
 
@@ -106,9 +127,8 @@ def hash_components(components: Components) -> str:
     return digest.hexdigest()
 
 
-def read_tokenizer(folder: Path, configurations: Configurations) -> Any:
+def read_tokenizer(folder: Path, text: CLIPTextConfig) -> Any:
     """The tokenizer in its own folder. Raises InputError for a wrong one, and one that is not the text encoder's."""
-    text = configurations.text_encoder
     tokenizer = load_tokenizer(folder, text.max_position_embeddings)
     words = 1 + max(tokenizer.get_vocab().values())
     if words > text.vocab_size:
@@ -119,23 +139,28 @@ def read_tokenizer(folder: Path, configurations: Configurations) -> Any:
 
 
 def _write_folder(components: Components, folder: Path, dtype: str, mark: str) -> None:
-    index: dict = {"_class_name": "StableDiffusionPipeline", "_diffusers_version": "0.26.0"}
-    networks = (components.unet, components.vae, components.text_encoder, components.image_encoder)
-    for network in networks:
+    is_xl = components.text_encoder_2 is not None
+    class_name = "StableDiffusionXLPipeline" if is_xl else "StableDiffusionPipeline"
+    index: dict = {"_class_name": class_name, "_diffusers_version": "0.26.0"}
+    for network in (getattr(components, name) for name in NETWORKS):
         if network is not None:
             kind = network.kind
             (folder / kind.folder).mkdir(parents=True)
             network.write(folder / kind.folder, dtype, mark)
             index[kind.folder] = [kind.library, kind.class_name]
     # Copied, because transformers 5 writes a file that older versions, and so JDiffusion, cannot read.
-    shutil.copytree(components.tokenizer_folder, folder / "tokenizer")
-    index["tokenizer"] = ["transformers", "CLIPTokenizer"]
+    tokenizers = {"tokenizer": components.tokenizer_folder, "tokenizer_2": components.tokenizer_2_folder}
+    for name, source in tokenizers.items():
+        if source is not None:
+            shutil.copytree(source, folder / name)
+            index[name] = ["transformers", "CLIPTokenizer"]
     schedule = components.schedule.to_dict()
     _write_json(folder / "scheduler" / "scheduler_config.json", schedule)
     index["scheduler"] = ["diffusers", schedule["_class_name"]]
-    for absent in ("image_encoder", "safety_checker", "feature_extractor"):
+    for absent in ("image_encoder", *(() if is_xl else ("safety_checker",)), "feature_extractor"):
         index.setdefault(absent, [None, None])
-    _write_json(folder / "model_index.json", {**index, "requires_safety_checker": False})
+    index.update({ZEROES: components.zeroes_no_negative} if is_xl else {"requires_safety_checker": False})
+    _write_json(folder / "model_index.json", index)
 
 
 def _write_json(path: Path, content: dict) -> None:

@@ -17,8 +17,11 @@ EMBEDDED = "tiny"
 """The name of the model that comes with the package."""
 
 _INDEX = "model_index.json"
-_TEXTS = (_INDEX, "words.txt", "scheduler/*.json", "tokenizer/*.json", "tokenizer/*.txt", "feature_extractor/*.json")
-_COMPONENTS = ("unet", "vae", "text_encoder", "image_encoder")
+_TEXTS = (
+    *(_INDEX, "words.txt", "scheduler/*.json", "feature_extractor/*.json"),
+    *(f"{name}/*.{ending}" for name in ("tokenizer", "tokenizer_2") for ending in ("json", "txt")),
+)
+_COMPONENTS = ("unet", "vae", "text_encoder", "text_encoder_2", "image_encoder")
 _STEMS = ("diffusion_pytorch_model", "model")  # diffusers' and transformers' file names
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
 _HUB_FILE = re.compile(
@@ -204,6 +207,11 @@ def _check_folder(folder: Path, model: str, variant: Optional[str]) -> Path:
         raise InputError(f"{str(folder / _INDEX)!r} cannot be read: {error}") from error
     if "unet" not in components:
         raise InputError(f"the model {model!r} is no Stable Diffusion: its model_index.json lists no unet")
+    if "text_encoder" not in components and "text_encoder_2" in components:
+        raise InputError(
+            f"the model {model!r} has the second text encoder alone, as SDXL's refiner has: that is not here; load the "
+            "base"
+        )
     for name in components:
         weight_files(folder / name, variant)
     if variant and not any(_find_weights(folder / name, variant) for name in components):

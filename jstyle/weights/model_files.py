@@ -42,6 +42,9 @@ class ModelFiles:
     folder: Optional[Path] = None
     """In diffusers' layout, where all of the model is in one."""
 
+    tokenizer_2: Optional[Path] = None
+    """The folder of SDXL's second tokenizer."""
+
     @property
     def files(self) -> tuple[Path, ...]:
         """All files of weights, each once."""
@@ -51,7 +54,9 @@ class ModelFiles:
     def configuration(self) -> str:
         """SHA-256 over all that the model is beside its weights (`hash_configuration`)."""
         read = self.configurations
-        return hash_configuration(read.schedule, read.networks, self.tokenizer)
+        return hash_configuration(
+            read.schedule, read.networks, self.tokenizer, self.tokenizer_2, read.zeroes_no_negative
+        )
 
 
 def list_files(networks: Mapping[str, StoredNetwork]) -> tuple[Path, ...]:
@@ -117,7 +122,8 @@ def _read_folder(settings: ModelSettings) -> ModelFiles:
         read = replace(read, schedule=replace(read.schedule, prediction_type=settings.prediction_type))
     parts = [part for part in NETWORKS if getattr(read, part) is not None]
     networks = {part: store_folder(part, folder / part, settings.variant) for part in parts}
-    return ModelFiles(read, networks, folder / "tokenizer", read_words(folder), folder)
+    second = None if read.text_encoder_2 is None else folder / "tokenizer_2"
+    return ModelFiles(read, networks, folder / "tokenizer", read_words(folder), folder, second)
 
 
 def _replace_vae(found: ModelFiles, vae: str, variant: Optional[str]) -> ModelFiles:

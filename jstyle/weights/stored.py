@@ -13,7 +13,7 @@ import numpy as np
 from jstyle.weights.hub import weight_files
 from jstyle.weights.tensors import FileTensors, Rename, Tensors, rename_text, rename_vae
 
-NETWORKS = ("unet", "vae", "text_encoder", "image_encoder")
+NETWORKS = ("unet", "vae", "text_encoder", "text_encoder_2", "image_encoder")
 """The parts of a model that have weights, in the order in which its hash takes them."""
 
 _RENAMES: Mapping[str, Rename] = {"vae": rename_vae, "text_encoder": rename_text, "text_encoder_2": rename_text}

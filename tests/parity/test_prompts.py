@@ -38,7 +38,7 @@ def test_the_unet_reads_what_a1111_gives_it(flavour: str, reader: tuple) -> None
         theirs = recorded.get(f"{flavour}_{number}")
         if theirs is None:
             continue
-        ours = prompt_reading.encode(*reader, [str(text)], AS_A1111)
+        ours = prompt_reading.encode(*reader, [str(text)], AS_A1111).text
         assert tuple(ours.shape) == (1, *theirs.shape), text
         assert relative_error(ours[0], theirs) < 3e-5, text  # the mean, by which it divides, is near 0 here
 
@@ -52,8 +52,8 @@ def test_texts_and_weights_are_a1111s() -> None:
 
 def test_a_weight_multiplies_and_the_mean_stays(reader: tuple) -> None:
     """The formula, in float64."""
-    plain = np.float64(prompts.encode(*reader, ["a cat at night"]).numpy())[0]
-    ours = np.float64(prompt_reading.encode(*reader, ["a (cat:1.7) at (night:0.2)"], WEIGHTS).numpy())[0]
+    plain = np.float64(prompts.encode(*reader, ["a cat at night"]).text.numpy())[0]
+    ours = np.float64(prompt_reading.encode(*reader, ["a (cat:1.7) at (night:0.2)"], WEIGHTS).text.numpy())[0]
     weights = np.ones((77, 1))
     tokens = reader[0]("a cat at night", add_special_tokens=False).input_ids
     cat = len(reader[0]("a", add_special_tokens=False).input_ids)
@@ -68,16 +68,16 @@ def test_a_weight_multiplies_and_the_mean_stays(reader: tuple) -> None:
 
 def test_a_prompt_without_weights_that_is_short_is_the_same_to_the_bit(reader: tuple) -> None:
     text = "the old town at night"
-    plain = prompts.encode(*reader, [text]).numpy()
+    plain = prompts.encode(*reader, [text]).text.numpy()
     for reading in (PromptSettings(), WEIGHTS, CHUNKS, AS_A1111):
-        assert np.array_equal(prompt_reading.encode(*reader, [text], reading).numpy(), plain)
+        assert np.array_equal(prompt_reading.encode(*reader, [text], reading).text.numpy(), plain)
 
 
 def test_what_a_text_says_does_not_depend_on_those_beside_it(reader: tuple) -> None:
     """Attention over a text that is repeated is attention over the text."""
     long, longer = "a river, " * 30, "a cat, " * 60
-    alone = prompt_reading.encode(*reader, [long], CHUNKS).numpy()
-    beside = prompt_reading.encode(*reader, [long, longer, "a star"], CHUNKS).numpy()
+    alone = prompt_reading.encode(*reader, [long], CHUNKS).text.numpy()
+    beside = prompt_reading.encode(*reader, [long, longer, "a star"], CHUNKS).text.numpy()
     counts = alone.shape[1] // 77, beside.shape[1] // 77
     assert counts[0] > 1 and counts[1] % counts[0] == 0 and counts[1] > counts[0]
     for row in np.split(beside[0], counts[1] // counts[0]):
@@ -98,7 +98,7 @@ def test_words_of_several_vectors_stay_whole(reader: tuple) -> None:
 
 def test_what_is_cut_is_told_and_nothing_else_is(reader: tuple) -> None:
     with pytest.warns(UserWarning, match="a prompt has more than 77 tokens; this part is not read: 'star'"):
-        cut = prompt_reading.encode(*reader, ["(the:1.2) " * 75 + "star"], WEIGHTS)
+        cut = prompt_reading.encode(*reader, ["(the:1.2) " * 75 + "star"], WEIGHTS).text
     assert cut.shape[1] == 77
 
 

@@ -99,23 +99,27 @@ def test_a_learnt_word_is_not_taken_for_the_texts_end() -> None:
     assert relative_error(out, RECORDED["text_2_embeds"][:1]) < TOLERANCE
 
 
+def zeros(pooled: tuple[int, ...], sizes: tuple[int, ...], **more: Any) -> dict[str, Any]:
+    return {"text_embeds": np.zeros(pooled), "time_ids": np.zeros(sizes), **more}
+
+
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("added", "message"),
     [
-        ({"added_cond_kwargs": None}, "SDXL's reads a vector of the text and sizes beside it"),
-        ({"added_cond_kwargs": {"text_embeds": np.zeros((1, 12))}}, "are text_embeds and time_ids"),
-        ({"added_cond_kwargs": {"text_embeds": np.zeros((1, 12)), "time_ids": np.zeros((1, 6)), "x": 1}}, "not text_emb"),
-        ({"added_cond_kwargs": {"text_embeds": np.zeros((1, 11)), "time_ids": np.zeros((1, 6))}}, "is not a text's vec"),
-        ({"added_cond_kwargs": {"text_embeds": np.zeros((1, 12)), "time_ids": np.zeros((1, 5))}}, "wanted 6 numbers"),
-        ({"added_cond_kwargs": {"text_embeds": np.zeros((1, 12)), "time_ids": np.zeros(6)}}, "wanted time_ids"),
-        ({"added_cond_kwargs": {"text_embeds": np.zeros((3, 12)), "time_ids": np.zeros((1, 6))}}, "a vector of the text"),
-        ({"added_cond_kwargs": {"text_embeds": np.zeros((1, 12)), "time_ids": np.zeros((3, 6))}}, "of one picture or of"),
+        (None, "SDXL's reads a vector of the text and sizes beside it"),
+        ({"text_embeds": np.zeros((1, 12))}, "are text_embeds and time_ids"),
+        (zeros((1, 12), (1, 6), x=1), "not text_embeds, time_ids, x"),
+        (zeros((1, 11), (1, 6)), "is not a text's vector"),
+        (zeros((1, 12), (1, 5)), "wanted 6 numbers"),
+        (zeros((1, 12), (6,)), "wanted time_ids"),
+        (zeros((3, 12), (1, 6)), "a vector of the text"),
+        (zeros((1, 12), (3, 6)), "of one picture or of"),
     ],
-)  # fmt: skip
-def test_what_the_unet_does_not_take(change: dict[str, Any], message: str) -> None:
+)
+def test_what_the_unet_does_not_take(added: Any, message: str) -> None:
     case = read_case("unet0")
     with pytest.raises(InputError, match=message):
-        build_unet()(case["sample"], case["timestep"], case["context"], **change)
+        build_unet()(case["sample"], case["timestep"], case["context"], added_cond_kwargs=added)
 
 
 def test_a_unet_of_stable_diffusion_1_takes_no_sizes() -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from jstyle.methods.recalling import Recalled, find_same, recall_pair
+from jstyle.methods.recalled import Recalled
+from jstyle.methods.recalling import list_origins, recall_pair
 
 
-def recall_distilled(subject: Mapping[str, Any]) -> Recalled:
-    """Content and style, or a texture's style and seed, where the files are as they were."""
+def recall_distilled(subject: Mapping[str, Any], settings: Mapping[str, Any]) -> Recalled:
+    """Content and style, or a texture's style and seed."""
     if "content" in subject:
-        return recall_pair(subject)
-    lines: list[str] = []
-    path = find_same(subject.get("style_file"), subject.get("style"), "style", lines)
-    return {"seed": subject.get("seed"), **({} if path is None else {"style": [path]})}, lines
+        return recall_pair(subject, settings)
+    origins, needs = list_origins(subject, ("style",))
+    values: dict[str, Any] = {origin.setting: [str(origin.path)] for origin in origins}
+    return Recalled({"seed": subject.get("seed"), **values}, (), origins, needs)

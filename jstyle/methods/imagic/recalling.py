@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from jstyle.methods.recalling import Recalled, find_same
+from jstyle.methods.recalled import Recalled
+from jstyle.methods.recalling import list_origins
 
 
-def recall_edit(subject: Mapping[str, Any]) -> Recalled:
-    """The text and the eta; the picture, where its file is as it was."""
-    lines: list[str] = []
+def recall_edit(subject: Mapping[str, Any], settings: Mapping[str, Any]) -> Recalled:
+    """The text, the eta and the picture."""
+    origins, needs = list_origins(subject, ("image",))
     values: dict[str, Any] = {"prompt": subject.get("prompt"), "eta": [subject.get("eta")]}
-    path = find_same(subject.get("image_file"), subject.get("image"), "image", lines)
-    values.update({} if path is None else {"image": path})
-    return values, lines
+    values.update({origin.setting: str(origin.path) for origin in origins})
+    return Recalled(values, (), origins, needs)

@@ -93,7 +93,7 @@ class PromptToPromptOnLatents:
     def _open_source(self, *, traced: bool) -> Generator[Evaluated, None, Source]:
         settings = self._settings
         if self._clean is None:
-            denoiser = self._pipe.denoiser([self._prompt], settings.negative_prompt, settings.guidance)
+            denoiser = self._pipe.denoiser([self._prompt], settings.negative_prompt or None, settings.guidance)
             return GeneratedSource(denoiser, self._plan.choose_paths, self._draw_first(), self._sample)
         denoiser, path = self._pipe.denoiser([self._prompt]), self._clean[None]
         if traced:
@@ -135,7 +135,7 @@ class EditDenoiser:
         self._plan = plan
         self._source = source
         self._texts = list(texts)
-        self._denoiser = pipe.denoiser(self._texts[1:], settings.negative_prompt, settings.guidance)
+        self._denoiser = pipe.denoiser(self._texts[1:], settings.negative_prompt or None, settings.guidance)
         self.rows = len(self._texts) - 1
 
     @property

@@ -87,7 +87,7 @@ def generate(
         start,
         steps=settings.steps,
         guidance=settings.guidance,
-        negative_prompt=settings.negative_prompt,
+        negative_prompt=settings.negative_prompt or None,
         eta=settings.eta,
         seeds=[subject.seed for subject in subjects],
         sampler=settings.sampler,

@@ -33,6 +33,8 @@ def load(settings: ModelSettings) -> Components:
             "backend jdiffusion reads models in one folder of diffusers' layout alone; leave backend at native"
         )
     read = model.configurations
+    if read.text_encoder_2 is not None:
+        raise InputError("backend jdiffusion has no Stable Diffusion XL; leave backend at native")
     with library.jtorch_mode(), library.silence():
         pipe = module.StableDiffusionPipeline.from_pretrained(
             str(model.folder),
@@ -43,7 +45,7 @@ def load(settings: ModelSettings) -> Components:
         )
     hosted = replace(
         host_components(pipe),
-        tokenizer=checkpoint.read_tokenizer(model.tokenizer, read),
+        tokenizer=checkpoint.read_tokenizer(model.tokenizer, read.text_encoder),
         schedule=read.schedule,
         tokenizer_folder=model.tokenizer,
         image_encoder=None if read.image_encoder is None else CLIPVisionModelWithProjection(read.image_encoder),

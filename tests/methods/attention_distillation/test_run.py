@@ -78,8 +78,10 @@ def test_styles_become_textures_of_any_size(tmp_path: Path, files: dict[str, Pat
     assert pictures[0].shape == (64, 96, 3) and np.abs(pictures[0].astype(int) - pictures[1]).mean() > 5
     assert distil(tmp_path, files, style=("ink",), images=2, settings=settings) == (Planned(2, 2, 0), [])
     kinds: list[type] = [AttentionDistillationInputs, AttentionDistillationSettings, ModelSettings]
-    values, lines = recall_settings(METHODS["attention_distillation"], kinds, tmp_path / made[1])
-    assert (values["seed"], values["style"], values["width"], lines) == (8, [str(files["ink"])], 96, [])
+    recalled = recall_settings(METHODS["attention_distillation"], kinds, tmp_path / made[1])
+    recalled.check_origins()
+    values = recalled.values
+    assert (values["seed"], values["style"], values["width"], recalled.lines) == (8, [str(files["ink"])], 96, [])
     with pytest.raises(ValueError, match="name a folder"):
         AttentionDistillationInputs((files["ink"],), tmp_path / "one.png", images=2)
 
@@ -105,8 +107,10 @@ def test_texts_come_into_styles(tmp_path: Path, files: dict[str, Path]) -> None:
     assert planned.evaluations == 4 * 2 * (2 + 1 + 3)  # pictures, steps; both halves, the style, three updates
     assert run("attention_distillation_text", inputs, settings) == (Planned(4, 4, 0), [])
     kinds: list[type] = [DistilledTextInputs, DistilledTextSettings, ModelSettings]
-    values, lines = recall_settings(METHODS["attention_distillation_text"], kinds, tmp_path / made[0])
-    assert (values["prompt"], values["style"], values["seed"], lines) == (["a cat"], [str(files["ink"])], 3, [])
+    recalled = recall_settings(METHODS["attention_distillation_text"], kinds, tmp_path / made[0])
+    recalled.check_origins()
+    values = recalled.values
+    assert (values["prompt"], values["style"], values["seed"]) == (["a cat"], [str(files["ink"])], 3)
 
 
 def clean(pipe: StableDiffusionPipeline, seed: int) -> jt.Var:

@@ -110,7 +110,9 @@ def everything(pipe: StableDiffusionPipeline) -> dict[str, bytes]:
 def test_a_picture_gives_back_what_it_was_made_with(picture: Path, finished: tuple[str, Path]) -> None:
     tune, folder = finished
     kinds: list[type] = [ImagicInputs, ImagicSettings, ModelSettings]
-    values, lines = recall_settings(METHOD, kinds, folder / NAMES[1])
+    recalled = recall_settings(METHOD, kinds, folder / NAMES[1])
+    recalled.check_origins()
+    values, lines = recalled.values, recalled.lines
     assert (values["prompt"], values["eta"], values["image"]) == (PROMPT, [0.5], str(picture)) and not lines
     assert values["tune"] == tune and values["embedding_loop"]["steps"] == LOOP.steps
 

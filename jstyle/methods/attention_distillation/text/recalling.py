@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from jstyle.methods.attention_distillation.recalling import recall_distilled
-from jstyle.methods.recalling import Recalled
+from jstyle.methods.recalled import Recalled
 
 
-def recall_distilled_text(subject: Mapping[str, Any]) -> Recalled:
-    """The text and the seed; the style where its file is as it was."""
-    values, lines = recall_distilled(subject)
-    return {"prompt": [subject.get("prompt")], **values}, lines
+def recall_distilled_text(subject: Mapping[str, Any], settings: Mapping[str, Any]) -> Recalled:
+    """The text, the seed and the style."""
+    recalled = recall_distilled(subject, settings)
+    return replace(recalled, values={"prompt": [subject.get("prompt")], **recalled.values})
