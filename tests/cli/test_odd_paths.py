@@ -10,21 +10,11 @@ import pytest
 from jstyle.cli.command import SettingsCommand
 from jstyle.cli.commands import iterate_commands
 from jstyle.errors import InputError
-from jstyle.settings.fields import join_flat, without_null
+from jstyle.settings.fields import MISSING, join_flat, without_null
 from jstyle.settings.options import Option, list_options
 
 LONG = "a" * 300
 HERE = str(Path(__file__).parents[2] / "samples" / "style")
-NEEDED = {
-    "txt2img": ["--prompt", "a"],
-    "styleid": ["--content", HERE, "--style", HERE, "--output", "out"],
-    "style-align": ["--prompt", "a", "b", "--output", "out"],
-    "inst": ["--style", HERE, "--output", "out"],
-    "prompt-to-prompt": ["--prompt", "a", "--target", "b"],
-    "convert": ["--files", HERE],
-    "submit": ["--data", HERE, "--preset", "baseline"],
-    "score": ["--data", HERE, "--submission", HERE],
-}
 TEXTS = ("model", "vae_weights", "base_model", "image_encoder", "lora", "words")
 COMMANDS = {command.words: command for command in iterate_commands() if isinstance(command, SettingsCommand)}
 
@@ -42,12 +32,22 @@ CASES = [
 ]
 
 
+def list_needed(words: str) -> list[str]:
+    """Words without which the command says first that something is missing."""
+    needed = ["--preset", "baseline"] if words == "submit" else []
+    for option in list_options(join_flat(COMMANDS[words].settings), {}):
+        if option.default is MISSING:
+            value = {"output": "out", "model": __file__}.get(option.path[-1], HERE)
+            texts = ["a", "b"] if option.items else ["a"]
+            needed += [option.name, *([value] if Path in (option.inner, *option.items) else texts)]
+    return needed
+
+
 def complaint(words: str, *argv: str) -> str:
     """The line with which the command refuses its words, or nothing where it would run."""
     command = dataclasses.replace(COMMANDS[words], run=lambda *settings: 0)
-    needed = NEEDED.get(words, ["--data", HERE, "--output", "out"])
     try:
-        command.main([*needed, *argv], "jstyle")
+        command.main([*list_needed(words), *argv], "jstyle")
     except InputError as error:
         return str(error)
     return ""
