@@ -84,6 +84,7 @@ class SubmissionInputs:
         for name, part in (("zip", self.zip), *folders):
             objection = find_objection(part)
             require(not objection, f"{name}: {part!r} cannot be the name of a file: {objection}")
+        require(self.zip.lower().endswith(".zip"), f"zip must be a name that ends in .zip, not {self.zip!r}")
         self.find_recipe()
 
     def find_recipe(self) -> Path:
