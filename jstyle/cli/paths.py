@@ -15,6 +15,7 @@ from jstyle.settings.model import ModelSettings
 from jstyle.settings.paths import Use, guess_path, list_paths, looks_like_file, names_picture, read_path
 from jstyle.table import load_attribute
 from jstyle.weights.fetching import NotHere, nothing_fetched
+from jstyle.weights.header import read_header
 from jstyle.weights.hub import is_hub_id, locate
 
 
@@ -41,6 +42,9 @@ def _check_model(model: Union[ModelSettings, str]) -> None:
             load_attribute("jstyle.weights.model_files:locate_model")(model)
     if isinstance(model, AdaptedModelSettings):
         model.check_files()
+        for path, _ in (*model.list_loras(), *model.list_words()):
+            if path.is_file():
+                read_header(path)  # of a folder only its loader knows which file
 
 
 def _check_pictures(path: Path) -> None:

@@ -87,3 +87,20 @@ def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     command.main(["--prompt", "a", "--output=~/pictures"], "jstyle")
     command.main(["--prompt", "a", "--output=./~/pictures"], "jstyle")
     assert [inputs.output for inputs, *_ in given] == [tmp_path / "pictures"] * 2 + [Path("~/pictures")]
+
+
+@pytest.mark.parametrize("option", ["--lora", "--words"])
+def test_what_is_no_adapter_is_told_before_anything_starts(option: str, tmp_path: Path) -> None:
+    for name, content, said in (
+        ("a.safetensors", b"", "is not a whole safetensors file (it ends within its header); fetch it again"),
+        ("b.safetensors", b"\x10" + bytes(7) + b'{"a": 1}', "is not a whole safetensors file"),
+        (
+            "c.pt",
+            b"PK\x03\x04" + bytes(60),
+            "is a pickle, which could run any code and is not read; convert it: jstyle",
+        ),
+    ):
+        (tmp_path / name).write_bytes(content)
+        for text in (str(tmp_path / name), f"{tmp_path / name}:0.5"):
+            line = complaint("txt2img", option, text)
+            assert line.startswith(str(tmp_path / name)) and said in line
