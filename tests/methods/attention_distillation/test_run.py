@@ -137,6 +137,7 @@ def test_the_model_is_as_before(pipe: StableDiffusionPipeline) -> None:
     method = AttentionDistillationOnLatents(pipe, settings, StyleLatents([clean(pipe, 1)], [1.0]))
     steps = method.optimise(clean(pipe, 2))
     next(steps)
+    assert list(pipe.unet.up_blocks) != blocks
     steps.close()
     assert list(pipe.unet.up_blocks) == blocks and pipe.unet.attachments == ()
     assert [var.is_stop_grad() for var in pipe.unet.parameters()] == learnt

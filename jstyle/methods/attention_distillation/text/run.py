@@ -117,10 +117,15 @@ def list_texts(
 ) -> dict[Path, PictureSpec]:
     """What each picture is, by its file: TEXT_SEED_in_STYLE.png, or the one that was named."""
     names = name_uniquely([style.path for style in styles])
-    stems = number_repeated(f"{shorten(prompt)}_{seed:05d}_in_{names[style]}" for prompt, style, seed in wanted)
+    stems = number_repeated(f"{name_text(prompt)}_{seed:05d}_in_{names[style]}" for prompt, style, seed in wanted)
     specs = {}
     for stem, (prompt, style, seed) in zip(stems, wanted):
         file = inputs.output if names_picture(inputs.output) else inputs.folder / fit_name(stem, ".png")
         subject = StyledTextSubject(prompt, styles[style].digest, seed, str(styles[style].path))
         specs[file] = replace(common, subject=subject)
     return specs
+
+
+def name_text(prompt: str) -> str:
+    """What a text is called in the name of a file."""
+    return shorten(prompt) if prompt.strip() else "texture"

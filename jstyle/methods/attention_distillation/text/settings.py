@@ -46,7 +46,7 @@ class DistilledTextInputs:
     """What to make."""
 
     prompt: tuple[str, ...]
-    """One or more texts."""
+    """One or more texts; the empty one, best at a guidance of 1, makes a texture."""
 
     style: tuple[Pictures, ...]
     """Pictures, or folders of pictures, whose style is taken."""
