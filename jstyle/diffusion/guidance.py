@@ -58,7 +58,7 @@ class GuidedDenoiser:
             output = self.ask(latent, level, step)
             if self.guided:
                 unconditional, conditional = output[: x.shape[0]], output[x.shape[0] :]
-                output = unconditional + self.guidance_scale * (conditional - unconditional)
+                output = guide(unconditional, conditional, self.guidance_scale)
                 if self.rescale:
                     output = rescale_guided(output, conditional, self.rescale)
             return to_prediction(output, x, level.alpha_bar, self.prediction_type)
@@ -67,6 +67,11 @@ class GuidedDenoiser:
         """The UNet's own answer to what it is fed, (rows, channels, height, width), through which gradients pass."""
         self.evaluations += latent.shape[0]
         return self.unet(latent, level.t, self.text, step=step).sample
+
+
+def guide(unconditional: jt.Var, conditional: jt.Var, scale: float) -> jt.Var:
+    """The output that is led away from the unconditional one (arXiv 2207.12598, equation 6)."""
+    return unconditional + scale * (conditional - unconditional)
 
 
 def rescale_guided(guided: jt.Var, conditional: jt.Var, share: float) -> jt.Var:

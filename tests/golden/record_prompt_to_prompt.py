@@ -48,6 +48,7 @@ class Edit:
     blend: tuple[str, ...] = ()
     threshold: float = 0.3
     clean: str = ""
+    null_updates: int = 0
 
 
 RUNS = {
@@ -61,6 +62,7 @@ RUNS = {
     "blend": Edit([CAT, DOG], "replace", blend=("cat", "dog"), threshold=0.9),
     "two": Edit([CAT, DOG, "a cat on a rug"], "replace"),
     "given": Edit([CAT, REFINED], "refine", clean="prompt_to_prompt/clean"),
+    "null_text": Edit([CAT, REFINED], "refine", clean="prompt_to_prompt/clean", null_updates=4),
 }
 
 
@@ -237,6 +239,36 @@ def invert(network: Network, clean: Tensor, context: Tensor) -> list[Tensor]:
     return path[::-1]
 
 
+@torch.enable_grad()
+def optimise_null_text(network: Network, path: list[Tensor], text: Tensor, null: Tensor, updates: int) -> list[Tensor]:
+    """Null-text optimisation (arXiv 2211.09794, algorithm 1): what stands against the text in each step.
+
+    As in the paper's code, with the numbers of its 50 steps spread over those that there are here.
+    """
+    x, found = path[0], []
+    for step, t in enumerate(TIMESTEPS if updates else []):
+        share = step / STEPS
+        null = null.clone().detach().requires_grad_()
+        optimizer = torch.optim.Adam([null], lr=1e-2 * (1 - 50 * share / 100))
+        with torch.no_grad():
+            conditional = network.eps(x, t, text)
+        for _ in range(updates):
+            plain = network.eps(x, t, null)
+            eps = plain + GUIDANCE * (conditional - plain)
+            reached = move(x, eps, ALPHA_BAR[t], ALPHA_BAR[max(t - 1000 // STEPS, 0)])
+            loss = torch.nn.functional.mse_loss(reached, path[step + 1])
+            (null.grad,) = torch.autograd.grad(loss, [null])
+            optimizer.step()
+            if loss.item() < 1e-5 + 2e-5 * 50 * share:
+                break
+        with torch.no_grad():
+            plain = network.eps(x, t, null)
+            eps = plain + GUIDANCE * (conditional - plain)
+            x = move(x, eps, ALPHA_BAR[t], ALPHA_BAR[max(t - 1000 // STEPS, 0)])
+        found.append(null.detach())
+    return found
+
+
 def run(network: Network, edit: Edit, aligner: Any, first: Tensor) -> Tensor:
     """The clean latents of the source and its edits, in one guided batch."""
     controller = Controller(edit, network.tokenizer, aligner)
@@ -246,9 +278,12 @@ def run(network: Network, edit: Edit, aligner: Any, first: Tensor) -> Tensor:
     if edit.clean:
         path = invert(network, torch.from_numpy(noise(edit.clean, (1, 4, SIDE, SIDE))).double(), context[:1])
         first = path[0]
+    nulls = optimise_null_text(network, path, context[:1], unconditional[:1], edit.null_updates) if path else []
     x = first.expand(rows, -1, -1, -1)
     for step, t in enumerate(TIMESTEPS):
         controller.step = step
+        if edit.null_updates:
+            unconditional = nulls[step].expand(rows, -1, -1)
         joined = GuidedEps(network, controller, torch.cat([unconditional, context]))
         x = move(x, joined(x, t), ALPHA_BAR[t], ALPHA_BAR[max(t - 1000 // STEPS, 0)])
         if path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Optional, Union
 
 import numpy as np
@@ -12,10 +13,11 @@ from jstyle.diffusion.noise import NoiseSource
 from jstyle.diffusion.samplers import AfterStep, Denoiser, Step
 from jstyle.diffusion.schedule import Level, Prediction
 from jstyle.errors import InputError
-from jstyle.events import Evaluated
+from jstyle.events import Evaluated, Updated
 from jstyle.methods.pairs import split_batches
 from jstyle.methods.prompt_to_prompt.blend import WordMaps
 from jstyle.methods.prompt_to_prompt.editor import EditAttention, repeat_row
+from jstyle.methods.prompt_to_prompt.null_text import NullTextSettings, optimise_null_text
 from jstyle.methods.prompt_to_prompt.plan import EditPlan
 from jstyle.methods.prompt_to_prompt.settings import PromptToPromptSettings
 from jstyle.methods.prompt_to_prompt.source import GeneratedSource, GivenSource, Source, invert_path
@@ -25,6 +27,8 @@ from jstyle.pipelines.cost import Meter
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline, step_noise, without_gradients
 from jstyle.runtime import jt
 
+Told = Union[Evaluated, Updated]
+
 SOURCE = 0
 """The source's number; edits are counted from 1."""
 
@@ -33,7 +37,9 @@ class PromptToPromptOnLatents:
     """Edits of one source, under ``settings`` whose levels are set.
 
     ``clean`` (channels, height, width) are a given picture's latents. Without them the source is generated from the
-    noise of ``seed``, with latents of ``shape``. Raises InputError for a sampler that cannot follow a picture, and for
+    noise of ``seed``, with latents of ``shape``. ``null_texts`` is the folder that keeps optimised null texts.
+
+    Raises InputError for a sampler that cannot follow a picture, for null texts of one that is generated, and for
     layers that the model does not have.
     """
 
@@ -47,9 +53,12 @@ class PromptToPromptOnLatents:
         shape: Sequence[int] = (),
         seed: int = 0,
         clean: Optional[np.ndarray] = None,
+        null_texts: Optional[Path] = None,
     ) -> None:
         if clean is not None and settings.sampler != "ddim":
             raise InputError(f"a picture is inverted by ddim, so {settings.sampler} cannot edit it; use --sampler ddim")
+        if clean is None and settings.null_text:
+            raise InputError("null_text is for a given picture: give --image too")
         self._pipe = pipe
         self._settings = settings
         self._prompt = prompt
@@ -57,11 +66,12 @@ class PromptToPromptOnLatents:
         self._shape = tuple(shape)
         self._noise = NoiseSource([seed])
         self._clean = clean
+        self._null_texts = null_texts
         self._sampler = pipe.sampler(settings.sampler)
         calls = len(self._sampler.list_calls(pipe.schedule, settings.steps))
         self._plan = EditPlan(settings, pipe.unet.sites, calls)
 
-    def edit(self, wanted: Sequence[int]) -> Iterator[Union[Evaluated, tuple[int, np.ndarray]]]:
+    def edit(self, wanted: Sequence[int]) -> Iterator[Union[Told, tuple[int, np.ndarray]]]:
         """(number, clean latents (channels, height, width)) of the source and the edits of these numbers, at the end.
 
         Yields what has gone through the UNet on the way, after each step.
@@ -90,7 +100,7 @@ class PromptToPromptOnLatents:
         """The source's text and those of a batch."""
         return [self._prompt, *(self._targets[number - 1] for number in batch)]
 
-    def _open_source(self, *, traced: bool) -> Generator[Evaluated, None, Source]:
+    def _open_source(self, *, traced: bool) -> Generator[Told, None, Source]:
         settings = self._settings
         if self._clean is None:
             denoiser = self._pipe.denoiser([self._prompt], settings.negative_prompt or None, settings.guidance)
@@ -99,7 +109,14 @@ class PromptToPromptOnLatents:
         if traced:
             clean, schedule = jt.array(path), self._pipe.schedule
             path = yield from invert_path(denoiser, clean, schedule, settings.steps, settings.fixed_point)
-        return GivenSource(denoiser, self._plan.choose_paths, path)
+        nulls = (yield from self._optimise_null_text(path)) if traced and settings.null_text else None
+        return GivenSource(denoiser, self._plan.choose_paths, path, nulls)
+
+    def _optimise_null_text(self, path: np.ndarray) -> Generator[Told, None, np.ndarray]:
+        settings = self._settings
+        chosen = NullTextSettings(settings.guidance, settings.steps, settings.null_text, settings.null_text_rate)
+        text, null = (self._pipe.encode_texts(one) for one in (self._prompt, settings.negative_prompt))
+        return (yield from optimise_null_text(self._pipe, chosen, path, text, null, self._null_texts))
 
     def _draw_first(self) -> jt.Var:
         scale = self._sampler.initial_scale(self._pipe.schedule, self._settings.steps)
@@ -147,6 +164,10 @@ class EditDenoiser:
         """x is (edits, channels, height, width)."""
         x.sync()  # before the source: else Jittor fuses what x waits for otherwise, where it is evaluated now
         features = self._source.record(step, level)
+        null = self._source.against(step)
+        if null is not None:
+            rows = jt.concat([repeat_row(null, self.rows), self._encoded], dim=0)
+            self._denoiser.turn(rows, self._settings.guidance)
         if not features:
             return self._denoiser(x, level, step)
         cross = self._weights.at(step) if self._plan.edits_words(step) else None
@@ -163,6 +184,10 @@ class EditDenoiser:
         masks = self._maps.draw_masks(x.shape[2:], self._settings.blend_level, self._settings.blend_threshold)
         source = self._source.follow(step)
         return source + jt.array(masks) * (x - source)
+
+    @cached_property
+    def _encoded(self) -> jt.Var:
+        return self._pipe.encode_texts(self._texts[1:])
 
     @cached_property
     def _weights(self) -> EditWeights:

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from jstyle.errors import InputError
-from jstyle.events import Evaluated, Event, Planned, Remark, closing
+from jstyle.events import Evaluated, Event, Planned, Remark, Updated, closing
 from jstyle.files import check_output, fit_name, hash_files
 from jstyle.methods.pairs import NOT_FINITE, publish
 from jstyle.methods.prompt_to_prompt.method import SOURCE, PromptToPromptOnLatents
@@ -27,7 +27,7 @@ from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
 from jstyle.settings.model import ModelSettings
 
-Editing = Iterator[Union[Evaluated, tuple[int, Optional[Image.Image]]]]
+Editing = Iterator[Union[Evaluated, Updated, tuple[int, Optional[Image.Image]]]]
 
 
 class PromptToPrompt:
@@ -70,24 +70,34 @@ class PromptToPrompt:
         texts = choose_targets(self._settings, prompt, targets)
         seed = self._settings.seed if seed is None else seed
         made = self.edit(prompt, texts, range(len(texts) + 1), seed=seed, image=image)
-        pictures = dict(event for event in made if not isinstance(event, Evaluated))
+        pictures = dict(event for event in made if isinstance(event, tuple))
         finite = [picture for _, picture in sorted(pictures.items()) if picture is not None]
         if len(finite) <= len(texts):
             raise InputError(NOT_FINITE)
         return finite
 
     def edit(
-        self, prompt: str, targets: Sequence[str], wanted: Sequence[int], *, seed: int, image: Optional[Image.Image]
+        self,
+        prompt: str,
+        targets: Sequence[str],
+        wanted: Sequence[int],
+        *,
+        seed: int,
+        image: Optional[Image.Image],
+        null_texts: Optional[Path] = None,
     ) -> Editing:
-        """(number, picture) of those that are wanted, the source being 0; None in place of one that is not finite."""
+        """(number, picture) of those that are wanted, the source being 0; None in place of one that is not finite.
+
+        ``null_texts`` is the folder that keeps optimised null texts.
+        """
         clean = None if image is None else self._encode(image)
         shape = self._pipe.latent_shape(self._frame.height, self._frame.width)
         on_latents = PromptToPromptOnLatents(
-            self._pipe, self._settings, prompt, targets, shape=shape, seed=seed, clean=clean
+            self._pipe, self._settings, prompt, targets, shape=shape, seed=seed, clean=clean, null_texts=null_texts
         )
         with closing(on_latents.edit(wanted)) as events:
             for event in events:
-                if isinstance(event, Evaluated):
+                if not isinstance(event, tuple):
                     yield event
                     continue
                 number, latents = event
@@ -123,14 +133,17 @@ def run_prompt_to_prompt(
         number for number, path in enumerate(paths) if not is_finished(path, specs[path], overwrite=inputs.overwrite)
     ]
 
-    def edit(pipe: StableDiffusionPipeline) -> Editing:
+    def edit(pipe: StableDiffusionPipeline, null_texts: Optional[Path] = None) -> Editing:
         method = PromptToPrompt(pipe, settings)
-        return method.edit(inputs.prompt, targets, unfinished, seed=settings.seed, image=image)
+        seed = settings.seed
+        return method.edit(inputs.prompt, targets, unfinished, seed=seed, image=image, null_texts=null_texts)
 
-    yield Planned(len(specs), len(specs) - len(unfinished), count_evaluations(edit, counting))
-    with closing(edit(StableDiffusionPipeline.from_settings(model)) if unfinished else ()) as events:
+    updates = settings.steps * settings.null_text if any(number != SOURCE for number in unfinished) else 0
+    yield Planned(len(specs), len(specs) - len(unfinished), count_evaluations(edit, counting), updates)
+    loaded = StableDiffusionPipeline.from_settings(model) if unfinished else None
+    with closing(edit(loaded, inputs.null_texts) if loaded else ()) as events:
         for event in events:
-            if isinstance(event, Evaluated):
+            if not isinstance(event, tuple):
                 yield event
                 continue
             number, picture = event

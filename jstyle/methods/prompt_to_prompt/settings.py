@@ -13,9 +13,11 @@ from jstyle.settings.vocabulary import (
     Fit,
     SamplerName,
     draw_seed,
+    is_guided,
     require_at_least,
     require_count,
     require_finite,
+    require_positive,
     require_share,
     require_size,
     require_steps,
@@ -84,6 +86,14 @@ class PromptToPromptSettings:
     fixed_point: int = 0
     """Calls of the UNet that each step of an inversion has more, to come closer to the step that undoes it."""
 
+    null_text: int = 0
+    """Updates, at most, of what each step of a given picture's edits is guided away from, so that guidance alone would
+    bring the picture back (null-text optimisation); 10 in its paper.
+    """
+
+    null_text_rate: float = 1e-2
+    """Their learning rate in the first step; it falls to half of it."""
+
     guidance: float = 7.5
     """Classifier-free guidance; 1 or less turns it off."""
 
@@ -120,6 +130,11 @@ class PromptToPromptSettings:
         require_share(blend_start=self.blend_start)
         require(0 < self.blend_threshold < 1, f"blend_threshold must be between 0 and 1, not {self.blend_threshold}")
         require_at_least(0, self_level=self.self_level, blend_level=self.blend_level, fixed_point=self.fixed_point)
+        require_at_least(0, null_text=self.null_text)
+        require_positive(null_text_rate=self.null_text_rate)
+        require(
+            self.null_text == 0 or is_guided(self.guidance), "null_text changes nothing without guidance: leave it at 0"
+        )
         for word in (*self.word_steps, *self.reweight, *self.blend_words):
             require(bool(word.strip()), "word_steps, reweight and blend_words must name words, not blanks")
         draw_seed(self)
@@ -145,6 +160,11 @@ class EditInputs:
 
     overwrite: bool = free(False, because="asks for the same pictures again")
     """Make finished pictures again."""
+
+    @property
+    def null_texts(self) -> Path:
+        """Where null-text optimisation keeps what it has found."""
+        return self.output / "null_texts"
 
     @property
     def folder(self) -> Path:

@@ -7,7 +7,7 @@ of its inversion, to the bit.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
-from typing import Protocol
+from typing import Optional, Protocol
 
 import numpy as np
 
@@ -58,6 +58,10 @@ class Source(Protocol):
         """Its latents (1, channels, height, width) after that call."""
         ...
 
+    def against(self, call: int) -> Optional[jt.Var]:
+        """What its edits are guided away from at a call, (1, tokens, hidden_size); None where that is a text."""
+        ...
+
     def finish(self) -> Iterator[Evaluated]:
         """Go to the end of its path."""
         ...
@@ -100,6 +104,10 @@ class GeneratedSource:
         """As every source."""
         return self.latents
 
+    def against(self, call: int) -> Optional[jt.Var]:
+        """As every source."""
+        return None
+
     def finish(self) -> Iterator[Evaluated]:
         """As every source."""
         meter = Meter("source", self)
@@ -121,13 +129,17 @@ class GeneratedSource:
 class GivenSource:
     """A picture, by the latents (calls + 1, channels, height, width) of its path, the clean ones last.
 
-    ``denoiser`` is that of its text alone.
+    ``denoiser`` is that of its text alone. ``nulls`` (calls, tokens, hidden_size) are what its edits are guided away
+    from, where that was optimised.
     """
 
-    def __init__(self, denoiser: GuidedDenoiser, paths: PathsAt, path: np.ndarray) -> None:
+    def __init__(
+        self, denoiser: GuidedDenoiser, paths: PathsAt, path: np.ndarray, nulls: Optional[np.ndarray] = None
+    ) -> None:
         self._denoiser = denoiser
         self._paths = paths
         self._path = path
+        self._nulls = nulls
         self._recorded: tuple[int, Features] = (-1, {})
 
     @property
@@ -160,6 +172,10 @@ class GivenSource:
     def follow(self, call: int) -> jt.Var:
         """As every source."""
         return jt.array(self._path[call + 1 : call + 2])
+
+    def against(self, call: int) -> Optional[jt.Var]:
+        """As every source."""
+        return None if self._nulls is None else jt.array(self._nulls[call : call + 1])
 
     def finish(self) -> Iterator[Evaluated]:
         """As every source."""

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from jstyle.errors import InputError
-from jstyle.events import Evaluated
 from jstyle.methods.prompt_to_prompt.alignment import align
 from jstyle.methods.prompt_to_prompt.method import PromptToPromptOnLatents
 from jstyle.methods.prompt_to_prompt.settings import PromptToPromptSettings
@@ -35,7 +34,9 @@ RUNS: dict[str, tuple[list[str], dict[str, Any]]] = {
     "blend": ([DOG], {"blend_words": ("cat", "dog"), "blend_threshold": 0.9}),
     "two": ([DOG, "a cat on a rug"], {}),
     "given": ([REFINED], {}),
+    "null_text": ([REFINED], {"null_text": 4}),
 }
+GIVEN = ("given", "null_text")
 
 
 @pytest.fixture(scope="module")
@@ -48,14 +49,14 @@ def open_run(pipe: StableDiffusionPipeline, name: str, **changes: Any) -> Prompt
     settings = PromptToPromptSettings(
         **{"steps": 6, "guidance": 4.0, "self_level": 1, "blend_level": 1, **chosen, **changes}
     )
-    clean = RECORDED["clean"] if name == "given" else None
+    clean = RECORDED["clean"] if name in GIVEN else None
     return PromptToPromptOnLatents(pipe, settings, CAT, targets, shape=SHAPE, seed=5, clean=clean)
 
 
 def edit(pipe: StableDiffusionPipeline, name: str, wanted: Any = None, **changes: Any) -> dict[int, np.ndarray]:
     numbers = range(len(RUNS[name][0]) + 1) if wanted is None else wanted
     events = open_run(pipe, name, **changes).edit(numbers)
-    return dict(event for event in events if not isinstance(event, Evaluated))
+    return dict(event for event in events if isinstance(event, tuple))
 
 
 @pytest.mark.parametrize("name", RUNS)

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from jstyle.errors import InputError
-from jstyle.events import Evaluated, PictureWritten, Planned
+from jstyle.events import Evaluated, PictureWritten, Planned, Updated
+from jstyle.methods.prompt_to_prompt.null_text import NullTextDenoiser
 from jstyle.methods.prompt_to_prompt.plan import fill_levels
 from jstyle.methods.prompt_to_prompt.run import PromptToPrompt
 from jstyle.methods.prompt_to_prompt.settings import EditInputs, PromptToPromptSettings
@@ -36,6 +37,7 @@ def run(
     events = list(METHOD.start(inputs, settings, MODEL))
     planned = next(event for event in events if isinstance(event, Planned))
     assert sum(event.count for event in events if isinstance(event, Evaluated)) == planned.evaluations
+    assert sum(event.count for event in events if isinstance(event, Updated)) == planned.updates
     return planned, [event.path.name for event in events if isinstance(event, PictureWritten)]
 
 
@@ -74,6 +76,43 @@ def test_a_given_picture_is_inverted_once_and_recorded_where_it_is_needed(tmp_pa
     assert narrow.evaluations == 3 + 1 + 3 * 2 * 2
     with pytest.raises(InputError, match="--sampler ddim"):
         run(tmp_path / "other", image=photograph, sampler="euler")
+
+
+def test_null_texts_that_were_found_are_not_sought_again(
+    tmp_path: Path, photograph: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that was stopped in the middle ends with the same bits, and takes up what it had."""
+    given: dict[str, Any] = {"image": photograph, "null_text": 2, "targets": TARGETS[:1]}
+    planned, _ = run(tmp_path / "whole", **given)
+    assert planned.updates == 3 * 2 and planned.evaluations == 3 + 3 * 2 + 3 + 3 * 2
+    settings = PromptToPromptSettings(steps=3, guidance=3.0, seed=7, null_text=2)
+    stopped = METHOD.start(EditInputs("a cat on a mat", TARGETS[:1], tmp_path / "again", photograph), settings, MODEL)
+    for event in stopped:
+        if isinstance(event, Updated):
+            break
+    stopped.close()
+    sought: list[int] = []
+    real = NullTextDenoiser.__call__
+
+    def watch(self: NullTextDenoiser, x: Any, level: Any, step: int) -> Any:
+        sought.append(step)
+        return real(self, x, level, step)
+
+    monkeypatch.setattr(NullTextDenoiser, "__call__", watch)
+    run(tmp_path / "again", **given)
+    assert sought == [0, 1, 2, 1, 2]  # the first three where the run is counted
+    pictures = [np.array(images.open_image(tmp_path / name / "cat_edit1.png")) for name in ("whole", "again")]
+    assert np.array_equal(*pictures)
+    unlike, _ = run(tmp_path / "plain", image=photograph, targets=TARGETS[:1])
+    assert not np.array_equal(pictures[0], np.array(images.open_image(tmp_path / "plain" / "cat_edit1.png")))
+    assert unlike.updates == 0
+
+
+def test_null_texts_that_would_change_nothing_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--image"):
+        run(tmp_path, null_text=2)
+    with pytest.raises(ValueError, match="without guidance"):
+        PromptToPromptSettings(null_text=2, guidance=1.0)
 
 
 def test_words_alone_are_reweighted(tmp_path: Path) -> None:
