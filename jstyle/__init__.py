@@ -53,6 +53,8 @@ if TYPE_CHECKING:
     from jstyle.methods.inst.settings import InstSettings, InstTrainSettings
     from jstyle.methods.prompt_to_prompt.run import PromptToPrompt
     from jstyle.methods.prompt_to_prompt.settings import PromptToPromptSettings
+    from jstyle.methods.z_star.run import ZStar
+    from jstyle.methods.z_star.settings import ZStarSettings
     from jstyle.networks import (
         AutoencoderKL,
         CLIPTextModel,
@@ -154,6 +156,8 @@ __all__ = [
     "StyleIDSettings",
     "TextualInversionSettings",
     "UNet2DConditionModel",
+    "ZStar",
+    "ZStarSettings",
     "accelerate",
     "attached",
     "compute_snr",
@@ -235,6 +239,8 @@ __getattr__ = imported_on_demand(
         "StyleIDSettings": "styleid.settings",
         "TextualInversionSettings": "jstyle.training.teaching.textual_inversion.settings",
         "UNet2DConditionModel": "jstyle.networks.unet",
+        "ZStar": "jstyle.methods.z_star.run",
+        "ZStarSettings": "jstyle.methods.z_star.settings",
         "accelerate": "jstyle.pipelines.wrapping",
         "attached": "jstyle.networks.editing",
         "compute_snr": "jstyle.drop_in.loss_weights",

@@ -62,6 +62,7 @@ APART = (
     "jstyle/methods/inst",
     "jstyle/methods/prompt_to_prompt",
     "jstyle/methods/text_to_image",
+    "jstyle/methods/z_star",
 )
 """Methods, none of which imports another."""
 

@@ -15,6 +15,7 @@ SHOWN = (
     "StyleAligned",
     "InST",
     "PromptToPrompt",
+    "ZStar",
     "AttentionDistillation",
     "DistilledText",
     "train",

@@ -95,6 +95,7 @@ def list_contenders() -> dict[str, tuple[str, Open]]:
     """Title and opener of each, by name."""
     found: dict[str, tuple[str, Open]] = {"adain": ("AdaIN alone", _open_listed("styleid", injection=False))}
     found.update((name, (one.title, _open_listed(name))) for name, one in METHODS.items() if one.stylise)
+    found["z_star_without_adain"] = ("Z* without AdaIN", _open_listed("z_star", adain=False))
     found["style_align"] = ("Style Aligned", AlignedFromPicture)
     found["inst"] = ("InST", LearntFirst)
     return found

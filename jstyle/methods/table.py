@@ -128,6 +128,7 @@ METHODS: Table[Method] = Table(
         "jstyle.methods.imagic",
         "jstyle.methods.attention_distillation",
         "jstyle.methods.attention_distillation.text",
+        "jstyle.methods.z_star",
     ],
 )
 """By name, such as METHODS["styleid"]."""

@@ -18,6 +18,7 @@ from jstyle.methods.inst.settings import InstSettings
 from jstyle.methods.prompt_to_prompt.settings import EditSubject, PromptToPromptSettings
 from jstyle.methods.table import METHODS
 from jstyle.methods.text_to_image.settings import TextSubject, TextToImageSettings
+from jstyle.methods.z_star.settings import ZStarSettings
 from jstyle.pictures.spec import AdapterSpec, ModelIdentity, PairSubject, PictureSpec, PromptedPicture
 from jstyle.settings.fields import is_free
 from jstyle.settings.identity import digest
@@ -45,6 +46,7 @@ FREE: Mapping[str, str] = {
     "TextToImageSettings.batch_size": "images are the same in any batch",
     "StyleIDSettings.batch_size": "a picture depends on its batch in last bits alone",
     "StyleIDSettings.features": "kept or computed again, they are the same bits",
+    "ZStarSettings.batch_size": "a picture depends on its batch in last bits alone",
     "InstSettings.batch_size": "a content's result does not depend on those beside it",
     "ArtFusionSettings.batch_size": "a content's result does not depend on those beside it",
     "PromptToPromptSettings.seed": "what a picture is names it",
@@ -74,6 +76,7 @@ SPECS: Mapping[str, Any] = {
     "txt2img": PictureSpec("txt2img", MODEL, TextToImageSettings(), TextSubject("a", 1, "image", "mask")),
     "styleid": PictureSpec("styleid", MODEL, StyleIDSettings(), PairSubject("content", "style")),
     "exactly inverted": PictureSpec("styleid", MODEL, StyleIDSettings(inversion="target"), PairSubject("a", "b")),
+    "z_star": PictureSpec("z_star", MODEL, ZStarSettings(), PairSubject("content", "style")),
     "prompt_to_prompt": PictureSpec(
         "prompt_to_prompt", MODEL, PromptToPromptSettings(blend_words=("a",)), EditSubject("a", "b", 1, "image")
     ),
@@ -120,7 +123,7 @@ OTHER: Mapping[str, Any] = {
     "sigmas": "karras",
     "layers": (1,),
     "offset": 7,
-    "inject_stop": 5,
+    "inject_stop": 6,
     "layer_stop": 5,
     "step_stop": 5,
     "strength": 0.5,
