@@ -11,6 +11,7 @@ from PIL import Image
 
 from jstyle.errors import InputError
 from jstyle.events import Evaluated, PictureWritten
+from jstyle.methods.kept import Kept
 from jstyle.methods.table import PairInputs
 from jstyle.methods.z_star import METHOD
 from jstyle.methods.z_star.run import ZStar
@@ -113,6 +114,21 @@ def test_styles_come_to_the_shape_of_each_content(pipe: StableDiffusionPipeline)
     cut = images.fit(style, 44, 24)
     alone = ZStar(pipe, settings(fit="crop", width=44, height=24))(contents[1], cut)
     assert np.abs(np.asarray(alone, np.int16) - np.asarray(made[1], np.int16)).max() <= 3
+
+
+def test_what_no_later_pair_needs_is_let_go(pipe: StableDiffusionPipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+
+    class Watched(Kept[Any, Any]):
+        def forget(self, keys: Any) -> None:
+            sizes.append(len(self._kept))
+            super().forget(keys)
+
+    monkeypatch.setattr("jstyle.methods.z_star.run.Kept", Watched)
+    pictures = [picture(1), picture(2, (96, 48)), picture(3)]
+    for _ in ZStar(pipe, settings(steps=2)).stylise_pairs(pictures, STYLES[:1]):
+        pass
+    assert max(sizes) <= 3  # a content and the style, in both shapes while both are to come
 
 
 def test_counting_is_what_goes_through_the_unet(pipe: StableDiffusionPipeline) -> None:
