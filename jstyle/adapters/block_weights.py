@@ -28,14 +28,15 @@ class AdapterWeight:
     """Of the UNet's layers that ``blocks`` does not name."""
 
     text_encoder: float = 1.0
+    text_encoder_2: float = 1.0
 
     blocks: Mapping[str, float] = field(default_factory=dict)
     """By the path of an attention block in the UNet."""
 
     def find(self, component: str, path: str) -> float:
-        """The factor of the layer at this path in "unet" or "text_encoder"."""
-        if component == "text_encoder":
-            return self.text_encoder
+        """The factor of the layer at this path in a component, such as "unet" or "text_encoder"."""
+        if component != "unet":
+            return getattr(self, component)
         parts = path.split(".")
         if parts[0] == "mid_block":
             block = ".".join(parts[:3])
@@ -60,13 +61,14 @@ def read_weight(value: Any, unet: UNetConfig) -> AdapterWeight:
         return value
     if not isinstance(value, Mapping):
         number = 1.0 if value is None else read_number(value, "the weight of an adapter")
-        return AdapterWeight(number, number)
-    _check_keys(value, ("unet", "text_encoder"), "the weights of an adapter")
-    text = read_number(value.get("text_encoder", 1.0), "the weight text_encoder")
+        return AdapterWeight(number, number, number)
+    texts = ("text_encoder", "text_encoder_2")
+    _check_keys(value, ("unet", *texts), "the weights of an adapter")
+    of_texts = [read_number(value.get(name, 1.0), f"the weight {name}") for name in texts]
     inside = value.get("unet", 1.0)
     if not isinstance(inside, Mapping):
-        return AdapterWeight(read_number(inside, "the weight unet"), text)
-    return AdapterWeight(1.0, text, dict(_read_blocks(inside, unet)))
+        return AdapterWeight(read_number(inside, "the weight unet"), *of_texts)
+    return AdapterWeight(1.0, *of_texts, dict(_read_blocks(inside, unet)))
 
 
 def _read_blocks(value: Mapping[str, Any], unet: UNetConfig) -> Iterator[tuple[str, float]]:

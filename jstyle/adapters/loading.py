@@ -10,10 +10,9 @@ from jstyle.adapters.inst_words import read_word
 from jstyle.adapters.lora import Lora
 from jstyle.adapters.lora_adapters import LoraAdapters, Source
 from jstyle.adapters.lora_files import open_file
-from jstyle.adapters.lora_keys import COMPONENTS
 from jstyle.adapters.lora_states import LoraLoaderMixin
-from jstyle.adapters.sources import read_place, to_arrays
-from jstyle.adapters.textual_inversion import Vocabulary
+from jstyle.adapters.sources import is_array, name_rows, read_place, to_arrays
+from jstyle.adapters.textual_inversion import Vocabulary, learn_word
 from jstyle.errors import InputError
 
 Names = Union[str, Sequence[str]]
@@ -22,9 +21,10 @@ Words = Union[Word, Sequence[Word]]
 
 
 class AdapterLoading(LoraLoaderMixin):
-    """For a pipeline that has a ``vocabulary`` and ``loras``."""
+    """For a pipeline that has a ``vocabulary``, SDXL's a second one, and ``loras``."""
 
     vocabulary: Vocabulary
+    vocabulary_2: Optional[Vocabulary]
     loras: LoraAdapters
 
     def load_textual_inversion(
@@ -37,32 +37,43 @@ class AdapterLoading(LoraLoaderMixin):
     ) -> None:
         """Learn the word of a ``learned_embeds.safetensors``, of its folder or hub id, or of named arrays; or several.
 
-        ``token`` renames it, or each in a list. ``options`` are diffusers': ``weight_name``, ``subfolder``,
+        ``token`` renames it, or each in a list. SDXL's words have vectors for both text encoders (clip_l and clip_g);
+        others are learnt by the first that they fit, or by that of ``text_encoder``. An array alone is the vectors of
+        ``token``, or, of a list of tokens, a row of each. ``options`` are diffusers': ``weight_name``, ``subfolder``,
         ``revision`` and the hub's. Raises InputError for vectors of another width, a word that is known already, a file
         that is something else, and for networks that are not this pipeline's.
         """
-        self._require_own(tokenizer, text_encoder)
-        given = pretrained_model_name_or_path
+        vocabularies = self._find_vocabularies(tokenizer, text_encoder)
+        given, place = pretrained_model_name_or_path, read_place(options)
+        if is_array(given):
+            given = name_rows(given, token)
+            token = None
         sources = [given] if isinstance(given, (str, Path, Mapping)) else list(given)
         tokens = [token] * len(sources) if token is None or isinstance(token, str) else list(token)
         if len(tokens) != len(sources) or (isinstance(token, str) and len(sources) > 1):
             raise InputError(f"{len(sources)} files want one token each")
-        place = read_place(options)
         for one, name in zip(sources, tokens):
-            self.vocabulary.load(one, name, place)
+            learn_word(one, name, place, vocabularies, self._list_vocabularies())
 
     def unload_textual_inversion(
         self, tokens: Optional[Names] = None, tokenizer: Any = None, text_encoder: Any = None
     ) -> None:
         """Forget these words, by default all. Raises InputError for one that is not loaded."""
-        self._require_own(tokenizer, text_encoder)
-        self.vocabulary.remove([tokens] if isinstance(tokens, str) else tokens)
+        vocabularies = self._find_vocabularies(tokenizer, text_encoder)
+        named = [tokens] if isinstance(tokens, str) else tokens
+        for token in named or ():
+            if not any(token in vocabulary.vectors for vocabulary in vocabularies):
+                vocabularies[0].remove([token])  # which says what is loaded
+        for vocabulary in vocabularies:
+            vocabulary.remove(None if named is None else [token for token in named if token in vocabulary.vectors])
 
     def load_inst(self, source: Union[str, Path], token: Optional[str] = None) -> str:
         """Learn the word of a style that InST has learnt, an ``inst.safetensors`` or its folder; ``token`` renames it.
 
         Returns the word, which ``unload_textual_inversion`` forgets. Raises InputError as ``load_textual_inversion``.
         """
+        if self.vocabulary_2 is not None:
+            raise InputError("InST's words have vectors for one text encoder, and SDXL has two: load SD 1.x or 2.x")
         own_token, embedding = read_word(source)
         self.vocabulary.learn(token or own_token, embedding)
         return token or own_token
@@ -136,12 +147,12 @@ class AdapterLoading(LoraLoaderMixin):
 
     def fuse_lora(
         self,
-        components: Sequence[str] = COMPONENTS,
+        components: Optional[Sequence[str]] = None,
         lora_scale: float = 1.0,
         safe_fusing: bool = False,
         adapter_names: Optional[Names] = None,
     ) -> None:
-        """Add the LoRAs in effect, or those named, into the weights: as fast as without any.
+        """Add the LoRAs in effect, or those named, into the weights, of all networks or these: as fast as without any.
 
         ``safe_fusing`` is always so: numbers that are not finite are refused when a file is read.
         """
@@ -172,7 +183,12 @@ class AdapterLoading(LoraLoaderMixin):
     def enable_lora_hotswap(self, **options: Any) -> None:
         """Nothing: any adapter may take another's place."""
 
-    def _require_own(self, tokenizer: Any, text_encoder: Any) -> None:
-        """Raise InputError for a tokenizer or text encoder, if given, that the vocabulary is not of."""
-        if not self.vocabulary.is_of(tokenizer, text_encoder):
+    def _list_vocabularies(self) -> list[Vocabulary]:
+        return [self.vocabulary, *([] if self.vocabulary_2 is None else [self.vocabulary_2])]
+
+    def _find_vocabularies(self, tokenizer: Any, text_encoder: Any) -> list[Vocabulary]:
+        """Those of this tokenizer and text encoder, if given. Raises InputError for networks that are others'."""
+        found = [one for one in self._list_vocabularies() if one.is_of(tokenizer, text_encoder)]
+        if not found:
             raise InputError("words are learnt by a pipeline's own tokenizer and text encoder; leave them out")
+        return found

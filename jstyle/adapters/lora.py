@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, Optional, TypeVar
 
 import numpy as np
@@ -80,17 +80,18 @@ Layers = Mapping[str, Kind]
 
 @dataclass(frozen=True)
 class Lora(Generic[Kind]):
-    """An adapter: the changes of layers, by their paths in the UNet and in the text encoder.
+    """An adapter: the changes of layers, by their paths in the UNet and in the text encoders; SDXL has a second one.
 
     A training has `LowRank` ones; what is read from a file may be of any kind.
     """
 
     unet: Mapping[str, Kind]
     text_encoder: Mapping[str, Kind]
+    text_encoder_2: Mapping[str, Kind] = field(default_factory=dict)
 
     def of(self, component: str) -> Mapping[str, Kind]:
-        """The changes in ``component``, "unet" or "text_encoder"."""
-        return self.unet if component == "unet" else self.text_encoder
+        """The changes in ``component``, "unet", "text_encoder" or "text_encoder_2"."""
+        return getattr(self, component)
 
 
 class LoraLinear(Linear):

@@ -34,7 +34,7 @@ class _Fusion:
 
 
 class LoraAdapters:
-    """Adapters of a UNet and a text encoder. Whenever none is in effect, the networks are as they were before.
+    """Adapters of a UNet and its text encoders. Whenever none is in effect, the networks are as they were before.
 
     ``loaded`` has all adapters by name, ``weights`` the weight of each that is in effect.
     """
@@ -44,6 +44,8 @@ class LoraAdapters:
         self.weights: dict[str, AdapterWeight] = {}
         self.enabled = True
         self._networks = {"unet": unet, "text_encoder": text_encoder}
+        if text_encoder_2 is not None:
+            self._networks["text_encoder_2"] = text_encoder_2
         self._factor = 1.0
         self._fusion: Optional[_Fusion] = None
         self._changes = ExitStack()
@@ -101,14 +103,17 @@ class LoraAdapters:
             self.weights.pop(name, None)
         self._attach()
 
-    def fuse(self, components: Sequence[str], scale: float = 1.0, names: Optional[Names] = None) -> None:
-        """Add the adapters in effect, or those named, ``scale`` times, into the weights of these components.
+    def fuse(
+        self, components: Optional[Sequence[str]] = None, scale: float = 1.0, names: Optional[Names] = None
+    ) -> None:
+        """Add the adapters in effect, or those named, ``scale`` times, into the weights of these components, or of all.
 
         Raises InputError, and fuses none, for a name that is not loaded, for another component, where no adapter is in
         effect, and for one with a bias that a layer has no place for.
         """
         self._require_unfused("fuse again")
         adapters = self.check_names(list(self.weights) if names is None else names)
+        components = list(self._networks) if components is None else components
         for component in components:
             if component not in self._networks:
                 raise InputError(f"component {component!r} is not known; it must be {' or '.join(self._networks)}")

@@ -25,7 +25,12 @@ _LARGEST_CONFIG = 1 << 24  # bytes
 
 
 def read(
-    source: Union[str, Path], unet: jt.Module, text_encoder: jt.Module, place: Optional[Place] = None
+    source: Union[str, Path],
+    unet: jt.Module,
+    text_encoder: jt.Module,
+    place: Optional[Place] = None,
+    *,
+    text_encoder_2: Optional[jt.Module] = None,
 ) -> Lora[Change]:
     """The adapter in a safetensors file, a folder or a hub's repository: diffusers', peft's, or its only one.
 
@@ -33,7 +38,7 @@ def read(
     ``parse`` does.
     """
     file, tensors, header = open_file(source, place)
-    return parse(tensors, unet, text_encoder, header, str(file))
+    return parse(tensors, unet, text_encoder, header, str(file), text_encoder_2=text_encoder_2)
 
 
 def open_file(source: Union[str, Path], place: Optional[Place] = None) -> tuple[Path, FileTensors, dict[str, Any]]:
@@ -52,6 +57,8 @@ def parse(
     text_encoder: jt.Module,
     metadata: Optional[Mapping[str, Any]] = None,
     what: str = "the LoRA",
+    *,
+    text_encoder_2: Optional[jt.Module] = None,
 ) -> Lora[Change]:
     """The adapter that the named arrays make up; ``metadata`` is peft's configuration, as diffusers writes it.
 
@@ -59,6 +66,8 @@ def parse(
     these networks, is of no kind that is read, or holds numbers that are not finite.
     """
     networks = {"unet": unet, "text_encoder": text_encoder}
+    if text_encoder_2 is not None:
+        networks["text_encoder_2"] = text_encoder_2
     known = {component: {**layers(network), **norms(network)} for component, network in networks.items()}
     changes: dict[str, dict[str, Change]] = {component: {} for component in COMPONENTS}
     try:
@@ -81,7 +90,7 @@ def parse(
             InputWarning,
             2,
         )
-    return Lora(changes["unet"], changes["text_encoder"])
+    return Lora(**changes)
 
 
 def _read_header(tensors: FileTensors) -> bytes:

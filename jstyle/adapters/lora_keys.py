@@ -10,7 +10,9 @@ from jstyle.errors import InputError
 from jstyle.networks.config import UNetConfig
 from jstyle.weights.single_file.names import find_unet_names
 
-COMPONENTS = ("unet", "text_encoder")
+COMPONENTS = ("unet", "text_encoder", "text_encoder_2")
+"""What adapters change; SDXL alone has the last."""
+
 PEFT_PREFIX = "base_model.model."
 """Before every name in the files of peft's own save_pretrained."""
 
@@ -27,12 +29,16 @@ _PART = re.compile(
 )
 _KOHYA = {f"{kind}_unet_": "unet" for kind in ("lora", "oft")}
 _KOHYA.update({f"{name}_": "text_encoder" for name in ("lora_te", "lora_te1", "oft_te", "oft_te1")})
+_KOHYA.update({f"{name}_": "text_encoder_2" for name in ("lora_te2", "oft_te2")})
 _TEXT_NAMES = {"to_q": "q_proj", "to_k": "k_proj", "to_v": "v_proj", "to_out": "out_proj"}
 _TEXT_PREFIX = "text_model."  # which transformers 5 leaves out
 _ROLES = {"A": "down", "B": "up", "bias": "up_bias", "scaled_oft": "scaled_oft", "lora_magnitude_vector": "magnitude"}
 _WRAPPED = "lycoris_"  # LyCORIS' prefix where it was put around a network by itself
 _ORIGINAL = ("diffusion_model_", "lora_unet_")  # before the original code's names: ComfyUI's prefix, and kohya's
-_COMFY_TEXT = tuple(f"text_encoders_{clip}_transformer_" for clip in ("clip_l", "clip_h"))
+_COMFY_TEXT = {
+    f"text_encoders_{clip}_transformer_": component
+    for clip, component in (("clip_l", "text_encoder"), ("clip_h", "text_encoder"), ("clip_g", "text_encoder_2"))
+}
 
 LayerPath = tuple[str, str]
 """A component and the path of a layer in it."""
@@ -72,13 +78,15 @@ def sort_keys(
 
 def list_names(component: str, path: str) -> list[str]:
     """The names under which a configuration may know a layer: transformers 5 leaves a prefix out."""
-    is_short = component == "text_encoder" and path.startswith(_TEXT_PREFIX)
+    is_short = component != "unet" and path.startswith(_TEXT_PREFIX)
     return [path, path[len(_TEXT_PREFIX) :]] if is_short else [path]
 
 
-def flatten_name(component: str, path: str) -> str:
-    """kohya's name of a layer."""
-    return {"unet": "lora_unet_", "text_encoder": "lora_te_"}[component] + path.replace(".", "_")
+def flatten_name(component: str, path: str, of_two: bool = False) -> str:
+    """kohya's name of a layer, for a model ``of_two`` text encoders or of one."""
+    text = "lora_te1_" if of_two else "lora_te_"
+    prefix = {"unet": "lora_unet_", "text_encoder": text, "text_encoder_2": "lora_te2_"}[component]
+    return prefix + path.replace(".", "_")
 
 
 def _list_original_names(paths: Iterable[str], unet: UNetConfig) -> dict[str, LayerPath]:
@@ -91,11 +99,11 @@ def _list_original_names(paths: Iterable[str], unet: UNetConfig) -> dict[str, La
 def _list_flat_names(known: Mapping[str, Mapping[str, Any]]) -> dict[str, LayerPath]:
     """kohya's and LyCORIS' names of all layers."""
     prefixes = [*_KOHYA.items(), *((_WRAPPED, component) for component in COMPONENTS)]
-    prefixes += [(prefix, "text_encoder") for prefix in _COMFY_TEXT]
+    prefixes += _COMFY_TEXT.items()
     return {
         prefix + name.replace(".", "_"): (component, path)
         for prefix, component in prefixes
-        for path in known[component]
+        for path in known.get(component, ())
         for name in list_names(component, path)
     }
 
@@ -105,7 +113,7 @@ def _find_layer(name: str, known: Mapping[str, Mapping[str, Any]]) -> Optional[L
     for component in COMPONENTS:
         inside = name[len(component) + 1 :] if name.startswith(f"{component}.") else name
         path = _current_path(component, inside.replace(".processor.", "."))
-        if path in known[component]:
+        if path in known.get(component, ()):
             return component, path
     return None
 

@@ -95,6 +95,9 @@ class LoraLoaderMixin:
         safe_serialization: bool = True,
         unet_lora_adapter_metadata: Optional[Mapping[str, Any]] = None,
         text_encoder_lora_adapter_metadata: Optional[Mapping[str, Any]] = None,
+        *,
+        text_encoder_2_lora_layers: Optional[State] = None,
+        text_encoder_2_lora_adapter_metadata: Optional[Mapping[str, Any]] = None,
     ) -> None:
         """Write ``pytorch_lora_weights.safetensors``, under the names that the matrices come with.
 
@@ -102,7 +105,7 @@ class LoraLoaderMixin:
         that. No pickle is written: ``safe_serialization=False`` gives the same file, and a warning. Raises InputError
         where there is nothing to write, for another kind of file, and when it cannot be written.
         """
-        if not unet_lora_layers and not text_encoder_lora_layers:
+        if not unet_lora_layers and not text_encoder_lora_layers and not text_encoder_2_lora_layers:
             raise InputError("give unet_lora_layers or text_encoder_lora_layers; there is nothing to write")
         name = weight_name or FILE
         if save_function is not None or not name.endswith(".safetensors"):
@@ -112,6 +115,7 @@ class LoraLoaderMixin:
         arrays = {
             **_list_arrays("unet", unet_lora_layers or {}, unet_lora_adapter_metadata),
             **_list_arrays("text_encoder", text_encoder_lora_layers or {}, text_encoder_lora_adapter_metadata),
+            **_list_arrays("text_encoder_2", text_encoder_2_lora_layers or {}, text_encoder_2_lora_adapter_metadata),
         }
         folder = Path(save_directory)
         make_folder(folder)

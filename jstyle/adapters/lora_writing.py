@@ -44,20 +44,20 @@ def write(
     arrays = {}
     for component in COMPONENTS:
         for path, change in lora.of(component).items():
-            for name, array in named(component, path, change):
+            for name, array in named(component, path, change, bool(lora.text_encoder_2)):
                 arrays[name] = array.astype(_DTYPES[precision]) if array.ndim else array  # an alpha is exact
     make_folder(folder)
     write_tensors(arrays, folder / FILE, metadata(lora, about or {}))
     return folder / FILE
 
 
-def _name_as_diffusers(component: str, path: str, change: LowRank) -> Iterator[tuple[str, np.ndarray]]:
+def _name_as_diffusers(component: str, path: str, change: LowRank, of_two: bool) -> Iterator[tuple[str, np.ndarray]]:
     yield f"{component}.{path}.lora_A.weight", np.array(change.down.numpy())
     yield f"{component}.{path}.lora_B.weight", (np.array(change.up.numpy()) * change.scale).astype(np.float32)
 
 
-def _name_as_kohya(component: str, path: str, change: LowRank) -> Iterator[tuple[str, np.ndarray]]:
-    name = flatten_name(component, path)
+def _name_as_kohya(component: str, path: str, change: LowRank, of_two: bool) -> Iterator[tuple[str, np.ndarray]]:
+    name = flatten_name(component, path, of_two)
     yield f"{name}.lora_down.weight", np.array(change.down.numpy())
     yield f"{name}.lora_up.weight", np.array(change.up.numpy())
     yield f"{name}.alpha", np.asarray(change.alpha, np.float32)

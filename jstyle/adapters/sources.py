@@ -94,6 +94,26 @@ def to_arrays(state: Mapping[str, Any]) -> dict[str, np.ndarray]:
     return arrays
 
 
+def is_array(source: Any) -> bool:
+    """Whether a source is an array itself, of any library."""
+    return hasattr(source, "shape") and not isinstance(source, Mapping)
+
+
+def name_rows(array: Any, token: Union[str, Sequence[str], None]) -> list[dict[str, Any]]:
+    """An array under the token that it is the vectors of, or, for a list of tokens, a row of it under each.
+
+    Raises InputError where there is no token, and for another number of rows.
+    """
+    if token is None:
+        raise InputError("vectors alone do not say their word; give one, such as token='<style>'")
+    rows = np.asarray(array.numpy() if hasattr(array, "numpy") else array)
+    if isinstance(token, str):
+        return [{token: rows}]
+    if rows.ndim != 2 or len(rows) != len(token):
+        raise InputError(f"vectors {list(rows.shape)} are not a row for each of {len(token)} tokens")
+    return [{name: row} for name, row in zip(token, rows)]
+
+
 def _fetch(model: str, names: Sequence[str], what: str, place: Place) -> Path:
     """The folder of a repository of which the file, and peft's configuration, were fetched."""
     prefix = f"{place.subfolder.strip('/')}/" if place.subfolder else ""

@@ -15,7 +15,7 @@ from typing import Any, Optional, Union
 
 import numpy as np
 
-from jstyle.adapters.sources import Place, find_file, list_bundled_words, to_arrays
+from jstyle.adapters.sources import BUNDLED, Place, find_file, list_bundled_words, to_arrays
 from jstyle.diffusion.prompts import find_words, note_words
 from jstyle.errors import InputError
 from jstyle.files import make_folder
@@ -27,6 +27,9 @@ from jstyle.runtime import jt
 from jstyle.weights.tensors import ArrayTensors, FileTensors, Tensors, read_numbers, write_tensors
 
 FILE = "learned_embeds.safetensors"
+ENCODERS = ("clip_l", "clip_g")
+"""The keys of a word's vectors for SDXL's two text encoders, as all of its trainers name them."""
+
 TABLE = "text_model.embeddings.token_embedding"
 _NAMELESS = "emb_params"  # the key of the vectors in AUTOMATIC1111's files, which name the word only by their own name
 
@@ -137,6 +140,37 @@ class Vocabulary:
             raise
 
 
+def learn_word(
+    source: Source,
+    token: Optional[str],
+    place: Optional[Place],
+    vocabularies: Sequence[Vocabulary],
+    every: Sequence[Vocabulary],
+) -> None:
+    """Learn a file's word with these of a model's vocabularies: with both where it has vectors for both of SDXL's text
+    encoders, else with the first whose width it has.
+
+    Raises InputError, and nothing is learnt, as `read` and `Vocabulary.learn`.
+    """
+    word, arrays = read_each(source, token, place)
+    if len(arrays) > 1:
+        if len(every) == 1:
+            raise InputError(f"{word!r} has vectors for SDXL's two text encoders; this model has one")
+        pairs = [(own, array) for own, array in zip(every, arrays) if any(own is one for one in vocabularies)]
+    else:
+        fitting = (own for own in vocabularies if own.text_encoder.config.hidden_size == arrays[0].shape[-1])
+        pairs = [(next(fitting, vocabularies[0]), arrays[0])]
+    learnt: list[Vocabulary] = []
+    try:
+        for vocabulary, array in pairs:
+            vocabulary.learn(word, array)
+            learnt.append(vocabulary)
+    except InputError:
+        for vocabulary in learnt:
+            vocabulary.remove([word])
+        raise
+
+
 def check_width(token: str, shape: Sequence[int], text_encoder: CLIPTextModel) -> None:
     """Raise InputError unless a word's vectors are (n, hidden_size)."""
     width = text_encoder.config.hidden_size
@@ -150,6 +184,30 @@ def check_width(token: str, shape: Sequence[int], text_encoder: CLIPTextModel) -
 def spell_word(token: str, vectors: int) -> list[str]:
     """The tokens of a word of so many vectors, as diffusers names them: "<a>", "<a>_1", "<a>_2"."""
     return [token] + [f"{token}_{i}" for i in range(1, vectors)]
+
+
+def read_each(
+    source: Source, token: Optional[str] = None, place: Optional[Place] = None
+) -> tuple[str, list[np.ndarray]]:
+    """As `read`, with the vectors (n, width) for each of SDXL's text encoders where the word has them for both."""
+    if isinstance(source, Mapping):
+        stored: Tensors = ArrayTensors(to_arrays(source) if set(source) == set(ENCODERS) else {})
+        file: Any = "the word"
+    else:
+        file = find_file(source, (FILE,), "a textual inversion", place)
+        stored = FileTensors([file])
+    if set(stored.shapes()) != set(ENCODERS):
+        word, array = read(source, token, place)
+        bundled = list_bundled_words(stored.shapes())
+        own = word if word in bundled else next(iter(bundled), "")
+        second = f"{BUNDLED}{own}.{ENCODERS[1]}"
+        return word, [array, _read_vectors(stored, second, file)] if second in stored.shapes() else [array]
+    if token is None:
+        raise InputError(f"{file} does not say its word; give one, such as token='<style>'")
+    arrays = [_read_vectors(stored, name, file) for name in ENCODERS]
+    if len(arrays[0]) != len(arrays[1]):
+        raise InputError(f"{file} has {len(arrays[0])} vectors for one text encoder and {len(arrays[1])} for the other")
+    return token, arrays
 
 
 def read(source: Source, token: Optional[str] = None, place: Optional[Place] = None) -> tuple[str, np.ndarray]:
@@ -176,11 +234,15 @@ def read(source: Source, token: Optional[str] = None, place: Optional[Place] = N
         raise InputError(f"{file} holds {len(names)} arrays ({listed}), not the one of a word; is it something else?")
     if names[0] == _NAMELESS and token is None:
         raise InputError(f"{file} does not say its word; give --words FILE:<style> (token='<style>' in Python)")
+    return token or names[0], _read_vectors(stored, names[0], file)
+
+
+def _read_vectors(stored: Tensors, name: str, file: Any) -> np.ndarray:
     try:
-        array = read_numbers(stored, names[0])
+        array = read_numbers(stored, name)
     except InputError as error:
         raise InputError(f"{file}: {error}") from None
-    return token or names[0], array[None] if array.ndim == 1 else array
+    return array[None] if array.ndim == 1 else array
 
 
 def _read_bundled(stored: Tensors, bundled: Mapping[str, str], token: Optional[str], file: Any) -> tuple:

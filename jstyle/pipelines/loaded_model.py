@@ -162,7 +162,7 @@ class LoadedModel:
         original_config: None = None,
         **components: Any,
     ) -> Self:
-        """Load a checkpoint of Stable Diffusion 1.x or 2.x in one safetensors file, with the original code's names.
+        """Load a checkpoint of Stable Diffusion 1.x, 2.x or XL in one safetensors file, with the original code's names.
 
         ``pretrained_model_link_or_path`` is a file, `owner/name/FILE.safetensors` of the hub, or its address there.
         ``config`` is a folder or hub id in diffusers' layout: what the file lacks, tokenizer, configurations, networks,

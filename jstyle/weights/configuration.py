@@ -62,7 +62,7 @@ def read_configurations(folder: Path) -> Configurations:
         read_network(CLIPTextConfig, folder / "text_encoder"),
         read_network(CLIPVisionConfig, vision) if (vision / "config.json").is_file() else None,
         read_network(CLIPTextConfig, second) if has_second else None,
-        has_second and _read_zeroes(folder / "model_index.json"),
+        has_second and read_zeroes(folder / "model_index.json"),
     )
     check_fit(configurations)
     return configurations
@@ -77,7 +77,7 @@ def read_network(kind: Any, folder: Path) -> Any:
     return kind.from_dict(read_json(file), str(file))
 
 
-def _read_zeroes(index: Path) -> bool:
+def read_zeroes(index: Path) -> bool:
     """Whether a folder of SDXL asks for zeros where there is no negative prompt, as it does unless it says no."""
     value = read_json(index).get(ZEROES, True) if index.is_file() else True
     if not isinstance(value, bool):

@@ -112,7 +112,8 @@ def find_single_file(settings: ModelSettings) -> Optional[Path]:
 
 
 def _read_file(file: Path, settings: ModelSettings) -> ModelFiles:
-    return ModelFiles(*read_single_file(file, settings))
+    read, networks, tokenizer, second = read_single_file(file, settings)
+    return ModelFiles(read, networks, tokenizer, tokenizer_2=second)
 
 
 def _read_folder(settings: ModelSettings) -> ModelFiles:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Optional
 
@@ -21,11 +21,15 @@ _RENAMES: Mapping[str, Rename] = {"vae": rename_vae, "text_encoder": rename_text
 
 @dataclass(frozen=True)
 class Place:
-    """Where a parameter is stored: under a name, and of several that are joined along their rows, as which of them."""
+    """Where a parameter is stored: under a name, and of several that are joined along their rows, as which of them.
+
+    A map that the original code multiplies from the right is stored ``transposed``.
+    """
 
     name: str
     part: int = 0
     parts: int = 1
+    transposed: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class Layout:
     def find(self, parameter: str) -> Place:
         """Where the file has a parameter."""
         place = self.place(parameter)
-        return Place(self.prefix + place.name, place.part, place.parts)
+        return replace(place, name=self.prefix + place.name)
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,8 @@ class _LaidOut:
             used.add(place.name)
             if place.name in stored:
                 self._places[parameter] = place
-                self._shapes[parameter] = _take_part(stored[place.name], place.parts)
+                shape = stored[place.name][::-1] if place.transposed else stored[place.name]
+                self._shapes[parameter] = _take_part(shape, place.parts)
         for name, shape in stored.items():
             is_ours = name.startswith(layout.prefix) and name not in used
             if is_ours and not layout.ignored.match(name[len(layout.prefix) :]):
@@ -108,6 +113,8 @@ class _LaidOut:
         """The tensor in the dtype in which it is stored; of a joined one its own rows."""
         place = self._places[name]
         array = self._tensors.read(place.name)
+        if place.transposed:
+            return np.ascontiguousarray(array.T)
         return array if place.parts == 1 else np.split(array, place.parts)[place.part]
 
 

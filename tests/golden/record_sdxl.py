@@ -7,30 +7,44 @@ sdxl_networks.npz: for the UNet's cases `unetN_` (0 to 2; `five0_` with five siz
 one), `last`, and of the second `embeds`.
 
 sdxl.npz: `noise`, `init_image`, `mask`; of each of RUNS, as NAME_latents, the last latents, and `plain_image`.
+
+sdxl_adapters.npz: of each of ADAPTED, as NAME_latents, the last latents with a LoRA or a word (3 steps), and `none_`
+without any. The second text encoder's eos_token_id is the real one there: with the hub's 2 transformers takes the
+largest id, and so a learnt word, for a text's end.
+
+sdxl_single_file.npz: `names` and `shapes` (JSON) of a file with the original code's names, and where diffusers takes
+each of `parameters` from, `sources`.
 """
 
 from __future__ import annotations
 
+import json
 import shutil
+import sys
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tiny
 import torch
 from diffusers import (
+    AutoencoderKL,
     EulerAncestralDiscreteScheduler,
     EulerDiscreteScheduler,
     StableDiffusionXLImg2ImgPipeline,
     StableDiffusionXLInpaintPipeline,
     StableDiffusionXLPipeline,
+    UNet2DConditionModel,
 )
 from diffusers.pipelines.stable_diffusion_xl import pipeline_stable_diffusion_xl_img2img as img2img
 from diffusers.pipelines.stable_diffusion_xl import pipeline_stable_diffusion_xl_inpaint as inpaint
 from PIL import Image
 from record import HERE, PROMPTS, build_text, build_unet, build_vae, noise, save, seeded, tokenize, write_tokenizer
 from record_pipelines import HEIGHT, LATENT, WIDTH, disc, drawn, photo
-from sdxl import PICTURES, RUNS, SCHEDULE, STEPS
-from transformers import CLIPTextConfig, CLIPTextModelWithProjection
+from safetensors.numpy import save_file
+from sdxl import ADAPTED, DEEP, PICTURES, RUNS, SCHEDULE, STEPS, WORD, write_base, write_lora, write_word
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 FOLDER = HERE / "sdxl_folder"
 
@@ -127,6 +141,95 @@ def make(run: dict[str, Any], output_type: str = "latent") -> np.ndarray:
         return np.array(pipe(**pictures, **settings).images)
 
 
+def make_adapted(name: str, prompt: str) -> np.ndarray:
+    """What a run of three steps comes to with a LoRA or a word."""
+    config = CLIPTextConfig(**{**tiny.SDXL["text_2"], "eos_token_id": tiny.VOCAB_SIZE - 1})
+    pipe = load("text", {"config": {"text_encoder_2": seeded(CLIPTextModelWithProjection(config))}})
+    if name == "word":
+        arrays = {key: torch.from_numpy(array) for key, array in write_word().items()}
+        for key, encoder, tokenizer in (("clip_l", pipe.text_encoder, pipe.tokenizer),
+                                        ("clip_g", pipe.text_encoder_2, pipe.tokenizer_2)):  # fmt: skip
+            pipe.load_textual_inversion({WORD: arrays[key]}, text_encoder=encoder, tokenizer=tokenizer)
+    elif name != "none":
+        with tempfile.TemporaryDirectory() as folder:
+            save_file(write_lora(name), f"{folder}/lora.safetensors")
+            pipe.load_lora_weights(folder, weight_name="lora.safetensors")
+    start = torch.from_numpy(noise("sdxl/noise", LATENT))
+    size = {"height": HEIGHT, "width": WIDTH, "latents": start, "output_type": "latent"}
+    return pipe(prompt, negative_prompt="a town", num_inference_steps=3, **size).images.numpy()
+
+
+def list_file_names(configs: dict[str, Any]) -> dict[str, list[int]]:
+    """The names and shapes of a single file: this project's, of which diffusers must find a use for every one."""
+    sys.path.insert(0, str(HERE.parents[1]))
+    from jstyle.networks.config import UNetConfig, VAEConfig
+    from jstyle.weights.single_file import names
+
+    with torch.device("meta"):
+        text = {f"text_model.{n.removeprefix('text_model.')}": v for n, v in build_bare(CLIPTextModel, "text", configs)}
+        second = dict(build_bare(CLIPTextModelWithProjection, "text_2", configs))
+        unet = UNet2DConditionModel.from_config(configs["unet"]).state_dict()
+        vae = AutoencoderKL.from_config(configs["vae"]).state_dict()
+    finders = {
+        "model.diffusion_model.": (unet, names.find_unet_names(UNetConfig.from_dict(configs["unet"]))),
+        "first_stage_model.": (vae, names.find_vae_names(VAEConfig.from_dict(configs["vae"]))),
+        "conditioner.embedders.0.transformer.": (text, names.find_clip_names),
+        "conditioner.embedders.1.model.": (second, names.find_open_clip_names),
+    }
+    shapes: dict[str, list[int]] = {"conditioner.embedders.1.model.logit_scale": []}
+    for prefix, (state, find) in finders.items():
+        for name, value in state.items():
+            place, shape = find(name), list(value.shape)
+            linear = prefix == "first_stage_model." and ".attn" not in name and "mid_block.attentions" in name
+            if linear and len(shape) == 2:
+                shape += [1, 1]
+            shapes[prefix + place.name] = [shape[0] * place.parts, *shape[1:]][:: -1 if place.transposed else 1]
+    return shapes
+
+
+def build_bare(kind: Any, part: str, configs: dict[str, Any]) -> Any:
+    """Names and values of a text encoder's parameters."""
+    return ((n, v) for n, v in kind(CLIPTextConfig(**configs[part])).state_dict().items() if "position_ids" not in n)
+
+
+def record_single_file() -> None:
+    """Where diffusers takes each parameter from, of a file with the layers by which it knows SDXL."""
+    shapes = list_file_names(DEEP)
+    arrays = {name: np.asarray(tiny.seeded_tensor(name, shape)) for name, shape in shapes.items()}
+    with tempfile.TemporaryDirectory() as folder:
+        save_file(arrays, f"{folder}/model.safetensors")
+        base = write_base(Path(folder) / "base")
+        pipe = StableDiffusionXLPipeline.from_single_file(
+            f"{folder}/model.safetensors", config=str(base), add_watermarker=False
+        )
+    sources = {}
+    for part in ("unet", "vae", "text_encoder", "text_encoder_2"):
+        for name, value in getattr(pipe, part).state_dict().items():
+            found = find_source(value.numpy(), arrays)
+            is_text = part.startswith("text") and not name.startswith("text_projection")
+            sources[f"{part}/text_model.{name.removeprefix('text_model.')}" if is_text else f"{part}/{name}"] = found
+    save("sdxl_single_file", {
+        "names": np.array(list(shapes)),
+        "shapes": np.array(json.dumps(list(shapes.values()))),
+        "parameters": np.array(list(sources)),
+        "sources": np.array(list(sources.values())),
+    })  # fmt: skip
+
+
+def find_source(value: np.ndarray, arrays: dict[str, np.ndarray]) -> str:
+    """The name, part and number of parts, and "T" where it is transposed, of the array that a parameter is of."""
+    for name, array in arrays.items():
+        if array.size == value.size and np.array_equal(array.reshape(value.shape), value):
+            return f"{name} 0 1"
+        if array.ndim == 2 and array.T.shape == value.shape and np.array_equal(array.T, value):
+            return f"{name} 0 1 T"
+        if "in_proj" in name and array.size == 3 * value.size:
+            for part, third in enumerate(np.split(array, 3)):
+                if np.array_equal(third, value):
+                    return f"{name} {part} 3"
+    raise AssertionError(f"no source of a parameter {value.shape}")
+
+
 def main() -> None:
     """Writes the folder, then records networks and runs."""
     torch.set_num_threads(1)
@@ -143,6 +246,9 @@ def main() -> None:
     assert set(PICTURES) == {run.get("kind", "text") for run in RUNS.values()}
     arrays.update({f"{name}_latents": make(run) for name, run in RUNS.items()})
     save("sdxl", arrays)
+    record_single_file()
+    adapted = {"none": "a painting", **ADAPTED}
+    save("sdxl_adapters", {f"{name}_latents": make_adapted(name, prompt) for name, prompt in adapted.items()})
 
 
 if __name__ == "__main__":

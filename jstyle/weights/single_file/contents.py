@@ -13,13 +13,14 @@ from jstyle.weights.tensors import FileTensors
 
 UNET, VAE = "model.diffusion_model.", "first_stage_model."
 CLIP, OPEN_CLIP = "cond_stage_model.transformer.", "cond_stage_model.model."
+XL_CLIP, XL_OPEN_CLIP = "conditioner.embedders.0.transformer.", "conditioner.embedders.1.model."
 
 # What a name of another kind of model or file contains. The first that is found is told.
 _OTHERS = (
     (r"lora_unet_|lora_te|.*\.lora_(up|down|A|B|linear)|.*\.(hada|lokr|oft)_", "a LoRA, which goes on a model"),
     (r"emb_params$|string_to_param", "a learnt word, which goes on a model"),
     (r"control_model\.|.*(input_hint_block|controlnet_)", "a ControlNet, which is not here"),
-    (r"conditioner\.|(model\.diffusion_model\.)?label_emb\.|add_embedding\.", "Stable Diffusion XL, which is not here"),
+    (r"conditioner\.embedders\.0\.model\.", "SDXL's refiner, which is not here"),
     (r"(model\.diffusion_model\.)?joint_blocks\.", "Stable Diffusion 3, which is not here"),
     (r"(model\.diffusion_model\.)?double_blocks\.", "FLUX, which is not here"),
     (r".*(motion_modules|temporal_transformer|time_stack)\.", "for films, which are not made here"),
@@ -51,6 +52,9 @@ class Contents:
 
     vae: Optional[str]
     text_encoder: Optional[str]
+    text_encoder_2: Optional[str]
+    """Of SDXL's second; None where the file has none."""
+
     is_renamed: bool
     """Whether the file is a UNet alone, under diffusers' names."""
 
@@ -67,9 +71,21 @@ class Contents:
 
     @property
     def text_width(self) -> int:
-        """The width of the texts that the UNet reads; 0 where no layer of the original place reads any."""
-        first = "down_blocks.0.attentions.0" if self.is_renamed else "input_blocks.1.1"
-        return self._measure(f"{first}.transformer_blocks.0.attn2.to_k.weight")
+        """The width of the texts that the UNet reads; 0 where no layer of the original places reads any."""
+        firsts = ("down_blocks.0.attentions.0", "down_blocks.1.attentions.0", "input_blocks.1.1", "input_blocks.4.1")
+        return max(self._measure(f"{first}.transformer_blocks.0.attn2.to_k.weight") for first in firsts)
+
+    @property
+    def is_xl(self) -> bool:
+        """Whether the UNet reads a vector of the text and sizes too."""
+        first = "add_embedding.linear_1.weight" if self.is_renamed else "label_emb.0.0.weight"
+        return self._measure(first) > 0
+
+    @property
+    def parts(self) -> dict[str, Optional[str]]:
+        """What the names of each network that the model needs begin with; None where the file has it not."""
+        found = {"unet": self.unet, "vae": self.vae, "text_encoder": self.text_encoder}
+        return {**found, "text_encoder_2": self.text_encoder_2} if self.is_xl else found
 
     def _measure(self, name: str) -> int:
         shape = self.shapes.get((self.unet or "") + name, ())
@@ -78,21 +94,21 @@ class Contents:
 
 def read_contents(file: Path) -> Contents:
     """Look at a file's names, shapes and metadata. Raises InputError for one that is damaged, a pickle, something else
-    than Stable Diffusion 1.x or 2.x, or that holds what belongs to none of its networks.
+    than Stable Diffusion 1.x, 2.x or XL, or that holds what belongs to none of its networks.
     """
     tensors = FileTensors([file])
     shapes = tensors.shapes()
     contents = _sort_names(file, shapes, tensors.metadata)
     if contents.unet is None:
-        raise InputError(f"{file} {_describe_other(shapes)}; a model of Stable Diffusion 1.x or 2.x is needed")
+        raise InputError(f"{file} {_describe_other(shapes)}; a model of Stable Diffusion 1.x, 2.x or XL is needed")
     if contents.unet:
-        known = tuple(prefix for prefix in (contents.unet, VAE, contents.text_encoder) if prefix)
+        known = tuple(prefix for prefix in (VAE, *contents.parts.values()) if prefix)
         strays = [name for name in shapes if not name.startswith(known) and not _BESIDE.match(name)]
         if strays:
             shown = ", ".join(sorted(strays)[:3]) + (", ..." if strays[3:] else "")
             raise InputError(
-                f"{file} holds {len(strays)} keys ({shown}) that are of no Stable Diffusion 1.x or 2.x; fetch the file "
-                "of such a model"
+                f"{file} holds {len(strays)} keys ({shown}) that are of no Stable Diffusion 1.x, 2.x or XL; fetch the "
+                "file of such a model"
             )
     return contents
 
@@ -100,22 +116,27 @@ def read_contents(file: Path) -> Contents:
 def _sort_names(file: Path, shapes: Shapes, metadata: Mapping[str, str]) -> Contents:
     other = next((what for pattern, what in _OTHERS for name in shapes if re.match(pattern, name)), None)
     if other is not None:
-        raise InputError(f"{file} is {other}; a model of Stable Diffusion 1.x or 2.x is needed")
+        raise InputError(f"{file} is {other}; a model of Stable Diffusion 1.x, 2.x or XL is needed")
     is_renamed = "conv_in.weight" in shapes and "down_blocks.0.resnets.0.conv1.weight" in shapes
     prefixes = {part: prefix for part, (prefix, first) in _FIRST_OF.items() if prefix + first in shapes}
     if is_renamed or "input_blocks.0.0.weight" in shapes:
         prefixes["unet"] = ""
-    text = next((prefix for prefix in (CLIP, OPEN_CLIP) if any(name.startswith(prefix) for name in shapes)), None)
+    there = [prefix for prefix in (CLIP, OPEN_CLIP, XL_CLIP, XL_OPEN_CLIP) if _has_prefix(shapes, prefix)]
     return Contents(
         file,
         shapes,
         prefixes.get("unet"),
         prefixes.get("vae"),
-        text,
+        next((prefix for prefix in there if prefix != XL_OPEN_CLIP), None),
+        XL_OPEN_CLIP if XL_OPEN_CLIP in there else None,
         is_renamed,
         _list_predictions(shapes, metadata),
         "ztsnr" in shapes,
     )
+
+
+def _has_prefix(shapes: Shapes, prefix: str) -> bool:
+    return any(name.startswith(prefix) for name in shapes)
 
 
 def _list_predictions(shapes: Shapes, metadata: Mapping[str, str]) -> frozenset[str]:

@@ -1,8 +1,8 @@
 """The names that the original code gives to the parameters of Stable Diffusion's networks.
 
 Those of CompVis' latent diffusion (github.com/CompVis/stable-diffusion, `ldm/modules`) for UNet and VAE, and of
-OpenCLIP (github.com/mlfoundations/open_clip) for the text encoder of 2.x. Each function here takes a configuration and
-gives the one that finds a parameter, by the name that it has in the network.
+OpenCLIP (github.com/mlfoundations/open_clip) for the text encoder of 2.x and the second of XL. Each function here
+takes a configuration and gives the one that finds a parameter, by the name that it has in the network.
 """
 
 from __future__ import annotations
@@ -65,6 +65,8 @@ def find_open_clip_names(parameter: str) -> Place:
         "final_layer_norm.weight": "ln_final.weight",
         "final_layer_norm.bias": "ln_final.bias",
     }
+    if parameter == "text_projection.weight":
+        return Place("text_projection", transposed=True)
     name = parameter[len(_TEXT) :]
     return Place(others.get(name, name))
 
@@ -97,6 +99,7 @@ def _translate(parameter: str, modules: Mapping[str, str], parts: Mapping[str, M
 def _list_unet_modules(config: UNetConfig) -> Iterator[tuple[str, str]]:
     """Modules whose names are others: the blocks are numbered through, with what halves a map as one of its own."""
     yield from (("time_embedding.linear_1", "time_embed.0"), ("time_embedding.linear_2", "time_embed.2"))
+    yield from (("add_embedding.linear_1", "label_emb.0.0"), ("add_embedding.linear_2", "label_emb.0.2"))
     yield from (("conv_in", "input_blocks.0.0"), ("conv_norm_out", "out.0"), ("conv_out", "out.2"))
     yield from (("mid_block.resnets.0", "middle_block.0"), ("mid_block.attentions.0", "middle_block.1"))
     yield ("mid_block.resnets.1", "middle_block.2")

@@ -13,9 +13,9 @@ from jstyle.errors import InputError
 from jstyle.networks.config import CLIPTextConfig, UNetConfig, VAEConfig
 from jstyle.settings.model import ModelSettings
 from jstyle.weights import fetching, hub
-from jstyle.weights.configuration import Configurations, check_fit, read_network
+from jstyle.weights.configuration import Configurations, check_fit, read_network, read_zeroes
 from jstyle.weights.single_file import names
-from jstyle.weights.single_file.contents import CLIP, OPEN_CLIP, VAE, Contents, read_contents
+from jstyle.weights.single_file.contents import OPEN_CLIP, VAE, Contents, read_contents
 from jstyle.weights.single_file.families import (
     TWO,
     USUAL_VAE,
@@ -30,21 +30,24 @@ from jstyle.weights.tensors import FileTensors, rename_vae
 _NOTHING = re.compile(r"(?!)")
 _VAE_IGNORED = re.compile(r"(loss|model_ema)\.")
 _CLIP_IGNORED = re.compile(r"(text_model\.)?embeddings\.position_ids$|(text_projection|logit_scale)")
-_KINDS = {"unet": UNetConfig, "vae": VAEConfig, "text_encoder": CLIPTextConfig}
-_LABELS = {"unet": "UNet", "vae": "VAE", "text_encoder": "text encoder"}
+_OPEN_CLIP_IGNORED = re.compile(r"(logit_scale|attn_mask)$")
+_KINDS = {"unet": UNetConfig, "vae": VAEConfig, "text_encoder": CLIPTextConfig, "text_encoder_2": CLIPTextConfig}
+_LABELS = {"unet": "UNet", "vae": "VAE", "text_encoder": "text encoder", "text_encoder_2": "second text encoder"}
 _ASKED = "say which: --prediction_type epsilon or v_prediction (prediction_type= in Python)"
 
 
-def read_single_file(file: Path, settings: ModelSettings) -> tuple[Configurations, dict[str, StoredNetwork], Path]:
-    """Configurations, the networks by their parts' names, and the tokenizer's folder, of a file that settings name.
+def read_single_file(
+    file: Path, settings: ModelSettings
+) -> tuple[Configurations, dict[str, StoredNetwork], Path, Optional[Path]]:
+    """Configurations, the networks by their parts' names, and the folders of the tokenizer and, of SDXL, of the second
+    one, of a file that settings name.
 
-    What the file lacks is the base model's: configurations, networks, tokenizer. Without a base model the
-    configurations of Stable Diffusion 1.x and 2.x are known, and their tokenizer is the hub's. Raises InputError where
-    the file is of another kind, something is missing, or what the UNet predicts is not known.
+    What the file lacks is the base model's: configurations, networks, tokenizers. Without a base model the
+    configurations of Stable Diffusion 1.x, 2.x and XL are known, and their tokenizers are the hub's. Raises InputError
+    where the file is of another kind, something is missing, or what the UNet predicts is not known.
     """
     contents = read_contents(file)
-    found = {"unet": contents.unet, "vae": contents.vae, "text_encoder": contents.text_encoder}
-    lacking = [part for part, prefix in found.items() if prefix is None]
+    lacking = [part for part, prefix in contents.parts.items() if prefix is None]
     if settings.vae_weights is not None and "vae" in lacking:
         lacking.remove("vae")
     base = _locate_base(settings, lacking, file)
@@ -53,7 +56,8 @@ def read_single_file(file: Path, settings: ModelSettings) -> tuple[Configuration
     networks = dict(_lay_out(contents, configurations, described))
     if base is not None:
         networks.update({part: store_folder(part, base / part) for part in lacking})
-    return configurations, networks, _find_tokenizer(file, family, base)
+    second = _find_tokenizer(file, family, base, "tokenizer_2") if contents.is_xl else None
+    return configurations, networks, _find_tokenizer(file, family, base, "tokenizer"), second
 
 
 def store_vae(file: Path, config: VAEConfig, described_by: str) -> StoredNetwork:
@@ -94,20 +98,22 @@ def _configure(
     schedule = _complete_schedule(contents, family, base, prediction)
     found: dict[str, Any] = {} if family is None else list_configurations(family, schedule)
     described = dict.fromkeys(found, "" if family is None else family.name)
-    for part, kind in _KINDS.items():
+    for part in contents.parts:
+        kind = _KINDS[part]
         if base is not None and (base / part / "config.json").is_file():
             found[part], described[part] = read_network(kind, base / part), str(base / part / "config.json")
-    if len(found) < len(_KINDS):
+    if not set(contents.parts) <= set(found):
         raise InputError(
             f"{contents.file} is of no shape that is known: its UNet reads texts of width {contents.text_width}, that "
-            "of Stable Diffusion 1.x 768, of 2.x 1024; give --base_model (config= in Python), a folder or hub id in "
-            "diffusers' layout that is of its shape"
+            "of Stable Diffusion 1.x 768, of 2.x 1024, of XL 2048; give --base_model (config= in Python), a folder or "
+            "hub id in diffusers' layout that is of its shape"
         )
     try:
         found["unet"] = replace(found["unet"], in_channels=contents.channels)
     except ValueError as error:
         raise InputError(f"{contents.file}: its UNet's first layer has no shape that one can have ({error})") from None
-    configurations = Configurations(schedule, **found)
+    zeroes = contents.is_xl and (base is None or read_zeroes(base / "model_index.json"))
+    configurations = Configurations(schedule, **found, zeroes_no_negative=zeroes)
     check_fit(configurations)
     return configurations, described
 
@@ -128,7 +134,7 @@ def _complete_schedule(
     if len(said) != 1:
         spoken = "its metadata and keys contradict each other on" if said else "nothing in it says"
         raise InputError(f"{contents.file}: {spoken} whether the UNet predicts epsilon or v; {_ASKED}")
-    schedule = replace(read or choose_schedule(next(iter(said))), prediction_type=next(iter(said)))
+    schedule = replace(read or choose_schedule(family, next(iter(said))), prediction_type=next(iter(said)))
     if contents.is_zero_snr:
         schedule = replace(schedule, sampler="ddim", timestep_spacing="trailing", rescale_betas_zero_snr=True)
     return schedule
@@ -152,20 +158,24 @@ def _lay_out(
         text = Layout(OPEN_CLIP, names.find_open_clip_names, unused)
         yield "text_encoder", StoredNetwork(files, described["text_encoder"], layout=text)
     elif contents.text_encoder is not None:
-        has_prefix = any(name.startswith(f"{CLIP}text_model.") for name in contents.shapes)
+        prefix = contents.text_encoder
+        has_prefix = any(name.startswith(f"{prefix}text_model.") for name in contents.shapes)
         place = names.find_clip_names if has_prefix else names.find_short_clip_names
-        text = Layout(CLIP, place, _CLIP_IGNORED)
+        text = Layout(prefix, place, _CLIP_IGNORED)
         yield "text_encoder", StoredNetwork(files, described["text_encoder"], layout=text)
+    if contents.text_encoder_2 is not None and contents.is_xl:
+        text = Layout(contents.text_encoder_2, names.find_open_clip_names, _OPEN_CLIP_IGNORED)
+        yield "text_encoder_2", StoredNetwork(files, described["text_encoder_2"], layout=text)
 
 
-def _find_tokenizer(file: Path, family: Optional[Family], base: Optional[Path]) -> Path:
+def _find_tokenizer(file: Path, family: Optional[Family], base: Optional[Path], folder: str) -> Path:
     """The base model's, or the family's on the hub. Raises InputError where it has none, or cannot be fetched."""
-    if base is not None and (base / "tokenizer").is_dir():
-        return base / "tokenizer"
+    if base is not None and (base / folder).is_dir():
+        return base / folder
     if family is None:
-        raise InputError(f"{base} has no tokenizer, and {file} is of no family whose tokenizer is known")
+        raise InputError(f"{base} has no {folder}, and {file} is of no family whose tokenizer is known")
     try:
-        return hub.locate_base(family.home) / "tokenizer"
+        return hub.locate_base(family.home) / folder
     except fetching.NotHere as error:
         raise fetching.NotHere(f"{file} has no tokenizer, as no single file has, and {error}") from None
     except InputError as error:
