@@ -25,7 +25,7 @@ from benchmarks.quality import judge, likeness
 from jstyle.events import exhaust
 from jstyle.files import write_text
 from jstyle.methods.sets import TextReference
-from jstyle.pictures import images
+from jstyle.pictures import png_texts
 from jstyle.pictures.sheets import draw_grid
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.settings.reader import build
@@ -65,7 +65,7 @@ def main() -> None:
     write_text(options.output, json.dumps({**told, "machine": machine.describe(), **found}, indent=1) + "\n")
     rows = [drawn[way][i] for i in range(min(SHOWN, len(sets))) for way in ("style phrase", "Style Aligned")]
     labels = [f"{one[0][1]}: {way}" for one in sets[:SHOWN] for way in ("phrase alone", "aligned")]
-    images.save_png(draw_grid(rows, labels, cell=rows[0][0].size), options.figure)
+    png_texts.save_png(draw_grid(rows, labels, cell=rows[0][0].size), options.figure)
 
 
 def _sets(count: int) -> list[list[Thing]]:

@@ -32,7 +32,7 @@ from benchmarks.quality.unseen import Subject
 from jstyle.events import exhaust
 from jstyle.files import write_text
 from jstyle.jobs.engine import Engine
-from jstyle.pictures import images
+from jstyle.pictures import images, png_texts
 from jstyle.pictures.sheets import draw_grid
 from jstyle.pictures.spec import AdapterSpec
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
@@ -218,13 +218,13 @@ def draw_figure(subjects: Sequence[Subject], methods: Sequence[str], work: Path,
         for method, folder in trained.items():
             rows[method] += _opened(folder / "after")
     labels = [name.replace("_", " ") for name in rows]
-    images.save_png(draw_grid(list(rows.values()), labels), file)
+    png_texts.save_png(draw_grid(list(rows.values()), labels), file)
 
 
 def _save(pictures: Sequence[Image.Image], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for i, picture in enumerate(pictures):
-        images.save_png(picture, folder / f"{i}.png")
+        png_texts.save_png(picture, folder / f"{i}.png")
 
 
 def _opened(folder: Path) -> list[Optional[Image.Image]]:

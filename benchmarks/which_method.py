@@ -35,7 +35,7 @@ from benchmarks.quality.stylisation import correlation, edges, histogram
 from jstyle.events import Evaluated
 from jstyle.files import write_text
 from jstyle.methods.pairs import Pair, PairMethod
-from jstyle.pictures import images
+from jstyle.pictures import images, png_texts
 from jstyle.pictures.sheets import draw_grid
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 
@@ -81,7 +81,7 @@ def main() -> None:
     write_text(options.output, json.dumps({**told, **found}, indent=1) + "\n")
     print(format_table(found))
     if options.sheet:
-        images.save_png(draw_sheet(pairs, made), options.sheet)
+        png_texts.save_png(draw_sheet(pairs, made), options.sheet)
 
 
 def read_options() -> argparse.Namespace:
@@ -132,7 +132,7 @@ def make_missing(method: PairMethod, pairs: Pairs, missing: Sequence[Pair], fold
         path = name_picture(folder, (event.content, event.style))
         cost = {"seconds": now - start, "evaluations": evaluations, "memory, MB": peak * 1024 / 1e6}
         write_text(path.with_suffix(".json"), json.dumps(cost))
-        images.save_png(event.image, path)
+        png_texts.save_png(event.image, path)
         start, evaluations = now, 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 from jstyle.files import hash_files
 from jstyle.methods.recalled import Need, Origin, Recalled
@@ -24,14 +24,14 @@ def recall_set(subject: Mapping[str, Any], settings: Mapping[str, Any]) -> Recal
     references = _list_parts(subject, "references")
     values, origins, needs = _recall_references(references)
     starts, start_needs = _find_files(targets, "start", {"start_file": "image"})
-    seed = targets[0].get("seed")
+    seed = _read_number(targets[0].get("seed"))
     values.update(prompt=[target.get("prompt") for target in targets], reference_weights=subject.get("weights"))
     values.update({"image": [str(origin.path) for origin in starts]} if starts else {})
-    number = seed - values["seed"] if _is_number(seed) and _is_number(values.get("seed")) else 1
-    if number != 1:
-        needs.append(Need(("prompt",), _explain_number(number, targets[0])))
-    elif "seed" not in values and _is_number(seed):
-        values["seed"] = seed - 1
+    first = _read_number(values.get("seed", seed - 1 if seed else None))
+    if first is not None:
+        values["seed"] = first
+    if seed is not None and first is not None and seed - first != 1:
+        needs.append(Need(("prompt",), _explain_number(seed - first, targets[0])))
     return Recalled(values, (), [*origins, *starts], [*needs, *start_needs])
 
 
@@ -88,8 +88,8 @@ def _list_parts(subject: Mapping[str, Any], name: str) -> list[Mapping[str, Any]
     return [part for part in listed if isinstance(part, dict)] if isinstance(listed, list) else []
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+def _read_number(value: Any) -> Optional[int]:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _explain_number(number: int, target: Mapping[str, Any]) -> str:

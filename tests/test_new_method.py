@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from jstyle.methods.table import METHODS
-from jstyle.pictures import images
+from jstyle.pictures import images, png_texts
 from jstyle.table import write_table
 from jstyle.training.teaching.table import TEACHINGS
 
@@ -57,7 +57,7 @@ FOLDER = {
         import numpy as np
         from jstyle.pipelines.cost import Meter
         from jstyle.methods.pairs import Stylised, list_pairs
-        from jstyle.pictures import images
+        from jstyle.pictures import images, png_texts
         from jstyle.runtime import jt
 
 
@@ -132,7 +132,7 @@ def test_its_pictures_are_recognised(folder: Path, tmp_path: Path) -> None:
     assert first.returncode == 0, first.stderr
     path = tmp_path / "out" / "content_stylized_style.png"
     assert images.open_image(path).getpixel((5, 5)) == (155, 45, 85)
-    about = images.read_metadata(path) or {}
+    about = png_texts.read_metadata(path) or {}
     spec = about["spec"]
     assert isinstance(spec, dict) and spec["method"] == "toy_method" and spec["settings"]["amount"] == 0.25
     written = path.stat().st_mtime_ns

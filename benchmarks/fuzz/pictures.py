@@ -18,7 +18,7 @@ from PIL import Image, ImageCms
 
 from benchmarks.fuzz import trials
 from jstyle.errors import InputError
-from jstyle.pictures import images
+from jstyle.pictures import images, png_texts
 from jstyle.pictures.finished import describe_other, read_state, write_picture
 from jstyle.pictures.fitting import Frame
 from jstyle.pictures.spec import ModelIdentity, PromptedPicture
@@ -85,7 +85,7 @@ def draw(chance: random.Random) -> bytes:
     if way < 0.3:
         return write_chunks(forge_chunks(chance, list(read_chunks(OWN))))
     content = chance.choice([*SAMPLES, OWN])
-    if content.startswith(images.PNG_SIGNATURE) and way < 0.65:
+    if content.startswith(png_texts.PNG_SIGNATURE) and way < 0.65:
         return write_chunks(spoil_chunks(chance, list(read_chunks(content))))
     if way > 0.98:
         content = chance.choice(STARTS) + content[chance.randrange(len(content)) :]
@@ -97,7 +97,7 @@ def read(content: bytes) -> None:
     with tempfile.TemporaryDirectory() as place:
         path = Path(place) / "a.png"
         path.write_bytes(content)
-        images.is_sheet(path)
+        png_texts.is_sheet(path)
         if read_state(path, SPEC) == "other":
             trials.fail_lines([describe_other(path, SPEC)], 1)
         told: list[str] = []
@@ -116,7 +116,7 @@ def read(content: bytes) -> None:
 
 def read_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
     """The chunks of a PNG: their names and bodies."""
-    place = len(images.PNG_SIGNATURE)
+    place = len(png_texts.PNG_SIGNATURE)
     while place + 8 <= len(content):
         size = int.from_bytes(content[place : place + 4], "big")
         yield content[place + 4 : place + 8], content[place + 8 : place + 8 + size]
@@ -128,7 +128,7 @@ def write_chunks(chunks: list[tuple[bytes, bytes]]) -> bytes:
     parts = [
         struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body)) for name, body in chunks
     ]
-    return images.PNG_SIGNATURE + b"".join(parts)
+    return png_texts.PNG_SIGNATURE + b"".join(parts)
 
 
 def spoil_chunks(chance: random.Random, chunks: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

@@ -23,7 +23,7 @@ from jstyle.methods.inst.styles import Style, read_style
 from jstyle.methods.pairs import Pair, PairMethod, Stylised, list_pairs
 from jstyle.methods.sets import ImageReference
 from jstyle.methods.table import METHODS
-from jstyle.pictures import images
+from jstyle.pictures import png_texts
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.settings.configs import find_config, list_configs
 from jstyle.settings.model import ModelSettings
@@ -83,7 +83,7 @@ class LearntFirst:
         picture, told = folder / "picture.png", folder / "learnt.txt"
         if not told.exists():
             folder.mkdir(parents=True, exist_ok=True)
-            images.save_png(style, picture)
+            png_texts.save_png(style, picture)
             values = {**training, "data": [str(picture)], "output": str(folder / "training")}
             start = time.process_time()
             train(build(InstTrainSettings, values), pipe)

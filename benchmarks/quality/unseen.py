@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from jstyle.competition.dataset import read_dataset
-from jstyle.pictures import images
+from jstyle.pictures import images, png_texts
 from jstyle.training.draws import make_generator
 from recipes.tiny.drawings import OBJECTS, PLACES, TECHNIQUES, Scene
 from recipes.tiny.drawings.fields import places, threshold
@@ -134,7 +134,7 @@ def write(subject: Subject, folder: Path) -> tuple[Path, ...]:
     folder.mkdir(parents=True, exist_ok=True)
     paths = tuple(folder / f"{example.name.replace(' ', '_')}.png" for example in subject.taught)
     for path, example in zip(paths, subject.taught):
-        images.save_png(example.picture, path)
+        png_texts.save_png(example.picture, path)
     return paths
 
 

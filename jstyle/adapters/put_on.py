@@ -7,10 +7,10 @@ import json
 from typing import Any
 
 from jstyle.settings.adapted import AdaptedModelSettings, hash_adapter
-from jstyle.settings.model import ModelSettings
+from jstyle.settings.model import ModelSettings, NamesModel
 
 
-def hash_adapted(model_hash: str, model: ModelSettings) -> str:
+def hash_adapted(model_hash: str, model: NamesModel) -> str:
     """What a model of that hash is called with all on it that the settings name; nothing is loaded.
 
     Raises InputError for what is not there.

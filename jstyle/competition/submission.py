@@ -21,7 +21,7 @@ from jstyle.events import closing
 from jstyle.files import hash_files, read_code_version, write_text
 from jstyle.jobs.engine import Engine
 from jstyle.jobs.task import Done, Outcome, WorkerSpec
-from jstyle.pictures import images
+from jstyle.pictures import images, png_texts
 from jstyle.pictures.finished import describe_other, read_state
 from jstyle.settings.reader import plain
 
@@ -114,7 +114,7 @@ class Submission:
         made: dict[str, Any] = {}
         for task in self._plan.tasks:
             if read_state(task.output, task.spec) == "finished":
-                about = images.read_metadata(task.output) or {}
+                about = png_texts.read_metadata(task.output) or {}
                 made[task.name] = {
                     "prompt": task.spec.prompt,
                     "seed": task.spec.seed,
@@ -164,4 +164,4 @@ class Submission:
 
 def _code_of(path: Path) -> Optional[object]:
     """The version of the code that made a picture."""
-    return (images.read_metadata(path) or {}).get("code")
+    return (png_texts.read_metadata(path) or {}).get("code")

@@ -18,7 +18,7 @@ from jstyle.errors import InputError
 from jstyle.events import Evaluated, Event, Failure, PictureWritten, Planned, Remark, closing
 from jstyle.files import check_output, fit_name, hash_files
 from jstyle.methods.table import Method, PairInputs
-from jstyle.pictures import images
+from jstyle.pictures import images, png_texts
 from jstyle.pictures.finished import is_finished, read_state, write_picture
 from jstyle.pictures.fitting import Frame, Size
 from jstyle.pictures.sheets import check_sheet, choose_cell_side, draw_table, measure_cell, write_sheet
@@ -225,7 +225,7 @@ def find_results(found: Sequence[Path], paths: Sequence[Path], results: Path) ->
     """Those of the pictures of a folder of results that were made there; one that is named outright is meant."""
     folder, named = results.resolve(), set(map(Path, paths))
     inside = [path for path in found if path not in named and path.parent.resolve() == folder]
-    return [path for path in inside if images.is_ours(path)]
+    return [path for path in inside if png_texts.is_ours(path)]
 
 
 class PairFiles:

@@ -17,7 +17,7 @@ from jstyle.methods.parameters import recall_parameters
 from jstyle.methods.recalled import Need, Origin, Recalled, list_adapters
 from jstyle.methods.table import METHODS, Method
 from jstyle.pictures.a1111 import read_parameters
-from jstyle.pictures.images import SHEET_MARK, read_texts
+from jstyle.pictures.png_texts import SHEET_MARK, read_texts
 from jstyle.settings.fields import join_flat, level_fields
 from jstyle.settings.json_files import parse_json
 from jstyle.settings.messages import one_line, show

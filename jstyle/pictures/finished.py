@@ -18,8 +18,9 @@ from PIL import Image
 
 from jstyle.errors import InputError
 from jstyle.files import make_folder, read_code_version
-from jstyle.pictures import images
+from jstyle.pictures import images, png_texts
 from jstyle.pictures.a1111 import write_parameters
+from jstyle.pictures.formats import ignore_remarks
 from jstyle.settings.identity import digest, find_difference, identity
 from jstyle.settings.reader import plain
 
@@ -39,7 +40,7 @@ def write_picture(picture: Image.Image, path: Path, spec: Any, *, overwrite: boo
         is_finished(path, spec, overwrite=False)
     make_folder(path.parent)
     about = describe_picture(picture, spec)
-    images.save_png(picture, path, about, write_parameters(spec, picture.size))
+    png_texts.save_png(picture, path, about, write_parameters(spec, picture.size))
     return about["pixels"]
 
 
@@ -51,8 +52,8 @@ def describe_picture(picture: Image.Image, spec: Any) -> dict[str, Any]:
 
 def note_spec(picture: Image.Image, spec: Any) -> None:
     """Write into a picture's ``info`` the texts that `write_picture` writes into its file."""
-    picture.info[images.METADATA_KEY] = json.dumps(describe_picture(picture, spec), ensure_ascii=False)
-    picture.info[images.PARAMETERS_KEY] = write_parameters(spec, picture.size)
+    picture.info[png_texts.METADATA_KEY] = json.dumps(describe_picture(picture, spec), ensure_ascii=False)
+    picture.info[png_texts.PARAMETERS_KEY] = write_parameters(spec, picture.size)
 
 
 def save_picture(picture: Image.Image, path: Union[str, Path], *, overwrite: bool = False) -> None:
@@ -62,7 +63,7 @@ def save_picture(picture: Image.Image, path: Union[str, Path], *, overwrite: boo
     .png, and, unless ``overwrite``, for a file that is there.
     """
     path = Path(path)
-    text = picture.info.get(images.METADATA_KEY)
+    text = picture.info.get(png_texts.METADATA_KEY)
     about = json.loads(text) if isinstance(text, str) else None
     if not isinstance(about, dict) or about.get("pixels") != hash_pixels(picture):
         state = "was changed since it was made" if about else "does not say what it was made of"
@@ -71,7 +72,7 @@ def save_picture(picture: Image.Image, path: Union[str, Path], *, overwrite: boo
         raise InputError(f"{str(path)!r}: pictures are written as PNG: end its name in .png")
     if path.exists() and not overwrite:
         raise InputError(f"{str(path)!r} exists: choose another name, or overwrite=True")
-    images.save_png(picture, path, about, str(picture.info.get(images.PARAMETERS_KEY, "")))
+    png_texts.save_png(picture, path, about, str(picture.info.get(png_texts.PARAMETERS_KEY, "")))
 
 
 def read_state(path: Path, spec: Any) -> State:
@@ -80,7 +81,7 @@ def read_state(path: Path, spec: Any) -> State:
         return "other" if path.exists() else "missing"
     about = read_intact(path)
     if about is None:
-        return "damaged" if images.read_metadata(path) is not None or _is_half_a_png(path) else "other"
+        return "damaged" if png_texts.read_metadata(path) is not None or _is_half_a_png(path) else "other"
     return "finished" if about.get("identity") == digest(spec) else "other"
 
 
@@ -99,7 +100,7 @@ def is_finished(path: Path, spec: Any, *, overwrite: bool) -> bool:
 
 def describe_other(path: Path, spec: Any) -> str:
     """What stands at ``path`` in the place of the picture of that spec, in one line."""
-    about = images.read_metadata(path) or {}
+    about = png_texts.read_metadata(path) or {}
     there = about.get("spec")
     if not isinstance(there, dict):
         return f"{str(path)!r} exists, but jstyle did not make it"
@@ -115,7 +116,7 @@ def describe_other(path: Path, spec: Any) -> str:
 
 def read_intact(path: Path) -> Optional[dict[str, Any]]:
     """What `write_picture` said of a picture, or None where its pixels are not those that were written."""
-    about = images.read_metadata(path)
+    about = png_texts.read_metadata(path)
     if about is None:
         return None
     try:
@@ -150,10 +151,10 @@ def _show(value: Any) -> str:
 def _is_half_a_png(path: Path) -> bool:
     """Whether it was to be a PNG and is none."""
     with open(path, "rb") as file:
-        start = file.read(len(images.PNG_SIGNATURE))
+        start = file.read(len(png_texts.PNG_SIGNATURE))
     try:
-        with images.ignore_remarks(), Image.open(path, formats=("PNG",)) as image:
+        with ignore_remarks(), Image.open(path, formats=("PNG",)) as image:
             image.verify()
     except Exception:  # on damaged bytes Pillow's reader raises nearly anything
-        return images.PNG_SIGNATURE.startswith(start)
+        return png_texts.PNG_SIGNATURE.startswith(start)
     return False

@@ -1,10 +1,18 @@
-"""Which files are read as pictures, told by their content, and how large they may be before anything is decoded."""
+"""Which files are read as pictures, told by their content, how large they may be before anything is decoded, and what
+is said of those that cannot be read.
+"""
 
 from __future__ import annotations
 
 import importlib
 import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Optional
+
+from PIL import Image, UnidentifiedImageError
 
 from jstyle.errors import InputError
 
@@ -30,6 +38,48 @@ _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b
 _JXL_CONTAINER = b"\x00\x00\x00\x0cJXL \r\n\x87\n"
 _JXL_CODESTREAM = b"\xff\x0a"
 _JXL_RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
+
+
+def read_head(path: Path) -> bytes:
+    """How a picture's file begins. Raises InputError for what is no file, and an empty one."""
+    if not path.is_file():
+        path.stat()
+        raise InputError(f"it is not a file: name a picture ({READABLE})")
+    with open(path, "rb") as file:
+        head = file.read(HEAD)
+    if not head:
+        raise InputError("it is empty (0 bytes)")
+    return head
+
+
+@contextmanager
+def ignore_remarks() -> Iterator[None]:
+    """Say nothing of what Pillow remarks on odd files; what matters arrives as an error."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextmanager
+def complaints_about(path: Path) -> Iterator[None]:
+    """Turns whatever a reader raises into one InputError line."""
+    shown = repr(str(path))
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{shown}: {error}") from error
+    except Image.DecompressionBombError as error:
+        count = re.search(r"\d+", str(error))
+        promised = f"{int(count[0]) / 1e6:.0f} million" if count else "more"
+        most = f"at most {MOST_PIXELS / 1e6:.0f} million are read"
+        raise InputError(f"{shown}: {promised} pixels, and {most}: scale it down first") from error
+    except UnidentifiedImageError as error:
+        raise InputError(f"{shown} is no readable picture ({READABLE})") from error
+    except Exception as error:  # on damaged bytes Pillow's readers raise nearly anything
+        if isinstance(error, OSError) and error.strerror:
+            raise InputError(f"cannot read {shown}: {error.strerror}") from error
+        detail = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"cannot read {shown}: {detail}") from error
 
 
 def choose_readers(head: bytes) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Pictures: found, opened, turned into arrays and back, and written as PNG files.
+"""Pictures: found, opened, fitted, turned into arrays and back.
 
 An opened picture is always an upright 8-bit sRGB `PIL.Image`, and so is what a caller brings, once it is asked for its
 pixels; an array is always float32 in [-1, 1] of shape (n, 3, height, width), the range the VAE works in.
@@ -6,40 +6,31 @@ pixels; an array is always float32 in [-1, 1] of shape (n, 3, height, width), th
 
 from __future__ import annotations
 
-import json
-import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from pathlib import Path, PurePath
-from typing import Any, Optional
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
-from PIL.PngImagePlugin import PngInfo
+from PIL import Image, ImageOps
 
 from jstyle.errors import InputError
-from jstyle.files import replacing
-from jstyle.pictures import colours
+from jstyle.pictures import colours, png_texts
 from jstyle.pictures.colours import UNKNOWN_SCALE, Tell
-from jstyle.pictures.formats import HEAD, MOST_PIXELS, READABLE, SUFFIXES, check_pixels, choose_readers
+from jstyle.pictures.formats import (
+    READABLE,
+    SUFFIXES,
+    check_pixels,
+    choose_readers,
+    complaints_about,
+    ignore_remarks,
+    read_head,
+)
 from jstyle.settings.vocabulary import Fit
 
-SHEET_MARK = {"kind": "contact sheet"}
-"""What contact sheets say of themselves, so that none is taken for a picture."""
-
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_SIGNATURES = (PNG_SIGNATURE, b"\xff\xd8\xff", b"RIFF")
 _ORIENTATION, _LYING = 0x0112, (5, 6, 7, 8)  # in EXIF
 _BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262  # tags of TIFF; the second says what 0 means
-METADATA_KEY = "jstyle"
-"""The text of a PNG, or of a picture's ``info``, that says what it is."""
-
-PARAMETERS_KEY = "parameters"
-"""The text of a PNG that says it in A1111's form."""
-
-_LONGEST_TEXT = 1 << 18  # characters
-_EXIF, _USER_COMMENT, _UNICODE = 0x8769, 0x9286, b"UNICODE\0"
 
 
 def find_images(paths: Sequence[Path], tell: Tell = warnings.warn) -> list[Path]:
@@ -63,7 +54,7 @@ def find_images(paths: Sequence[Path], tell: Tell = warnings.warn) -> list[Path]
         except OSError as error:
             raise InputError(f"cannot read {str(path)!r}: {error.strerror}") from error
     files = list(dict.fromkeys(files))
-    sheets = [file for file in files if is_sheet(file)]
+    sheets = [file for file in files if png_texts.is_sheet(file)]
     if sheets:
         shown = f"{str(sheets[0])!r}" + (f" and {len(sheets) - 1} more" if len(sheets) > 1 else "")
         if len(sheets) == len(files):
@@ -95,8 +86,8 @@ def open_image(path: Path, tell: Tell = warnings.warn) -> Image.Image:
         InputError: one line that names the file and says what is wrong with it, such as more pixels than are read.
     """
     path = Path(path)
-    with _complaints_about(path), ignore_remarks():
-        readers = choose_readers(_read_head(path))
+    with complaints_about(path), ignore_remarks():
+        readers = choose_readers(read_head(path))
         remarks: list[str] = []
         with Image.open(path, formats=readers) as image:
             check_pixels(*image.size)
@@ -128,8 +119,8 @@ def _is_negative(image: Image.Image) -> bool:
 
 def measure_image(path: Path) -> tuple[int, int]:
     """(width, height) of the picture in a file as `open_image` would open it; nothing is decoded. Errors as there."""
-    with _complaints_about(path), ignore_remarks():
-        readers = choose_readers(_read_head(path))
+    with complaints_about(path), ignore_remarks():
+        readers = choose_readers(read_head(path))
         with Image.open(path, formats=readers) as image:
             width, height = image.size
             is_turned = image.getexif().get(_ORIENTATION) in _LYING
@@ -141,18 +132,6 @@ def open_small(path: Path, side: int) -> Image.Image:
     picture = open_image(path)
     picture.thumbnail((side, side), Image.Resampling.LANCZOS)
     return picture
-
-
-def _read_head(path: Path) -> bytes:
-    """How a picture's file begins. Raises InputError for what is no file, and an empty one."""
-    if not path.is_file():
-        path.stat()
-        raise InputError(f"it is not a file: name a picture ({READABLE})")
-    with open(path, "rb") as file:
-        head = file.read(HEAD)
-    if not head:
-        raise InputError("it is empty (0 bytes)")
-    return head
 
 
 def _keep_exact_transparency(image: Image.Image) -> None:
@@ -168,36 +147,6 @@ def _keep_exact_transparency(image: Image.Image) -> None:
             image.info["transparency"] = clear * (85 if raw == "L;2" else 17)
         elif raw == "RGB;16B" and isinstance(clear, tuple):
             image.info["transparency"] = tuple(value >> 8 for value in clear)
-
-
-@contextmanager
-def ignore_remarks() -> Iterator[None]:
-    """Say nothing of what Pillow remarks on odd files; what matters arrives as an error."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
-@contextmanager
-def _complaints_about(path: Path) -> Iterator[None]:
-    """Turns whatever a reader raises into one InputError line."""
-    shown = repr(str(path))
-    try:
-        yield
-    except InputError as error:
-        raise InputError(f"{shown}: {error}") from error
-    except Image.DecompressionBombError as error:
-        count = re.search(r"\d+", str(error))
-        promised = f"{int(count[0]) / 1e6:.0f} million" if count else "more"
-        most = f"at most {MOST_PIXELS / 1e6:.0f} million are read"
-        raise InputError(f"{shown}: {promised} pixels, and {most}: scale it down first") from error
-    except UnidentifiedImageError as error:
-        raise InputError(f"{shown} is no readable picture ({READABLE})") from error
-    except Exception as error:  # on damaged bytes Pillow's readers raise nearly anything
-        if isinstance(error, OSError) and error.strerror:
-            raise InputError(f"cannot read {shown}: {error.strerror}") from error
-        detail = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"cannot read {shown}: {detail}") from error
 
 
 def fit(image: Image.Image, width: int, height: int, how: Fit = "crop") -> Image.Image:
@@ -274,106 +223,3 @@ def to_images(array: np.ndarray) -> list[Image.Image]:
         raise InputError("the network's output is not finite (NaN or infinity): use dtype float32")
     pixels = np.rint((np.clip(array, -1.0, 1.0) + 1.0) * 127.5).astype(np.uint8)
     return [Image.fromarray(np.ascontiguousarray(picture.transpose(1, 2, 0))) for picture in pixels]
-
-
-def save_png(
-    image: Image.Image, path: Path, metadata: Optional[Mapping[str, object]] = None, parameters: str = ""
-) -> None:
-    """Write a PNG whole or not at all, with `metadata` as JSON in its text chunk "jstyle", and `parameters`, which
-    other programs read, in the one of that name.
-
-    The same picture and metadata always give the same bytes. Values may be anything JSON knows, and paths.
-
-    Raises:
-        InputError: the file cannot be written; nothing is left behind.
-    """
-    with replacing(Path(path)) as part, open(part, "xb") as file:
-        image.save(file, "PNG", pnginfo=_write_texts(metadata or {}, parameters))
-
-
-def _write_texts(metadata: Mapping[str, object], parameters: str) -> PngInfo:
-    text = json.dumps(metadata, ensure_ascii=False, default=_plain)
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:  # a file name with undecodable bytes; escaped, it survives
-        text = json.dumps(metadata, default=_plain)
-    texts = PngInfo()
-    texts.add_text(METADATA_KEY, text)  # becomes an iTXt chunk where Latin-1 does not suffice
-    if parameters:
-        texts.add_text(PARAMETERS_KEY, parameters)
-    return texts
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, PurePath):
-        return str(value)
-    raise TypeError(f"{type(value).__name__} cannot be stored in a PNG's metadata")
-
-
-def read_metadata(path: Path) -> Optional[dict[str, object]]:
-    """The settings `save_png` stored, or None where there is no file, no such text, or a damaged PNG."""
-    return _read_metadata(path, whole=True)
-
-
-def read_texts(path: Path) -> tuple[str, str]:
-    """What a picture says of itself: our own text, and that of A1111's web UI and others; "" for what is not there.
-
-    A JPEG or WebP has the latter as EXIF's comment. Raises InputError, one line, for other kinds of files, a damaged
-    one, and one that says more than settings can be.
-    """
-    with _complaints_about(path), ignore_remarks():
-        head = _read_head(path)
-        try:
-            with Image.open(path, formats=("PNG", "JPEG", "WEBP")) as image:
-                texts = [image.info.get(key) for key in (METADATA_KEY, PARAMETERS_KEY)]
-                texts[1] = texts[1] or _read_comment(image)
-        except UnidentifiedImageError:
-            if head.startswith(_SIGNATURES):
-                raise InputError("it is damaged: its settings cannot be read") from None
-            raise InputError("it is no PNG, JPEG or WebP, which alone say their settings") from None
-        for key, text in zip((METADATA_KEY, PARAMETERS_KEY), texts):
-            if not text and re.search(rb"(?:tEXt|zTXt|iTXt)" + key.encode(), head):
-                raise InputError(f"its settings are spoilt: the text {key!r} in it cannot be read")
-    ours, theirs = (text if isinstance(text, str) else "" for text in texts)
-    if max(len(ours), len(theirs)) > _LONGEST_TEXT:
-        raise InputError(f"{str(path)!r}: its settings are longer than {_LONGEST_TEXT >> 10} KiB")
-    return ours, theirs
-
-
-def _read_comment(image: Image.Image) -> str:
-    """EXIF's user comment, where it is in Unicode: big-endian UTF-16, as A1111's web UI has piexif write it."""
-    comment = image.getexif().get_ifd(_EXIF).get(_USER_COMMENT)
-    if not isinstance(comment, bytes) or not comment.startswith(_UNICODE) or len(comment) > 2 * _LONGEST_TEXT:
-        return ""
-    return comment[len(_UNICODE) :].decode("utf-16-be", "replace")
-
-
-def is_sheet(path: Path) -> bool:
-    """Whether a file says that it is one of our contact sheets (`jstyle.pictures.sheets.write_sheet`)."""
-    return (_read_metadata(path, whole=False) or {}).get("kind") == SHEET_MARK["kind"]
-
-
-def read_identity(path: Path) -> str:
-    """The digest of what a picture of ours says that it is; nothing of any other. Its pixels are not looked at."""
-    identity = (_read_metadata(path, whole=False) or {}).get("identity")
-    return identity if isinstance(identity, str) else ""
-
-
-def is_ours(path: Path) -> bool:
-    """Whether a file says that jstyle made it."""
-    return _read_metadata(path, whole=False) is not None
-
-
-def _read_metadata(path: Path, *, whole: bool) -> Optional[dict[str, object]]:
-    """``whole`` looks at every checksum, else no further than the pixels."""
-    if not path.is_file():  # a pipe would be waited for
-        return None
-    try:
-        with ignore_remarks(), Image.open(path, formats=("PNG",)) as image:
-            text = image.info[METADATA_KEY]
-            if whole:
-                image.verify()
-        metadata = json.loads(text)
-    except Exception:  # on damaged bytes Pillow's reader raises nearly anything
-        return None
-    return metadata if isinstance(metadata, dict) else None

@@ -12,7 +12,7 @@ from PIL import Image
 
 from jstyle.errors import InputError
 from jstyle.files import fit_name, make_folder
-from jstyle.pictures import images
+from jstyle.pictures import png_texts
 from jstyle.pictures.finished import write_picture
 from jstyle.settings.identity import digest
 from jstyle.settings.name_patterns import fill_pattern, read_number
@@ -25,7 +25,7 @@ def find_pictures(folder: Path, specs: Sequence[Any]) -> dict[str, Path]:
     wanted = {digest(spec) for spec in specs}
     found: dict[str, Path] = {}
     for path in sorted(folder.glob(f"*{_SUFFIX}")) if folder.is_dir() else ():
-        name = images.read_identity(path)
+        name = png_texts.read_identity(path)
         if name in wanted:
             found.setdefault(name, path)
     return found

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from jstyle.errors import InputError
 from jstyle.files import make_folder
-from jstyle.pictures import images
+from jstyle.pictures import png_texts
 
 _LABELLED_SIDE = 192  # pixels that a cell has at least: small pictures leave no room for their names
 _SHEET_SIDE = 8192  # pixels; a sheet is shrunk to stay inside, so that any viewer opens it
@@ -25,7 +25,7 @@ Row = Sequence[Optional[Image.Image]]
 
 def check_sheet(path: Path) -> None:
     """Raise InputError where something else than a sheet of ours stands at ``path``, which a sheet would replace."""
-    if path.exists() and not images.is_sheet(path):
+    if path.exists() and not png_texts.is_sheet(path):
         advice = "--overwrite replaces it, another --output keeps both"
         raise InputError(f"{str(path)!r} exists, but jstyle did not make it; {advice}")
 
@@ -36,7 +36,7 @@ def write_sheet(sheet: Image.Image, path: Path, metadata: Optional[Mapping[str, 
     Raises InputError where it cannot be written.
     """
     make_folder(path.parent)
-    images.save_png(sheet, path, {**(metadata or {}), **images.SHEET_MARK})
+    png_texts.save_png(sheet, path, {**(metadata or {}), **png_texts.SHEET_MARK})
 
 
 def measure_cell(pictures: Sequence[Image.Image], most: int = _SHEET_SIDE) -> tuple[int, int]:

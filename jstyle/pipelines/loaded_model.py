@@ -79,7 +79,7 @@ class LoadedModel:
         """Have these parts, with nothing learnt on them."""
         self.__dict__.update(parts=parts, unet=parts.unet, vae=parts.vae, text_encoder=parts.text_encoder)
         self.__dict__.update(text_encoder_2=parts.text_encoder_2)
-        self.__dict__.pop("files_hash", None)
+        self.__dict__.pop("_files_hash", None)
         second = parts.text_encoder_2
         self.vocabulary = Vocabulary(parts.tokenizer, parts.text_encoder)
         self.vocabulary_2 = None if second is None else Vocabulary(parts.tokenizer_2, second)
@@ -283,9 +283,13 @@ class LoadedModel:
         checkpoint.save(self.parts, Path(folder), variant=variant)
 
     @cached_property
+    def _files_hash(self) -> str:
+        return checkpoint.hash_components(self.parts)
+
+    @property
     def files_hash(self) -> str:
         """SHA-256 over the weight files that were loaded, without what was put on them."""
-        return checkpoint.hash_components(self.parts)
+        return self._files_hash
 
     @property
     def model_hash(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Optional
 
@@ -160,7 +160,7 @@ def _list_settings(told: Told, row: int, count: int, size: tuple[int, int]) -> d
     return settings
 
 
-def _take(some: Sequence[Any], row: int, count: int) -> Any:
+def _take(some: Any, row: int, count: int) -> Any:
     """What of several, each for as many images, stands for one of ``count``."""
     return some[row * len(some) // count]
 

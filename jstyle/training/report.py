@@ -15,7 +15,7 @@ from PIL import Image
 
 from jstyle.errors import InputError
 from jstyle.files import make_folder, write_text
-from jstyle.pictures import images
+from jstyle.pictures import png_texts
 from jstyle.pictures.sheets import draw_grid, write_sheet
 from jstyle.settings.json_files import parse_json
 from jstyle.training.tensorboard import Events
@@ -84,7 +84,7 @@ def draw_loss_curve(folder: Path, path: Path) -> None:
     axes.plot(steps, running_mean(losses, SMOOTHED), color="#1f4e8c", label=f"mean of the last {SMOOTHED}")
     axes.legend()
     canvas.draw()
-    images.save_png(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB"), path)
+    png_texts.save_png(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB"), path)
 
 
 def running_mean(values: Sequence[float], reach: int) -> np.ndarray:

@@ -26,7 +26,7 @@ from jstyle.files import name_part
 from jstyle.jobs.engine import Engine
 from jstyle.jobs.step_times import StepTimes
 from jstyle.jobs.task import Done
-from jstyle.pictures import images
+from jstyle.pictures import images, png_texts
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.settings.model import ModelSettings
 from jstyle.training.teaching import attaching
@@ -85,10 +85,10 @@ def test_only_what_is_missing_damaged_or_changed_is_made_again(data: Path, tmp_p
     assert make(ours) == []
     (ours.pictures / "00" / "Dolphin.png").unlink()
     flipped = ours.pictures / "02" / "Tree.png"
-    metadata = images.read_metadata(flipped)
+    metadata = png_texts.read_metadata(flipped)
     image = images.open_image(flipped)
     image.putpixel((3, 3), (255, 0, 255))
-    images.save_png(image, flipped, metadata)  # a whole PNG, whose pixels are not those that were made
+    png_texts.save_png(image, flipped, metadata)  # a whole PNG, whose pixels are not those that were made
     assert ours.read_progress(overwrite=False).damaged == 1
     assert make(ours) == ["00/Dolphin.png", "02/Tree.png"]
     changed = submission(data, tmp_path / "out", RECIPE + "      Watch: {seed: 9}\n")
@@ -107,7 +107,7 @@ def test_a_picture_of_the_first_edition_is_made_again(data: Path, tmp_path: Path
     path = ours.pictures / "00" / "Dolphin.png"
     path.parent.mkdir(parents=True)
     about = {"method": "submission", "prompt": "Dolphin", "seed": 4, "pixels": "", "code": ""}
-    images.save_png(picture(1), path, about)
+    png_texts.save_png(picture(1), path, about)
     assert len(ours.read_progress(overwrite=True).unfinished) == 5
 
 

@@ -13,7 +13,7 @@ from jstyle.adapters import textual_inversion
 from jstyle.adapters.put_on import hash_adapted
 from jstyle.cli.main import main
 from jstyle.errors import InputError
-from jstyle.pictures import images
+from jstyle.pictures import images, png_texts
 from jstyle.pipelines.cost import CountingPipeline
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.settings.adapted import AdaptedModelSettings
@@ -72,7 +72,7 @@ def test_a_command_puts_on_what_python_does(files: dict[str, str], tmp_path: Pat
 def test_the_picture_says_what_was_put_on(files: dict[str, str], tmp_path: Path) -> None:
     lora, words = f"{files['ink']}:0.5", files["pond"]
     (name,) = draw(tmp_path, "--lora", lora, "--words", words)
-    spec: Any = images.read_metadata(tmp_path / name)
+    spec: Any = png_texts.read_metadata(tmp_path / name)
     assert spec["spec"]["model"]["named"] == {"lora": [lora], "words": [words]}
     with Image.open(tmp_path / name) as picture:
         assert picture.info["parameters"].startswith(f"{PROMPT} <lora:ink:0.5>\n")

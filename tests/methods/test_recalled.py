@@ -15,7 +15,7 @@ from PIL import Image
 from jstyle.adapters import textual_inversion
 from jstyle.cli.main import main
 from jstyle.errors import InputError
-from jstyle.pictures import images
+from jstyle.pictures import images, png_texts
 from jstyle.weights.tensors import write_tensors
 from tests.parity.networks import GOLDEN
 
@@ -79,14 +79,14 @@ def draw(*words: str) -> Path:
 
 def list_made(folder: Path) -> list[Path]:
     """The pictures in a folder, by their names, that others were not made from."""
-    names = [path for path in folder.glob("*.png") if not images.is_sheet(path)]
+    names = [path for path in folder.glob("*.png") if not png_texts.is_sheet(path)]
     return sorted(path for path in names if path.name != "reference.png" and "_source" not in path.name)
 
 
 def refuse(picture: Path, *words: str) -> str:
     """The one line that `--from` answers, with nothing written."""
     command = {"styleid": "styleid", "txt2img": "txt2img", "style_align": "style-align"}
-    about: Any = images.read_metadata(picture)
+    about: Any = png_texts.read_metadata(picture)
     name = about["spec"]["method"]
     with pytest.raises(InputError) as caught:
         main([command.get(name, name.replace("_", "-")), "--from", str(picture), "--output", "again", *words])
@@ -120,14 +120,14 @@ def test_what_has_changed_or_is_gone_is_told(kind: str, place: Path) -> None:
     picture = draw(*words)
     command = words[0]
     main([command, "--from", str(picture), "--output", "same"])
-    assert images.read_identity(list_made(Path("same"))[-1]) == images.read_identity(picture)
+    assert png_texts.read_identity(list_made(Path("same"))[-1]) == png_texts.read_identity(picture)
     rewrite(Path(name), 7)
     said = refuse(picture)
     assert f"'{picture}' was made with the " in said and f"'{name}'" in said
     again = "ink.safetensors:0.5" if kind == "LoRA" else name
     assert f": --{setting} {again} takes it as it is now" in said
     main([command, "--from", str(picture), f"--{setting}", again, "--output", "other"])
-    assert images.read_identity(list_made(Path("other"))[-1]) != images.read_identity(picture)
+    assert png_texts.read_identity(list_made(Path("other"))[-1]) != png_texts.read_identity(picture)
     Path(name).rename("moved")
     said = refuse(picture)
     assert f"'{picture}' was made with the " in said and f"'{name}'" in said
@@ -146,7 +146,7 @@ def test_another_model_leaves_what_says_more_of_the_first(place: Path) -> None:
     shutil.rmtree("halves")
     assert refuse(picture).endswith("name it, or another, by --model")
     main(["txt2img", "--from", str(picture), "--model", "model", "--output", "other"])
-    spec: Any = images.read_metadata(next(Path("other").iterdir()))
+    spec: Any = png_texts.read_metadata(next(Path("other").iterdir()))
     assert spec["spec"]["model"]["named"] == {}
 
 
@@ -170,10 +170,10 @@ def test_wrong_words_are_told_before_files_are_looked_at(place: Path) -> None:
 
 def test_of_pictures_that_say_less_the_whole_model_is_compared(place: Path) -> None:
     picture = draw(*TEXT, "--lora", "ink.safetensors")
-    about: Any = images.read_metadata(picture)
+    about: Any = png_texts.read_metadata(picture)
     for name in ("files", "contents"):
         del about["spec"]["model"][name]
-    images.save_png(images.open_image(picture), picture, about)
+    png_texts.save_png(images.open_image(picture), picture, about)
     main(["txt2img", "--from", str(picture), "--output", "same"])
     write_lora(Path("ink.safetensors"), 1)
     assert "the model 'model', whose weights were others" in refuse(picture)

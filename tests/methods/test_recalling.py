@@ -22,7 +22,7 @@ from jstyle.errors import InputError
 from jstyle.methods.recalled import Recalled
 from jstyle.methods.recalling import recall_settings
 from jstyle.methods.table import METHODS
-from jstyle.pictures import images
+from jstyle.pictures import png_texts
 from jstyle.settings.adapted import AdaptedModelSettings
 from tests.parity.networks import GOLDEN
 from tests.telling import contents
@@ -57,7 +57,7 @@ def test_a_picture_made_by_its_own_settings_is_there_already(tmp_path: Path) -> 
     assert contents(out) == before
     main(["txt2img", "--from", str(out / sorted(before)[1]), "--output", str(out), "--steps", "3"])
     (new,) = set(contents(out)) - set(before)
-    spec: Any = images.read_metadata(out / new)
+    spec: Any = png_texts.read_metadata(out / new)
     assert new == "00003-5-a_bridge.png"
     assert (spec["spec"]["settings"]["steps"], spec["spec"]["subject"]["prompt"]) == (3, "a bridge")
 

@@ -17,7 +17,7 @@ from jstyle.events import Evaluated, Event, PictureWritten, Planned, Remark
 from jstyle.methods.text_to_image import METHOD
 from jstyle.methods.text_to_image.settings import TextSubject, TextToImageInputs, TextToImageSettings
 from jstyle.networks import UNet2DConditionModel
-from jstyle.pictures import images
+from jstyle.pictures import images, png_texts
 from jstyle.pictures.numbered import write_numbered
 from jstyle.pictures.spec import ModelIdentity, PictureSpec
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
@@ -43,7 +43,7 @@ def test_images_are_made_once(tmp_path: Path) -> None:
     names = [f"{seed:05d}.png" for seed in (5, 6, 7, 8)]
     assert [event.path.name for event in events if isinstance(event, PictureWritten)] == names
     assert sorted(contents(out)) == names
-    metadata: Any = images.read_metadata(out / names[2])
+    metadata: Any = png_texts.read_metadata(out / names[2])
     assert (metadata["spec"]["subject"]["prompt"], metadata["spec"]["subject"]["seed"]) == ("a bridge", 7)
     assert (metadata["spec"]["method"], metadata["spec"]["settings"]["steps"]) == ("txt2img", 3)
     before = contents(out)
@@ -200,7 +200,7 @@ def test_weights_and_long_texts_by_a_switch(tmp_path: Path) -> None:
     run(*words, "--prompt_weights", "a1111", "--long_prompts", "chunk", "--output", tmp_path / "read")
     plain, read = (images.open_image(tmp_path / name / "00000.png") for name in ("plain", "read"))
     assert plain.tobytes() != read.tobytes()
-    metadata: Any = images.read_metadata(tmp_path / "read" / "00000.png")
+    metadata: Any = png_texts.read_metadata(tmp_path / "read" / "00000.png")
     assert metadata["spec"]["settings"]["prompt_weights"] == "a1111"
     with pytest.raises(InputError, match="prompts do not change from step to step"):
         run(*BASE, "--prompt", "a [cat:dog:3]", "--prompt_weights", "a1111", "--output", tmp_path / "edited")
@@ -252,7 +252,7 @@ def test_a_seed_is_drawn_and_recorded(tmp_path: Path) -> None:
     (first,), (second,) = (make(tmp_path, "--prompt", "a", "--seed", -1) for _ in range(2))
     seeds = [int(name.split("-")[1]) for name in (first, second)]
     assert seeds[0] != seeds[1] and [name[:6] for name in (first, second)] == ["00000-", "00001-"]
-    metadata: Any = images.read_metadata(tmp_path / first)
+    metadata: Any = png_texts.read_metadata(tmp_path / first)
     assert metadata["spec"]["subject"]["seed"] == metadata["spec"]["settings"]["seed"] == seeds[0]
     assert make(tmp_path, "--prompt", "a", "--seed", seeds[1]) == [], "what was drawn is made again by its seed"
 

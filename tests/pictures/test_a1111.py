@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from jstyle.methods.text_to_image.settings import TextSubject, TextToImageSettings
-from jstyle.pictures import a1111, images
+from jstyle.pictures import a1111, png_texts
 from jstyle.pictures.a1111 import AUTOMATIC, CURVES, SAMPLERS, find_sampler, read_parameters, write_parameters
 from jstyle.pictures.finished import write_picture
 from jstyle.pictures.spec import ModelIdentity, PairSubject, PictureSpec
@@ -83,7 +83,7 @@ def test_a_picture_carries_it_beside_our_own(tmp_path: Path) -> None:
         write_picture(picture, tmp_path / f"{number}.png", spec)
         with Image.open(tmp_path / f"{number}.png") as written:
             assert written.info["parameters"] == write_parameters(spec, (64, 32))
-        assert images.read_identity(tmp_path / f"{number}.png")
+        assert png_texts.read_identity(tmp_path / f"{number}.png")
     write_picture(picture, tmp_path / "toy.png", PictureSpec("toy", MODEL, Toy(), Toy()))
     with Image.open(tmp_path / "toy.png") as written:
         assert "parameters" not in written.info, "nothing was sampled"

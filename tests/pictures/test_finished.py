@@ -17,7 +17,7 @@ from PIL import Image, PngImagePlugin
 
 from benchmarks.fuzz.pictures import read_chunks, write_chunks
 from jstyle.errors import InputError
-from jstyle.pictures import finished, images
+from jstyle.pictures import finished, images, png_texts
 from jstyle.pictures.finished import describe_other, hash_pixels, is_finished, read_intact, read_state, write_picture
 from jstyle.pictures.spec import ModelIdentity, PairSubject, PictureSpec
 from jstyle.settings.fields import free
@@ -100,7 +100,7 @@ def test_packed_text_takes_no_memory(path: Path, kind: bytes) -> None:
     chunks[number] = kind, head + zlib.compress(text + b" " * 20_000_000)
     path.write_bytes(write_chunks(chunks))
     tracemalloc.start()
-    assert read_state(path, SPEC) in ("damaged", "other") and images.read_metadata(path) is None
+    assert read_state(path, SPEC) in ("damaged", "other") and png_texts.read_metadata(path) is None
     assert tracemalloc.get_traced_memory()[1] < 10_000_000
     tracemalloc.stop()
 
@@ -158,10 +158,10 @@ def test_every_cut_of_a_picture_is_damaged(path: Path) -> None:
 
 def test_other_pixels_under_a_whole_picture_s_words_are_damage(path: Path) -> None:
     write_picture(picture(), path, SPEC)
-    about: Any = images.read_metadata(path)
+    about: Any = png_texts.read_metadata(path)
     pixels = np.asarray(picture()).copy()
     pixels[3, 5, 1] ^= 1
-    images.save_png(Image.fromarray(pixels), path, about)
+    png_texts.save_png(Image.fromarray(pixels), path, about)
     assert read_intact(path) is None and read_state(path, SPEC) == "damaged"
 
 
@@ -179,8 +179,8 @@ def test_somebody_s_file_is_never_taken_for_damage(path: Path) -> None:
 def test_a_picture_whose_words_were_changed_is_not_the_one_that_they_name(path: Path) -> None:
     """The digest decides, so a spec alone that fits is not enough."""
     write_picture(picture(), path, SPEC)
-    about: Any = images.read_metadata(path)
-    images.save_png(picture(), path, {**about, "identity": "0" * 64})
+    about: Any = png_texts.read_metadata(path)
+    png_texts.save_png(picture(), path, {**about, "identity": "0" * 64})
     assert read_state(path, SPEC) == "other"
     assert describe_other(path, SPEC).endswith("was made by another version of the code")
 

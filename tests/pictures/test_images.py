@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from jstyle.errors import InputError
-from jstyle.pictures import images
+from jstyle.pictures import images, png_texts
 
 RED = (255, 0, 0)
 RED_BLUE = Image.new("RGB", (2, 1), RED)
@@ -137,10 +137,10 @@ SETTINGS: dict[str, object] = {
 
 @pytest.mark.parametrize("metadata", [{}, {"seed": 1}, {"prompt": "naïve"}, {"prompt": "房子"}, SETTINGS])
 def test_settings_travel_in_the_png(metadata: dict[str, object], tmp_path: Path) -> None:
-    images.save_png(GRADIENT, tmp_path / "a.png", metadata)
-    images.save_png(GRADIENT, tmp_path / "b.png", metadata)
+    png_texts.save_png(GRADIENT, tmp_path / "a.png", metadata)
+    png_texts.save_png(GRADIENT, tmp_path / "b.png", metadata)
     expected = {key: str(value) if isinstance(value, Path) else value for key, value in metadata.items()}
-    assert images.read_metadata(tmp_path / "a.png") == expected
+    assert png_texts.read_metadata(tmp_path / "a.png") == expected
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     with Image.open(tmp_path / "a.png") as image:
         assert json.loads(image.info["jstyle"]) == expected
@@ -148,30 +148,30 @@ def test_settings_travel_in_the_png(metadata: dict[str, object], tmp_path: Path)
 
 
 def test_readable_text_stays_readable_in_the_file(tmp_path: Path) -> None:
-    images.save_png(GRADIENT, tmp_path / "a.png", {"prompt": "房子"})
+    png_texts.save_png(GRADIENT, tmp_path / "a.png", {"prompt": "房子"})
     assert b"iTXtjstyle" in (tmp_path / "a.png").read_bytes()
     assert "房子".encode() in (tmp_path / "a.png").read_bytes()
 
 
 def test_metadata_of_other_and_damaged_files_is_none(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
-    assert images.read_metadata(path) is None
-    images.save_png(NOISE, path, {"seed": 1})
+    assert png_texts.read_metadata(path) is None
+    png_texts.save_png(NOISE, path, {"seed": 1})
     whole = path.read_bytes()
     for data in (b"", b"text", whole[:-30], whole[:60], encoded(NOISE), encoded(NOISE, "JPEG")):
         path.write_bytes(data)
-        assert images.read_metadata(path) is None
+        assert png_texts.read_metadata(path) is None
     for text in ("not JSON", "[1]", ""):
         chunk = images.PngInfo()
         chunk.add_text("jstyle", text)
         path.write_bytes(encoded(NOISE, pnginfo=chunk))
-        assert images.read_metadata(path) is None
+        assert png_texts.read_metadata(path) is None
 
 
 def test_saving_replaces_and_leaves_nothing_else(tmp_path: Path) -> None:
     longest = "图" * 83 + ".png"  # 253 bytes; a file name may have 255
     for image in (RED_BLUE, GRADIENT):
-        images.save_png(image, tmp_path / longest)
+        png_texts.save_png(image, tmp_path / longest)
     assert os.listdir(tmp_path) == [longest]
     assert images.open_image(tmp_path / longest).size == GRADIENT.size
 
@@ -181,7 +181,7 @@ def test_a_place_that_cannot_be_written_is_one_clear_line(place: str, tmp_path: 
     (tmp_path / "file").touch()
     (tmp_path / "folder").mkdir()
     with pytest.raises(InputError, match="cannot write .*; free some space or") as caught:
-        images.save_png(GRADIENT, tmp_path / place, {"seed": 1})
+        png_texts.save_png(GRADIENT, tmp_path / place, {"seed": 1})
     assert "\n" not in str(caught.value)
     assert sorted(os.listdir(tmp_path)) == ["file", "folder"]
 
@@ -192,11 +192,11 @@ def test_a_disk_that_fills_up_leaves_the_old_file(tmp_path: Path) -> None:
         "import resource, sys; from pathlib import Path; from jstyle.pictures import images; from PIL import Image\n"
         "image = Image.effect_noise((256, 256), 90).convert('RGB')\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
-        "try: images.save_png(image, Path(sys.argv[1]), {'seed': 1})\n"
+        "try: png_texts.save_png(image, Path(sys.argv[1]), {'seed': 1})\n"
         "except images.InputError as error: print(error)"
     )
     path = tmp_path / "a.png"
-    images.save_png(GRADIENT, path, {"seed": 0})
+    png_texts.save_png(GRADIENT, path, {"seed": 0})
     done = subprocess.run(
         [sys.executable, "-c", program, str(path)],
         capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2],
@@ -204,7 +204,7 @@ def test_a_disk_that_fills_up_leaves_the_old_file(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1].startswith(f"cannot write {str(path)!r}: File too large;")
     assert os.listdir(tmp_path) == ["a.png"]
-    assert images.read_metadata(path) == {"seed": 0}
+    assert png_texts.read_metadata(path) == {"seed": 0}
 
 
 def test_an_interrupted_save_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,11 +213,11 @@ def test_an_interrupted_save_leaves_nothing(tmp_path: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(os, "replace", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        images.save_png(GRADIENT, tmp_path / "a.png")
+        png_texts.save_png(GRADIENT, tmp_path / "a.png")
     assert os.listdir(tmp_path) == []
 
 
 def test_metadata_that_json_cannot_hold_is_a_defect(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="set cannot be stored"):
-        images.save_png(GRADIENT, tmp_path / "a.png", {"x": {1, 2}})
+        png_texts.save_png(GRADIENT, tmp_path / "a.png", {"x": {1, 2}})
     assert os.listdir(tmp_path) == []

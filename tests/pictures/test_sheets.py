@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from jstyle.errors import InputError
-from jstyle.pictures import images
+from jstyle.pictures import images, png_texts
 from jstyle.pictures.sheets import (
     add_caption,
     check_sheet,
@@ -85,7 +85,7 @@ def test_a_table_of_any_length_can_be_looked_at(rows: int, columns: int) -> None
 
 def test_a_sheet_says_that_it_is_one_and_is_no_picture_to_work_on(tmp_path: Path) -> None:
     picture = Image.new("RGB", (9, 9), RED)
-    images.save_png(picture, tmp_path / "a.png", {"picture": "made by us, and a picture"})
+    png_texts.save_png(picture, tmp_path / "a.png", {"picture": "made by us, and a picture"})
     picture.save(tmp_path / "b.png")
     write_sheet(picture, tmp_path / "contact_sheet.png", {"step": 3})
     told: list[str] = []

@@ -22,7 +22,7 @@ from jstyle import (
 )
 from jstyle.cli.main import main
 from jstyle.errors import InputError
-from jstyle.pictures import images
+from jstyle.pictures import images, png_texts
 from jstyle.pictures.finished import hash_pixels, read_intact
 from jstyle.pipelines.starts import FromNoise
 from jstyle.pipelines.telling import Told, note_pictures
@@ -84,7 +84,7 @@ def test_python_and_the_command_make_one_picture(pipe: StableDiffusionPipeline, 
     main(["txt2img", *SMALL, *words])
     (command,) = (tmp_path / "out").iterdir()
     save_picture(made[1], tmp_path / "python.png")
-    assert images.read_identity(command) == images.read_identity(tmp_path / "python.png")
+    assert png_texts.read_identity(command) == png_texts.read_identity(tmp_path / "python.png")
     with Image.open(command) as one, Image.open(tmp_path / "python.png") as other:
         assert one.info["parameters"] == other.info["parameters"]
     main(["txt2img", "--from", str(tmp_path / "python.png"), "--output", str(tmp_path / "out")])

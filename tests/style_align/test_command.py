@@ -13,7 +13,7 @@ from PIL import Image
 from jstyle.errors import InputError
 from jstyle.events import Evaluated, Event, Failure, PictureWritten, Planned
 from jstyle.networks import UNet2DConditionModel
-from jstyle.pictures import images
+from jstyle.pictures import images, png_texts
 from jstyle.pictures.spec import ModelIdentity
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.settings.model import ModelSettings
@@ -37,7 +37,7 @@ def run(*words: object) -> list[Event]:
 
 
 def spec(path: Path) -> dict[str, Any]:
-    metadata: Any = images.read_metadata(path)
+    metadata: Any = png_texts.read_metadata(path)
     assert metadata is not None
     return metadata["spec"]
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from jstyle.cli.main import main
 from jstyle.errors import InputError
-from jstyle.pictures import images
+from jstyle.pictures import images, png_texts
 from tests.parity.networks import GOLDEN
 
 SMALL = ["--model", str(GOLDEN / "diffusers_folder"), "--steps", "2", "--width", "32", "--height", "32"]
@@ -25,8 +25,8 @@ def come_back(picture: Path, *words: str) -> bool:
     """Whether the picture that comes from it is the same."""
     folder = picture.parent / f"again_{picture.stem}"
     draw(folder, "--from", str(picture), *words)
-    made = {images.read_identity(path): path for path in folder.glob("[0-9]*.png")}
-    again = made.get(images.read_identity(picture))
+    made = {png_texts.read_identity(path): path for path in folder.glob("[0-9]*.png")}
+    again = made.get(png_texts.read_identity(picture))
     return again is not None and images.open_image(again).tobytes() == images.open_image(picture).tobytes()
 
 
@@ -53,8 +53,8 @@ def test_behind_a_text_comes_one_picture_alone(tmp_path: Path) -> None:
     assert come_back(third, "--prompt", "a house, ink", "a tree, ink")
     assert "it is the reference of a set: give --prompt for pictures in its style" in refuse(first)
     draw(tmp_path / "more", "--from", str(first), "--prompt", "a house, ink")
-    assert images.read_identity(tmp_path / "more" / "reference.png") == images.read_identity(first)
-    assert images.read_identity(tmp_path / "more" / "01_a_house_ink.png") == images.read_identity(second)
+    assert png_texts.read_identity(tmp_path / "more" / "reference.png") == png_texts.read_identity(first)
+    assert png_texts.read_identity(tmp_path / "more" / "01_a_house_ink.png") == png_texts.read_identity(second)
 
 
 def test_of_several_references_all_come_back(tmp_path: Path, photo: str) -> None:

@@ -17,7 +17,7 @@ from jstyle.errors import InputError
 from jstyle.events import Evaluated, Event, Failure, PictureWritten, Planned, Remark
 from jstyle.files import identify_host
 from jstyle.networks import UNet2DConditionModel
-from jstyle.pictures import images
+from jstyle.pictures import images, png_texts
 from jstyle.pipelines.cost import CountingPipeline, count_evaluations
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.settings.model import ModelSettings
@@ -283,7 +283,7 @@ def test_the_run_from_end_to_end(tmp_path: Path, files: list[Path]) -> None:
     assert planned == Planned(2, 0, 3 * 3 + 2 * 2)
     assert sum(event.count for event in events if isinstance(event, Evaluated)) == planned.evaluations
     assert sorted(path.name for path in out.iterdir()) == [*names, "contact_sheet.png", "features"]
-    spec: Any = (images.read_metadata(out / names[0]) or {})["spec"]
+    spec: Any = (png_texts.read_metadata(out / names[0]) or {})["spec"]
     assert (spec["method"], spec["settings"]["gamma"], spec["settings"]["seed"]) == ("styleid", 0.75, 22)
     assert len(spec["model"]["hash"]) == 64
     before = {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()}

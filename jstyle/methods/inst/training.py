@@ -24,7 +24,7 @@ from jstyle.networks import CLIPVisionModelWithProjection
 from jstyle.networks.clip_vision import normalised
 from jstyle.networks.editing import swapped
 from jstyle.networks.initial import initialise
-from jstyle.pictures import images
+from jstyle.pictures import images, png_texts
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
 from jstyle.settings.identity import identity
@@ -74,7 +74,7 @@ def train_inst(
         with state.averaged(), jt.no_grad():
             embedding = np.array(network(tokens[:1]).numpy())
             about = {**hashes, "steps": state.step, "settings": describe_training(settings)}
-            images.save_png(picture, settings.output / PICTURE, {"picture": hashes["picture"]})
+            png_texts.save_png(picture, settings.output / PICTURE, {"picture": hashes["picture"]})
             return inst_files.write(inst_files.LearntStyle(settings.token, embedding, network, about), settings.output)
 
 

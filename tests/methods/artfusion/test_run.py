@@ -16,7 +16,7 @@ from jstyle.diffusion.schedule import Level
 from jstyle.errors import InputError
 from jstyle.events import Evaluated
 from jstyle.methods.artfusion.settings import ArtFusionSettings, check_finish
-from jstyle.pictures import images
+from jstyle.pictures import images, png_texts
 from jstyle.pipelines.artfusion import ArtFusionPipeline, CountingArtFusion
 from jstyle.pipelines.cost import count_evaluations
 from jstyle.runtime import jt
@@ -120,7 +120,7 @@ def test_the_command_makes_what_is_not_there(file: Path, folder: Path, capsys: p
     assert run(file, folder, "--output", str(folder / "out")) == 0
     picture = folder / "out" / "c_stylized_s.png"
     made = picture.stat().st_mtime_ns
-    spec = json.loads(images.read_texts(picture)[0])["spec"]
+    spec = json.loads(png_texts.read_texts(picture)[0])["spec"]
     assert spec["method"] == "artfusion" and spec["model"]["name"] == str(file)
     assert (folder / "out" / "contact_sheet.png").exists()
     capsys.readouterr()

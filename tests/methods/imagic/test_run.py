@@ -16,7 +16,7 @@ from jstyle.events import Evaluated, PictureWritten, Planned, Updated
 from jstyle.methods.imagic.run import Imagic
 from jstyle.methods.imagic.settings import ImagicInputs, ImagicSettings
 from jstyle.methods.recalling import recall_settings
-from jstyle.pictures import images
+from jstyle.pictures import images, png_texts
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.settings.model import ModelSettings
 from jstyle.training import LoopSettings
@@ -61,7 +61,7 @@ def test_a_run_makes_what_is_missing_and_learns_nothing_twice(picture: Path, fin
     (folder / NAMES[1]).unlink()
     assert run(picture, folder, tune) == (Planned(3, 2, 2 * 2, 0), [NAMES[1]])
     assert all(np.array_equal(*pair) for pair in zip(before, read_pixels(folder)))
-    assert (folder / "cat_sheet.png").is_file() and images.is_sheet(folder / "cat_sheet.png")
+    assert (folder / "cat_sheet.png").is_file() and png_texts.is_sheet(folder / "cat_sheet.png")
     assert len({one.tobytes() for one in before}) == 3
     with pytest.raises(InputError, match="--overwrite"):
         run(picture, folder, tune, guidance=4.0)

@@ -23,7 +23,7 @@ from jstyle.methods.inst.inputs import InstInputs
 from jstyle.methods.inst.settings import InstSettings, InstTraining, InstTrainSettings
 from jstyle.methods.inst.styles import Style, is_learnt, plan_trainings, read_style
 from jstyle.networks import UNet2DConditionModel
-from jstyle.pictures import images
+from jstyle.pictures import images, png_texts
 from jstyle.pipelines.cost import count_evaluations
 from jstyle.settings.model import ModelSettings
 from jstyle.settings.reader import build, plain
@@ -163,7 +163,7 @@ def test_from_pictures_to_pictures(
     assert learning == Planned(updates=2)
     assert planned == Planned(2, 0, 2 * (1 + 2 * 2))  # the inversion, and two guided steps
     assert sum(event.count for event in events if isinstance(event, Evaluated)) == planned.evaluations
-    spec: Any = (images.read_metadata(out / names[0]) or {})["spec"]
+    spec: Any = (png_texts.read_metadata(out / names[0]) or {})["spec"]
     own = spec["settings"]
     assert (spec["method"], own["strength"], own["guidance"], own["seed"]) == ("inst", 0.7, 10.0, 42)
     learnt = out / "styles" / hash_files([ink])[:16]
@@ -195,7 +195,7 @@ def test_a_picture_gives_back_the_style_that_was_learnt(model: Path, finished: P
     words = ["inst", "--from", str(made), "--output"]
     main([*words, str(tmp_path / "again")])
     again = tmp_path / "again" / f"sea_stylized_{learnt.name}.png"
-    assert images.read_identity(again) == images.read_identity(made)
+    assert png_texts.read_identity(again) == png_texts.read_identity(made)
     assert again.parent.joinpath("contact_sheet.png").is_file() and not (again.parent / "styles").exists()
     (learnt / "style.png").write_bytes((finished.parent / "style.png").read_bytes())
     with pytest.raises(InputError, match=f"with the style learnt in '{learnt}', whose content was another: --style"):
