@@ -45,18 +45,22 @@ def from_bank(features: np.ndarray, dtype: str) -> jt.Var:
 def injected_sites(unet: Editable, layers: Optional[Sequence[int]]) -> frozenset[str]:
     """The paths of the decoder self-attentions to inject into.
 
-    ``layers`` counts decoder resnets from the lowest resolution, as the paper's code does (its
-    ``output_blocks``); None means all self-attentions of the last two up blocks, 6 to 11 in Stable Diffusion.
+    ``layers`` counts decoder resnets from the lowest resolution, as the paper's code does (its ``output_blocks``); the
+    transformer after a resnet has several self-attentions in SDXL, which go together. None means all self-attentions
+    of the last two up blocks, layers 6 to 11 in Stable Diffusion 1.x and 2.x: six, at the finest resolutions. In SDXL
+    it means those of the last up block that has any: six too, where the two would be 36.
     Raises InputError for a layer that has no self-attention.
     """
-    numbers = {_layer_number(unet, site): site.path for site in unet.sites if decoder_self_attention(site)}
+    sites = [site for site in unet.sites if decoder_self_attention(site)]
     if layers is None:
-        last = max(_block(site) for site in unet.sites if decoder_self_attention(site))
-        return frozenset(site.path for site in unet.sites if decoder_self_attention(site) and _block(site) >= last - 1)
-    wrong = sorted(set(layers) - set(numbers))
+        is_deep = any(".transformer_blocks.0." not in site.path for site in sites)
+        first = max(map(_block, sites)) - (0 if is_deep else 1)
+        return frozenset(site.path for site in sites if _block(site) >= first)
+    numbers = {_layer_number(unet, site) for site in sites}
+    wrong = sorted(set(layers) - numbers)
     if wrong:
         raise InputError(f"layer {wrong[0]} has no decoder self-attention; this model has {sorted(numbers)}")
-    return frozenset(numbers[layer] for layer in layers)
+    return frozenset(site.path for site in sites if _layer_number(unet, site) in layers)
 
 
 def _block(site: Site) -> int:

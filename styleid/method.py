@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Optional
+from typing import Optional, Union
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from jstyle.diffusion.samplers import Denoiser, Step, ddim, ddim_invert
 from jstyle.diffusion.schedule import Level, Prediction, Schedule
 from jstyle.events import Evaluated
 from jstyle.methods.blocks import Role
-from jstyle.networks import UNet2DConditionModel
+from jstyle.networks import Condition, UNet2DConditionModel
 from jstyle.networks.editing import AttentionEditor, attached
 from jstyle.pipelines.cost import Meter
 from jstyle.runtime import jt
@@ -37,14 +37,20 @@ class Inverted:
 
 
 class StyleIDOnLatents:
-    """The method on one UNet, under one text (the empty prompt's), (1, tokens, cross_attention_dim).
+    """The method on one UNet, under one text (the empty prompt's), (1, tokens, cross_attention_dim), or its condition.
 
     Its generators yield what has gone through the UNet, after every step, and return their result.
     ``paths`` are those of the injected layers. Raises InputError when the settings name a layer that the UNet does
     not have.
     """
 
-    def __init__(self, unet: UNet2DConditionModel, text: jt.Var, schedule: Schedule, settings: StyleIDSettings) -> None:
+    def __init__(
+        self,
+        unet: UNet2DConditionModel,
+        text: Union[jt.Var, Condition],
+        schedule: Schedule,
+        settings: StyleIDSettings,
+    ) -> None:
         self._unet = unet
         self._schedule = schedule
         self._settings = settings

@@ -50,7 +50,7 @@ class StyleID:
         self._settings = fill_size(settings, pipe)
         self._frame = pipe.make_frame(self._settings.width, self._settings.height, self._settings.fit)
         self._pipe = pipe
-        self._latents = StyleIDOnLatents(pipe.unet, pipe.encode_texts(""), pipe.schedule, self._settings)
+        self._latents = StyleIDOnLatents(pipe.unet, pipe.condition_texts(""), pipe.schedule, self._settings)
         if settings.features == "disk" and settings.injection and store is None:
             raise InputError("features that are kept on disk need a folder, the store; or keep them in memory")
         self._folder = store

@@ -37,7 +37,9 @@ class StyleIDSettings:
     """Multiplies the attention logits: above 1 sharpens the attention on the style."""
 
     layers: Optional[tuple[int, ...]] = None
-    """Decoder self-attentions to inject into, numbered as in the paper's code; by default the last two blocks'."""
+    """Decoder self-attentions to inject into, numbered as in the paper's code; by default the last two blocks', of SDXL
+    the last block's.
+    """
 
     inject_start: int = 0
     """First sampling step (0 is the noisiest) whose attention is replaced."""

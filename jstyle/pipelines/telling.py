@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 
 _SAID_OTHERWISE = frozenset(
-    ["negative_prompt", "prompt_2", "negative_prompt_2", "prompt_embeds", "negative_prompt_embeds", "latents", "seed", "generator", "sampler", "eta"]
+    ["prompt_2", "negative_prompt_2"]
+    + ["negative_prompt", "prompt_embeds", "negative_prompt_embeds", "latents", "seed", "generator", "sampler", "eta"]
     + ["guidance_scale", "num_images_per_prompt", "prompt_weights", "long_prompts", "cross_attention_kwargs"]
     + ["output_type", "return_dict", "on_step", "callback_on_step_end", "callback_on_step_end_tensor_inputs"]
     + ["callback", "callback_steps"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
 
@@ -25,6 +25,8 @@ ALPHA_BAR = torch.cumprod(1 - torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dty
 TARGETS = 2
 SIDE, WIDE, STRIDE = 16, 28, 4
 """A window, a panorama's width and its stride, in latent pixels."""
+FACTOR = 4
+"""Pixels of a latent's side."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,7 @@ class Network:
     def __init__(self, config: tiny.Config, prediction: str) -> None:
         self.unet = build_unet(config).double()
         self.prediction = prediction
+        self.vectors: Optional[Tensor] = None
         self.layers: list[Shared] = []
         processors = {}
         for name, processor in self.unet.attn_processors.items():
@@ -109,7 +112,12 @@ class Network:
     def eps(self, x: Tensor, t: int, texts: Tensor, guidance: float) -> Tensor:
         """x is (n, 4, h, w), texts (1 + n, tokens, channels), the unconditional one first."""
         context = torch.cat([texts[:1].expand(len(x), -1, -1), texts[1:]])
-        out = self.unet(torch.cat([x, x]), t, context).sample
+        added = None
+        if self.vectors is not None:  # SDXL's texts have them, as many, and all are told the size of a latent
+            vectors = torch.cat([self.vectors[:1].expand(len(x), -1), self.vectors[1 : len(texts)]])
+            sizes = torch.tensor([[SIDE * FACTOR, SIDE * FACTOR, 0, 0, SIDE * FACTOR, SIDE * FACTOR]])
+            added = {"text_embeds": vectors, "time_ids": sizes.expand(2 * len(x), -1)}
+        out = self.unet(torch.cat([x, x]), t, context, added_cond_kwargs=added).sample
         out = out[: len(x)] + guidance * (out[len(x) :] - out[: len(x)])
         return out if self.prediction == "eps" else ALPHA_BAR[t].sqrt() * out + (1 - ALPHA_BAR[t]).sqrt() * x
 
@@ -186,9 +194,14 @@ def panorama(network: Network, first: Tensor, x: Tensor, texts: Tensor, rules: R
     return first, x
 
 
-def record_flavour(flavour: str, config: tiny.Config, prediction: str) -> dict[str, np.ndarray]:
-    """Every preset on one network."""
+def record_flavour(
+    flavour: str, config: tiny.Config, prediction: str, presets: Sequence[str] = tuple(RULES)
+) -> dict[str, np.ndarray]:
+    """Presets, by default every one, on one network."""
     network = Network(config, prediction)
+    vectors = noise(f"style_align/{flavour}/vectors", (2 + TARGETS, tiny.SDXL_POOLED))
+    if flavour == "sdxl":
+        network.vectors = torch.from_numpy(vectors).double()
     inputs = {
         "texts": noise(f"style_align/{flavour}/texts", (2 + TARGETS, 77, config["cross_attention_dim"])),
         "noise": noise(f"style_align/{flavour}/noise", (1 + TARGETS, 4, SIDE, SIDE)),
@@ -198,7 +211,7 @@ def record_flavour(flavour: str, config: tiny.Config, prediction: str) -> dict[s
     texts, start, wide, clean = (torch.from_numpy(one).double() for one in inputs.values())
     path = invert(network, clean, texts[:2], 2.0)
     outputs = {"path": torch.cat(path)}
-    for name, rules in RULES.items():
+    for name, rules in ((name, RULES[name]) for name in presets):
         if "image" in name:
             outputs[name] = transfer(network, path, start[1:], texts, rules, offset=len(TIMESTEPS) // 10)
         elif name == "panorama":
@@ -206,17 +219,20 @@ def record_flavour(flavour: str, config: tiny.Config, prediction: str) -> dict[s
         else:
             outputs[name] = sample(network, start, texts, rules)
     arrays = {f"{flavour}_{name}": value for name, value in inputs.items()}
+    if network.vectors is not None:
+        arrays[f"{flavour}_vectors"] = vectors
     arrays.update({f"{flavour}_{name}": value.numpy().astype(np.float32) for name, value in outputs.items()})
     return arrays
 
 
 def main() -> None:
-    """Stable Diffusion 1's tiny UNet predicts eps, Stable Diffusion 2's v."""
+    """Stable Diffusion 1's tiny UNet predicts eps, Stable Diffusion 2's v; SDXL's eps, in a file of its own."""
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)
     arrays: dict[str, Any] = record_flavour("sd1", tiny.SD1["unet"], "eps")
     arrays.update(record_flavour("sd2", tiny.SD2["unet"], "v"))
     save("style_align", arrays)
+    save("style_align_sdxl", record_flavour("sdxl", tiny.SDXL["unet"], "eps", ("sdxl", "sd", "image")))
 
 
 if __name__ == "__main__":
