@@ -156,8 +156,11 @@ def _refuse_controls(name: str) -> None:
 
 
 def _refuse_device(path: Path) -> None:
-    if path.exists() and not path.is_file() and not path.is_dir():
-        raise InputError(f"{str(path)!r} is neither a file nor a folder, and is not written to; choose another output")
+    with suppress(OSError):  # of a name that is too long writing tells
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise InputError(
+                f"{str(path)!r} is neither a file nor a folder, and is not written to; choose another output"
+            )
 
 
 def sweep_dead(folder: Path) -> None:

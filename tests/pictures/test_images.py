@@ -162,7 +162,7 @@ def test_metadata_of_other_and_damaged_files_is_none(tmp_path: Path) -> None:
         path.write_bytes(data)
         assert png_texts.read_metadata(path) is None
     for text in ("not JSON", "[1]", ""):
-        chunk = images.PngInfo()
+        chunk = png_texts.PngInfo()
         chunk.add_text("jstyle", text)
         path.write_bytes(encoded(NOISE, pnginfo=chunk))
         assert png_texts.read_metadata(path) is None
@@ -189,11 +189,11 @@ def test_a_place_that_cannot_be_written_is_one_clear_line(place: str, tmp_path: 
 def test_a_disk_that_fills_up_leaves_the_old_file(tmp_path: Path) -> None:
     """The limit on file sizes makes the kernel itself refuse a write half way."""
     program = (
-        "import resource, sys; from pathlib import Path; from jstyle.pictures import images; from PIL import Image\n"
+        "import resource, sys; from pathlib import Path; from jstyle.pictures import png_texts; from PIL import Image\n"
         "image = Image.effect_noise((256, 256), 90).convert('RGB')\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
         "try: png_texts.save_png(image, Path(sys.argv[1]), {'seed': 1})\n"
-        "except images.InputError as error: print(error)"
+        "except png_texts.InputError as error: print(error)"
     )
     path = tmp_path / "a.png"
     png_texts.save_png(GRADIENT, path, {"seed": 0})

@@ -12,6 +12,7 @@ from jstyle.methods.recalling import list_origins
 def recall_edit(subject: Mapping[str, Any], settings: Mapping[str, Any]) -> Recalled:
     """The text, the eta and the picture."""
     origins, needs = list_origins(subject, ("image",))
-    values: dict[str, Any] = {"prompt": subject.get("prompt"), "eta": [subject.get("eta")]}
-    values.update({origin.setting: str(origin.path) for origin in origins})
-    return Recalled(values, (), origins, needs)
+    values: dict[str, Any] = {origin.setting: str(origin.path) for origin in origins}
+    if subject.get("eta") is not None:
+        values["eta"] = [subject["eta"]]
+    return Recalled({"prompt": subject.get("prompt"), **values}, (), origins, needs)
