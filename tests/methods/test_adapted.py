@@ -124,7 +124,7 @@ def test_other_methods_take_them_too(files: dict[str, str], tmp_path: Path) -> N
         (["--lora", "nowhere:0.5"], "there is no LoRA 'nowhere'"),
         (["--lora", "nowhere:nan"], "there is no LoRA 'nowhere:nan'"),
         (["--words", "nowhere:<a>"], "there is no word 'nowhere'"),
-        (["--lora", " "], "lora and words name files, not nothing"),
+        (["--lora", " "], "--lora must name files, not nothing"),
     ],
 )
 def test_what_is_not_there_is_one_line(words: list[str], said: str, tmp_path: Path) -> None:
