@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Optional, Union
 
@@ -25,8 +25,9 @@ from jstyle.methods.sets import ImageReference
 from jstyle.methods.table import METHODS
 from jstyle.pictures import png_texts
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
+from jstyle.settings.adapted import AdaptedModelSettings
 from jstyle.settings.configs import find_config, list_configs
-from jstyle.settings.model import ModelSettings
+from jstyle.settings.fields import level_fields
 from jstyle.settings.reader import build
 from jstyle.settings.yaml_files import read_yaml
 from jstyle.table import load_attribute
@@ -94,7 +95,9 @@ class LearntFirst:
 def list_contenders() -> dict[str, tuple[str, Open]]:
     """Title and opener of each, by name."""
     found: dict[str, tuple[str, Open]] = {"adain": ("AdaIN alone", _open_listed("styleid", injection=False))}
-    found.update((name, (one.title, _open_listed(name))) for name, one in METHODS.items() if one.stylise)
+    for name, one in METHODS.items():
+        if one.stylise and one.model is AdaptedModelSettings:  # on the embedded model, not on one of its own
+            found[name] = (one.title, _open_listed(name))
     found["z_star_without_adain"] = ("Z* without AdaIN", _open_listed("z_star", adain=False))
     found["style_align"] = ("Style Aligned", AlignedFromPicture)
     found["inst"] = ("InST", LearntFirst)
@@ -114,5 +117,5 @@ def read_settings(name: str) -> dict[str, Any]:
     """What the config of this name sets beside the model; nothing where there is none."""
     if name not in list_configs():
         return {}
-    of_model = {field.name for field in fields(ModelSettings)}
+    of_model = level_fields(AdaptedModelSettings)
     return {key: value for key, value in read_yaml(find_config(name)).items() if key not in of_model}

@@ -13,8 +13,9 @@ from jstyle.diffusion.noise import NoiseSource
 from jstyle.diffusion.samplers import ddim
 from jstyle.diffusion.schedule import Level, diffuse
 from jstyle.events import Evaluated
-from jstyle.methods.attention_distillation.objective import Targets, choose_paths, join_styles, measure_loss
+from jstyle.methods.attention_distillation.objective import Targets, join_styles, measure_loss
 from jstyle.methods.attention_distillation.settings import Distillation
+from jstyle.methods.layers import choose_layers
 from jstyle.networks.editing import QKV, Keep, Seen, Site, Watcher, attached
 from jstyle.networks.recompute import recomputed
 from jstyle.pipelines.cost import Meter
@@ -46,7 +47,7 @@ class AttentionDistillationOnLatents:
         self._pipe = pipe
         self._settings = settings
         self.styles = styles
-        self._paths = choose_paths(pipe.unet.sites, settings.layers)
+        self._paths = choose_layers(pipe.unet.sites, settings.layers)
         self._denoiser = pipe.denoiser("")
 
     def optimise(

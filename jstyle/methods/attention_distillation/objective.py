@@ -10,12 +10,8 @@ from typing import Optional
 import numpy as np
 
 from jstyle import ops
-from jstyle.errors import InputError
-from jstyle.networks.editing import QKV, Seen, Site
+from jstyle.networks.editing import QKV, Seen
 from jstyle.runtime import jt
-
-DEFAULT_LAYERS = 6
-"""The last self-attentions, as many: in Stable Diffusion those of the two upper levels, of SDXL the upper one's."""
 
 
 @dataclass(frozen=True)
@@ -34,20 +30,6 @@ class Targets:
     styles: Mapping[str, StyleKeys]
     contents: Optional[Seen] = None
     content_weight: float = 0.0
-
-
-def choose_paths(sites: Sequence[Site], layers: Optional[Sequence[int]]) -> frozenset[str]:
-    """The paths of the self-attentions of these numbers, by default of the last `DEFAULT_LAYERS`.
-
-    Raises InputError for a layer that the network does not have.
-    """
-    paths = {site.index: site.path for site in sites if not site.is_cross}
-    if layers is None:
-        return frozenset(paths[index] for index in sorted(paths)[-DEFAULT_LAYERS:])
-    wrong = sorted(set(layers) - set(paths))
-    if wrong:
-        raise InputError(f"layer {wrong[0]} is no self-attention of this model: they are 0 to {max(paths)}")
-    return frozenset(paths[index] for index in layers)
 
 
 def join_styles(seen: Sequence[Seen], weights: Sequence[float]) -> dict[str, StyleKeys]:
