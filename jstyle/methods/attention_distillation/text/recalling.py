@@ -1,4 +1,4 @@
-"""What a picture's file says of a text in a style."""
+"""What a picture's file gives back of a text in a style."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ from jstyle.methods.recalled import Recalled
 
 
 def recall_distilled_text(subject: Mapping[str, Any], settings: Mapping[str, Any]) -> Recalled:
-    """The text, the seed and the style."""
+    """The text, the seed and the style's file."""
     recalled = recall_distilled(subject, settings)
-    return replace(recalled, values={"prompt": [subject.get("prompt")], **recalled.values})
+    return replace(recalled, values={**recalled.values, "prompt": [subject.get("prompt")]})
