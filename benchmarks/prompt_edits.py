@@ -88,11 +88,14 @@ def draw_edits() -> list[tuple[Scene, Scene, str]]:
 
 def measure_distances(pipe: StableDiffusionPipeline, ones: list[Image.Image], others: list[Image.Image]) -> np.ndarray:
     """How far pictures are from others, (pictures,): 0 for the same, 4 at most."""
-    units = []
-    for pictures in (ones, others):
-        latents = np.array(pipe.encode_images(jt.array(images.to_array(pictures))).numpy())
-        units.append(latents / np.linalg.norm(latents, axis=1, keepdims=True))
+    units = [encode_units(pipe, pictures) for pictures in (ones, others)]
     return ((units[0] - units[1]) ** 2).sum(axis=1).mean(axis=(1, 2))
+
+
+def encode_units(pipe: StableDiffusionPipeline, pictures: list[Image.Image]) -> np.ndarray:
+    """Latents (pictures, channels, height, width), each place scaled to length 1."""
+    latents = np.array(pipe.encode_images(jt.array(images.to_array(pictures))).numpy())
+    return latents / np.linalg.norm(latents, axis=1, keepdims=True)
 
 
 if __name__ == "__main__":

@@ -107,7 +107,7 @@ def measure_further_calls(
 
 
 def compare_guided(pipe: StableDiffusionPipeline, clean: jt.Var, prompt: str, guidance: float) -> None:
-    """Print how near the picture comes back under guidance, by further calls of the inversion and null texts' updates."""
+    """Print how near the picture comes back under guidance, by further calls and null texts' updates."""
     reference, steps = pipe.decode_latents(clean), GUIDED_STEPS
     text, null = pipe.encode_texts(prompt), pipe.encode_texts("")
     print(f"{'further calls':<16}{'updates':>8}{'latent error':>14}{'PSNR':>10}", flush=True)
