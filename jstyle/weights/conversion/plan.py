@@ -77,7 +77,7 @@ def plan_conversions(sources: tuple[Path, ...], output: Optional[Path], *, overw
     seen: dict[Path, Path] = {}
     for source in sources:
         if not source.is_dir() and not is_pickle(source):
-            raise InputError(f"{source} is no pickle of PyTorch's (.ckpt, .pt, .pth, .bin): nothing to convert")
+            raise InputError(f"{str(source)!r} is no pickle of PyTorch's (.ckpt, .pt, .pth, .bin): nothing to convert")
         target = output or _name_target(source)
         if target in seen:
             raise InputError(f"{seen[target]} and {source} would both become {target}; convert one at a time")

@@ -156,7 +156,7 @@ def test_what_fails_leaves_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "options", "message"),
     [
-        (["a.safetensors"], {}, "a.safetensors is no pickle of PyTorch's"),
+        (["a.safetensors"], {}, "a.safetensors' is no pickle of PyTorch's"),
         (["a.pt", "a.bin"], {}, r"a.pt and .*a.bin would both become .*a.safetensors"),
         (["a.pt", "b.pt"], {"output": Path("c")}, "one output is given for 2 files"),
         (["a.pt"], {"output": Path("/tmp")}, "/tmp. is a folder, and the name of a file is needed"),
