@@ -6,6 +6,7 @@ import inspect
 import json
 import math
 import re
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ from jstyle import StableDiffusionPipeline
 from jstyle.adapters.sources import Place, read_place
 from jstyle.errors import InputError
 from jstyle.pipelines.call import CallOptions, run_call
-from jstyle.pipelines.components import ABSENT, PARTS, read_parts
+from jstyle.pipelines.components import ABSENT, PARTS, read_parts, read_told
 from jstyle.pipelines.diffusers_names import DiffusersNames
 from jstyle.pipelines.starts import FromNoise
+from jstyle.weights.telling import LOCAL
 from tests.parity.networks import GOLDEN
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "from-diffusers.md"
@@ -104,9 +106,10 @@ def test_arguments_of_loading() -> None:
     named = inspect.signature(StableDiffusionPipeline.from_pretrained).parameters
     for name, status in TABLES["Loading"].items():
         if status == "accepted":
-            assert name in named
+            assert name in (*named, LOCAL)
         elif status == "ignored":
-            assert read_parts({name: "x"}) == {}
+            parts, told = read_told("here", {name: "x"}, StableDiffusionPipeline.from_pretrained)
+            assert parts == {} and isinstance(told, nullcontext)
         else:
             with pytest.raises(InputError, match=name):
                 read_parts({name: "x"})

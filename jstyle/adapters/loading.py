@@ -15,6 +15,7 @@ from jstyle.adapters.lora_states import LoraLoaderMixin
 from jstyle.adapters.sources import read_place, to_arrays
 from jstyle.adapters.textual_inversion import Vocabulary
 from jstyle.errors import InputError
+from jstyle.settings.arguments import list_arguments, read_yes
 
 Names = Union[str, Sequence[str]]
 Word = Union[str, Path, Mapping[str, Any]]
@@ -47,7 +48,7 @@ class AdapterLoading(LoraLoaderMixin):
         tokens = [token] * len(sources) if token is None or isinstance(token, str) else list(token)
         if len(tokens) != len(sources) or (isinstance(token, str) and len(sources) > 1):
             raise InputError(f"{len(sources)} files want one token each")
-        place = read_place(options)
+        place = read_place(options, list_arguments(self.load_textual_inversion))
         for one, name in zip(sources, tokens):
             self.vocabulary.load(one, name, place)
 
@@ -81,8 +82,8 @@ class AdapterLoading(LoraLoaderMixin):
         and ``options`` are diffusers': ``subfolder``, ``revision`` and the hub's. ``hotswap`` puts it in the place of
         the loaded ``adapter_name``. Raises InputError for one of another model, and for what cannot be read.
         """
-        place = read_place({**options, "weight_name": weight_name})
-        if hotswap and adapter_name is not None:
+        place = read_place({**options, "weight_name": weight_name}, list_arguments(self.load_lora_weights))
+        if read_yes("hotswap", hotswap) and adapter_name is not None:
             self.loras.replace(pretrained_model_name_or_path_or_dict, adapter_name, place)
         else:
             self.loras.load(pretrained_model_name_or_path_or_dict, adapter_name, place)
@@ -102,7 +103,7 @@ class AdapterLoading(LoraLoaderMixin):
         elif isinstance(source, Lora):
             raise InputError("give a file, a folder, a hub id or named arrays")
         else:
-            _, stored, metadata = open_file(source, read_place(options))
+            _, stored, metadata = open_file(source, read_place(options, list_arguments(cls.lora_state_dict)))
             arrays = {name: stored.read(name) for name in stored.shapes()}
         return (arrays, {}, metadata) if return_lora_metadata else (arrays, {})
 
@@ -136,7 +137,7 @@ class AdapterLoading(LoraLoaderMixin):
 
     def fuse_lora(
         self,
-        components: Sequence[str] = COMPONENTS,
+        components: Names = COMPONENTS,
         lora_scale: float = 1.0,
         safe_fusing: bool = False,
         adapter_names: Optional[Names] = None,
@@ -145,9 +146,10 @@ class AdapterLoading(LoraLoaderMixin):
 
         ``safe_fusing`` is always so: numbers that are not finite are refused when a file is read.
         """
+        read_yes("safe_fusing", safe_fusing)
         self.loras.fuse(components, lora_scale, adapter_names)
 
-    def unfuse_lora(self, components: Optional[Sequence[str]] = None) -> None:
+    def unfuse_lora(self, components: Optional[Names] = None) -> None:
         """The original weights, to the bit, with the LoRAs beside them; of all components or of these."""
         self.loras.unfuse(components)
 
@@ -169,7 +171,7 @@ class AdapterLoading(LoraLoaderMixin):
         """Nothing, as all is on one device. Raises InputError for a name that is not loaded."""
         self.loras.check_names(adapter_names)
 
-    def enable_lora_hotswap(self, **options: Any) -> None:
+    def enable_lora_hotswap(self, *, target_rank: int = 128, check_compiled: str = "error") -> None:
         """Nothing: any adapter may take another's place."""
 
     def _require_own(self, tokenizer: Any, text_encoder: Any) -> None:

@@ -53,6 +53,9 @@ CURVES: Mapping[str, str] = {
 }
 """Curves of sigmas, and what asks for them in diffusers' JSON."""
 
+SIGMAS = (*CURVES, "ays")
+"""All curves of sigmas."""
+
 _DPMPP = ("dpmpp_2m", "dpmpp_3m", "dpmpp_2m_sde", "dpmpp_2s")
 _ENDING = ("euler", "unipc", *_DPMPP)
 _DISTILLED = ("lcm", "tcd")
@@ -296,7 +299,7 @@ def _check_choices(config: ScheduleConfig) -> None:
         ("beta_schedule", BETA_SCHEDULES),
         ("prediction_type", PREDICTION_TYPES),
         ("timestep_spacing", (None, *SPACINGS)),
-        ("sigmas", (None, *CURVES, "ays")),
+        ("sigmas", (None, *SIGMAS)),
     ):
         value = getattr(config, key)
         if not isinstance(value, (str, type(None))) or value not in known:

@@ -22,6 +22,7 @@ from jstyle.networks.recompute import recomputed
 from jstyle.networks.unet_blocks import UP_BLOCKS
 from jstyle.networks.unet_encoder import Encoder, get_block
 from jstyle.runtime import jt
+from jstyle.settings.arguments import list_arguments
 
 
 class UNet2DConditionModel(Encoder):
@@ -68,7 +69,7 @@ class UNet2DConditionModel(Encoder):
         to the skip connections and to what the middle makes. ``others`` are diffusers' arguments for other networks,
         which must be None. Raises InputError, before anything is computed, for inputs of other shapes.
         """
-        refuse_arguments("UNet", others)
+        refuse_arguments("UNet", others, list_arguments(self.execute))
         latents = read_numbers("UNet", "latents", sample)
         condition = read_added(encoder_hidden_states, added_cond_kwargs)
         text, times = self.check_inputs(latents, timestep, condition)

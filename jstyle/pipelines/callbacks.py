@@ -14,10 +14,12 @@ from jstyle.diffusion.schedule import Level
 from jstyle.errors import InputError, InputWarning
 from jstyle.pipelines.arrays import read_var
 from jstyle.runtime import jt
+from jstyle.settings.arguments import read_names, read_number
 from jstyle.settings.vocabulary import is_guided
 
 if TYPE_CHECKING:
     from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
+    from jstyle.pipelines.starts import Beginning
 
 OnStepEnd = Callable[[Any, int, Any, dict[str, Any]], dict[str, Any]]
 """(pipeline, index of the call, time, tensors by name) -> the tensors, some of them changed."""
@@ -25,7 +27,8 @@ OnStepEnd = Callable[[Any, int, Any, dict[str, Any]], dict[str, Any]]
 OldCallback = Callable[[int, Any, Any], None]
 """(index of the step, time, latents)."""
 
-TENSORS = ("latents", "prompt_embeds", "negative_prompt_embeds")
+MASKED = ("mask", "masked_image_latents")
+"""What a call that paints a part of pictures anew has besides."""
 
 
 class Watcher:
@@ -33,8 +36,9 @@ class Watcher:
     anything for them.
 
     Latents are shown in the scale of diffusers' scheduler of that name, x0 + sigma eps for those that go by sigma.
-    ``prompt_embeds`` are what the UNet reads, both halves under guidance. What a callback gives back is obeyed, and so
-    are the pipeline's ``_guidance_scale`` and ``_interrupt``.
+    ``prompt_embeds`` are what the UNet reads, both halves under guidance; ``mask`` and ``masked_image_latents``
+    come twice there too. What a callback gives back is obeyed, and so are the pipeline's ``_guidance_scale`` and
+    ``_interrupt``.
     """
 
     def __init__(
@@ -45,25 +49,18 @@ class Watcher:
         callback: Optional[OldCallback] = None,
         callback_steps: Optional[int] = None,
     ) -> None:
-        """Raises InputError for callbacks that cannot be called, and for tensors that are not here."""
-        for name, function in (("callback_on_step_end", on_step_end), ("callback", callback)):
-            if function is not None and not callable(function):
-                raise InputError(f"{name} must be a function, not {function!r:.60}")
+        """Raises InputError for tensors that are not here."""
         names = getattr(on_step_end, "tensor_inputs", tensors)  # diffusers' callback objects name their own
-        self._tensors = ("latents",) if names is None else tuple(names)
-        unknown = [name for name in self._tensors if name not in TENSORS]
-        if unknown:
-            wanted = f"callback_on_step_end_tensor_inputs may be {', '.join(TENSORS)}"
-            raise InputError(f"{wanted}, not {unknown[0]!r:.60}")
+        wanted = "callback_on_step_end_tensor_inputs"
+        self._tensors = ("latents",) if names is None else read_names(wanted, names, pipe._callback_tensor_inputs)
         every = 1 if callback_steps is None else callback_steps
-        if isinstance(every, bool) or not isinstance(every, (int, np.integer)) or every < 1:
-            raise InputError(f"callback_steps must be a whole number from 1 on, not {every!r:.60}")
         self._pipe, self._on_step_end, self._callback, self._every = pipe, on_step_end, callback, every
         self.has_changed = False
 
-    def begin(self, method: Sampler, denoiser: GuidedDenoiser, steps: int, start: int) -> None:
-        """A run of ``method`` begins at step ``start`` of ``steps``."""
-        self._method, self._denoiser = method, denoiser
+    def begin(self, method: Sampler, denoiser: GuidedDenoiser, steps: int, begun: Beginning) -> None:
+        """A run of ``method`` begins at a step of ``steps``."""
+        self._method, self._denoiser, self._masking = method, denoiser, begun.masking
+        start = begun.index
         calls = method.list_calls(self._pipe.schedule, steps, start=start)
         self._calls, self._order = len(calls), method.order
         self._ahead = self._calls - (steps - start) * self._order
@@ -94,27 +91,19 @@ class Watcher:
         self._bar.close()
 
     def _ask(self, index: int, t: Any, latents: jt.Var) -> jt.Var:
-        """What the callback makes of the latents; text and guidance are changed where it changes them."""
-        denoiser = self._denoiser
-        text = denoiser.text.text
-        negative = text[: text.shape[0] // 2] if denoiser.guided else None
-        known = {"latents": latents, "prompt_embeds": text, "negative_prompt_embeds": negative}
-        shown = {name: known[name] for name in self._tensors}
+        """What the callback makes of the latents; text, guidance and masks are changed where it changes them."""
+        shown = self._list_tensors(latents)
         answer = self._on_step_end(self._pipe, index, t, dict(shown))  # type: ignore[misc]
         if not isinstance(answer, dict):
             raise InputError(f"callback_on_step_end must return a dictionary of tensors, not {type(answer).__name__}")
+        negative = shown.get("negative_prompt_embeds")
         if answer.get("negative_prompt_embeds", negative) is not negative:
             line = "the first half of prompt_embeds; negative_prompt_embeds are shown to callbacks, and not read again"
             warnings.warn(f"change {line}, as in diffusers", InputWarning, stacklevel=2)
-        embeds, guidance = answer.get("prompt_embeds", text), self._pipe.guidance_scale
-        if embeds is not text or guidance != denoiser.guidance_scale:
-            embeds = read_var(embeds, "prompt_embeds")
-            rows = latents.shape[0] * (2 if is_guided(guidance) else 1)
-            if tuple(embeds.shape) != (rows, *text.shape[1:]):
-                wanted = f"{(rows, *text.shape[1:])} at a guidance of {guidance:g}"
-                raise InputError(f"prompt_embeds of a callback must be {wanted}, not {tuple(embeds.shape)}")
-            denoiser.turn(embeds, guidance)
-            self.has_changed = True
+        self._change_text(answer.get("prompt_embeds", shown.get("prompt_embeds")), latents.shape[0])
+        self._change_masks(
+            {name: answer[name] for name in MASKED if answer.get(name, shown.get(name)) is not shown.get(name)}
+        )
         changed = answer.get("latents", latents)
         if changed is latents:
             return latents
@@ -122,6 +111,46 @@ class Watcher:
         if tuple(changed.shape) != tuple(latents.shape):
             raise InputError(f"latents of a callback must be {tuple(latents.shape)}, not {tuple(changed.shape)}")
         return changed
+
+    def _list_tensors(self, latents: jt.Var) -> dict[str, Any]:
+        """Those that the callback is shown."""
+        guided, text = self._denoiser.guided, self._denoiser.text.text
+        known: dict[str, Callable[[], Any]] = {
+            "latents": lambda: latents,
+            "prompt_embeds": lambda: text,
+            "negative_prompt_embeds": lambda: text[: text.shape[0] // 2] if guided else None,
+        }
+        shown = {name: known[name]() for name in self._tensors if name in known}
+        for name in MASKED:
+            if name in self._tensors:
+                rows = getattr(self._masking, name)
+                shown[name] = jt.concat([rows, rows], dim=0) if guided else rows
+        return shown
+
+    def _change_text(self, embeds: Any, images: int) -> None:
+        """Go on under another text, or the guidance that the pipeline now says. None leaves the text."""
+        denoiser, guidance = self._denoiser, self._pipe.guidance_scale
+        text = denoiser.text.text
+        if (embeds is None or embeds is text) and guidance == denoiser.guidance_scale:
+            return
+        embeds = text if embeds is None else read_var(embeds, "prompt_embeds")
+        guidance = read_number("guidance_scale", guidance)
+        wanted = (images * (2 if is_guided(guidance) else 1), *text.shape[1:])
+        if tuple(embeds.shape) != wanted:
+            raise InputError(
+                f"prompt_embeds of a callback must be {wanted} at a guidance of {guidance:g}, not {tuple(embeds.shape)}"
+            )
+        denoiser.turn(embeds, guidance)
+        self.has_changed = True
+
+    def _change_masks(self, changed: dict[str, Any]) -> None:
+        if self._masking is None or not changed:
+            return
+        self.has_changed = True
+        for name, value in changed.items():
+            self._masking.change(name, value)
+        if self._denoiser.extra is not None:
+            self._denoiser.extra = self._masking.make_extra()
 
 
 def _make_time(t: float) -> Any:

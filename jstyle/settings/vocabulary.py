@@ -56,6 +56,9 @@ MOST_STEPS = 1000
 MOST_THINGS = 100_000
 """Pictures, or rows of a batch: larger counts are slips, found before anything is made ready for them."""
 
+LARGEST_FACTOR = 10_000.0
+"""Of a guidance, or of an adapter's weight: beyond it nothing is a picture, and in the end no number."""
+
 LONGEST_SIDE = 16384
 """Of a picture, in pixels; a longer one is a slip."""
 
@@ -109,6 +112,14 @@ def require_finite(**values: Optional[float]) -> None:
     """Raise ValueError for the first of the named values that is infinite or NaN; None is left alone."""
     for name, value in values.items():
         require(value is None or math.isfinite(value), f"{name} must be a finite number, not {value}")
+
+
+def require_factor(**values: Optional[float]) -> None:
+    """Raise ValueError for the first of the named values that is beyond `LARGEST_FACTOR`; None is left alone."""
+    require_finite(**values)
+    for name, value in values.items():
+        bounds = f"from {-LARGEST_FACTOR:g} to {LARGEST_FACTOR:g}"
+        require(value is None or abs(value) <= LARGEST_FACTOR, f"{name} must be {bounds}, not {value:g}")
 
 
 def require_at_least(least: float, **values: Optional[float]) -> None:

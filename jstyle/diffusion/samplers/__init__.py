@@ -49,8 +49,10 @@ from jstyle.diffusion.samplers.multistep import lms, pndm, repeat_second
 from jstyle.diffusion.samplers.solvers import deis, dpmpp_2m, dpmpp_2m_sde, dpmpp_2s, dpmpp_3m, unipc
 from jstyle.diffusion.samplers.step import AfterStep, Denoiser, Noise, Step, Steps
 from jstyle.diffusion.schedule import Level, Schedule
+from jstyle.diffusion.schedule_config import SIGMAS
 from jstyle.errors import InputError
 from jstyle.runtime import jt
+from jstyle.settings.messages import show
 from jstyle.settings.vocabulary import BY_TIMES
 
 __all__ = [
@@ -166,8 +168,10 @@ class Sampler:
     def follow(self, sigmas: Optional[str]) -> Sampler:
         """The same sampler over levels along a curve of sigmas; None leaves the choice to the checkpoint.
 
-        Raises InputError for a sampler that goes by training times.
+        Raises InputError for a curve that is not known, and for a sampler that goes by training times.
         """
+        if sigmas is not None and sigmas not in SIGMAS:
+            raise InputError(f"sigmas is {show(sigmas)}; it must be one of {', '.join(SIGMAS)}, or a list of numbers")
         if sigmas is not None and self.name in BY_TIMES:
             bent = ", ".join(name for name in SAMPLERS if name not in BY_TIMES)
             raise InputError(f"{self.name} goes by training times, not by sigmas; {sigmas} sigmas are for {bent}")

@@ -29,21 +29,24 @@ from jstyle.diffusion.schedulers.config import (
 )
 from jstyle.diffusion.schedulers.driven import DrivenRun
 from jstyle.errors import InputError
-from jstyle.files import make_folder, replacing
 from jstyle.networks.config_reader import read_json
 from jstyle.networks.entry import Array, check_times, read_numbers
-from jstyle.networks.network import refuse_unknown
 from jstyle.networks.outputs import Output
 from jstyle.networks.random_numbers import draw_normal
 from jstyle.runtime import jt
+from jstyle.settings.arguments import list_arguments, refuse_unknown
 from jstyle.settings.vocabulary import BY_TIMES
 from jstyle.weights.hub import locate_component
+from jstyle.weights.saving import refuse_unsaved, saving
+from jstyle.weights.telling import fetching_as_told
 
 CONFIG = "scheduler_config.json"
 _STATELESS = ("ddim", "ddim_invert", "ddpm", "euler", "euler_a", "lcm", "tcd")
 """Samplers whose steps remember nothing, so that they may be taken in any order."""
 # Arguments of diffusers' `step` for noise that no sampler here adds, and the values that leave it out.
 _WITHOUT_EFFECT: Mapping[str, Any] = {"s_churn": 0.0, "s_tmin": 0.0, "s_tmax": float("inf"), "s_noise": 1.0, "order": 4}
+_UNSET = ("mu", "num_train_timesteps")
+"""Arguments of diffusers' `set_timesteps` that nothing here has, and that may be None."""
 
 
 @dataclass(frozen=True)
@@ -100,11 +103,14 @@ class Scheduler:
     ) -> Any:
         """Read ``scheduler_config.json`` of a folder, a hub's model or "tiny"; ``subfolder`` is usually "scheduler".
 
-        Raises InputError where there is none, and as `from_config` does.
+        ``changes`` are settings, or about fetching (`fetching_as_told`). Raises InputError where there is none, and as
+        `from_config` does.
         """
-        file = locate_component(model, subfolder, "scheduler", (CONFIG,), revision=revision) / CONFIG
         settings = {name: value for name, value in changes.items() if name in SCHEDULER_SETTINGS[cls.__name__]}
-        refuse_unknown(cls.__name__, changes.keys() - settings.keys())
+        told = {name: value for name, value in changes.items() if name not in settings}
+        known = [*list_arguments(cls.from_pretrained), *SCHEDULER_SETTINGS[cls.__name__]]
+        with fetching_as_told(f"{cls.__name__}.from_pretrained", told, known):
+            file = locate_component(model, subfolder, "scheduler", (CONFIG,), revision=revision) / CONFIG
         return cls._from_settings(read_json(file), settings, str(file), return_unused_kwargs)
 
     @classmethod
@@ -121,15 +127,16 @@ class Scheduler:
         scheduler._build(complete_settings(cls.__name__, settings, others), source)
         return (scheduler, unused) if with_unused else scheduler
 
-    def save_pretrained(self, folder: Union[str, Path]) -> None:
-        """Write ``scheduler_config.json``, as diffusers does. Raises InputError where there is one already."""
-        folder = Path(folder)
-        if (folder / CONFIG).exists():
-            raise InputError(f"{folder} already holds a {CONFIG}; choose another folder")
-        make_folder(folder)
+    def save_pretrained(self, save_directory: Union[str, Path], *, overwrite: bool = False, **told: Any) -> None:
+        """Write ``scheduler_config.json``, as diffusers does.
+
+        Raises InputError where there is one of other content, but for ``overwrite=True``, and for other arguments.
+        """
+        refuse_unsaved(f"{type(self).__name__}.save_pretrained", told, list_arguments(self.save_pretrained))
         content = {name: value for name, value in self.config.items() if name != DEFAULTED}
-        with replacing(folder / CONFIG) as part:
-            part.write_text(json.dumps(content, indent=2, sort_keys=True, default=list) + "\n", encoding="utf-8")
+        with saving(Path(save_directory), overwrite) as folder:
+            text = json.dumps(content, indent=2, sort_keys=True, default=list)
+            (folder / CONFIG).write_text(text + "\n", encoding="utf-8")
 
     save_config = save_pretrained
 
@@ -178,6 +185,7 @@ class Scheduler:
         out of range, and for lists where the sampler takes none.
         """
         name = type(self).__name__
+        refuse_unknown(f"{name}.set_timesteps", others, [*list_arguments(self.set_timesteps), *_UNSET])
         for other, value in others.items():
             if value is not None:
                 raise InputError(f"{name}: set_timesteps has no {other!r} here; leave it out")
@@ -260,8 +268,9 @@ class Scheduler:
         ``generator`` (`draw_normal`). Raises InputError for a time that is not due, and for arguments that change a
         sampler in ways that are not here.
         """
+        refuse_unknown(f"{type(self).__name__}.step", others, [*list_arguments(self.step), *_WITHOUT_EFFECT])
         for name, value in others.items():
-            if name not in _WITHOUT_EFFECT or value not in (None, _WITHOUT_EFFECT[name]):
+            if value not in (None, _WITHOUT_EFFECT[name]):
                 raise InputError(f"{type(self).__name__}: step has no {name}={value!r:.40} here; leave it out")
         return self._take(model_output, timestep, sample, 0.0, generator, variance_noise, return_dict)
 
