@@ -9,7 +9,7 @@ import numpy as np
 
 from jstyle.adapters import AdapterLoading
 from jstyle.diffusion.guidance import GuidedDenoiser
-from jstyle.diffusion.noise import NoiseSource, Seeds, image_seeds
+from jstyle.diffusion.noise import NoiseSource, Seeds, image_seeds, name_step
 from jstyle.diffusion.samplers import AfterStep, Sampler, Step, sampler
 from jstyle.diffusion.schedule import Level
 from jstyle.diffusion.weighted_text import PLAIN
@@ -145,7 +145,7 @@ class StableDiffusionPipeline(AdapterLoading, TextReading, DiffusersNames, Laten
 
 def step_noise(noise: NoiseSource, shape: Sequence[int]) -> Callable[[int], jt.Var]:
     """The fresh noise of each sampling step."""
-    return lambda index: noise.normal(f"step {index}", shape)
+    return lambda index: noise.normal(name_step(index), shape)
 
 
 def chain_changes(first: Optional[AfterStep], second: AfterStep) -> AfterStep:

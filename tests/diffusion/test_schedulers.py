@@ -207,8 +207,30 @@ def test_noise_is_the_next_of_a_generator(name: str) -> None:
     np.testing.assert_array_equal(first, end(None))
     with pytest.raises(InputError, match="3 generators were given for 2 rows"):
         end([np.random.default_rng(0)] * 3)
-    with pytest.raises(InputError, match="a generator must be NumPy's"):
+    with pytest.raises(InputError, match="generator must be a number, NumPy's Generator or RandomState"):
         end("7")
+    with pytest.raises(InputError, match="a seed not negative: -1"):
+        end(-1)
+
+
+@pytest.mark.parametrize("name", ["euler_a", "ddpm", "kdpm2_a"])
+def test_a_seed_is_the_noise_of_a_pipelines_call(name: str) -> None:
+    """A loop by hand, told a number as its generator, comes to the latents of a call with that seed."""
+    pipe = jstyle.StableDiffusionPipeline.from_pretrained(str(GOLDEN / "diffusers_folder"))
+    kind = {"euler_a": "EulerAncestralDiscreteScheduler", "ddpm": "DDPMScheduler"}.get(name)
+    scheduler = getattr(jstyle, kind or "KDPM2AncestralDiscreteScheduler").from_config(pipe.scheduler.config)
+    pipe.scheduler = scheduler
+    start = np.random.default_rng(1).standard_normal((2, 4, 8, 8)).astype(np.float32)
+    size: dict[str, Any] = {"height": 32, "width": 32, "num_inference_steps": 3, "guidance_scale": 1.0}
+    made = pipe(["a", "a"], latents=start, seed=7, output_type="latent", **size).images
+    text, _ = pipe.encode_prompt(["a", "a"], do_classifier_free_guidance=False)
+    for generator in (7, [np.int64(7), 8]):
+        scheduler.set_timesteps(3)
+        x = jt.array(start) * scheduler.init_noise_sigma
+        for t in scheduler.timesteps:
+            output = pipe.unet(scheduler.scale_model_input(x, t), t, text).sample
+            x = scheduler.step(output, t, x, generator=generator).prev_sample
+        assert error(x, made) < 1e-5
 
 
 def test_the_output_is_read_as_in_diffusers() -> None:
@@ -294,6 +316,7 @@ def test_a_checkpoints_schedule_is_read() -> None:
         (lambda: make("DDIMScheduler").set_timesteps(), "DDIMScheduler: set_timesteps wants a number of steps, or a l"),
         (lambda: make("EulerDiscreteScheduler").set_timesteps(5, timesteps=[9]), "a number of steps, or a list of"),
         (lambda: make("DDIMScheduler").set_timesteps(timesteps=[9, 3]), "ddim takes no list of timesteps or sigmas"),
+        (lambda: make("DDIMScheduler").set_timesteps(7, devise=1), "no argument 'devise'; did you mean device?"),
         (lambda: make("DDIMScheduler").set_timesteps(7, mu=0.5), "DDIMScheduler: set_timesteps has no 'mu' here"),
         (
             lambda: make("DDIMScheduler").add_noise(INITIAL, INITIAL[:1], 3),
@@ -303,7 +326,7 @@ def test_a_checkpoints_schedule_is_read() -> None:
         (lambda: make("DDIMScheduler").add_noise(INITIAL, INITIAL, [1, 2, 3]), "DDIMScheduler: wanted one timestep or"),
         (lambda: step("DDIMScheduler", 500), "DDIMScheduler: no step begins at time 500; take the times from its"),
         (lambda: step("EulerDiscreteScheduler", 999, s_churn=0.5), "EulerDiscreteScheduler: step has no s_churn=0.5"),
-        (lambda: step("EulerDiscreteScheduler", 999, speed=1), "EulerDiscreteScheduler: step has no speed=1 here"),
+        (lambda: step("EulerDiscreteScheduler", 999, speed=1), "EulerDiscreteScheduler.step has no argument 'speed'"),
         (lambda: make("LCMScheduler").set_timesteps(51), "distilled from 50 steps takes at most as many, not 51"),
         (lambda: make("LCMScheduler").set_timesteps(4, strength=0.5), "LCMScheduler: set_timesteps has no strength"),
         (lambda: jstyle.TCDScheduler(original_inference_steps=0), "original_inference_steps must be a whole number"),
