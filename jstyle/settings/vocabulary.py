@@ -21,12 +21,12 @@ PredictionType = Literal["epsilon", "v_prediction", "sample"]
 """What a UNet predicts: the noise, the velocity, or the picture itself."""
 
 SamplerName = Literal[
-    "ddim", "ddpm", "pndm", "lms", "euler", "euler_a", "heun", "kdpm2", "kdpm2_a", "dpmpp_2m", "dpmpp_3m", "dpmpp_2s",
-    "dpmpp_2m_sde", "dpmpp_sde", "deis", "unipc", "lcm", "tcd",
+    "ddim", "ddpm", "pndm", "pndm_rk", "lms", "euler", "euler_a", "heun", "kdpm2", "kdpm2_a", "dpmpp_2m", "dpmpp_3m",
+    "dpmpp_2s", "dpmpp_2m_sde", "dpmpp_sde", "deis", "unipc", "lcm", "tcd",
 ]  # fmt: skip
 """How noise becomes a picture."""
 
-BY_TIMES = ("ddim", "ddpm", "pndm", "lcm", "tcd")
+BY_TIMES = ("ddim", "ddpm", "pndm", "pndm_rk", "lcm", "tcd")
 """The samplers that go by training times, the others go by sigmas."""
 
 Sigmas = Literal["karras", "exponential", "beta", "ays"]
@@ -119,7 +119,7 @@ def require_factor(**values: Optional[float]) -> None:
     require_finite(**values)
     for name, value in values.items():
         bounds = f"from {-LARGEST_FACTOR:g} to {LARGEST_FACTOR:g}"
-        require(value is None or abs(value) <= LARGEST_FACTOR, f"{name} must be {bounds}, not {value:g}")
+        require(value is None or abs(value) <= LARGEST_FACTOR, f"{name} must be {bounds}, not {value}")
 
 
 def require_at_least(least: float, **values: Optional[float]) -> None:

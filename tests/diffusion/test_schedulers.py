@@ -90,6 +90,25 @@ def test_what_the_caller_does_to_the_sample_is_obeyed(name: str) -> None:
         assert error(found, wanted) < TOLERANCE
 
 
+def test_pndm_begins_as_its_configuration_says() -> None:
+    """From a DDIM's configuration, as scripts write it, with Runge-Kutta steps: the sampler's own, call by call."""
+    scheduler = jstyle.PNDMScheduler.from_config(make("DDIMScheduler").config)
+    assert scheduler.sampler.name == "pndm_rk" and make("PNDMScheduler").sampler.name == "pndm"
+    samples = run(scheduler)
+    levels = scheduler.sampler.list_calls(scheduler.schedule, 7)
+    assert len(samples) == len(levels) == 7 - 3 + 12
+    assert [level.t for level in levels[:5]] == [852, 781, 781, 710, 710]
+
+    def denoise(x: jt.Var, level: Level, step: int) -> Prediction:
+        return to_prediction(network(x, level.t), x, level.alpha_bar, "v_prediction")
+
+    *_, last = scheduler.sampler(denoise, jt.array(INITIAL), scheduler.schedule, 7)
+    assert error(samples[-1], last.x.numpy()) < TOLERANCE
+    back = jstyle.PNDMScheduler.from_config(dict(scheduler.config), skip_prk_steps=True)
+    assert back.sampler.name == "pndm" and back.schedule.config.to_dict()["skip_prk_steps"] is True
+    assert scheduler.schedule.config.to_dict()["skip_prk_steps"] is False
+
+
 @pytest.mark.parametrize("name", [name for name in CLASSES if f"{name}_later" in RECORDED])
 def test_a_run_begins_at_whatever_time_it_is_given(name: str) -> None:
     scheduler = make(name)
@@ -302,8 +321,8 @@ def test_a_checkpoints_schedule_is_read() -> None:
         (lambda: jstyle.DDIMScheduler(beta_schedule="cubic"), "DDIMScheduler: beta_schedule is 'cubic'; it must be"),
         (lambda: jstyle.DDIMScheduler(thresholding=True), "DDIMScheduler: thresholding true is not supported by ddim"),
         (
-            lambda: jstyle.PNDMScheduler(),
-            "PNDMScheduler: skip_prk_steps false is not supported by pndm; set it to true",
+            lambda: jstyle.PNDMScheduler().set_timesteps(3),
+            "pndm_rk begins with three steps of Runge and Kutta's and needs four, not 3: take more, or the sampler",
         ),
         (lambda: jstyle.HeunDiscreteScheduler(clip_sample=True), "HeunDiscreteScheduler: clip_sample is for DDIMSch"),
         (

@@ -207,8 +207,8 @@ class Scheduler(ConfiguredScheduler):
                 f"{type(self).__name__}: no step begins at time {time:g}; take the times from its timesteps"
             )
         sampler = self.sampler
-        if sampler.first_twice and start:  # who begins in the middle of the timesteps feeds each of them once
-            sampler = replace(sampler, run=partial(pndm, first_twice=False), first_twice=False)
+        if sampler.begin is not None and start:  # who begins in the middle of the timesteps feeds each of them once
+            sampler = replace(sampler, run=partial(pndm, first_twice=False), begin=None)
         return DrivenRun(sampler, self.schedule, steps, start, spacing, eta)
 
     def _count_steps(self) -> tuple[int, Optional[str]]:
