@@ -73,6 +73,15 @@ class Network(ModuleNames, jt.Module):
         return network
 
     @classmethod
+    def load_config(
+        cls, model: Union[str, Path], subfolder: Optional[str] = None, *, revision: Optional[str] = None, **told: Any
+    ) -> dict[str, Any]:
+        """The content of a network's ``config.json``, for `from_config`; errors as in `from_pretrained`."""
+        with fetching_as_told(f"{cls.__name__}.load_config", told, list_arguments(cls.load_config)):
+            folder = locate_component(model, subfolder, cls.kind.folder, (CONFIG,), revision=revision)
+        return read_json(folder / CONFIG)
+
+    @classmethod
     def from_config(cls, config: Any) -> Any:
         """A network of that configuration (a network's ``config``, or diffusers' JSON) with Jittor's first weights.
 

@@ -10,7 +10,7 @@ from jstyle.pictures.given import GivenPictures, find_latents, open_given
 from jstyle.pipelines.arrays import Array, read_var, require_finite
 from jstyle.pipelines.call import CallOptions, run_call
 from jstyle.pipelines.callbacks import MASKED
-from jstyle.pipelines.image_processor import fit_pictures
+from jstyle.pipelines.image_processor import VaeImageProcessor, fit_pictures
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.pipelines.starts import FromLatents, FromMaskedPictures, FromPictures, Start
 from jstyle.pipelines.texts import Prompt
@@ -48,6 +48,11 @@ class StableDiffusionImg2ImgPipeline(StableDiffusionPipeline):
 
 class StableDiffusionInpaintPipeline(StableDiffusionPipeline):
     """Paint the masked part of a picture anew (`FromMaskedPictures`)."""
+
+    @property
+    def mask_processor(self) -> VaeImageProcessor:
+        """Where scripts blur a mask before a call."""
+        return self.image_processor
 
     _callback_tensor_inputs = (*StableDiffusionPipeline._callback_tensor_inputs, *MASKED)
 

@@ -41,6 +41,10 @@ class PipelineOutput:
             return getattr(self, key)
         return self.to_tuple()[key]
 
+    def keys(self) -> list[str]:
+        """The names of the values that there are."""
+        return [field.name for field in fields(self) if getattr(self, field.name) is not None]
+
     def to_tuple(self) -> tuple[Any, None]:
         """What ``return_dict=False`` returns."""
         return self.images, self.nsfw_content_detected

@@ -175,9 +175,19 @@ def test_what_a_network_for_inpainting_sees_may_change(pipes: dict[str, Any]) ->
     assert not np.allclose(changed, painting("a", masked_image_latents=blind, num_inference_steps=3, **common).images)
 
 
+def test_a_mask_is_blurred_before_a_call(pipes: dict[str, Any]) -> None:
+    half = Image.new("L", (32, 32))
+    half.paste(255, (0, 0, 16, 32))
+    blurred = np.asarray(pipes["StableDiffusionInpaintPipeline"].mask_processor.blur(half, blur_factor=4), float)
+    assert blurred.shape == (32, 32) and 0 < blurred[0, 18] < blurred[0, 13] < 255
+    with pytest.raises(InputError, match="blur_factor must be from 0 to"):
+        pipes["StableDiffusionInpaintPipeline"].mask_processor.blur(half, -1)
+
+
 def test_items_of_an_output_are_its_values(pipes: dict[str, Any]) -> None:
     output = pipes["StableDiffusionPipeline"]("a", height=32, width=32, num_inference_steps=1)
     assert output["images"] is output[0] is output.images and output["seeds"] == output.seeds and output[1] is None
+    assert output.keys() == ["images", "seeds"]
     for name in ("to_tuple", "_x", "__class__"):
         with pytest.raises(KeyError):
             output[name]

@@ -96,6 +96,17 @@ def test_a_spacing_goes_along_where_the_file_names_one(tmp_path: Path, spacing: 
     assert times == {None: [999.0, 0.0], "trailing": [999.0, 499.0]}[spacing]
 
 
+def test_to_name_a_sampler_keeps_the_spacing_that_an_exchange_gives_up(pipe: StableDiffusionPipeline) -> None:
+    """As docs/samplers.md has it, for a file that names no spacing; asked for it, both are one picture."""
+    own = pipe.scheduler.config.timestep_spacing
+    assert own == "leading" and make(pipe, sampler="euler") is not None
+    named, config = make(pipe, sampler="euler"), {**pipe.scheduler.config, "_use_default_values": ["timestep_spacing"]}
+    for changes, same in (({}, False), ({"timestep_spacing": own}, True)):
+        pipe.scheduler = jstyle.EulerDiscreteScheduler.from_config(config, **changes)
+        assert np.array_equal(make(pipe), named) == same
+    assert jstyle.PNDMScheduler in pipe.scheduler.compatibles
+
+
 @pytest.mark.parametrize(
     ("kind", "expected"),
     [

@@ -63,6 +63,11 @@ class Scheduler(ConfiguredScheduler):
         self._levels: list[Level] = [self.schedule.level(t) for t in range(len(self))][::-1]
         self._calls = self._levels
 
+    @property
+    def compatibles(self) -> list[type]:
+        """The schedulers that can take the place of this one: all of them, as any reads any other's ``config``."""
+        return Scheduler.__subclasses__()
+
     def set_timesteps(
         self,
         num_inference_steps: Optional[int] = None,
