@@ -66,7 +66,8 @@ class Scheduler(ConfiguredScheduler):
     @property
     def compatibles(self) -> list[type]:
         """The schedulers that can take the place of this one: all of them, as any reads any other's ``config``."""
-        return Scheduler.__subclasses__()
+        groups = Scheduler.__subclasses__()
+        return [kind for group in groups for kind in group.__subclasses__() or [group]]
 
     def set_timesteps(
         self,
