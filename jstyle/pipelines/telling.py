@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
@@ -83,7 +83,7 @@ def identify_pipeline(pipe: StableDiffusionPipeline, is_as_loaded: bool) -> Mode
     """
     settings = pipe.loaded_by or ModelSettings(model=pipe.name_or_path)
     if not is_as_loaded:
-        settings = ModelSettings(**{name: getattr(settings, name) for name in ModelSettings.__dataclass_fields__})
+        settings = ModelSettings(**{one.name: getattr(settings, one.name) for one in fields(ModelSettings)})
     settings = replace(settings, precision=find_precision(pipe.unet.dtype), vae_tiling=pipe.vae_tiling)
     return identify_model(settings, pipe)
 

@@ -236,7 +236,7 @@ def test_what_cannot_be_is_one_line(pipe: StableDiffusionPipeline, changes: dict
     [
         (StableDiffusionImg2ImgPipeline, {"strength": 1.5}, "strength"),
         (StableDiffusionImg2ImgPipeline, {"strength": 0.01}, "leaves none"),
-        (StableDiffusionImg2ImgPipeline, {"image": []}, "pictures"),
+        (StableDiffusionImg2ImgPipeline, {"image": []}, "no image was given"),
         (
             StableDiffusionInpaintPipeline,
             {"image": Image.new("RGB", (31, 32)), "mask_image": Image.new("L", (31, 32), 255)},
