@@ -8,7 +8,6 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Iterable, Sequence
-from numbers import Real
 from typing import Any, Optional
 
 from jstyle.errors import InputError
@@ -43,11 +42,11 @@ def read_yes(name: str, value: Any) -> bool:
 def read_number(name: str, value: Any, least: float = -LARGEST_FACTOR, most: float = LARGEST_FACTOR) -> float:
     """A number within these bounds."""
     value = unwrap_numpy(value)
-    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not -math.inf < value < math.inf:
         raise InputError(f"{name} must be a finite number, not {show(value)}")
     if not least <= value <= most:
         raise InputError(f"{name} must be from {least:g} to {most:g}, not {show(value)}")
-    return value  # type: ignore[return-value]
+    return value
 
 
 def read_share(name: str, value: Any) -> float:

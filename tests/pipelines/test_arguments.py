@@ -20,14 +20,14 @@ from jstyle.settings.arguments import list_arguments
 from tests.parity.networks import GOLDEN, seeded
 
 FOLDER = str(GOLDEN / "diffusers_folder")
-NAN, HUGE = float("nan"), 1e308
+NAN, HUGE = float("nan"), 10**400
 PICTURE, MASK = Image.new("RGB", (32, 32)), Image.new("L", (32, 32), 255)
 GIVEN: Mapping[str, dict[str, Any]] = {
     "StableDiffusionPipeline": {"height": 32, "width": 32},
     "StableDiffusionImg2ImgPipeline": {"image": PICTURE},
     "StableDiffusionInpaintPipeline": {"image": PICTURE, "mask_image": MASK},
 }
-NUMBER, SHARE = [NAN, HUGE, "x", True], [-0.1, 1.5, NAN, "x", True]
+NUMBER, SHARE = [NAN, 1e308, HUGE, "x", True], [-0.1, 1.5, NAN, "x", True]
 WHOLE, YES, FUNCTION = [-1, 1.5, "x", True], ["no", 1], [5]
 
 
