@@ -19,6 +19,7 @@ from jstyle.settings.vocabulary import (
     require_at_least,
     require_count,
     require_curve,
+    require_factor,
     require_finite,
     require_share,
     require_size,
@@ -111,6 +112,7 @@ class SamplingSettings:
     def __post_init__(self) -> None:
         require_steps(self.steps)
         require_at_least(0, guidance=self.guidance)
+        require_factor(guidance=self.guidance)
         require_share(eta=self.eta)
         require_curve(self.sampler, self.sigmas)
         draw_seed(self)
@@ -213,6 +215,7 @@ class ReferenceSettings:
 
     def __post_init__(self) -> None:
         require_at_least(0, inversion_guidance=self.inversion_guidance, fixed_point=self.fixed_point)
+        require_factor(inversion_guidance=self.inversion_guidance)
         require(
             not (self.fixed_point and is_guided(self.inversion_guidance)),
             f"fixed_point must go with inversion_guidance 1, not {self.inversion_guidance}: guided it may run away",

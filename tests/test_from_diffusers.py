@@ -6,6 +6,7 @@ import inspect
 import json
 import math
 import re
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ from jstyle import StableDiffusionPipeline
 from jstyle.adapters.sources import Place, read_place
 from jstyle.errors import InputError
 from jstyle.pipelines.call import CallOptions, run_call
-from jstyle.pipelines.components import ABSENT, PARTS, read_parts
+from jstyle.pipelines.components import ABSENT, PARTS, read_parts, read_told
 from jstyle.pipelines.diffusers_names import DiffusersNames
 from jstyle.pipelines.starts import FromNoise
+from jstyle.weights.telling import LOCAL
 from tests.parity.networks import GOLDEN
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "from-diffusers.md"
@@ -32,16 +34,12 @@ OTHERWISE: dict[str, Any] = {
     "predict_x0": False,
     "sigma_max": 10.0,
     "sigma_min": 0.1,
-    "skip_prk_steps": False,
     "solver_p": "DDIMScheduler",
     "solver_type": "bh3",
     "timestep_type": "continuous",
     "variance_type": "learned",
 }
 """A value of each setting of a scheduler that is refused; of those that are not here True."""
-
-REQUIRED: dict[str, dict[str, Any]] = {"PNDMScheduler": {"skip_prk_steps": True}}
-"""What a class cannot be without."""
 
 
 def read_tables() -> dict[str, dict[str, str]]:
@@ -104,9 +102,10 @@ def test_arguments_of_loading() -> None:
     named = inspect.signature(StableDiffusionPipeline.from_pretrained).parameters
     for name, status in TABLES["Loading"].items():
         if status == "accepted":
-            assert name in named
+            assert name in (*named, LOCAL)
         elif status == "ignored":
-            assert read_parts({name: "x"}) == {}
+            parts, told = read_told("here", {name: "x"}, StableDiffusionPipeline.from_pretrained)
+            assert parts == {} and isinstance(told, nullcontext)
         else:
             with pytest.raises(InputError, match=name):
                 read_parts({name: "x"})
@@ -145,19 +144,18 @@ def test_arguments_of_loaders(loader: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", list(RECORDED["schedulers"]))
 def test_settings_of_schedulers(kind: str) -> None:
     scheduler = getattr(jstyle, kind)
-    required = REQUIRED.get(kind, {})
     for name in RECORDED["schedulers"][kind]["init"]:
         if TABLES["Settings of schedulers"][name] == "refused":
             with pytest.raises(InputError, match=name):
-                scheduler(**{**required, name: OTHERWISE.get(name, True)})
+                scheduler(**{name: OTHERWISE.get(name, True)})
         else:
-            value = scheduler(**required).config[name]
-            assert scheduler(**{**required, name: value}).config[name] == value or math.isnan(value)
+            value = scheduler().config[name]
+            assert scheduler(**{name: value}).config[name] == value or math.isnan(value)
 
 
 @pytest.mark.parametrize("kind", list(RECORDED["schedulers"]))
 def test_names_of_schedulers(kind: str) -> None:
-    scheduler = getattr(jstyle, kind)(**REQUIRED.get(kind, {}))
-    scheduler.set_timesteps(3)
+    scheduler = getattr(jstyle, kind)()
+    scheduler.set_timesteps(4)
     for name in RECORDED["schedulers"][kind]["names"]:
         assert hasattr(scheduler, name) == (TABLES["Names of schedulers"][name] == "accepted"), name

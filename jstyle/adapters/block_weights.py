@@ -8,14 +8,13 @@ number, as in diffusers 0.42's ``set_weights_and_activate_adapters``.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from numbers import Real
 from typing import Any, Union
 
 from jstyle.errors import InputError
 from jstyle.networks.config import UNetConfig
+from jstyle.settings.arguments import read_number
 
 _BLOCKS = {"down": "down_blocks", "up": "up_blocks"}
 
@@ -60,14 +59,14 @@ def read_weight(value: Any, unet: UNetConfig) -> AdapterWeight:
     if isinstance(value, AdapterWeight):
         return value
     if not isinstance(value, Mapping):
-        number = 1.0 if value is None else read_number(value, "the weight of an adapter")
+        number = 1.0 if value is None else read_number("the weight of an adapter", value)
         return AdapterWeight(number, number, number)
     texts = ("text_encoder", "text_encoder_2")
     _check_keys(value, ("unet", *texts), "the weights of an adapter")
-    of_texts = [read_number(value.get(name, 1.0), f"the weight {name}") for name in texts]
+    of_texts = [read_number(f"the weight {name}", value.get(name, 1.0)) for name in texts]
     inside = value.get("unet", 1.0)
     if not isinstance(inside, Mapping):
-        return AdapterWeight(read_number(inside, "the weight unet"), *of_texts)
+        return AdapterWeight(read_number("the weight unet", inside), *of_texts)
     return AdapterWeight(1.0, *of_texts, dict(_read_blocks(inside, unet)))
 
 
@@ -95,15 +94,8 @@ def _spread(value: Any, count: int, what: str) -> list[float]:
     given: Union[Sequence[Any], list] = list(value) if isinstance(value, (list, tuple)) else [value]
     if len(given) not in (1, count):
         raise InputError(f"{what} has {len(given)} numbers for {count} attentions; give one, or one each")
-    numbers = [read_number(number, what) for number in given]
+    numbers = [read_number(what, number) for number in given]
     return numbers * count if len(numbers) == 1 else numbers
-
-
-def read_number(value: Any, what: str) -> float:
-    """A factor. Raises InputError, which says ``what`` it is of, for what is no finite number."""
-    if isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value):
-        return float(value)
-    raise InputError(f"{what} is {value!r:.60}; it must be a finite number")
 
 
 def _check_keys(value: Mapping[str, Any], known: Sequence[str], what: str) -> None:

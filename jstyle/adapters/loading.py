@@ -14,6 +14,7 @@ from jstyle.adapters.lora_states import LoraLoaderMixin
 from jstyle.adapters.sources import is_array, name_rows, read_place, to_arrays
 from jstyle.adapters.textual_inversion import Vocabulary, learn_word
 from jstyle.errors import InputError
+from jstyle.settings.arguments import list_arguments, read_yes
 
 Names = Union[str, Sequence[str]]
 Word = Union[str, Path, Mapping[str, Any]]
@@ -44,7 +45,7 @@ class AdapterLoading(LoraLoaderMixin):
         that is something else, and for networks that are not this pipeline's.
         """
         vocabularies = self._find_vocabularies(tokenizer, text_encoder)
-        given, place = pretrained_model_name_or_path, read_place(options)
+        given, place = pretrained_model_name_or_path, read_place(options, list_arguments(self.load_textual_inversion))
         if is_array(given):
             given = name_rows(given, token)
             token = None
@@ -92,8 +93,8 @@ class AdapterLoading(LoraLoaderMixin):
         and ``options`` are diffusers': ``subfolder``, ``revision`` and the hub's. ``hotswap`` puts it in the place of
         the loaded ``adapter_name``. Raises InputError for one of another model, and for what cannot be read.
         """
-        place = read_place({**options, "weight_name": weight_name})
-        if hotswap and adapter_name is not None:
+        place = read_place({**options, "weight_name": weight_name}, list_arguments(self.load_lora_weights))
+        if read_yes("hotswap", hotswap) and adapter_name is not None:
             self.loras.replace(pretrained_model_name_or_path_or_dict, adapter_name, place)
         else:
             self.loras.load(pretrained_model_name_or_path_or_dict, adapter_name, place)
@@ -113,7 +114,7 @@ class AdapterLoading(LoraLoaderMixin):
         elif isinstance(source, Lora):
             raise InputError("give a file, a folder, a hub id or named arrays")
         else:
-            _, stored, metadata = open_file(source, read_place(options))
+            _, stored, metadata = open_file(source, read_place(options, list_arguments(cls.lora_state_dict)))
             arrays = {name: stored.read(name) for name in stored.shapes()}
         return (arrays, {}, metadata) if return_lora_metadata else (arrays, {})
 
@@ -147,7 +148,7 @@ class AdapterLoading(LoraLoaderMixin):
 
     def fuse_lora(
         self,
-        components: Optional[Sequence[str]] = None,
+        components: Optional[Names] = None,
         lora_scale: float = 1.0,
         safe_fusing: bool = False,
         adapter_names: Optional[Names] = None,
@@ -156,9 +157,10 @@ class AdapterLoading(LoraLoaderMixin):
 
         ``safe_fusing`` is always so: numbers that are not finite are refused when a file is read.
         """
+        read_yes("safe_fusing", safe_fusing)
         self.loras.fuse(components, lora_scale, adapter_names)
 
-    def unfuse_lora(self, components: Optional[Sequence[str]] = None) -> None:
+    def unfuse_lora(self, components: Optional[Names] = None) -> None:
         """The original weights, to the bit, with the LoRAs beside them; of all components or of these."""
         self.loras.unfuse(components)
 
@@ -180,7 +182,7 @@ class AdapterLoading(LoraLoaderMixin):
         """Nothing, as all is on one device. Raises InputError for a name that is not loaded."""
         self.loras.check_names(adapter_names)
 
-    def enable_lora_hotswap(self, **options: Any) -> None:
+    def enable_lora_hotswap(self, *, target_rank: int = 128, check_compiled: str = "error") -> None:
         """Nothing: any adapter may take another's place."""
 
     def _list_vocabularies(self) -> list[Vocabulary]:

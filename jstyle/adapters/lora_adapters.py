@@ -12,12 +12,13 @@ from typing import Any, Optional, Union
 import numpy as np
 
 from jstyle.adapters import lora_files
-from jstyle.adapters.block_weights import AdapterWeight, read_number, read_weight
+from jstyle.adapters.block_weights import AdapterWeight, read_weight
 from jstyle.adapters.changes import Additive, Change
 from jstyle.adapters.lora import Lora, changed
 from jstyle.adapters.sources import Place, to_arrays
 from jstyle.errors import InputError
 from jstyle.runtime import jt
+from jstyle.settings.arguments import read_name, read_names, read_number
 from jstyle.weights.tensors import ArrayTensors
 
 Names = Union[str, Sequence[str]]
@@ -57,7 +58,7 @@ class LoraAdapters:
         loaded already, and for what ``lora_files.read`` refuses.
         """
         self._require_unfused("load another adapter")
-        name = name or f"default_{len(self.loaded)}"
+        name = f"default_{len(self.loaded)}" if name is None else read_name("adapter_name", name)
         if name in self.loaded:
             raise InputError(f"an adapter {name!r} is loaded already; give another name, or unload it first")
         self.loaded[name] = self._read(source, place)
@@ -103,9 +104,7 @@ class LoraAdapters:
             self.weights.pop(name, None)
         self._attach()
 
-    def fuse(
-        self, components: Optional[Sequence[str]] = None, scale: float = 1.0, names: Optional[Names] = None
-    ) -> None:
+    def fuse(self, components: Optional[Names] = None, scale: float = 1.0, names: Optional[Names] = None) -> None:
         """Add the adapters in effect, or those named, ``scale`` times, into the weights of these components, or of all.
 
         Raises InputError, and fuses none, for a name that is not loaded, for another component, where no adapter is in
@@ -113,15 +112,11 @@ class LoraAdapters:
         """
         self._require_unfused("fuse again")
         adapters = self.check_names(list(self.weights) if names is None else names)
-        components = list(self._networks) if components is None else components
-        for component in components:
-            if component not in self._networks:
-                raise InputError(f"component {component!r} is not known; it must be {' or '.join(self._networks)}")
+        chosen = tuple(self._networks) if components is None else self._list_components(components)
         if not adapters:
             raise InputError("no adapter is in effect that could be fused; load one first")
-        self._fusion = _Fusion(
-            tuple(components), scale, {name: self.weights.get(name, AdapterWeight()) for name in adapters}
-        )
+        weights = {name: self.weights.get(name, AdapterWeight()) for name in adapters}
+        self._fusion = _Fusion(chosen, read_number("lora_scale", scale), weights)
         try:
             self._attach()
         except InputError:
@@ -129,14 +124,15 @@ class LoraAdapters:
             self._attach()
             raise
 
-    def unfuse(self, components: Optional[Sequence[str]] = None) -> None:
+    def unfuse(self, components: Optional[Names] = None) -> None:
         """Put the original weights of these components back, by default of all, to the bit, adapters beside them again.
 
-        Raises InputError where none is fused.
+        Raises InputError where none is fused, and for another component.
         """
         if self._fusion is None:
             raise InputError("no adapter is fused")
-        left = [name for name in self._fusion.components if components is not None and name not in components]
+        chosen = tuple(self._networks) if components is None else self._list_components(components)
+        left = [name for name in self._fusion.components if name not in chosen]
         self._fusion = replace(self._fusion, components=left) if left else None
         self._attach()
 
@@ -157,7 +153,7 @@ class LoraAdapters:
 
         Raises InputError for a factor that is no finite number.
         """
-        before, self._factor = self._factor, self._factor * read_number(factor, "the scale of the adapters")
+        before, self._factor = self._factor, self._factor * read_number("the scale of the adapters", factor)
         try:
             if self._factor != before:
                 self._attach()
@@ -244,6 +240,10 @@ class LoraAdapters:
             if name not in self.loaded:
                 raise InputError(f"no adapter {name!r} is loaded; loaded are {', '.join(self.loaded) or 'none'}")
         return in_order
+
+    def _list_components(self, components: Names) -> tuple[str, ...]:
+        named = [components] if isinstance(components, str) else components
+        return read_names("components", list(named), tuple(self._networks))
 
     def _require_unfused(self, wish: str) -> None:
         if self._fusion is not None:

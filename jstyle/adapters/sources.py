@@ -12,13 +12,15 @@ import numpy as np
 
 from jstyle.errors import InputError
 from jstyle.settings.adapted import PEFT_CONFIG
+from jstyle.settings.arguments import read_yes, refuse_unknown
 from jstyle.settings.messages import suggest
 from jstyle.weights.fetching import fetch_chosen
 from jstyle.weights.header import is_pickle_name, refuse_pickle
 from jstyle.weights.hub import is_hub_id, parse_hub_file
+from jstyle.weights.telling import LOCAL, WITHOUT_EFFECT
 
-_HUB = ("revision", "cache_dir", "token", "force_download", "local_files_only")
-_WITHOUT_MEANING = ("use_safetensors", "low_cpu_mem_usage", "proxies", "resume_download", "unet_config", "user_agent")
+_HUB = ("revision", "cache_dir", "token", "force_download", LOCAL)
+_WITHOUT_MEANING = (WITHOUT_EFFECT - {*_HUB}) | {"unet_config", "user_agent"}
 """Options of diffusers' loaders that decide nothing here: only safetensors are read, and the hub's variables apply."""
 
 BUNDLED = "bundle_emb."
@@ -36,12 +38,14 @@ class Place:
     hub: Mapping[str, Any] = field(default_factory=dict)
 
 
-def read_place(options: Mapping[str, Any]) -> Place:
-    """The options of diffusers' loaders. Raises InputError for one that there is not."""
-    known = ("weight_name", "subfolder", *_HUB)
-    for name in options:
-        if name not in (*known, *_WITHOUT_MEANING):
-            raise InputError(f"there is no option {name!r} of loading; {suggest(name, known)}")
+def read_place(options: Mapping[str, Any], named: Iterable[str] = ()) -> Place:
+    """The options of diffusers' loaders.
+
+    Raises InputError for one that there is not; ``named`` are the arguments that the loader has besides.
+    """
+    refuse_unknown("loading", options, [*named, "weight_name", "subfolder", *_HUB, *sorted(_WITHOUT_MEANING)])
+    if options.get(LOCAL) is not None:
+        read_yes(LOCAL, options[LOCAL])
     hub = {name: value for name, value in options.items() if name in _HUB and value is not None}
     return Place(options.get("weight_name"), options.get("subfolder"), hub)
 

@@ -6,7 +6,9 @@ import os
 from pathlib import Path
 from typing import Any, Optional, Union
 
+from jstyle.settings.arguments import list_arguments
 from jstyle.weights.hub import locate_component
+from jstyle.weights.telling import fetching_as_told
 
 os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")  # about PyTorch, which is not needed here
 from transformers import PreTrainedTokenizerFast
@@ -20,6 +22,7 @@ _FILES = (
     "tokenizer.json",
 )
 _OURS = ("pt", "jt")
+_ABOUT_CLASSES = ("use_fast", "tokenizer_type", "clean_up_tokenization_spaces")
 
 
 class CLIPTokenizer(PreTrainedTokenizerFast):
@@ -32,16 +35,21 @@ class CLIPTokenizer(PreTrainedTokenizerFast):
         subfolder: Optional[str] = None,
         *,
         revision: Optional[str] = None,
-        **about_reading: Any,
+        **told: Any,
     ) -> Any:
         """Read the tokenizer of a folder, a hub's model or "tiny"; ``subfolder`` is usually "tokenizer".
 
-        How transformers fetches files and which of its classes reads them is not asked here, so arguments about it
-        change nothing. Raises InputError where there is none, and for files that are not a tokenizer's.
+        ``told`` is about fetching (`fetching_as_told`), or about which of transformers' classes reads the files, which
+        changes nothing. Raises InputError where there is none, for files that are not a tokenizer's, and for other
+        arguments.
         """
         from jstyle.diffusion.tokenizer import load_tokenizer
 
-        return load_tokenizer(locate_component(model, subfolder, "tokenizer", _FILES, revision=revision))
+        about_fetching = {name: value for name, value in told.items() if name not in _ABOUT_CLASSES}
+        known = [*list_arguments(cls.from_pretrained), *_ABOUT_CLASSES]
+        with fetching_as_told("CLIPTokenizer.from_pretrained", about_fetching, known):
+            folder = locate_component(model, subfolder, "tokenizer", _FILES, revision=revision)
+        return load_tokenizer(folder)
 
     def __call__(self, *texts: Any, return_tensors: Any = None, **settings: Any) -> Any:
         """As transformers', with ``input_ids`` and ``attention_mask`` (texts, tokens) as lists, or arrays if asked.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import secrets
-import zlib
 from collections.abc import Iterable, Sequence
 from typing import Optional, Union
 
 import numpy as np
 
 from jstyle.errors import InputError
+from jstyle.networks.random_numbers import draw_seeded
 from jstyle.runtime import jt
 
 Seeds = Union[int, Sequence[int]]
@@ -37,6 +37,11 @@ def image_seeds(seed: Optional[Seeds], count: int) -> tuple[int, ...]:
     return tuple(int(value) for value in seeds)
 
 
+def name_step(index: int) -> str:
+    """The purpose of a sampling step's fresh noise."""
+    return f"step {index}"
+
+
 class NoiseSource:
     """Standard normal noise for a batch of images, row by row from each image's seed.
 
@@ -49,6 +54,4 @@ class NoiseSource:
 
     def normal(self, purpose: str, shape: Sequence[int]) -> jt.Var:
         """The noise for ``purpose``, (images, *shape) in fp32."""
-        key = zlib.crc32(purpose.encode())
-        rows = [np.random.default_rng([seed, key]).standard_normal(tuple(shape), np.float32) for seed in self.seeds]
-        return jt.array(np.stack(rows))
+        return draw_seeded(self.seeds, purpose, shape)

@@ -27,7 +27,8 @@ _SOLVER = {"solver_order": 2, "algorithm_type": "dpmsolver++"}
 SCHEDULERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "ddim": ("DDIMScheduler", {}),
     "ddpm": ("DDPMScheduler", {}),
-    "pndm": ("PNDMScheduler", {}),
+    "pndm": ("PNDMScheduler", {"skip_prk_steps": True}),
+    "pndm_rk": ("PNDMScheduler", {"skip_prk_steps": False}),
     "lms": ("LMSDiscreteScheduler", {}),
     "euler": ("EulerDiscreteScheduler", {}),
     "euler_a": ("EulerAncestralDiscreteScheduler", {}),
@@ -53,6 +54,9 @@ CURVES: Mapping[str, str] = {
 }
 """Curves of sigmas, and what asks for them in diffusers' JSON."""
 
+SIGMAS = (*CURVES, "ays")
+"""All curves of sigmas."""
+
 _DPMPP = ("dpmpp_2m", "dpmpp_3m", "dpmpp_2m_sde", "dpmpp_2s")
 _ENDING = ("euler", "unipc", *_DPMPP)
 _DISTILLED = ("lcm", "tcd")
@@ -67,7 +71,6 @@ _ONLY_SUPPORTED: Mapping[str, Sequence[tuple[tuple[Any, ...], tuple[str, ...]]]]
     "predict_x0": [((True,), ("unipc",))],
     "sigma_max": [((), ("euler", "unipc"))],
     "sigma_min": [((), ("euler", "unipc"))],
-    "skip_prk_steps": [((True,), ("pndm",))],
     "solver_p": [((), ("unipc",))],
     "solver_type": [
         (("midpoint", "logrho", "bh1", "bh2"), _DPMPP),
@@ -84,9 +87,11 @@ _ONLY_SUPPORTED: Mapping[str, Sequence[tuple[tuple[Any, ...], tuple[str, ...]]]]
 # Settings without effect while those above hold, or that a sampler's name says.
 _WITHOUT_EFFECT = frozenset(
     ["algorithm_type", "dynamic_thresholding_ratio", "euler_at_final", "flow_shift", "lower_order_final",
-     "noise_sampler_seed", "sample_max_value", "shift_terminal", "solver_order", "time_shift_type", *CURVES.values()]
+     "noise_sampler_seed", "sample_max_value", "shift_terminal", "skip_prk_steps", "solver_order",
+     "time_shift_type", *CURVES.values()]
 )  # fmt: skip
-_WITHOUT_ZERO_SNR = ("pndm", "lms")  # diffusers' do not read rescale_betas_zero_snr: their formulas divide by alpha_bar
+# diffusers' do not read rescale_betas_zero_snr: their formulas divide by alpha_bar
+_WITHOUT_ZERO_SNR = ("pndm", "pndm_rk", "lms")
 _MOST_TIMES = 100_000
 _LEAST_SIGNAL = 1e-20  # of the noisiest level: below it, what divides by alpha_bar is no longer a number in float32
 
@@ -160,8 +165,6 @@ class ScheduleConfig:
         if sampler is None:
             _require_levels(settings, class_name, source)
             others = {"_class_name": class_name, **others}
-        elif sampler == "pndm":
-            others.setdefault("skip_prk_steps", False)
         foreign = [pair for pair in others.items() if _is_foreign(*pair, sampler, source)]
         if sampler is not None:  # kept when another sampler runs on this checkpoint, as diffusers' from_config keeps it
             values.setdefault("timestep_spacing", "leading" if sampler in BY_TIMES else "linspace")
@@ -182,8 +185,6 @@ class ScheduleConfig:
         settings = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in left_out}
         if self.trained_betas is not None:
             settings["trained_betas"] = list(self.trained_betas)
-        if self.sampler == "pndm":
-            settings["skip_prk_steps"] = True
         if self.sigmas is not None and self.sigmas in CURVES:
             settings[CURVES[self.sigmas]] = True
         class_name, demands = (None, {}) if self.sampler is None else SCHEDULERS[self.sampler]
@@ -231,9 +232,11 @@ def _list_classes() -> list[str]:
 def _find_sampler(class_name: str, settings: Mapping[str, Any]) -> Optional[str]:
     """The sampler that diffusers' class is with these settings, where it is here."""
     for name, (known, demands) in SCHEDULERS.items():
-        said = {key: value if settings.get(key) is None else settings[key] for key, value in demands.items()}
-        if known == class_name and said == demands:
-            return name
+        if known == class_name:
+            defaults = SCHEDULER_SETTINGS[known]
+            said = {key: defaults[key] if settings.get(key) is None else settings[key] for key in demands}
+            if said == demands:
+                return name
     return None
 
 
@@ -296,7 +299,7 @@ def _check_choices(config: ScheduleConfig) -> None:
         ("beta_schedule", BETA_SCHEDULES),
         ("prediction_type", PREDICTION_TYPES),
         ("timestep_spacing", (None, *SPACINGS)),
-        ("sigmas", (None, *CURVES, "ays")),
+        ("sigmas", (None, *SIGMAS)),
     ):
         value = getattr(config, key)
         if not isinstance(value, (str, type(None))) or value not in known:

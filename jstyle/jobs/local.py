@@ -24,24 +24,24 @@ _USELESS = 3  # a worker that never answered is not started again after so many 
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a worker runs: on these processor cores (empty: on all), with this GPU (None: as it comes)."""
+class Share:
+    """A worker's share of the machine: these processor cores (empty: on all), with this GPU (None: as it comes)."""
 
     cores: tuple[int, ...] = ()
     device: Optional[str] = None
 
 
-def share_cores(workers: int, devices: Sequence[str] = ()) -> list[Place]:
-    """A place for each worker: a GPU each where there are devices, else an even share of this process's cores.
+def share_cores(workers: int, devices: Sequence[str] = ()) -> list[Share]:
+    """A share for each worker: a GPU each where there are devices, else an even share of this process's cores.
 
     Raises InputError for more workers than cores.
     """
     if devices:
-        return [Place(device=device) for device in devices]
+        return [Share(device=device) for device in devices]
     cores = sorted(os.sched_getaffinity(0))
     if workers > len(cores):
         raise InputError(f"{workers} workers need as many processor cores; this process has {len(cores)}")
-    return [Place(tuple(cores[i * len(cores) // workers : (i + 1) * len(cores) // workers])) for i in range(workers)]
+    return [Share(tuple(cores[i * len(cores) // workers : (i + 1) * len(cores) // workers])) for i in range(workers)]
 
 
 def run_here(spec: WorkerSpec, tasks: Sequence[Task]) -> Iterator[Union[Event, Outcome]]:
@@ -55,8 +55,8 @@ def run_here(spec: WorkerSpec, tasks: Sequence[Task]) -> Iterator[Union[Event, O
         yield read_reply(task, reply)
 
 
-def run_in_processes(spec: WorkerSpec, tasks: Sequence[Task], where: Sequence[Place]) -> Iterator[Outcome]:
-    """In a process a place, each result as it comes. A worker that dies is replaced and its task run again.
+def run_in_processes(spec: WorkerSpec, tasks: Sequence[Task], where: Sequence[Share]) -> Iterator[Outcome]:
+    """In a process a share, each result as it comes. A worker that dies is replaced and its task run again.
 
     Raises InputError where a worker cannot be built or all of them die before they answer. Workers end when the
     iterator does.
@@ -75,7 +75,7 @@ def run_in_processes(spec: WorkerSpec, tasks: Sequence[Task], where: Sequence[Pl
 class _Pool:
     """A thread for each process: it hands over a task and waits for the reply."""
 
-    def __init__(self, spec: WorkerSpec, tasks: Sequence[Task], where: Sequence[Place]) -> None:
+    def __init__(self, spec: WorkerSpec, tasks: Sequence[Task], where: Sequence[Share]) -> None:
         self.outcomes: Queue[Union[Outcome, Exception]] = Queue()
         self._todo: Queue[Optional[tuple[Task, int]]] = Queue()
         self._spec = spec
@@ -84,7 +84,7 @@ class _Pool:
         self._processes: dict[int, _Process] = {}
         for task in tasks:
             self._todo.put((task, 1))
-        self._threads = [threading.Thread(target=self._serve, args=(place,), daemon=True) for place in where]
+        self._threads = [threading.Thread(target=self._serve, args=(share,), daemon=True) for share in where]
         self._useful = len(self._threads)
         for thread in self._threads:
             thread.start()
@@ -100,17 +100,17 @@ class _Pool:
         for thread in self._threads:
             thread.join()
 
-    def _serve(self, place: Place) -> None:
+    def _serve(self, share: Share) -> None:
         try:
-            self._serve_tasks(place)
+            self._serve_tasks(share)
         except Exception as error:  # for the caller, who waits for outcomes
             self.outcomes.put(error)
 
-    def _serve_tasks(self, place: Place) -> None:
+    def _serve_tasks(self, share: Share) -> None:
         deaths, answered = 0, False
         process: Optional[_Process] = None
         for task, attempt in iter(self._todo.get, None):
-            if process is None and (process := self._start(place)) is None:
+            if process is None and (process := self._start(share)) is None:
                 return
             reply = process.ask(task)
             if reply is not None:
@@ -123,11 +123,11 @@ class _Pool:
                 self._retire()
                 return
 
-    def _start(self, place: Place) -> Optional[_Process]:
+    def _start(self, share: Share) -> Optional[_Process]:
         with self._lock:
             if self._closed:
                 return None
-            process = _Process(self._spec, place)
+            process = _Process(self._spec, share)
             self._processes[threading.get_ident()] = process
             return process
 
@@ -164,12 +164,12 @@ _SERVER = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from jstyle.
 class _Process:
     """A server of `jstyle.jobs.server`, of the same code as this process, found in the same places."""
 
-    def __init__(self, spec: WorkerSpec, place: Place) -> None:
+    def __init__(self, spec: WorkerSpec, share: Share) -> None:
         environment = dict(os.environ)
-        if place.cores:
-            environment["OMP_NUM_THREADS"] = str(len(place.cores))
-        if place.device is not None:
-            environment["CUDA_VISIBLE_DEVICES"] = place.device
+        if share.cores:
+            environment["OMP_NUM_THREADS"] = str(len(share.cores))
+        if share.device is not None:
+            environment["CUDA_VISIBLE_DEVICES"] = share.device
         self._process = subprocess.Popen(
             [sys.executable, "-c", _SERVER, json.dumps(sys.path)],
             stdin=subprocess.PIPE,
@@ -178,7 +178,7 @@ class _Process:
             text=True,
             encoding="utf-8",
         )
-        how = {"path": spec.path, "arguments": spec.arguments, "cores": place.cores, "parent": os.getpid()}
+        how = {"path": spec.path, "arguments": spec.arguments, "cores": share.cores, "parent": os.getpid()}
         self._first = json.dumps(how)
 
     def ask(self, task: Task) -> Optional[Reply]:

@@ -15,6 +15,7 @@ from jstyle.networks.layers import Embedding, LayerNorm, Linear
 from jstyle.networks.network import Kind, Network
 from jstyle.networks.outputs import ProjectedTextOutput, TextOutput
 from jstyle.runtime import jt
+from jstyle.settings.arguments import list_arguments
 
 
 class CLIPTextEmbeddings(jt.Module):
@@ -73,7 +74,7 @@ class CLIPTextModel(Adaptable, Network):
         an ``attention_mask`` must be 1 everywhere. Raises InputError, before anything is computed, for ids of another
         shape, or that are in no table, and for arguments that only other networks have.
         """
-        refuse_arguments("text encoder", others)
+        refuse_arguments("text encoder", others, list_arguments(self.execute))
         ids = read_ids("text encoder", input_ids)
         self.check_ids(ids)
         if attention_mask is not None and not np.asarray(attention_mask).all():

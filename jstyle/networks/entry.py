@@ -10,6 +10,7 @@ import numpy as np
 from jstyle.errors import InputError
 from jstyle.ops.signatures import FLOATS
 from jstyle.runtime import jt
+from jstyle.settings.messages import guess
 
 Length = Union[int, str, tuple[int, ...]]
 """A number, one of several numbers, or the name of an axis of any length but 0."""
@@ -41,15 +42,20 @@ def _to_array(network: str, what: str, x: Any) -> np.ndarray:
     except (TypeError, ValueError):  # rows of several lengths
         array = np.asarray(None)
     if array.dtype.kind not in "fiu":
-        raise InputError(f"{network}: wanted {what} as a jt.Var or an array of numbers, got {type(x).__name__}")
+        kind = f"{type(x).__name__} of {array.dtype.name}" if array.dtype.kind in "cb" else type(x).__name__
+        raise InputError(f"{network}: wanted {what} as a jt.Var or an array of real numbers, got {kind}")
     return array
 
 
-def refuse_arguments(network: str, others: Mapping[str, Any]) -> None:
-    """Raise InputError for an argument of diffusers' that is not None and that no network here has."""
+def refuse_arguments(network: str, others: Mapping[str, Any], known: Sequence[str]) -> None:
+    """Raise InputError for an argument of diffusers' that is not None and that no network here has.
+
+    ``known`` are the names that it has, one of which may be meant.
+    """
     for name, value in others.items():
         if value is not None and not (isinstance(value, dict) and not value):
-            raise InputError(f"{network}: the argument {name!r} is not supported; leave it out")
+            advice = guess(name, known) or "leave it out"
+            raise InputError(f"{network}: the argument {name!r:.60} is not supported; {advice}")
 
 
 def check_shape(network: str, what: str, x: Any, wanted: Sequence[Length], beside: str = "") -> None:

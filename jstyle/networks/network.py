@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Optional, Union
 
 from jstyle.errors import InputError
-from jstyle.files import make_folder, replacing
+from jstyle.files import replacing
 from jstyle.networks.config_reader import read_json, to_dict
 from jstyle.networks.module_names import ModuleNames
 from jstyle.ops.precision import find_precision, on_gpu
 from jstyle.runtime import jt
+from jstyle.settings.arguments import list_arguments
 from jstyle.weights.header import require_safe
 from jstyle.weights.hub import locate_component
 from jstyle.weights.loading import load_weights, save_weights
+from jstyle.weights.saving import refuse_unsaved, saving
 from jstyle.weights.stored import StoredNetwork, store_folder
+from jstyle.weights.telling import fetching_as_told
 
 CONFIG = "config.json"
-# What `from_pretrained` is told in PyTorch about how to fetch and where to hold weights.
-_ABOUT_FETCHING = frozenset(
-    ["cache_dir", "device_map", "force_download", "ignore_mismatched_sizes", "local_files_only", "low_cpu_mem_usage",
-     "proxies", "resume_download", "token", "use_auth_token", "use_safetensors"]
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -57,22 +54,32 @@ class Network(ModuleNames, jt.Module):
         variant: Optional[str] = None,
         torch_dtype: Any = None,
         dtype: Any = None,
-        **about_fetching: Any,
+        **told: Any,
     ) -> Any:
         """Load the network from a folder, a hub's model or "tiny"; ``subfolder`` is its own there, such as "unet".
 
-        ``torch_dtype`` and ``dtype`` are those of a UNet; the other networks compute in fp32. How PyTorch fetches and
-        holds weights is not asked here, so arguments about it change nothing. Raises InputError for anything missing,
-        damaged or of another kind, and for other arguments.
+        ``torch_dtype`` and ``dtype`` are those of a UNet; the other networks compute in fp32. Of what it is
+        ``told`` about fetching ``local_files_only`` is obeyed; what PyTorch is told of holding weights changes nothing
+        (`fetching_as_told`). Raises InputError for anything missing, damaged or of another kind, and for other
+        arguments.
         """
-        refuse_unknown(cls.__name__, about_fetching)
-        folder = locate_component(model, subfolder, cls.kind.folder, (CONFIG,), revision=revision, variant=variant)
+        with fetching_as_told(f"{cls.__name__}.from_pretrained", told, list_arguments(cls.from_pretrained)):
+            folder = locate_component(model, subfolder, cls.kind.folder, (CONFIG,), revision=revision, variant=variant)
         network = cls(cls.config_class.from_dict(read_json(folder / CONFIG), str(folder / CONFIG)))
         network.fill(store_folder(cls.kind.folder, folder, variant))
         for named in (torch_dtype, dtype):
             if named is not None:
                 network.to(named)
         return network
+
+    @classmethod
+    def load_config(
+        cls, model: Union[str, Path], subfolder: Optional[str] = None, *, revision: Optional[str] = None, **told: Any
+    ) -> dict[str, Any]:
+        """The content of a network's ``config.json``, for `from_config`; errors as in `from_pretrained`."""
+        with fetching_as_told(f"{cls.__name__}.load_config", told, list_arguments(cls.load_config)):
+            folder = locate_component(model, subfolder, cls.kind.folder, (CONFIG,), revision=revision)
+        return read_json(folder / CONFIG)
 
     @classmethod
     def from_config(cls, config: Any) -> Any:
@@ -90,20 +97,26 @@ class Network(ModuleNames, jt.Module):
         load_weights(self, tensors, what, stored.rename, dtype, described_by=by, spell=stored.spell)
 
     def save_pretrained(
-        self, folder: Union[str, Path], *, variant: Optional[str] = None, safe_serialization: bool = True
+        self,
+        save_directory: Union[str, Path],
+        *,
+        variant: Optional[str] = None,
+        safe_serialization: bool = True,
+        overwrite: bool = False,
+        **told: Any,
     ) -> None:
         """Write the configuration and the weights as diffusers does; ``variant="fp16"`` halves the file.
 
-        Raises InputError where the folder already holds such files, for another variant, and for pickles.
+        Files of other content are replaced with ``overwrite=True`` alone (`saving`). ``told`` is diffusers'
+        ``max_shard_size`` and ``is_main_process``, which change nothing. Raises InputError where the folder holds such
+        files, for another variant, for pickles, and for other arguments.
         """
-        folder = Path(folder)
+        refuse_unsaved(f"{type(self).__name__}.save_pretrained", told, list_arguments(self.save_pretrained))
         if variant not in (None, "fp16"):
             raise InputError(f"variant {variant!r} cannot be written, only fp16 or none")
         require_safe(safe_serialization)
-        if (folder / CONFIG).exists():
-            raise InputError(f"{folder} already holds a {CONFIG}; choose another folder")
-        make_folder(folder)
-        self.write(folder, "float16" if variant else "float32", f".{variant}" if variant else "")
+        with saving(Path(save_directory), overwrite, variant) as folder:
+            self.write(folder, "float16" if variant else "float32", f".{variant}" if variant else "")
 
     def write(self, folder: Path, dtype: str, mark: str = "") -> None:
         """Write configuration and weights into a folder that exists; ``mark`` stands before the file's ending."""
@@ -128,7 +141,9 @@ class Network(ModuleNames, jt.Module):
         """Where Jittor computes: "cuda" or "cpu"."""
         return "cuda" if on_gpu() else "cpu"
 
-    def to(self, *places: Any, dtype: Any = None, **others: Any) -> Any:
+    def to(
+        self, *places: Any, dtype: Any = None, device: Any = None, non_blocking: bool = False, memory_format: Any = None
+    ) -> Any:
         """The network itself. A dtype is a UNet's; where it is computed is Jittor's to say, so devices change nothing.
 
         Raises InputError for a dtype that is unknown or in which this machine cannot compute.
@@ -182,13 +197,6 @@ class Network(ModuleNames, jt.Module):
 
     def set_attention_slice(self, slice_size: Any = None) -> None:
         """Nothing: attention never holds a matrix of logits here."""
-
-
-def refuse_unknown(class_name: str, names: Iterable[str]) -> None:
-    """Raise InputError for an argument of ``from_pretrained`` that is not about fetching, which is Jittor's own."""
-    unknown = sorted(set(names) - _ABOUT_FETCHING)
-    if unknown:
-        raise InputError(f"{class_name}.from_pretrained: the argument {unknown[0]!r} is not known; leave it out")
 
 
 def _is_device(place: Any) -> bool:

@@ -32,7 +32,7 @@ class DiagonalGaussian:
 
     def sample(self, generator: Any = None) -> jt.Var:
         """A latent drawn with fresh noise, for whose ``generator`` see `draw_normal`."""
-        return self.move(draw_normal(generator, self.mean.shape))
+        return self.move(draw_normal(generator, self.mean.shape, "posterior"))
 
     def move(self, noise: jt.Var) -> jt.Var:
         """The latent to which ``noise`` leads, which is standard normal and of the mean's shape."""

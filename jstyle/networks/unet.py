@@ -19,12 +19,14 @@ from jstyle.networks.layers import Conv2d, GroupNorm
 from jstyle.networks.network import Kind
 from jstyle.networks.outputs import ControlNetOutput, UNetOutput
 from jstyle.networks.recompute import recomputed
+from jstyle.networks.single_file import FromSingleFile
 from jstyle.networks.unet_blocks import UP_BLOCKS
 from jstyle.networks.unet_encoder import Encoder, get_block
 from jstyle.runtime import jt
+from jstyle.settings.arguments import list_arguments
 
 
-class UNet2DConditionModel(Encoder):
+class UNet2DConditionModel(FromSingleFile, Encoder):
     """Predicts the noise (or the velocity, or the image) in a noisy latent, given the time and a text.
 
     ``sites`` lists its attention layers; ``attachments`` what ``jstyle.networks.editing.attached`` has put on them.
@@ -68,7 +70,7 @@ class UNet2DConditionModel(Encoder):
         to the skip connections and to what the middle makes. ``others`` are diffusers' arguments for other networks,
         which must be None. Raises InputError, before anything is computed, for inputs of other shapes.
         """
-        refuse_arguments("UNet", others)
+        refuse_arguments("UNet", others, list_arguments(self.execute))
         latents = read_numbers("UNet", "latents", sample)
         condition = read_added(encoder_hidden_states, added_cond_kwargs)
         text, times = self.check_inputs(latents, timestep, condition)

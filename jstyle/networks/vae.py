@@ -13,6 +13,7 @@ from jstyle.networks.network import Kind, Network
 from jstyle.networks.outputs import DecoderOutput, EncoderOutput
 from jstyle.networks.posterior import DiagonalGaussian
 from jstyle.networks.resnet import Downsample2D, ResnetBlock2D, Upsample2D
+from jstyle.networks.single_file import FromSingleFile
 from jstyle.runtime import jt
 
 EPS = 1e-6
@@ -130,7 +131,7 @@ class Decoder(jt.Module):
         return self.conv_out(self.conv_norm_out(x, silu=True))
 
 
-class AutoencoderKL(Network):
+class AutoencoderKL(FromSingleFile, Network):
     """Images (batch, 3, h, w) in [-1, 1] <-> latents (batch, latent_channels, h / factor, w / factor).
 
     The latents are the VAE's own; Stable Diffusion's are these times ``config.scaling_factor``. Images and latents

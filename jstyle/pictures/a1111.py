@@ -25,6 +25,7 @@ SAMPLERS: Mapping[str, str] = {
     "ddim": "DDIM",
     "ddpm": "DDPM",
     "pndm": "PLMS",
+    "pndm_rk": "PNDM",
     "lms": "LMS",
     "euler": "Euler",
     "euler_a": "Euler a",
@@ -41,7 +42,7 @@ SAMPLERS: Mapping[str, str] = {
     "lcm": "LCM",
     "tcd": "TCD",
 }
-"""Samplers by our names; DDPM, DPM++ 3M, DPM++ 2S and DEIS are none of the web UI's, but of programs like it."""
+"""Samplers by our names; DDPM, PNDM, DPM++ 3M, DPM++ 2S and DEIS are none of the web UI's, but of programs like it."""
 
 CURVES: Mapping[str, str] = {
     "karras": "Karras",

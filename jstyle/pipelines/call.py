@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Optional, TypedDict, Union
-
-import numpy as np
 
 from jstyle.diffusion.noise import Seeds
 from jstyle.diffusion.samplers.levels import find_levels
@@ -22,9 +21,17 @@ from jstyle.pipelines.sizes import read_sizes
 from jstyle.pipelines.starts import Start
 from jstyle.pipelines.telling import Told, note_pictures
 from jstyle.pipelines.texts import Prompt, Texts, choose_prompt, require_prompt
+from jstyle.settings.arguments import (
+    list_arguments,
+    read_function,
+    read_number,
+    read_share,
+    read_whole,
+    read_yes,
+    refuse_unknown,
+)
 from jstyle.settings.fields import level_fields
-from jstyle.settings.leaves import unwrap_numpy
-from jstyle.settings.messages import show, suggest
+from jstyle.settings.messages import show
 from jstyle.settings.prompts import PromptSettings
 from jstyle.settings.reader import build
 
@@ -167,6 +174,24 @@ class CallOptions(TypedDict, total=False):
     """Refused."""
 
 
+# Demands on the value of an argument that is None where it is left out, in the order in which they are looked at. What
+# depends on the model, the prompts or the sampler is looked at where these are known.
+_DEMANDS: Mapping[str, Callable[[str, Any], Any]] = {
+    "guidance_scale": read_number,
+    "guidance_rescale": read_share,
+    "num_images_per_prompt": partial(read_whole, least=1),
+    "clip_skip": read_whole,
+    "eta": read_share,
+    "return_dict": read_yes,
+    "callback_on_step_end": read_function,
+    "callback": read_function,
+    "callback_steps": partial(read_whole, least=1),
+    "on_step": read_function,
+}
+_DEFAULTS: Mapping[str, Any] = {"guidance_scale": None, "guidance_rescale": 0.0, "eta": 0.0, "return_dict": True}
+"""Of the arguments that None does not leave out; the usual guidance is the model's."""
+
+
 def run_call(
     pipe: StableDiffusionPipeline, prompt: Optional[Prompt], start: Start, steps: int, options: CallOptions
 ) -> Any:
@@ -174,52 +199,60 @@ def run_call(
 
     Raises InputError, before anything is computed, for arguments that are not known, are wrong or cannot be obeyed.
     """
-    check_names(options, CallOptions.__annotations__, "this call has no argument")
-    for name, reason in _REFUSED.items():
-        if options.get(name) is not None:
-            raise InputError(f"{name}: {reason}")
+    given = read_options(pipe, options)
     text, negative = _choose_prompts(pipe, prompt, options)
     sizes = read_sizes(options)
-    latents = options.get("latents")
+    latents, skip, attention = (given.get(name) for name in ("latents", "clip_skip", "cross_attention_kwargs"))
     steps, sigmas = choose_levels(pipe, steps, options)
-    copies = read_count(options.get("num_images_per_prompt", 1))
+    copies = given.get("num_images_per_prompt") or 1
     settings = {
-        "guidance": options.get("guidance_scale", pipe.usual_guidance),
-        "rescale": options.get("guidance_rescale", 0.0),
-        "eta": options.get("eta", 0.0),
-        "sampler": options.get("sampler"),
+        "guidance": given["guidance_scale"],
+        "rescale": given["guidance_rescale"],
+        "eta": given["eta"],
+        "sampler": given.get("sampler"),
         "sigmas": sigmas,
     }
-    given: dict[str, Any] = dict(options)
     reading = build(PromptSettings, {name: given[name] for name in level_fields(PromptSettings) if name in given})
     watched = ("callback_on_step_end", "callback_on_step_end_tensor_inputs", "callback", "callback_steps")
     watcher = Watcher(pipe, *(given.get(name) for name in watched))
-    pipe.note_call(
-        guidance=settings["guidance"],
-        rescale=settings["rescale"],
-        skip=options.get("clip_skip"),
-        attention=options.get("cross_attention_kwargs"),
-    )
-    with pipe.loras.scaled(read_scale(options.get("cross_attention_kwargs"))):
+    scale = read_scale(attention)
+    pipe.note_call(guidance=settings["guidance"], rescale=settings["rescale"], skip=skip, attention=attention)
+    with pipe.loras.scaled(scale):
         run = pipe.sample(
             text,
             start,
             steps=steps,
             negative_prompt=negative,
             copies=copies,
-            seeds=choose_seeds(options.get("seed"), options.get("generator"), text, copies),
+            seeds=choose_seeds(given.get("seed"), given.get("generator"), text, copies),
             unit=None if latents is None else read_var(latents, "latents"),
-            output_type=options.get("output_type", "pil"),
-            skip=options.get("clip_skip") or 0,
+            output_type=given.get("output_type", "pil"),
+            skip=skip or 0,
             watcher=watcher,
             reading=reading,
             sizes=sizes,
             **settings,
         )
-        output = exhaust(run, options.get("on_step"))
+        output = exhaust(run, given.get("on_step"))
         told = Told(text, negative, start, steps, reading, settings, options)
         note_pictures(pipe, output, told, is_changed=watcher.has_changed)
-    return output if options.get("return_dict", True) else output.to_tuple()
+    return output if given["return_dict"] else output.to_tuple()
+
+
+def read_options(pipe: StableDiffusionPipeline, options: CallOptions) -> dict[str, Any]:
+    """The options of a call, looked at one by one, with the defaults of those that must have a value.
+
+    Raises InputError for one that is not known, with the one that was meant, is wrong, or is not here.
+    """
+    refuse_unknown("this call", options, [*list_arguments(type(pipe).__call__), *CallOptions.__annotations__])
+    for name, reason in _REFUSED.items():
+        if options.get(name) is not None:
+            raise InputError(f"{name}: {reason}")
+    given: dict[str, Any] = {**_DEFAULTS, "guidance_scale": pipe.usual_guidance, **options}
+    for name, read in _DEMANDS.items():
+        if name in _DEFAULTS or given.get(name) is not None:
+            given[name] = read(name, given[name])
+    return given
 
 
 def _choose_prompts(
@@ -250,29 +283,13 @@ def choose_levels(
     return len(levels), levels
 
 
-def check_names(given: Any, known: Any, refusal: str) -> None:
-    """Raise InputError for the first name that is not known, with the one that was meant."""
-    for name in given:
-        if name not in known:
-            raise InputError(f"{refusal} {name!r:.60}; {suggest(name, known)}")
-
-
-def read_count(copies: Any) -> int:
-    """How many images each prompt gets; None is one, as in diffusers."""
-    number = 1 if copies is None else unwrap_numpy(copies)
-    if isinstance(number, bool) or not isinstance(number, int):
-        raise InputError(f"num_images_per_prompt must be a whole number, not {show(copies)}")
-    return number
-
-
 def read_scale(attention: Optional[dict[str, Any]]) -> float:
     """The strength of LoRAs that ``cross_attention_kwargs`` ask for, 1 where they do not."""
     if attention is None:
         return 1.0
     if not isinstance(attention, dict):
         raise InputError(f"cross_attention_kwargs must be a dictionary, not {show(attention)}")
-    check_names(attention, ("scale",), "cross_attention_kwargs has nothing of the name")
-    scale = unwrap_numpy(attention.get("scale", 1.0))
-    if isinstance(scale, bool) or not isinstance(scale, (int, float)) or not np.isfinite(scale):
-        raise InputError(f"the scale of cross_attention_kwargs must be a finite number, not {show(scale)}")
-    return float(scale)
+    for name in attention:
+        if name != "scale":
+            raise InputError(f"cross_attention_kwargs has nothing of the name {name!r:.60}; there is: scale")
+    return float(read_number("the scale of cross_attention_kwargs", attention.get("scale", 1.0)))

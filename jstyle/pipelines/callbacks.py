@@ -17,10 +17,12 @@ from jstyle.networks import Condition
 from jstyle.networks.condition import GivenNumbers
 from jstyle.pipelines.arrays import read_var
 from jstyle.runtime import jt
+from jstyle.settings.arguments import read_names, read_number
 from jstyle.settings.vocabulary import is_guided
 
 if TYPE_CHECKING:
     from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
+    from jstyle.pipelines.starts import Beginning
 
 OnStepEnd = Callable[[Any, int, Any, dict[str, Any]], dict[str, Any]]
 """(pipeline, index of the call, time, tensors by name) -> the tensors, some of them changed."""
@@ -28,7 +30,9 @@ OnStepEnd = Callable[[Any, int, Any, dict[str, Any]], dict[str, Any]]
 OldCallback = Callable[[int, Any, Any], None]
 """(index of the step, time, latents)."""
 
-TENSORS = ("latents", "prompt_embeds", "negative_prompt_embeds")
+MASKED = ("mask", "masked_image_latents")
+"""What a call that paints a part of pictures anew has besides."""
+
 XL_TENSORS = ("add_text_embeds", "negative_pooled_prompt_embeds", "add_time_ids", "negative_add_time_ids")
 """What is shown of SDXL besides: vectors of the texts and sizes, both halves of each under guidance."""
 
@@ -38,8 +42,9 @@ class Watcher:
     anything for them.
 
     Latents are shown in the scale of diffusers' scheduler of that name, x0 + sigma eps for those that go by sigma.
-    ``prompt_embeds`` are what the UNet reads, both halves under guidance. What a callback gives back is obeyed, and so
-    are the pipeline's ``_guidance_scale`` and ``_interrupt``.
+    ``prompt_embeds`` are what the UNet reads, both halves under guidance; ``mask`` and ``masked_image_latents``
+    come twice there too. What a callback gives back is obeyed, and so are the pipeline's ``_guidance_scale`` and
+    ``_interrupt``.
     """
 
     def __init__(
@@ -50,26 +55,18 @@ class Watcher:
         callback: Optional[OldCallback] = None,
         callback_steps: Optional[int] = None,
     ) -> None:
-        """Raises InputError for callbacks that cannot be called, and for tensors that are not here."""
-        for name, function in (("callback_on_step_end", on_step_end), ("callback", callback)):
-            if function is not None and not callable(function):
-                raise InputError(f"{name} must be a function, not {function!r:.60}")
+        """Raises InputError for tensors that are not here."""
         names = getattr(on_step_end, "tensor_inputs", tensors)  # diffusers' callback objects name their own
-        self._tensors = ("latents",) if names is None else tuple(names)
-        known = (*TENSORS, *(XL_TENSORS if pipe.is_xl else ()))
-        unknown = [name for name in self._tensors if name not in known]
-        if unknown:
-            wanted = f"callback_on_step_end_tensor_inputs may be {', '.join(known)}"
-            raise InputError(f"{wanted}, not {unknown[0]!r:.60}")
+        wanted, known = "callback_on_step_end_tensor_inputs", (*pipe._callback_tensor_inputs, *_list_additions(pipe))
+        self._tensors = ("latents",) if names is None else read_names(wanted, names, known)
         every = 1 if callback_steps is None else callback_steps
-        if isinstance(every, bool) or not isinstance(every, (int, np.integer)) or every < 1:
-            raise InputError(f"callback_steps must be a whole number from 1 on, not {every!r:.60}")
         self._pipe, self._on_step_end, self._callback, self._every = pipe, on_step_end, callback, every
         self.has_changed = False
 
-    def begin(self, method: Sampler, denoiser: GuidedDenoiser, steps: int, start: int) -> None:
-        """A run of ``method`` begins at step ``start`` of ``steps``."""
-        self._method, self._denoiser = method, denoiser
+    def begin(self, method: Sampler, denoiser: GuidedDenoiser, steps: int, begun: Beginning) -> None:
+        """A run of ``method`` begins at a step of ``steps``."""
+        self._method, self._denoiser, self._masking = method, denoiser, begun.masking
+        start = begun.index
         calls = method.list_calls(self._pipe.schedule, steps, start=start)
         self._calls, self._order = len(calls), method.order
         self._ahead = self._calls - (steps - start) * self._order
@@ -100,21 +97,19 @@ class Watcher:
         self._bar.close()
 
     def _ask(self, index: int, t: Any, latents: jt.Var) -> jt.Var:
-        """What the callback makes of the latents; text and guidance are changed where it changes them."""
-        denoiser = self._denoiser
-        condition = denoiser.text.condition
-        text = condition.text
-        negative = text[: text.shape[0] // 2] if denoiser.guided else None
-        known = {"latents": latents, "prompt_embeds": text, "negative_prompt_embeds": negative}
-        known.update(self._show_addition(condition, latents) if self._pipe.is_xl else {})
-        shown = {name: known[name] for name in self._tensors}
+        """What the callback makes of the latents; text, guidance and masks are changed where it changes them."""
+        shown = self._list_tensors(latents)
         answer = self._on_step_end(self._pipe, index, t, dict(shown))  # type: ignore[misc]
         if not isinstance(answer, dict):
             raise InputError(f"callback_on_step_end must return a dictionary of tensors, not {type(answer).__name__}")
+        negative = shown.get("negative_prompt_embeds")
         if answer.get("negative_prompt_embeds", negative) is not negative:
             line = "the first half of prompt_embeds; negative_prompt_embeds are shown to callbacks, and not read again"
             warnings.warn(f"change {line}, as in diffusers", InputWarning, stacklevel=2)
-        self._turn(answer, known, latents.shape[0])
+        self._change_condition(answer, shown, latents)
+        self._change_masks(
+            {name: answer[name] for name in MASKED if answer.get(name, shown.get(name)) is not shown.get(name)}
+        )
         changed = answer.get("latents", latents)
         if changed is latents:
             return latents
@@ -123,8 +118,27 @@ class Watcher:
             raise InputError(f"latents of a callback must be {tuple(latents.shape)}, not {tuple(changed.shape)}")
         return changed
 
-    def _show_addition(self, condition: Condition, latents: jt.Var) -> dict[str, Optional[jt.Var]]:
-        """What of SDXL's condition is shown beside the text."""
+    def _list_tensors(self, latents: jt.Var) -> dict[str, Any]:
+        """Those that the callback is shown."""
+        guided, text = self._denoiser.guided, self._denoiser.text.text
+        known: dict[str, Callable[[], Any]] = {
+            "latents": lambda: latents,
+            "prompt_embeds": lambda: text,
+            "negative_prompt_embeds": lambda: text[: text.shape[0] // 2] if guided else None,
+        }
+        shown = {name: known[name]() for name in self._tensors if name in known}
+        shown.update({name: value for name, value in self._show_addition(latents).items() if name in self._tensors})
+        for name in MASKED:
+            if name in self._tensors:
+                rows = getattr(self._masking, name)
+                shown[name] = jt.concat([rows, rows], dim=0) if guided else rows
+        return shown
+
+    def _show_addition(self, latents: jt.Var) -> dict[str, Optional[jt.Var]]:
+        """What a UNet of SDXL's reads beside the text; of others nothing."""
+        if not self._pipe.is_xl:
+            return {}
+        condition = self._denoiser.text.condition
         pooled: Any = condition.pooled
         count = self._pipe.unet.config.count_sizes(pooled.shape[1])
         numbers = jt.array(condition.list_numbers(latents.shape[2:], count))
@@ -134,25 +148,44 @@ class Watcher:
             shown.update({XL_TENSORS[1]: pooled[:half], XL_TENSORS[3]: numbers[:half]})
         return shown
 
-    def _turn(self, answer: Mapping[str, Any], known: Mapping[str, Any], images: int) -> None:
-        """Let the denoiser go on under the condition and guidance of the callback's answer, where they are others."""
+    def _change_condition(self, answer: Mapping[str, Any], shown: Mapping[str, Any], latents: jt.Var) -> None:
+        """Go on under another text, or what SDXL reads beside it, or the guidance that the pipeline now says."""
         denoiser, guidance = self._denoiser, self._pipe.guidance_scale
-        names = [name for name in ("prompt_embeds", XL_TENSORS[0], XL_TENSORS[2]) if known.get(name) is not None]
-        given = {name: answer.get(name, known[name]) for name in names}
-        if guidance == denoiser.guidance_scale and all(given[name] is known[name] for name in names):
+        names = ("prompt_embeds", *((XL_TENSORS[0], XL_TENSORS[2]) if self._pipe.is_xl else ()))
+        changed = {name: answer[name] for name in names if answer.get(name) is not None}
+        changed = {name: value for name, value in changed.items() if value is not shown.get(name)}
+        if not changed and guidance == denoiser.guidance_scale:
             return
-        read = {name: read_var(array, name) for name, array in given.items()}
-        rows = images * (2 if is_guided(guidance) else 1)
+        guidance = read_number("guidance_scale", guidance)
+        known = {"prompt_embeds": denoiser.text.text, **self._show_addition(latents)}
+        read = {name: read_var(changed.get(name, known[name]), name) for name in names}
+        rows = latents.shape[0] * (2 if is_guided(guidance) else 1)
         for name, array in read.items():
-            if tuple(array.shape) != (rows, *known[name].shape[1:]):
-                wanted = f"{(rows, *known[name].shape[1:])} at a guidance of {guidance:g}"
-                raise InputError(f"{name} of a callback must be {wanted}, not {tuple(array.shape)}")
+            wanted = (rows, *known[name].shape[1:])
+            if tuple(array.shape) != wanted:
+                raise InputError(
+                    f"{name} of a callback must be {wanted} at a guidance of {guidance:g}, not {tuple(array.shape)}"
+                )
         condition = Condition(read["prompt_embeds"], read.get(XL_TENSORS[0]))
         if XL_TENSORS[2] in read:
             numbers = tuple(GivenNumbers(tuple(map(float, row))) for row in read[XL_TENSORS[2]].numpy())
             condition = replace(condition, sizes=numbers)
         denoiser.turn(condition, guidance)
         self.has_changed = True
+
+    def _change_masks(self, changed: dict[str, Any]) -> None:
+        if self._masking is None or not changed:
+            return
+        self.has_changed = True
+        for name, value in changed.items():
+            self._masking.change(name, value)
+        if self._denoiser.extra is not None:
+            self._denoiser.extra = self._masking.make_extra()
+
+
+def _list_additions(pipe: StableDiffusionPipeline) -> tuple[str, ...]:
+    """The names of what a UNet of SDXL's reads beside the text; of others none."""
+    return XL_TENSORS if pipe.is_xl else ()
 
 
 def _make_time(t: float) -> Any:

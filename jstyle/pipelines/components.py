@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Optional
@@ -19,9 +20,11 @@ from jstyle.networks import (
     UNet2DConditionModel,
 )
 from jstyle.networks.config_reader import read_json
-from jstyle.settings.messages import show, suggest
+from jstyle.settings.arguments import list_arguments, refuse_unknown
+from jstyle.settings.messages import show
 from jstyle.weights.checkpoint import Components
 from jstyle.weights.configuration import ZEROES
+from jstyle.weights.telling import fetching_as_told
 
 NETWORKS: Mapping[str, type] = {
     "unet": UNet2DConditionModel,
@@ -42,15 +45,6 @@ ABSENT = (
 UNet says itself whether it reads a score, so these have no effect.
 """
 
-ABOUT_FETCHING = frozenset(
-    ["cache_dir", "device_map", "disable_mmap", "force_download", "load_connected_pipeline", "low_cpu_mem_usage",
-     "max_memory", "offload_folder", "offload_state_dict", "proxies", "resume_download", "token", "trust_remote_code",
-     "use_auth_token", "use_safetensors"]
-)  # fmt: skip
-"""What `from_pretrained` is told in PyTorch about how to fetch and where to hold weights. huggingface_hub's variables
-(HF_TOKEN, HF_HOME, HTTPS_PROXY) decide here.
-"""
-
 REFUSED: Mapping[str, str] = {
     "custom_pipeline": "code of others is not run",
     "custom_revision": "code of others is not run",
@@ -65,18 +59,29 @@ REFUSED: Mapping[str, str] = {
 """diffusers' arguments of `from_pretrained` that cannot be obeyed, and why."""
 
 
-def read_parts(options: Mapping[str, Any]) -> dict[str, Any]:
+def read_parts(options: Mapping[str, Any], where: str = "a pipeline") -> dict[str, Any]:
     """The parts among the arguments of a pipeline's loading; what has no effect is left out.
 
-    Raises InputError for names that are not known, and for what cannot be obeyed.
+    Raises InputError, which says ``where``, for names that are not known, and for what cannot be obeyed.
     """
-    known = [*PARTS, ZEROES, *ABSENT, *sorted(ABOUT_FETCHING), "local_files_only"]
     for name, value in options.items():
         if name in REFUSED and value is not None and value is not False:
             raise InputError(f"{name}: {REFUSED[name]}")
-        if name not in REFUSED and name not in known:
-            raise InputError(f"a pipeline has no part and no argument {name!r:.60}; {suggest(name, known)}")
+    refuse_unknown(where, [name for name in options if name not in REFUSED], [*PARTS, ZEROES, *ABSENT])
     return {name: value for name, value in options.items() if name in (*PARTS, ZEROES) and value is not None}
+
+
+def read_told(
+    where: str, options: Mapping[str, Any], loader: Callable[..., Any]
+) -> tuple[dict[str, Any], AbstractContextManager[None]]:
+    """The parts among what a pipeline's ``loader`` was given by name, and what it was told about fetching, obeyed.
+
+    Raises InputError as `read_parts`.
+    """
+    named = [*list_arguments(loader), *PARTS, ZEROES, *ABSENT]
+    told = {name: value for name, value in options.items() if name not in (*PARTS, ZEROES, *ABSENT, *REFUSED)}
+    fetching = fetching_as_told(where, told, named)
+    return read_parts({name: value for name, value in options.items() if name not in told}, where), fetching
 
 
 def join_parts(parts: Mapping[str, Any]) -> Components:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Optional
 
 from jstyle.errors import RefusedName
 from jstyle.ops.precision import on_gpu
 from jstyle.pipelines.image_processor import VaeImageProcessor
+from jstyle.settings.arguments import refuse_unknown
 from jstyle.settings.vocabulary import is_guided
 
 if TYPE_CHECKING:
@@ -58,6 +59,14 @@ REFUSED: Mapping[str, str] = {
 """diffusers' names that are not here, and what to do instead."""
 
 
+_TOLD_WITHOUT_EFFECT = (
+    "attention_op", "device", "exclude_modules", "gpu_id", "low_cpu_mem_usage", "non_blocking", "num_blocks_per_group",
+    "offload_device", "offload_to_disk_path", "offload_type", "onload_device", "record_stream", "slice_size", "unet",
+    "use_stream", "vae", "valid",
+)  # fmt: skip
+"""Arguments of the methods that have nothing to do here."""
+
+
 class DiffusersNames:
     """The part of a pipeline that takes scripts for diffusers as they are."""
 
@@ -67,6 +76,9 @@ class DiffusersNames:
     feature_extractor: Any = None
     model_cpu_offload_seq = "text_encoder->image_encoder->unet->vae"
     text_encoder_name, unet_name = "text_encoder", "unet"
+
+    _callback_tensor_inputs: Sequence[str] = ("latents", "prompt_embeds", "negative_prompt_embeds")
+    """What a call shows its callbacks where it is told to."""
 
     _guidance_scale: float = 7.5
     _guidance_rescale: float = 0.0
@@ -172,11 +184,13 @@ class DiffusersNames:
         """PIL pictures of an array (images, height, width, 3) in [0, 1]."""
         return VaeImageProcessor.numpy_to_pil(images)
 
-    def accept(self, *_: Any, **__: Any) -> None:
+    def accept(self, *_: Any, **told: Any) -> None:
         """Nothing. In PyTorch this saves memory or time and changes no result; here there is nothing to save.
 
         Attention never holds a matrix of logits, the autoencoder takes one image at a time, Jittor holds the weights.
+        Raises InputError for an argument that diffusers has in none of these.
         """
+        refuse_unknown("this method", told, _TOLD_WITHOUT_EFFECT)
 
     enable_attention_slicing = disable_attention_slicing = set_attention_slice = accept
     enable_vae_slicing = disable_vae_slicing = accept

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any, Optional
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from jstyle.pictures import images
 from jstyle.pictures.given import GivenPictures, open_given
 from jstyle.pipelines.arrays import read_var
 from jstyle.pipelines.output import check_output_type, present
 from jstyle.runtime import jt
+from jstyle.settings.arguments import read_number
 
 
 class VaeImageProcessor:
@@ -35,6 +36,11 @@ class VaeImageProcessor:
         check_output_type(output_type)
         decoded = read_var(image, "image")
         return decoded if output_type == "latent" else present(np.array(decoded.numpy()), output_type)
+
+    @staticmethod
+    def blur(image: Image.Image, blur_factor: float = 4) -> Image.Image:
+        """A picture, such as a mask, blurred by a Gaussian of that radius in pixels. Raises InputError for another."""
+        return image.filter(ImageFilter.GaussianBlur(read_number("blur_factor", blur_factor, 0)))
 
     @staticmethod
     def numpy_to_pil(array: np.ndarray) -> list[Image.Image]:

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any, Optional
 from jstyle.errors import InputError
 from jstyle.pictures import images
 from jstyle.pictures.given import GivenPictures, find_latents, open_given
-from jstyle.pipelines.arrays import Array, read_var
+from jstyle.pipelines.arrays import Array, read_var, require_finite
 from jstyle.pipelines.call import CallOptions, run_call
-from jstyle.pipelines.image_processor import fit_pictures
+from jstyle.pipelines.callbacks import MASKED
+from jstyle.pipelines.image_processor import VaeImageProcessor, fit_pictures
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.pipelines.starts import FromLatents, FromMaskedPictures, FromPictures, Start
 from jstyle.pipelines.texts import Prompt
+from jstyle.settings.arguments import read_yes
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -40,12 +42,19 @@ class StableDiffusionImg2ImgPipeline(StableDiffusionPipeline):
     def _choose_start(self, image: Optional[GivenPictures], strength: float) -> Start:
         latents = find_latents(require_given(image, "image"), self.vae.config.latent_channels)
         if latents is not None:
-            return FromLatents(latents, strength)
+            return FromLatents(require_finite(latents, "image"), strength)
         return FromPictures(fit_pictures(open_given(image), self.vae_scale_factor), strength)
 
 
 class StableDiffusionInpaintPipeline(StableDiffusionPipeline):
     """Paint the masked part of a picture anew (`FromMaskedPictures`)."""
+
+    @property
+    def mask_processor(self) -> VaeImageProcessor:
+        """Where scripts blur a mask before a call."""
+        return self.image_processor
+
+    _callback_tensor_inputs = (*StableDiffusionPipeline._callback_tensor_inputs, *MASKED)
 
     def __call__(  # type: ignore[override]
         self,
@@ -71,6 +80,7 @@ class StableDiffusionInpaintPipeline(StableDiffusionPipeline):
         stand for the masked picture in checkpoints for inpainting. Other arguments and errors as in image-to-image;
         strength 1 starts from pure noise.
         """
+        read_yes("overlay", overlay)
         pictures = open_given(require_given(image, "image"))
         masks = open_given(require_given(mask_image, "mask_image"), "mask_image")
         size = None
@@ -86,6 +96,6 @@ class StableDiffusionInpaintPipeline(StableDiffusionPipeline):
 
 def require_given(given: Optional[GivenPictures], name: str) -> GivenPictures:
     """The pictures of an argument ``name``. Raises InputError where there are none."""
-    if given is None:
+    if given is None or (isinstance(given, (list, tuple)) and not given):
         raise InputError(f"no {name} was given")
     return given

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from contextlib import nullcontext
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -25,16 +24,33 @@ from jstyle.networks import (
 )
 from jstyle.ops.kernels.operator import find_operations
 from jstyle.ops.precision import find_precision
-from jstyle.pipelines.components import OPTIONAL, PARTS, join_parts, make_scheduler, read_parts, replace_parts
+from jstyle.pipelines.components import (
+    OPTIONAL,
+    PARTS,
+    join_parts,
+    make_scheduler,
+    read_parts,
+    read_told,
+    replace_parts,
+)
+from jstyle.settings.arguments import list_arguments
 from jstyle.settings.model import ModelSettings
 from jstyle.settings.reader import build
 from jstyle.settings.vocabulary import Operations
-from jstyle.weights import backends, checkpoint, fetching
+from jstyle.weights import backends, checkpoint
 from jstyle.weights.configuration import hash_configuration
 from jstyle.weights.header import require_safe
+from jstyle.weights.saving import refuse_unsaved
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+_NETWORK = "to share memory, build the other pipeline with from_pipe, which copies nothing"
+_WITHOUT = {
+    "scheduler": "give another, such as jstyle.DDIMScheduler.from_config(pipe.scheduler.config)",
+    "tokenizer": "give another, such as jstyle.CLIPTokenizer.from_pretrained(folder)",
+}
+"""What to do where a part is taken away."""
 
 
 class LoadedModel:
@@ -89,7 +105,7 @@ class LoadedModel:
     def __setattr__(self, name: str, value: Any) -> None:
         if name in PARTS and "parts" in self.__dict__:
             if value is None and name not in OPTIONAL:
-                raise InputError(f"a pipeline cannot be without its {name}; Jittor holds it where there is room")
+                raise InputError(f"a pipeline cannot be without its {name}; {_WITHOUT.get(name, _NETWORK)}")
             self.register_modules(**{name: value})
         else:
             super().__setattr__(name, value)
@@ -120,7 +136,6 @@ class LoadedModel:
         torch_dtype: Any = None,
         dtype: Any = None,
         backend: str = "native",
-        local_files_only: bool = False,
         **components: Any,
     ) -> Self:
         """Load a folder in diffusers' layout, a hub id, or "tiny", the embedded model.
@@ -128,13 +143,13 @@ class LoadedModel:
         ``variant="fp16"`` reads the files of that variant; ``revision`` picks a commit or branch of a hub id;
         ``precision="bf16"`` runs the UNet in bfloat16, where the processor has instructions for it, "fp16" on a GPU;
         ``torch_dtype`` and ``dtype`` are diffusers' ways to say so, by name or by a library's object.
-        ``backend="jdiffusion"`` lets JDiffusion's networks compute, where that is installed. ``local_files_only=True``
-        fetches nothing. ``components`` take the place of the folder's own: ``vae=``, ``unet=``, ``text_encoder=``,
-        ``tokenizer=``, ``scheduler=``, ``image_encoder=``, SDXL's ``text_encoder_2=`` and ``tokenizer_2=``; what a
-        safety checker and PyTorch's loading are told has no effect. Raises InputError for anything missing,
-        damaged, of another architecture or not known.
+        ``backend="jdiffusion"`` lets JDiffusion's networks compute, where that is installed. ``components`` take the
+        place of the folder's own: ``vae=``, ``unet=``, ``text_encoder=``, ``tokenizer=``, ``scheduler=``,
+        ``image_encoder=``, SDXL's ``text_encoder_2=`` and ``tokenizer_2=``. With ``local_files_only=True`` nothing is
+        fetched; what a safety checker and PyTorch's loading are told has no effect. Raises InputError for anything
+        missing, damaged, of another architecture or not known.
         """
-        given = read_parts(components)
+        given, fetching = read_told("from_pretrained", components, cls.from_pretrained)
         fields = {
             "model": str(pretrained_model_name_or_path),
             "revision": revision,
@@ -142,7 +157,7 @@ class LoadedModel:
             "precision": _choose_precision(precision, torch_dtype, dtype),
             "backend": backend,
         }
-        with fetching.nothing_fetched() if local_files_only else nullcontext():
+        with fetching:
             pipe = cls.from_settings(build(ModelSettings, fields, "from_pretrained"))
         pipe.register_modules(**given)
         return pipe
@@ -173,7 +188,7 @@ class LoadedModel:
         """
         if original_config is not None:
             raise InputError("original_config is not read: the keys say what it would; give config= or prediction_type")
-        given = read_parts(components)
+        given, fetching = read_told("from_single_file", components, cls.from_single_file)
         fields = {
             "model": str(pretrained_model_link_or_path),
             "base_model": None if config is None else str(config),
@@ -182,7 +197,8 @@ class LoadedModel:
             "revision": revision,
             "precision": _choose_precision(precision, torch_dtype, dtype),
         }
-        pipe = cls.from_settings(build(ModelSettings, fields, "from_single_file"))
+        with fetching:
+            pipe = cls.from_settings(build(ModelSettings, fields, "from_single_file"))
         pipe.register_modules(**given)
         return pipe
 
@@ -200,10 +216,11 @@ class LoadedModel:
         return pipe
 
     @classmethod
-    def from_pipe(cls, pipeline: LoadedModel, **components: Any) -> Self:
+    def from_pipe(cls, pipeline: LoadedModel, *, torch_dtype: Any = None, **components: Any) -> Self:
         """This kind of pipeline on another's networks, without a copy, with what was loaded onto them since.
 
-        It works in tiles where the other does. ``components`` take the place of the other's.
+        It works in tiles where the other does. ``components`` take the place of the other's, and ``torch_dtype`` is the
+        UNet's, which both share. Raises InputError as `register_modules`.
         """
         if not isinstance(pipeline, LoadedModel):
             raise InputError(f"from_pipe takes a pipeline of jstyle, not {type(pipeline).__name__}")
@@ -214,6 +231,8 @@ class LoadedModel:
         pipe._scheduler, pipe._named = pipeline._scheduler, pipeline._named
         pipe.loaded_by, pipe._loaded_schedule = pipeline.loaded_by, pipeline._loaded_schedule
         pipe.register_modules(**components)
+        if torch_dtype is not None:
+            pipe.unet.to(torch_dtype)
         return pipe
 
     @property
@@ -270,17 +289,26 @@ class LoadedModel:
         return self._list_fingerprints() == self._named[0]
 
     def save_pretrained(
-        self, folder: Union[str, Path], safe_serialization: bool = True, variant: Optional[str] = None, **_: Any
+        self,
+        save_directory: Union[str, Path],
+        safe_serialization: bool = True,
+        variant: Optional[str] = None,
+        *,
+        overwrite: bool = False,
+        **told: Any,
     ) -> None:
         """Write diffusers' layout, which diffusers reads; ``variant="fp16"`` halves the files.
 
-        LoRA adapters are written along where they are fused; learnt words are not. Raises InputError where the folder
-        already holds something, for pickles, and where adapters are being trained on the networks.
+        LoRA adapters are written along where they are fused; learnt words are not. To write the same again changes
+        nothing; another model in the folder is replaced with ``overwrite=True`` alone (`saving`). ``told`` is
+        diffusers' ``max_shard_size``, which changes nothing. Raises InputError where the folder holds another model,
+        for pickles, for other arguments, and where adapters are being trained on the networks.
         """
+        refuse_unsaved("save_pretrained", told, list_arguments(self.save_pretrained))
         for network in self._adaptable:
             network.require_no_adapters()
         require_safe(safe_serialization)
-        checkpoint.save(self.parts, Path(folder), variant=variant)
+        checkpoint.save(self.parts, Path(save_directory), variant=variant, overwrite=overwrite)
 
     @cached_property
     def _files_hash(self) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import Any, Union
 
 import numpy as np
 
@@ -26,15 +26,24 @@ class PipelineStep(Step):
 class PipelineOutput:
     """``images``: PIL pictures, or an array as ``output_type`` asks; ``seeds``: the seed of each.
 
-    As in diffusers, ``output[0]`` and ``output["images"]`` are the images too; nothing looks for what they show.
+    As in diffusers, ``output[0]`` and ``output["images"]`` are the images too, and ``output[1]`` is None: nothing looks
+    for what they show.
     """
 
     images: Any
     seeds: tuple[int, ...]
     nsfw_content_detected: None = None
 
-    def __getitem__(self, key: Any) -> Any:
-        return getattr(self, key) if isinstance(key, str) else self.to_tuple()[key]
+    def __getitem__(self, key: Union[str, int, slice]) -> Any:
+        if isinstance(key, str):
+            if key not in (field.name for field in fields(self)):
+                raise KeyError(key)
+            return getattr(self, key)
+        return self.to_tuple()[key]
+
+    def keys(self) -> list[str]:
+        """The names of the values that there are."""
+        return [field.name for field in fields(self) if getattr(self, field.name) is not None]
 
     def to_tuple(self) -> tuple[Any, None]:
         """What ``return_dict=False`` returns."""

@@ -27,6 +27,7 @@ from jstyle.pipelines.texts import (
     require_prompt,
 )
 from jstyle.runtime import jt
+from jstyle.settings.arguments import read_whole, read_yes
 from jstyle.settings.prompts import PromptSettings
 from jstyle.settings.vocabulary import is_guided
 from jstyle.weights.known_words import describe_unknown_words
@@ -91,11 +92,14 @@ class TextReading(LoadedModel):
 
         Each is (prompts * num_images_per_prompt, tokens, hidden_size). Raises InputError for wrong texts and counts.
         """
+        copies = read_whole("num_images_per_prompt", num_images_per_prompt, 1)
+        skip = 0 if clip_skip is None else read_whole("clip_skip", clip_skip)
+        read_yes("do_classifier_free_guidance", do_classifier_free_guidance)
         text = require_prompt(prompt, prompt_embeds)
         negative = choose_prompt(negative_prompt, negative_prompt_embeds, "negative_prompt")
         guidance = math.inf if do_classifier_free_guidance else 1.0
         with self.loras.scaled(1.0 if lora_scale is None else lora_scale):
-            halves = self._encode_halves(text, negative, guidance, num_images_per_prompt, clip_skip or 0, PLAIN)
+            halves = self._encode_halves(text, negative, guidance, copies, skip, PLAIN)
         return halves[0].text, None if halves[1] is None else halves[1].text
 
     def denoiser(

@@ -9,8 +9,8 @@ import numpy as np
 
 from jstyle.diffusion.noise import Seeds
 from jstyle.errors import InputError
+from jstyle.networks.random_numbers import read_seed
 from jstyle.pipelines.texts import Prompt, count_images
-from jstyle.settings.leaves import unwrap_numpy
 
 _RANGE = 2**32
 
@@ -32,7 +32,7 @@ def choose_seeds(seed: Optional[Seeds], generator: Any, prompt: Prompt, copies: 
             raise InputError(f"{len(generator)} generators were given for {count} images; give one, or one an image")
         return [_draw_seed(one) for one in generator]
     drawn = _draw_many(generator, count)
-    return _read_seed(generator) if drawn is None else drawn
+    return read_seed(generator) if drawn is None else drawn
 
 
 def _draw_many(generator: Any, count: int) -> Optional[list[int]]:
@@ -46,14 +46,4 @@ def _draw_many(generator: Any, count: int) -> Optional[list[int]]:
 
 def _draw_seed(generator: Any) -> int:
     drawn: Optional[Sequence[int]] = _draw_many(generator, 1)
-    return _read_seed(generator) if drawn is None else drawn[0]
-
-
-def _read_seed(generator: Any) -> int:
-    """The seed that a number is, or that another library's generator says it began with."""
-    ask = getattr(generator, "initial_seed", None)
-    seed = unwrap_numpy(ask() if callable(ask) else getattr(generator, "seed", generator))
-    if isinstance(seed, bool) or not isinstance(seed, int):
-        kinds = "a number, NumPy's Generator or RandomState, an object with initial_seed(), or a list of these"
-        raise InputError(f"generator must be {kinds}, not {type(generator).__name__}")
-    return seed
+    return read_seed(generator) if drawn is None else drawn[0]

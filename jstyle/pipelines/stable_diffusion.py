@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Generator, Iterator, Sequence
-from numbers import Real
 from typing import TYPE_CHECKING, Any, Optional, Union
 
 import numpy as np
 
 from jstyle.adapters import AdapterLoading
 from jstyle.diffusion.guidance import GuidedDenoiser
-from jstyle.diffusion.noise import NoiseSource, Seeds, image_seeds
+from jstyle.diffusion.noise import NoiseSource, Seeds, image_seeds, name_step
 from jstyle.diffusion.samplers import AfterStep, Sampler, Step, sampler
 from jstyle.diffusion.schedule import Level
 from jstyle.diffusion.weighted_text import PLAIN
@@ -26,6 +24,7 @@ from jstyle.pipelines.sizes import OWN_SIZES, PictureSizes
 from jstyle.pipelines.starts import Beginning, Finish, FromNoise, Start
 from jstyle.pipelines.texts import Prompt, count_images
 from jstyle.runtime import jt
+from jstyle.settings.arguments import read_number, read_share
 from jstyle.settings.prompts import PromptSettings
 
 if TYPE_CHECKING:
@@ -97,7 +96,9 @@ class StableDiffusionPipeline(AdapterLoading, TextReading, DiffusersNames, Laten
         ``start`` says what the images start from, ``copies`` how many each prompt gets, ``unit`` the initial unit
         noise, ``watcher`` what looks on and may change x; otherwise as in the call and in `denoiser`.
         """
-        require_finite(guidance=guidance, guidance_rescale=rescale, eta=eta)
+        read_number("guidance", guidance)
+        read_share("guidance_rescale", rescale)
+        read_share("eta", eta)
         check_output_type(output_type)
         self.schedule.stride(steps)
         method = self.sampler(sampler, sigmas)
@@ -110,7 +111,7 @@ class StableDiffusionPipeline(AdapterLoading, TextReading, DiffusersNames, Laten
         )
         after_step = begun.after_step
         if watcher is not None:
-            watcher.begin(method, denoiser, steps, begun.index)
+            watcher.begin(method, denoiser, steps, begun)
             after_step = chain_changes(begun.after_step, watcher.note)
         fresh = step_noise(noise, begun.x.shape[1:])
         run = method(
@@ -152,7 +153,7 @@ class StableDiffusionPipeline(AdapterLoading, TextReading, DiffusersNames, Laten
 
 def step_noise(noise: NoiseSource, shape: Sequence[int]) -> Callable[[int], jt.Var]:
     """The fresh noise of each sampling step."""
-    return lambda index: noise.normal(f"step {index}", shape)
+    return lambda index: noise.normal(name_step(index), shape)
 
 
 def chain_changes(first: Optional[AfterStep], second: AfterStep) -> AfterStep:
@@ -178,10 +179,3 @@ def note_evaluations(steps: Iterator[Step], denoiser: GuidedDenoiser) -> Iterato
     for step in steps:
         yield PipelineStep(**vars(step), evaluations=denoiser.evaluations - before)
         before = denoiser.evaluations
-
-
-def require_finite(**numbers: float) -> None:
-    """Raise InputError for the first, by its name, that is no finite number."""
-    for name, number in numbers.items():
-        if isinstance(number, bool) or not isinstance(number, Real) or not math.isfinite(number):
-            raise InputError(f"{name} must be a finite number, not {number!r:.60}")

@@ -12,10 +12,11 @@ from PIL import Image
 
 from jstyle.diffusion.noise import NoiseSource
 from jstyle.diffusion.samplers import AfterStep, Sampler
-from jstyle.diffusion.schedule import Level, diffuse
+from jstyle.diffusion.schedule import diffuse
 from jstyle.errors import InputError
 from jstyle.pictures import images
 from jstyle.pictures.masks import Masked, find_region, read_mask
+from jstyle.pipelines.masking import Masking
 from jstyle.runtime import jt
 from jstyle.settings.leaves import unwrap_numpy
 from jstyle.settings.messages import show
@@ -33,7 +34,7 @@ class Beginning:
     """Where sampling begins: x (images, channels, height, width) at the level that step ``index`` is fed.
 
     ``extra`` is what an inpainting checkpoint sees beside x, ``after_step`` what is done to x after each step,
-    ``finish`` what becomes of the decoded images.
+    ``finish`` what becomes of the decoded images, ``masking`` which part of pictures is painted anew.
     """
 
     x: jt.Var
@@ -41,6 +42,7 @@ class Beginning:
     extra: Optional[jt.Var] = None
     after_step: Optional[AfterStep] = None
     finish: Optional[Finish] = None
+    masking: Optional[Masking] = None
 
 
 class Start(Protocol):
@@ -147,10 +149,10 @@ class FromMaskedPictures:
         rows = [row * len(masked) // count for row in range(count)]
         small = jt.array(_shrink_masks(masks, pipe.vae.config.factor)[rows])
         finish = self._make_finish([masked[row] for row in rows])
+        masking = Masking(small, lambda: self._see_known(pipe, masks, pixels, count))
         if pipe.unet.config.in_channels == clean.shape[1]:
-            return Beginning(begun.x, start, after_step=keep_known(clean, drawn, small), finish=finish)
-        known = self._see_known(pipe, masks, pixels, count)
-        return Beginning(begun.x, start, extra=jt.concat([small, known], dim=1), finish=finish)
+            return replace(begun, after_step=masking.keep_known(clean, drawn), finish=finish, masking=masking)
+        return replace(begun, extra=masking.make_extra(), finish=finish, masking=masking)
 
     def _see_known(self, pipe: StableDiffusionPipeline, masks: np.ndarray, pixels: np.ndarray, count: int) -> jt.Var:
         """Latents, one an image, of the pictures in which the masked part is grey. InputError for another shape."""
@@ -258,13 +260,3 @@ def first_step(steps: int, strength: float) -> int:
     if run == 0:
         raise InputError(f"strength {strength} of {steps} steps leaves none to run; raise one of them")
     return steps - run
-
-
-def keep_known(clean: jt.Var, unit: jt.Var, mask: jt.Var) -> AfterStep:
-    """Puts the known part of the picture, at the noise level reached, back into x. ``mask`` is 1 where x is free."""
-
-    def after_step(x: jt.Var, index: int, level: Level) -> jt.Var:
-        known = clean if level.t < 0 else diffuse(clean, unit, level.alpha_bar)
-        return (1 - mask) * known + mask * x
-
-    return after_step

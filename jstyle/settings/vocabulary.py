@@ -21,12 +21,12 @@ PredictionType = Literal["epsilon", "v_prediction", "sample"]
 """What a UNet predicts: the noise, the velocity, or the picture itself."""
 
 SamplerName = Literal[
-    "ddim", "ddpm", "pndm", "lms", "euler", "euler_a", "heun", "kdpm2", "kdpm2_a", "dpmpp_2m", "dpmpp_3m", "dpmpp_2s",
-    "dpmpp_2m_sde", "dpmpp_sde", "deis", "unipc", "lcm", "tcd",
+    "ddim", "ddpm", "pndm", "pndm_rk", "lms", "euler", "euler_a", "heun", "kdpm2", "kdpm2_a", "dpmpp_2m", "dpmpp_3m",
+    "dpmpp_2s", "dpmpp_2m_sde", "dpmpp_sde", "deis", "unipc", "lcm", "tcd",
 ]  # fmt: skip
 """How noise becomes a picture."""
 
-BY_TIMES = ("ddim", "ddpm", "pndm", "lcm", "tcd")
+BY_TIMES = ("ddim", "ddpm", "pndm", "pndm_rk", "lcm", "tcd")
 """The samplers that go by training times, the others go by sigmas."""
 
 Sigmas = Literal["karras", "exponential", "beta", "ays"]
@@ -55,6 +55,9 @@ MOST_STEPS = 1000
 
 MOST_THINGS = 100_000
 """Pictures, or rows of a batch: larger counts are slips, found before anything is made ready for them."""
+
+LARGEST_FACTOR = 10_000.0
+"""Of a guidance, or of an adapter's weight: beyond it nothing is a picture, and in the end no number."""
 
 LONGEST_SIDE = 16384
 """Of a picture, in pixels; a longer one is a slip."""
@@ -109,6 +112,14 @@ def require_finite(**values: Optional[float]) -> None:
     """Raise ValueError for the first of the named values that is infinite or NaN; None is left alone."""
     for name, value in values.items():
         require(value is None or math.isfinite(value), f"{name} must be a finite number, not {value}")
+
+
+def require_factor(**values: Optional[float]) -> None:
+    """Raise ValueError for the first of the named values that is beyond `LARGEST_FACTOR`; None is left alone."""
+    require_finite(**values)
+    for name, value in values.items():
+        bounds = f"from {-LARGEST_FACTOR:g} to {LARGEST_FACTOR:g}"
+        require(value is None or abs(value) <= LARGEST_FACTOR, f"{name} must be {bounds}, not {value}")
 
 
 def require_at_least(least: float, **values: Optional[float]) -> None:

@@ -26,7 +26,7 @@ from jstyle.settings.identity import digest
 from jstyle.settings.model import ArtFusionModelSettings
 from jstyle.weights.description import Checkpoint
 from jstyle.weights.single_file.names import find_vae_names
-from jstyle.weights.stored import Layout, Place, StoredNetwork
+from jstyle.weights.stored import Layout, Slot, StoredNetwork
 from jstyle.weights.tensors import FileTensors, to_numbers
 
 SIDE = 256
@@ -99,9 +99,9 @@ def read_artfusion(file: Path) -> ArtFusionFile:
     described = "its metadata" if SIZES in tensors.metadata else "the sizes of the paper's model"
     return ArtFusionFile(
         sizes,
-        StoredNetwork((file,), described, layout=_AVERAGE if is_averaged else Layout(_TRAINED, Place, _NOTHING)),
+        StoredNetwork((file,), described, layout=_AVERAGE if is_averaged else Layout(_TRAINED, Slot, _NOTHING)),
         StoredNetwork((file,), described, layout=Layout("first_stage_model.", find_vae_names(sizes.vae), _LOSS)),
-        StoredNetwork((file,), described, layout=Layout("vgg.", Place, _NOTHING)),
+        StoredNetwork((file,), described, layout=Layout("vgg.", Slot, _NOTHING)),
         _read_row(tensors, "shift_values", sizes.unet.channels),
         _read_row(tensors, "scale_factors", sizes.unet.channels),
         _read_row(tensors, null_style, sizes.unet.style_width),
@@ -120,9 +120,9 @@ def describe_sizes(sizes: ArtFusionSizes) -> Mapping[str, str]:
     return {SIZES: json.dumps(asdict(sizes), sort_keys=True)}
 
 
-def _name_averaged(parameter: str) -> Place:
+def _name_averaged(parameter: str) -> Slot:
     """An averaged weight has its name without dots, which buffers of PyTorch's cannot have."""
-    return Place("diffusion_model" + parameter.replace(".", ""))
+    return Slot("diffusion_model" + parameter.replace(".", ""))
 
 
 _AVERAGE = Layout(_AVERAGED, _name_averaged, _COUNTERS)

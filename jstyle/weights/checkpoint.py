@@ -16,7 +16,7 @@ from jstyle import ops
 from jstyle.diffusion.schedule_config import ScheduleConfig
 from jstyle.diffusion.tokenizer import load_tokenizer
 from jstyle.errors import InputError
-from jstyle.files import hash_files, make_folder, replacing
+from jstyle.files import hash_files
 from jstyle.networks import (
     AutoencoderKL,
     CLIPTextModel,
@@ -29,6 +29,7 @@ from jstyle.ops.precision import unet_dtype
 from jstyle.settings.model import ModelSettings
 from jstyle.weights.configuration import ZEROES, read_network
 from jstyle.weights.model_files import ModelFiles, list_files, locate_model
+from jstyle.weights.saving import saving
 from jstyle.weights.stored import NETWORKS, StoredNetwork, store_folder
 
 
@@ -98,18 +99,23 @@ def load_image_encoder(folder: Path, variant: Optional[str]) -> CLIPVisionModelW
     return network
 
 
-def save(components: Components, folder: Path, *, variant: Optional[str] = None, dtype: str = "float32") -> None:
-    """Write a folder that diffusers can read; it appears under its name only when it is whole.
+def save(
+    components: Components,
+    folder: Path,
+    *,
+    variant: Optional[str] = None,
+    dtype: str = "float32",
+    overwrite: bool = False,
+) -> None:
+    """Write a folder that diffusers can read; a new one appears under its name only when it is whole.
 
     ``variant="fp16"`` writes half precision under the names of that variant, ``dtype="float16"`` under the plain ones.
-    Raises InputError where the folder already holds something, or for a variant other than "fp16".
+    Raises InputError where the folder holds another model, but for ``overwrite=True`` (`saving`), and for a variant
+    other than "fp16".
     """
     if variant not in (None, "fp16"):
         raise InputError(f"variant {variant!r} cannot be written, only fp16 or none")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder} already holds something; choose another folder")
-    make_folder(folder.parent)
-    with replacing(folder) as part:
+    with saving(folder, overwrite, variant) as part:
         _write_folder(components, part, "float16" if variant else dtype, ".fp16" if variant else "")
 
 

@@ -119,7 +119,7 @@ def locate_component(
     if model == EMBEDDED:
         folder = locate(model)
     elif is_hub_id(model):
-        folder = fetch_patterns(model, revision, [f"{prefix}{name}" for name in names] + _list_weights(variant, prefix))
+        folder = fetch_patterns(model, revision, [f"{prefix}{name}" for name in names] + list_weights(variant, prefix))
     place = folder / prefix
     if (place / names[0]).is_file():
         return place
@@ -139,7 +139,7 @@ def locate_base(model: str, *, revision: Optional[str] = None, parts: Sequence[s
         return Path(path)
     if not is_hub_id(model):
         raise InputError(f"no folder {model!r} in diffusers' layout, and no hub id 'owner/name'")
-    weights = [pattern for part in parts for pattern in _list_weights(None, f"{part}/")]
+    weights = [pattern for part in parts for pattern in list_weights(None, f"{part}/")]
     return fetch_patterns(model, revision, [*_TEXTS, *(f"{name}/config.json" for name in _COMPONENTS), *weights])
 
 
@@ -244,16 +244,16 @@ def _advise_on_folder(folder: Path, model: str) -> str:
 
 def _list_patterns(variant: Optional[str], components: tuple[str, ...] = _COMPONENTS) -> list[str]:
     """What to fetch of a model."""
-    weights = [pattern for name in components for pattern in _list_weights(variant, f"{name}/")]
+    weights = [pattern for name in components for pattern in list_weights(variant, f"{name}/")]
     return [*_TEXTS, *(f"{name}/config.json" for name in components), *weights]
 
 
 def _list_part_patterns(variant: Optional[str], part: str) -> list[str]:
     """What to fetch of one part, which lies in its folder or, where the repository is the part's own, at the top."""
-    return [*_list_patterns(variant, (part,)), "config.json", *_list_weights(variant, "")]
+    return [*_list_patterns(variant, (part,)), "config.json", *list_weights(variant, "")]
 
 
-def _list_weights(variant: Optional[str], prefix: str) -> list[str]:
+def list_weights(variant: Optional[str], prefix: str) -> list[str]:
     """Patterns of a component's weights. Shard numbers are spelt out, so that none matches another variant's files."""
     mark = f".{variant}" if variant else ""
     number = "-?????-of-?????"

@@ -20,7 +20,7 @@ _RENAMES: Mapping[str, Rename] = {"vae": rename_vae, "text_encoder": rename_text
 
 
 @dataclass(frozen=True)
-class Place:
+class Slot:
     """Where a parameter is stored: under a name, and of several that are joined along their rows, as which of them.
 
     A map that the original code multiplies from the right is stored ``transposed``.
@@ -39,16 +39,16 @@ class Layout:
     prefix: str
     """What all of its names begin with."""
 
-    place: Callable[[str], Place]
+    place: Callable[[str], Slot]
     """Where a parameter, by its name in the network, is stored, below the prefix."""
 
     ignored: re.Pattern[str]
     """What else is stored below the prefix and belongs to no result; matched from its beginning."""
 
-    def find(self, parameter: str) -> Place:
+    def find(self, parameter: str) -> Slot:
         """Where the file has a parameter."""
-        place = self.place(parameter)
-        return replace(place, name=self.prefix + place.name)
+        slot = self.place(parameter)
+        return replace(slot, name=self.prefix + slot.name)
 
 
 @dataclass(frozen=True)
@@ -91,15 +91,15 @@ class _LaidOut:
     def __init__(self, tensors: Tensors, layout: Layout, parameters: Collection[str]) -> None:
         self._tensors = tensors
         self._shapes: dict[str, tuple[int, ...]] = {}
-        self._places: dict[str, Place] = {}
+        self._slots: dict[str, Slot] = {}
         stored, used = tensors.shapes(), set()
         for parameter in parameters:
-            place = layout.find(parameter)
-            used.add(place.name)
-            if place.name in stored:
-                self._places[parameter] = place
-                shape = stored[place.name][::-1] if place.transposed else stored[place.name]
-                self._shapes[parameter] = _take_part(shape, place.parts)
+            slot = layout.find(parameter)
+            used.add(slot.name)
+            if slot.name in stored:
+                self._slots[parameter] = slot
+                shape = stored[slot.name][::-1] if slot.transposed else stored[slot.name]
+                self._shapes[parameter] = _take_part(shape, slot.parts)
         for name, shape in stored.items():
             is_ours = name.startswith(layout.prefix) and name not in used
             if is_ours and not layout.ignored.match(name[len(layout.prefix) :]):
@@ -111,11 +111,11 @@ class _LaidOut:
 
     def read(self, name: str) -> np.ndarray:
         """The tensor in the dtype in which it is stored; of a joined one its own rows."""
-        place = self._places[name]
-        array = self._tensors.read(place.name)
-        if place.transposed:
+        slot = self._slots[name]
+        array = self._tensors.read(slot.name)
+        if slot.transposed:
             return np.ascontiguousarray(array.T)
-        return array if place.parts == 1 else np.split(array, place.parts)[place.part]
+        return array if slot.parts == 1 else np.split(array, slot.parts)[slot.part]
 
 
 def _take_part(shape: tuple[int, ...], parts: int) -> tuple[int, ...]:

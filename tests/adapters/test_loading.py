@@ -59,7 +59,7 @@ def test_files_folders_and_arrays_are_the_same(pipe: Any, tmp_path: Path) -> Non
         hashes.append(pipe.model_hash)
         pipe.unload_lora_weights()
     assert len(set(hashes)) == 1 and hashes[0] != pipe.model_hash
-    with pytest.raises(InputError, match="there is no option 'weight_nam' of loading; did you mean weight_name"):
+    with pytest.raises(InputError, match="loading has no argument 'weight_nam'; did you mean weight_name"):
         pipe.load_lora_weights(tmp_path, weight_nam="ink.safetensors")
     with pytest.raises(InputError, match="'a' is no array by its name"):
         pipe.load_lora_weights({"a": None})
@@ -101,7 +101,10 @@ def test_a_scale_for_a_while(pipe: Any) -> None:
     fused = make(pipe)
     with pipe.loras.scaled(0.5):
         assert np.array_equal(make(pipe), fused)
-    with pytest.raises(InputError, match="the scale of the adapters is nan"), pipe.loras.scaled(float("nan")):
+    with (
+        pytest.raises(InputError, match="the scale of the adapters must be a finite number, not nan"),
+        pipe.loras.scaled(float("nan")),
+    ):
         pass
     pipe.unload_lora_weights()
 
@@ -126,3 +129,31 @@ def test_words_from_folders_and_arrays(pipe: Any, tmp_path: Path) -> None:
     pipe.load_textual_inversion(str(tmp_path), weight_name="pond.safetensors", tokenizer=pipe.tokenizer)
     assert list(pipe.vocabulary.vectors) == ["<pond>"]
     pipe.unload_textual_inversion()
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda pipe: pipe.load_lora_weights({}, adapter_name=5), "adapter_name must be a name, not 5"),
+        (lambda pipe: pipe.load_lora_weights({}, adapter_name=""), "adapter_name must be a name, not ''"),
+        (lambda pipe: pipe.load_lora_weights({}, hotswap="no"), "hotswap must be True or False, not 'no'"),
+        (lambda pipe: pipe.load_lora_weights({}, adaptor_name="a"), "'adaptor_name'; did you mean adapter_name?"),
+        (lambda pipe: pipe.load_textual_inversion({}, tokn="a"), "'tokn'; did you mean token?"),
+        (lambda pipe: pipe.set_adapters("a", 1e38), "the weight of an adapter must be from -10000 to 10000, not 1e+38"),
+        (lambda pipe: pipe.fuse_lora(lora_scale=1e38), "lora_scale must be from -10000 to 10000, not 1e+38"),
+        (lambda pipe: pipe.fuse_lora(safe_fusing="no"), "safe_fusing must be True or False, not 'no'"),
+        (lambda pipe: pipe.fuse_lora(["vae"]), "components may be unet, text_encoder, not 'vae'"),
+        (lambda pipe: pipe.encode_prompt("a", lora_scale=1e38), "the scale of the adapters must be from -10000 to"),
+        (lambda pipe: pipe.encode_prompt("a", num_images_per_prompt=0), "num_images_per_prompt must be a whole number"),
+    ],
+)
+def test_a_wrong_argument_is_one_line_that_names_it(pipe: Any, call: Any, said: str) -> None:
+    pipe.unload_lora_weights()
+    pipe.load_lora_weights(make_arrays(pipe), "a")
+    with pytest.raises(InputError) as refused:
+        call(pipe)
+    assert said in str(refused.value) and "\n" not in str(refused.value)
+    pipe.fuse_lora("unet")
+    with pytest.raises(InputError, match="components may be unet, text_encoder, not 'vae'"):
+        pipe.unfuse_lora(["vae"])
+    pipe.unload_lora_weights()

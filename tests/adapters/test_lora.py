@@ -197,7 +197,7 @@ def test_adapters_are_named_and_counted(networks: Networks) -> None:
         (lambda: adapters.set(5), "no adapter 5 is loaded; loaded are ink"),
         (lambda: adapters.set(["ink", "ink"], [1.0, 2.0]), "the adapter 'ink' is named twice"),
         (lambda: adapters.set("ink", [1.0, 2.0]), "2 weights for 1 adapters"),
-        (lambda: adapters.fuse(["vae"]), "component 'vae' is not known"),
+        (lambda: adapters.fuse(["vae"]), "components may be unet, text_encoder, not 'vae'"),
         (adapters.unfuse, "no adapter is fused"),
     ):
         with pytest.raises(InputError, match=said):

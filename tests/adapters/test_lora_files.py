@@ -139,9 +139,10 @@ def test_weights_by_block_reach_the_layers(networks: Networks) -> None:
         ({"unet": {"middle": 1.0}}, "have no 'middle'; there are down, mid, up"),
         ({"down": 0.5}, "have no 'down'; there are unet, text_encoder"),
         ({"unet": {"up": {"block_1": [1.0, 2.0]}}}, "has 2 numbers for 3 attentions"),
-        ({"unet": {"mid": "much"}}, "unet.mid is 'much'; it must be a finite number"),
-        (float("nan"), "is nan; it must be a finite number"),
-        ("0.5", "is '0.5'; it must be a finite number"),
+        ({"unet": {"mid": "much"}}, "unet.mid must be a finite number, not 'much'"),
+        (float("nan"), "must be a finite number, not nan"),
+        (1e38, "the weight of an adapter must be from -10000 to 10000, not 1e.38"),
+        ("0.5", "must be a finite number, not '0.5'"),
     ],
 )
 def test_weights_that_cannot_be_are_named(networks: Networks, weights: Any, said: str) -> None:

@@ -134,7 +134,7 @@ def test_a_folder_and_what_lies_in_it(tmp_path: Path) -> None:
         ({"weight_name": "c/d.safetensors"}, "there is no file .*c/d.safetensors"),
         ({"weight_name": "a.bin"}, "a.bin is a pickle"),
         ({"subfolder": "text"}, "there is no folder .*text"),
-        ({"weightname": "a"}, "there is no option 'weightname' of loading; did you mean weight_name"),
+        ({"weightname": "a"}, "loading has no argument 'weightname'; did you mean weight_name"),
     ):
         with pytest.raises(InputError, match=said):
             find(**options)

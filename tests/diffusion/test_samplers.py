@@ -18,7 +18,7 @@ from jstyle.runtime import jt
 ALPHA_BARS = np.cumprod(1 - np.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2)
 NAMES = list(SAMPLERS)
 DETERMINISTIC = [
-    "ddim", "pndm", "lms", "euler", "heun", "kdpm2", "dpmpp_2m", "dpmpp_3m", "dpmpp_2s", "unipc",
+    "ddim", "pndm", "pndm_rk", "lms", "euler", "heun", "kdpm2", "dpmpp_2m", "dpmpp_3m", "dpmpp_2s", "unipc",
 ]  # fmt: skip
 
 
@@ -150,7 +150,7 @@ def test_the_graph_does_not_grow(name: str) -> None:
     assert max(alive[-5:]) <= max(alive[4:9])
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "pndm_rk"])  # which takes four
 def test_one_step_is_enough_to_end_near_the_prediction(name: str) -> None:
     schedule = sd_schedule(timestep_spacing="trailing")
     (step,) = run(name, unit_normal(), 1, schedule=schedule)

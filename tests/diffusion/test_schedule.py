@@ -198,7 +198,7 @@ def test_what_is_wrong_or_not_supported_is_named(key: str, value: Any) -> None:
 
 @pytest.mark.parametrize(("class_name", "key", "value"), [
     ("DDIMScheduler", "thresholding", True), ("DDPMScheduler", "variance_type", "learned_range"),
-    ("DPMSolverMultistepScheduler", "solver_type", "heun"), ("PNDMScheduler", "skip_prk_steps", False),
+    ("DPMSolverMultistepScheduler", "solver_type", "heun"),
     ("UniPCMultistepScheduler", "predict_x0", False), ("EulerDiscreteScheduler", "sigma_max", 10.0),
     ("DPMSolverMultistepScheduler", "final_sigmas_type", "sigma_min"),
     ("DPMSolverMultistepScheduler", "lambda_min_clipped", -5.1),
@@ -217,10 +217,12 @@ def test_what_the_checkpoints_own_sampler_does_not_support_is_named_where_it_is_
         next(SAMPLERS[config.sampler or ""](None, None, Schedule(config), 10))  # type: ignore[arg-type]
 
 
-def test_runge_kutta_pndm_is_refused_even_when_the_json_is_silent() -> None:
+def test_pndm_begins_with_runge_kutta_steps_where_the_json_is_silent() -> None:
+    """As diffusers' class, whose default that is."""
     silent = {key: value for key, value in SD21.items() if key != "skip_prk_steps"}
-    with pytest.raises(InputError, match="skip_prk_steps"):
-        ScheduleConfig.from_dict({**silent, "_class_name": "PNDMScheduler"}).choose_sampler()
+    for said, sampler in ((True, "pndm"), (False, "pndm_rk"), (None, "pndm_rk")):
+        given = {**silent, "_class_name": "PNDMScheduler", **({} if said is None else {"skip_prk_steps": said})}
+        assert ScheduleConfig.from_dict(given).choose_sampler() == sampler
 
 
 def test_an_unknown_scheduler_leaves_the_choice_to_the_user() -> None:
@@ -259,7 +261,7 @@ def test_a_prediction_of_the_noise_says_nothing_at_pure_noise() -> None:
         zero_snr(prediction_type="epsilon")
 
 
-@pytest.mark.parametrize("name", ["pndm", "lms"])
+@pytest.mark.parametrize("name", ["pndm", "pndm_rk", "lms"])
 def test_who_divides_by_the_signal_does_not_start_from_pure_noise(name: str) -> None:
     with pytest.raises(InputError, match=f"{name} cannot start from the pure noise of rescale_betas_zero_snr"):
         zero_snr().config.choose_sampler(name)

@@ -90,6 +90,25 @@ def test_what_the_caller_does_to_the_sample_is_obeyed(name: str) -> None:
         assert error(found, wanted) < TOLERANCE
 
 
+def test_pndm_begins_as_its_configuration_says() -> None:
+    """From a DDIM's configuration, as scripts write it, with Runge-Kutta steps: the sampler's own, call by call."""
+    scheduler = jstyle.PNDMScheduler.from_config(make("DDIMScheduler").config)
+    assert scheduler.sampler.name == "pndm_rk" and make("PNDMScheduler").sampler.name == "pndm"
+    samples = run(scheduler)
+    levels = scheduler.sampler.list_calls(scheduler.schedule, 7)
+    assert len(samples) == len(levels) == 7 - 3 + 12
+    assert [level.t for level in levels[:5]] == [852, 781, 781, 710, 710]
+
+    def denoise(x: jt.Var, level: Level, step: int) -> Prediction:
+        return to_prediction(network(x, level.t), x, level.alpha_bar, "v_prediction")
+
+    *_, last = scheduler.sampler(denoise, jt.array(INITIAL), scheduler.schedule, 7)
+    assert error(samples[-1], last.x.numpy()) < TOLERANCE
+    back = jstyle.PNDMScheduler.from_config(dict(scheduler.config), skip_prk_steps=True)
+    assert back.sampler.name == "pndm" and back.schedule.config.to_dict()["skip_prk_steps"] is True
+    assert scheduler.schedule.config.to_dict()["skip_prk_steps"] is False
+
+
 @pytest.mark.parametrize("name", [name for name in CLASSES if f"{name}_later" in RECORDED])
 def test_a_run_begins_at_whatever_time_it_is_given(name: str) -> None:
     scheduler = make(name)
@@ -207,8 +226,30 @@ def test_noise_is_the_next_of_a_generator(name: str) -> None:
     np.testing.assert_array_equal(first, end(None))
     with pytest.raises(InputError, match="3 generators were given for 2 rows"):
         end([np.random.default_rng(0)] * 3)
-    with pytest.raises(InputError, match="a generator must be NumPy's"):
+    with pytest.raises(InputError, match="generator must be a number, NumPy's Generator or RandomState"):
         end("7")
+    with pytest.raises(InputError, match="a seed not negative: -1"):
+        end(-1)
+
+
+@pytest.mark.parametrize("name", ["euler_a", "ddpm", "kdpm2_a"])
+def test_a_seed_is_the_noise_of_a_pipelines_call(name: str) -> None:
+    """A loop by hand, told a number as its generator, comes to the latents of a call with that seed."""
+    pipe = jstyle.StableDiffusionPipeline.from_pretrained(str(GOLDEN / "diffusers_folder"))
+    kind = {"euler_a": "EulerAncestralDiscreteScheduler", "ddpm": "DDPMScheduler"}.get(name)
+    scheduler = getattr(jstyle, kind or "KDPM2AncestralDiscreteScheduler").from_config(pipe.scheduler.config)
+    pipe.scheduler = scheduler
+    start = np.random.default_rng(1).standard_normal((2, 4, 8, 8)).astype(np.float32)
+    size: dict[str, Any] = {"height": 32, "width": 32, "num_inference_steps": 3, "guidance_scale": 1.0}
+    made = pipe(["a", "a"], latents=start, seed=7, output_type="latent", **size).images
+    text, _ = pipe.encode_prompt(["a", "a"], do_classifier_free_guidance=False)
+    for generator in (7, [np.int64(7), 8]):
+        scheduler.set_timesteps(3)
+        x = jt.array(start) * scheduler.init_noise_sigma
+        for t in scheduler.timesteps:
+            output = pipe.unet(scheduler.scale_model_input(x, t), t, text).sample
+            x = scheduler.step(output, t, x, generator=generator).prev_sample
+        assert error(x, made) < 1e-5
 
 
 def test_the_output_is_read_as_in_diffusers() -> None:
@@ -280,8 +321,8 @@ def test_a_checkpoints_schedule_is_read() -> None:
         (lambda: jstyle.DDIMScheduler(beta_schedule="cubic"), "DDIMScheduler: beta_schedule is 'cubic'; it must be"),
         (lambda: jstyle.DDIMScheduler(thresholding=True), "DDIMScheduler: thresholding true is not supported by ddim"),
         (
-            lambda: jstyle.PNDMScheduler(),
-            "PNDMScheduler: skip_prk_steps false is not supported by pndm; set it to true",
+            lambda: jstyle.PNDMScheduler().set_timesteps(3),
+            "pndm_rk begins with three steps of Runge and Kutta's and needs four, not 3: take more, or the sampler",
         ),
         (lambda: jstyle.HeunDiscreteScheduler(clip_sample=True), "HeunDiscreteScheduler: clip_sample is for DDIMSch"),
         (
@@ -294,6 +335,7 @@ def test_a_checkpoints_schedule_is_read() -> None:
         (lambda: make("DDIMScheduler").set_timesteps(), "DDIMScheduler: set_timesteps wants a number of steps, or a l"),
         (lambda: make("EulerDiscreteScheduler").set_timesteps(5, timesteps=[9]), "a number of steps, or a list of"),
         (lambda: make("DDIMScheduler").set_timesteps(timesteps=[9, 3]), "ddim takes no list of timesteps or sigmas"),
+        (lambda: make("DDIMScheduler").set_timesteps(7, devise=1), "no argument 'devise'; did you mean device?"),
         (lambda: make("DDIMScheduler").set_timesteps(7, mu=0.5), "DDIMScheduler: set_timesteps has no 'mu' here"),
         (
             lambda: make("DDIMScheduler").add_noise(INITIAL, INITIAL[:1], 3),
@@ -303,7 +345,7 @@ def test_a_checkpoints_schedule_is_read() -> None:
         (lambda: make("DDIMScheduler").add_noise(INITIAL, INITIAL, [1, 2, 3]), "DDIMScheduler: wanted one timestep or"),
         (lambda: step("DDIMScheduler", 500), "DDIMScheduler: no step begins at time 500; take the times from its"),
         (lambda: step("EulerDiscreteScheduler", 999, s_churn=0.5), "EulerDiscreteScheduler: step has no s_churn=0.5"),
-        (lambda: step("EulerDiscreteScheduler", 999, speed=1), "EulerDiscreteScheduler: step has no speed=1 here"),
+        (lambda: step("EulerDiscreteScheduler", 999, speed=1), "EulerDiscreteScheduler.step has no argument 'speed'"),
         (lambda: make("LCMScheduler").set_timesteps(51), "distilled from 50 steps takes at most as many, not 51"),
         (lambda: make("LCMScheduler").set_timesteps(4, strength=0.5), "LCMScheduler: set_timesteps has no strength"),
         (lambda: jstyle.TCDScheduler(original_inference_steps=0), "original_inference_steps must be a whole number"),

@@ -1,4 +1,5 @@
-"""Records diffusers' schedulers step by step: tests/golden/samplers.npz, and samplers_zero_snr.npz.
+"""Records diffusers' schedulers step by step: tests/golden/samplers.npz, samplers_zero_snr.npz and
+samplers_runge_kutta.npz.
 
 Needs PyTorch 2.13, diffusers 0.42.1 and scipy, which the project itself does not:
 
@@ -35,6 +36,7 @@ CLASSES = {
     "dpmpp_2m": (diffusers.DPMSolverMultistepScheduler, {}),
     "inverse": (diffusers.schedulers.DDIMInverseScheduler, dict(clip_sample=False, set_alpha_to_one=False)),
 }
+RUNGE_KUTTA = {"pndm_rk": (diffusers.PNDMScheduler, dict(skip_prk_steps=False))}
 ZERO_SNR = ("ddim", "ddpm", "euler", "dpmpp_2m")  # the others' schedulers do not know it
 START = 4
 
@@ -114,11 +116,20 @@ def zero_snr_cases() -> Iterator[dict[str, Any]]:
                     yield dict(name=name, settings=settings, steps=10, start=0, eta=1.0)
 
 
+def runge_kutta_cases() -> Iterator[dict[str, Any]]:
+    """PNDM as its paper begins it."""
+    for spacing, offset in SPACINGS:
+        for kind in TYPES[:2]:
+            settings = dict(SD, timestep_spacing=spacing, steps_offset=offset, prediction_type=kind)
+            for steps in (4, 10, 30):
+                yield dict(name="pndm_rk", settings=settings, steps=steps, start=0, eta=0.0)
+
+
 def record(file: str, cases: Iterator[dict[str, Any]], **more: Any) -> None:
     """Write the times and samples of every call of the cases."""
     listed, times, samples = [], [], []
     for case in cases:
-        scheduler = CLASSES[case["name"]][0](**case.pop("settings"))
+        scheduler = (CLASSES | RUNGE_KUTTA)[case["name"]][0](**case.pop("settings"))
         first = len(times)
         for t, x in run(case["name"], scheduler, case["steps"], case["start"], case["eta"]):
             times.append(t)
@@ -146,6 +157,7 @@ def main() -> None:
     record("samplers.npz", cases(), **alpha_bars)
     zero = diffusers.DDIMScheduler(**SD, rescale_betas_zero_snr=True).alphas_cumprod.numpy()
     record("samplers_zero_snr.npz", zero_snr_cases(), alpha_bars=zero)
+    record("samplers_runge_kutta.npz", runge_kutta_cases())
 
 
 if __name__ == "__main__":

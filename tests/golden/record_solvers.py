@@ -1,4 +1,5 @@
-"""Records diffusers' other schedulers, and curves of sigmas, step by step: tests/golden/solvers.npz.
+"""Records diffusers' other schedulers, and curves of sigmas, step by step: tests/golden/solvers.npz and
+solvers_zero_snr.npz.
 
 Needs what record_samplers.py needs, and torchsde. The "network", the start and the noises are those of
 record_samplers.py, so this file keeps cases, times and samples alone. DPMSolverSDE's noise is made a Brownian path
@@ -107,9 +108,27 @@ def cases() -> Iterator[dict[str, Any]]:
             yield dict(name=name, settings=dict(SD, **own, **{curve: True}), steps=12, start=0)
 
 
+ZERO_SNR = ("euler_a", "dpmpp_3m", "dpmpp_2m_sde", "unipc")  # diffusers' other classes here do not have the setting
+
+
+def zero_snr_cases() -> Iterator[dict[str, Any]]:
+    """From a last level of pure noise, which trailing and linspace spacing feed."""
+    for name in ZERO_SNR:
+        for spacing in ("trailing", "linspace", "leading"):
+            for kind in ("v_prediction",) if name == "euler_a" else ("v_prediction", "sample"):
+                settings = dict(SD, **CLASSES[name][1], timestep_spacing=spacing, prediction_type=kind)
+                yield dict(name=name, settings=dict(settings, rescale_betas_zero_snr=True), steps=10, start=0)
+
+
 def main() -> None:
+    record("solvers.npz", cases())
+    record("solvers_zero_snr.npz", zero_snr_cases())
+
+
+def record(file: str, cases: Iterator[dict[str, Any]]) -> None:
+    """Write the times and samples of every call of the cases."""
     listed, times, samples = [], [], []
-    for case in cases():
+    for case in cases:
         scheduler = (CLASSES | BENT)[case["name"]][0](**case.pop("settings"))
         first = len(times)
         for t, x in run(case["name"], scheduler, case["steps"], case["start"]):
@@ -119,7 +138,7 @@ def main() -> None:
         scale = float(scheduler.init_noise_sigma)
         listed.append(dict(case, eta=0.0, config=config, init_noise_sigma=scale, first=first, calls=len(times) - first))
     np.savez_compressed(
-        Path(__file__).with_name("solvers.npz"),
+        Path(__file__).with_name(file),
         cases=json.dumps(listed),
         times=np.float64(times),
         samples=np.float32(samples),

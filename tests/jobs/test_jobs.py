@@ -19,7 +19,7 @@ import pytest
 from jstyle.errors import InputError
 from jstyle.jobs.compiled_once import compiled_once
 from jstyle.jobs.engine import Engine
-from jstyle.jobs.local import Place, run_in_processes, share_cores
+from jstyle.jobs.local import Share, run_in_processes, share_cores
 from jstyle.jobs.task import ATTEMPTS, Done, Failed, Outcome, Task, WorkerSpec
 from jstyle.runtime import cache
 from jstyle.runtime.start_error import StartError
@@ -245,10 +245,10 @@ def test_workers_share_the_cores(folder: Path) -> None:
     assert all(int(one.result["threads"]) == len(one.result["cores"]) for one in outcomes)
 
 
-def test_places() -> None:
+def test_shares() -> None:
     cores = sorted(os.sched_getaffinity(0))
-    assert share_cores(1) == [Place(tuple(cores))]
-    assert share_cores(0, ("0", "3")) == [Place(device="0"), Place(device="3")]
+    assert share_cores(1) == [Share(tuple(cores))]
+    assert share_cores(0, ("0", "3")) == [Share(device="0"), Share(device="3")]
     with pytest.raises(InputError, match="processor cores"):
         share_cores(len(cores) + 1)
 

@@ -113,12 +113,12 @@ UNETS: list[tuple[str, Callable[[UNet2DConditionModel], Any], str]] = [
     (
         "an array of texts",
         lambda unet: unet(np.full((1, 4, 8, 8), "a"), 5, zeros(1, 9, 12)),
-        "UNet: wanted latents as a jt.Var or an array of numbers, got ndarray",
+        "UNet: wanted latents as a jt.Var or an array of real numbers, got ndarray",
     ),
     (
         "rows of several lengths",
         lambda unet: unet([[1.0], [1.0, 2.0]], 5, zeros(1, 9, 12)),
-        "UNet: wanted latents as a jt.Var or an array of numbers, got list",
+        "UNet: wanted latents as a jt.Var or an array of real numbers, got list",
     ),
     (
         "an argument of other networks",
@@ -195,7 +195,7 @@ def test_the_pipelines_doors(pipe: StableDiffusionPipeline) -> None:
     shape = (1, *pipe.latent_shape(size, size))
     for latents, line in [
         (np.zeros((2, *shape[1:])), f"latents of shape {shape} are needed, not {(2, *shape[1:])}"),
-        (np.full(shape, "a"), "pipeline: wanted latents as a jt.Var or an array of numbers, got ndarray"),
+        (np.full(shape, "a"), "pipeline: wanted latents as a jt.Var or an array of real numbers, got ndarray"),
         ([[0.0]], f"latents of shape {shape} are needed, not (1, 1)"),
     ]:
         with pytest.raises(InputError) as refused:

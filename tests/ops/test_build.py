@@ -135,6 +135,11 @@ def test_they_can_be_switched_off() -> None:
     assert ran.stdout == "[2. 2.]\n" and ran.stderr == ""
 
 
+def test_an_empty_choice_is_none() -> None:
+    ran = run_python(SUM, JSTYLE_OPS="")
+    assert ran.stdout == "[2. 2.]\n" and not ran.returncode, ran.stderr
+
+
 def test_an_unknown_choice_is_named() -> None:
     ran = run_python(SUM, JSTYLE_OPS="fast")
     assert ran.returncode and "JSTYLE_OPS is 'fast'; set it to fused or reference" in ran.stderr

@@ -173,7 +173,7 @@ def test_a_size_that_latents_do_not_have_is_rounded_down(pipe: StableDiffusionPi
         ({"generator": [1, 2], "seed": None}, "2 generators were given for 1 images"),
         ({"generator": 3}, "give seed or generator, not both"),
         ({"prompt": "a \ud800"}, "prompt has half a character"),
-        ({"latents": "noise"}, "wanted latents as a jt.Var or an array of numbers, got str"),
+        ({"latents": "noise"}, "wanted latents as a jt.Var or an array of real numbers, got str"),
         ({"latents": jt.zeros((1, 3, 8, 8))}, "latents of shape .1, 4, 8, 8. are needed"),
         ({"clip_skip": 9}, "clip_skip must be a whole number from 0 to"),
         ({"ip_adapter_image": Image.new("RGB", (8, 8))}, "ip_adapter_image: IP-Adapters are not here"),
@@ -191,7 +191,7 @@ def test_a_size_that_latents_do_not_have_is_rounded_down(pipe: StableDiffusionPi
         ({"callback_on_step_end": lambda *_: {"latents": np.zeros(3)}}, "latents of a callback must be"),
         ({"callback_on_step_end": lambda *_: {"prompt_embeds": np.zeros(3)}}, "prompt_embeds of a callback must be"),
         ({"callback_on_step_end_tensor_inputs": ["mask"]}, "may be latents, prompt_embeds"),
-        ({"callback_steps": 0}, "callback_steps must be a whole number from 1 on"),
+        ({"callback_steps": 0}, "callback_steps must be a whole number from 1 to"),
     ],
 )
 def test_what_cannot_be_is_one_line(pipe: StableDiffusionPipeline, changes: dict[str, Any], said: str) -> None:

@@ -96,6 +96,17 @@ def test_a_spacing_goes_along_where_the_file_names_one(tmp_path: Path, spacing: 
     assert times == {None: [999.0, 0.0], "trailing": [999.0, 499.0]}[spacing]
 
 
+def test_to_name_a_sampler_keeps_the_spacing_that_an_exchange_gives_up(pipe: StableDiffusionPipeline) -> None:
+    """As docs/samplers.md has it, for a file that names no spacing; asked for it, both are one picture."""
+    own = pipe.scheduler.config.timestep_spacing
+    assert own == "leading" and make(pipe, sampler="euler") is not None
+    named, config = make(pipe, sampler="euler"), {**pipe.scheduler.config, "_use_default_values": ["timestep_spacing"]}
+    for changes, same in (({}, False), ({"timestep_spacing": own}, True)):
+        pipe.scheduler = jstyle.EulerDiscreteScheduler.from_config(config, **changes)
+        assert np.array_equal(make(pipe), named) == same
+    assert {jstyle.PNDMScheduler, jstyle.LCMScheduler} <= set(pipe.scheduler.compatibles)
+
+
 @pytest.mark.parametrize(
     ("kind", "expected"),
     [
@@ -164,6 +175,10 @@ def test_the_image_processor_is_between_pictures_and_the_autoencoder(pipe: Stabl
     ("options", "said"),
     [
         ({"safty_checker": None}, "'safty_checker'; did you mean safety_checker?"),
+        ({"torch_dtpye": None}, "from_pretrained has no argument 'torch_dtpye'; did you mean torch_dtype?"),
+        ({"varient": "fp16"}, "from_pretrained has no argument 'varient'; did you mean variant?"),
+        ({"local_file_only": True}, "no argument 'local_file_only'; did you mean local_files_only?"),
+        ({"local_files_only": "yes"}, "local_files_only must be True or False, not 'yes'"),
         ({"custom_pipeline": "lpw"}, "custom_pipeline: code of others is not run"),
         ({"vae": "madebyollin/taesd"}, "vae must be a jstyle.AutoencoderKL, not str"),
         ({"scheduler": "ddim"}, "scheduler must be one of jstyle's, such as jstyle.DDIMScheduler, not 'ddim'"),
@@ -180,5 +195,7 @@ def test_a_pipeline_wants_all_its_parts(pipe: StableDiffusionPipeline) -> None:
         StableDiffusionPipeline(unet=pipe.unet)
     with pytest.raises(InputError, match="a pipeline cannot be without its text_encoder"):
         pipe.text_encoder = None  # type: ignore[assignment]
+    with pytest.raises(InputError, match="cannot be without its scheduler; give another, such as jstyle.DDIMScheduler"):
+        pipe.scheduler = None
     with pytest.raises(InputError, match="from_pipe takes a pipeline of jstyle, not str"):
         StableDiffusionPipeline.from_pipe("pipe")  # type: ignore[arg-type]

@@ -236,7 +236,7 @@ def test_what_cannot_be_is_one_line(pipe: StableDiffusionPipeline, changes: dict
     [
         (StableDiffusionImg2ImgPipeline, {"strength": 1.5}, "strength"),
         (StableDiffusionImg2ImgPipeline, {"strength": 0.01}, "leaves none"),
-        (StableDiffusionImg2ImgPipeline, {"image": []}, "pictures"),
+        (StableDiffusionImg2ImgPipeline, {"image": []}, "no image was given"),
         (
             StableDiffusionInpaintPipeline,
             {"image": Image.new("RGB", (31, 32)), "mask_image": Image.new("L", (31, 32), 255)},
@@ -267,11 +267,11 @@ def test_the_embedded_model_loads_and_keeps_a_picture() -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"guidance_scale": float("nan")}, "guidance must be a finite number, not nan"),
-        ({"guidance_scale": "7"}, "guidance must be a finite number, not '7'"),
+        ({"guidance_scale": float("nan")}, "guidance_scale must be a finite number, not nan"),
+        ({"guidance_scale": "7"}, "guidance_scale must be a finite number, not '7'"),
         ({"seed": "12"}, "a seed must be a whole number, not '12'"),
         ({"seed": [1.9]}, "a seed must be a whole number, not 1.9"),
-        ({"num_images_per_prompt": 10**12}, "from 1 to 100000 images can be asked for"),
+        ({"num_images_per_prompt": 10**12}, "num_images_per_prompt must be a whole number from 1 to 100000"),
         ({"height": 10**9}, "a side must be at most 16384 pixels"),
     ],
 )

@@ -45,12 +45,14 @@ from jstyle.diffusion.samplers.levels import (
     solver_levels,
     training_levels,
 )
-from jstyle.diffusion.samplers.multistep import lms, pndm, repeat_second
+from jstyle.diffusion.samplers.multistep import list_runge_kutta, lms, pndm, pndm_rk, repeat_second
 from jstyle.diffusion.samplers.solvers import deis, dpmpp_2m, dpmpp_2m_sde, dpmpp_2s, dpmpp_3m, unipc
 from jstyle.diffusion.samplers.step import AfterStep, Denoiser, Noise, Step, Steps
 from jstyle.diffusion.schedule import Level, Schedule
+from jstyle.diffusion.schedule_config import SIGMAS
 from jstyle.errors import InputError
 from jstyle.runtime import jt
+from jstyle.settings.messages import show
 from jstyle.settings.vocabulary import BY_TIMES
 
 __all__ = [
@@ -81,6 +83,7 @@ __all__ = [
     "lcm",
     "lms",
     "pndm",
+    "pndm_rk",
     "sampler",
     "tcd",
     "unipc",
@@ -93,8 +96,8 @@ class Sampler:
 
     `feed(schedule, steps, spacing)` are the levels fed, without repeats and without those between them. `noise` says
     when fresh noise is added: "never", "always", or "eta" where eta decides. The denoiser is called twice in every step
-    but the last where there is a `plan` of it, and in the first alone with `first_twice`. `sigmas` is the curve that
-    the levels follow, by default the checkpoint's, `chosen` are levels that take the place of all others.
+    but the last where there is a `plan` of it, and as `begin` lists where the first steps take more calls. `sigmas` is
+    the curve that the levels follow, by default the checkpoint's, `chosen` are levels that take their place.
     """
 
     name: str
@@ -102,7 +105,7 @@ class Sampler:
     feed: Callable[..., list[Level]] = training_levels
     noise: str = "never"
     plan: Optional[Callable[[Schedule], Plan]] = None
-    first_twice: bool = False
+    begin: Optional[Callable[[Schedule, Sequence[Level], int], list[Level]]] = None
     sigmas: Optional[str] = None
     chosen: tuple[Level, ...] = ()
 
@@ -151,7 +154,7 @@ class Sampler:
         levels = self.levels(schedule, steps, spacing)[start:]
         if self.plan is not None:
             return list_calls(levels, self.plan(self._bend(schedule)))
-        return repeat_second(levels) if self.first_twice else levels
+        return levels if self.begin is None else self.begin(schedule, levels, steps)
 
     def initial_scale(self, schedule: Schedule, steps: int, spacing: Optional[str] = None) -> float:
         """The factor by which unit normal noise becomes the first x (diffusers' init_noise_sigma).
@@ -166,8 +169,10 @@ class Sampler:
     def follow(self, sigmas: Optional[str]) -> Sampler:
         """The same sampler over levels along a curve of sigmas; None leaves the choice to the checkpoint.
 
-        Raises InputError for a sampler that goes by training times.
+        Raises InputError for a curve that is not known, and for a sampler that goes by training times.
         """
+        if sigmas is not None and sigmas not in SIGMAS:
+            raise InputError(f"sigmas is {show(sigmas)}; it must be one of {', '.join(SIGMAS)}, or a list of numbers")
         if sigmas is not None and self.name in BY_TIMES:
             bent = ", ".join(name for name in SAMPLERS if name not in BY_TIMES)
             raise InputError(f"{self.name} goes by training times, not by sigmas; {sigmas} sigmas are for {bent}")
@@ -197,7 +202,8 @@ SAMPLERS: Mapping[str, Sampler] = {
     for sampler in (
         Sampler("ddim", ddim, noise="eta"),
         Sampler("ddpm", ddpm, noise="always"),
-        Sampler("pndm", pndm, first_twice=True),
+        Sampler("pndm", pndm, begin=repeat_second),
+        Sampler("pndm_rk", pndm_rk, begin=list_runge_kutta),
         Sampler("lms", lms, sigma_levels),
         Sampler("euler", euler, sigma_levels),
         Sampler("euler_a", euler_a, sigma_levels, noise="always"),
@@ -217,7 +223,7 @@ SAMPLERS: Mapping[str, Sampler] = {
 }
 
 # ddim goes down by a fixed number of times, pndm's weights are those of equal steps.
-_EVENLY_SPACED = ("ddim", "ddim_invert", "pndm")
+_EVENLY_SPACED = ("ddim", "ddim_invert", "pndm", "pndm_rk")
 
 
 INVERSE = Sampler("ddim_invert", partial(ddim_invert, convention="target"), inversion_levels)

@@ -194,7 +194,9 @@ def find_levels(schedule: Schedule, times: Any = None, sigmas: Any = None) -> li
 
 def _check_falling(name: str, values: Any) -> list[float]:
     try:
-        numbers = np.asarray(values.numpy() if hasattr(values, "numpy") else values, np.float64)
+        given = np.asarray(values.numpy() if hasattr(values, "numpy") else values)
+        has_flags = isinstance(values, (list, tuple)) and any(isinstance(value, (bool, np.bool_)) for value in values)
+        numbers = np.zeros(()) if has_flags or given.dtype.kind not in "fiu" else given.astype(np.float64)
     except (TypeError, ValueError):
         numbers = np.zeros(())
     if numbers.ndim != 1 or not len(numbers) or not np.isfinite(numbers).all():

@@ -52,7 +52,7 @@ class DDPMScheduler(Scheduler):
 
 
 class PNDMScheduler(Scheduler):
-    """`pndm`, which diffusers calls so with ``skip_prk_steps`` (arXiv 2202.09778).
+    """`pndm` with ``skip_prk_steps``, else `pndm_rk` (arXiv 2202.09778).
 
     A run that begins in the middle takes its first step once, at first order, where diffusers 0.42.1 takes it twice and
     feeds all later times too low.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Optional
+from typing import Any, Optional
 
 from jstyle.diffusion.samplers import Sampler, Step, Steps
 from jstyle.diffusion.schedule import Level, Prediction, Schedule, to_prediction
@@ -19,9 +19,8 @@ class DrivenRun:
         self.eta = eta
         self.levels: Sequence[Level] = sampler.list_calls(schedule, steps, start=start, spacing=spacing)
         self.taken = 0
-        self._begin: Callable[[jt.Var], Steps] = lambda x: sampler(
-            self._answer, x, schedule, steps, start=start, spacing=spacing, eta=eta, noise=lambda _: self._draw()
-        )
+        options: dict[str, Any] = {"start": start, "spacing": spacing, "eta": eta, "noise": self._draw_noise}
+        self._begin: Callable[[jt.Var], Steps] = lambda x: sampler(self._answer, x, schedule, steps, **options)
         self._prediction_type = schedule.prediction_type
         self._run: Optional[Steps] = None
 
@@ -30,8 +29,11 @@ class DrivenRun:
         """The level whose output is awaited, at which x stands; None after the last."""
         return self.levels[self.taken] if self.taken < len(self.levels) else None
 
-    def take(self, output: jt.Var, x: jt.Var, draw: Callable[[], jt.Var]) -> Step:
-        """Go on from x, wherever the caller has brought it, with the network's output for it; ``draw`` draws noise."""
+    def take(self, output: jt.Var, x: jt.Var, draw: Callable[[int], jt.Var]) -> Step:
+        """Go on from x, wherever the caller has brought it, with the network's output for it.
+
+        ``draw`` draws a step's noise.
+        """
         self._output, self._draw = output, draw
         if self._run is None:
             self._run = self._begin(x)
@@ -40,6 +42,9 @@ class DrivenRun:
             step = self._run.send(x)
         self.taken += 1
         return step
+
+    def _draw_noise(self, index: int) -> jt.Var:
+        return self._draw(index)
 
     def _answer(self, x: jt.Var, level: Level, step: int) -> Prediction:
         return to_prediction(self._output, x, level.alpha_bar, self._prediction_type)

@@ -6,44 +6,34 @@ draws noise differs from PyTorch's.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
-from pathlib import Path
+from functools import partial
 from typing import Any, ClassVar, Optional, Union
 
 import numpy as np
 
+from jstyle.diffusion.noise import name_step
 from jstyle.diffusion.samplers import SAMPLERS, Sampler, pndm
 from jstyle.diffusion.samplers.levels import find_levels, sigma
-from jstyle.diffusion.schedule import Level, Prediction, Schedule, diffuse, from_prediction, keep_some_signal
-from jstyle.diffusion.scheduler_settings import SCHEDULER_SETTINGS
-from jstyle.diffusion.schedulers.config import (
-    DEFAULTED,
-    SchedulerConfig,
-    bind_settings,
-    complete_settings,
-    hand_on,
-    read_schedule,
-)
+from jstyle.diffusion.schedule import Level, Prediction, diffuse, from_prediction, keep_some_signal
+from jstyle.diffusion.schedulers.config import SchedulerConfig
+from jstyle.diffusion.schedulers.configured import ConfiguredScheduler
 from jstyle.diffusion.schedulers.driven import DrivenRun
 from jstyle.errors import InputError
-from jstyle.files import make_folder, replacing
-from jstyle.networks.config_reader import read_json
 from jstyle.networks.entry import Array, check_times, read_numbers
-from jstyle.networks.network import refuse_unknown
 from jstyle.networks.outputs import Output
 from jstyle.networks.random_numbers import draw_normal
 from jstyle.runtime import jt
+from jstyle.settings.arguments import list_arguments, refuse_unknown
 from jstyle.settings.vocabulary import BY_TIMES
-from jstyle.weights.hub import locate_component
 
-CONFIG = "scheduler_config.json"
 _STATELESS = ("ddim", "ddim_invert", "ddpm", "euler", "euler_a", "lcm", "tcd")
 """Samplers whose steps remember nothing, so that they may be taken in any order."""
 # Arguments of diffusers' `step` for noise that no sampler here adds, and the values that leave it out.
 _WITHOUT_EFFECT: Mapping[str, Any] = {"s_churn": 0.0, "s_tmin": 0.0, "s_tmax": float("inf"), "s_noise": 1.0, "order": 4}
+_UNSET = ("mu", "num_train_timesteps")
+"""Arguments of diffusers' `set_timesteps` that nothing here has, and that may be None."""
 
 
 @dataclass(frozen=True)
@@ -54,24 +44,18 @@ class SchedulerOutput(Output):
     pred_original_sample: Optional[jt.Var] = None
 
 
-class Scheduler:
+class Scheduler(ConfiguredScheduler):
     """What the classes under diffusers' names share.
 
-    The constructor takes diffusers' settings, by name or in its order. Samples are in diffusers' scale, which for
-    samplers along sigma is x0 + sigma eps. Raises InputError for settings that are unknown, wrong or not supported.
+    Samples are in diffusers' scale, which for samplers along sigma is x0 + sigma eps.
     """
 
     order: ClassVar[int] = 1
     inverse: ClassVar[Optional[Sampler]] = None
     """The sampler, where it is not one of those in the table."""
 
-    def __init__(self, *values: Any, **named: Any) -> None:
-        name = type(self).__name__
-        self._build(complete_settings(name, bind_settings(name, values, named), {}), name)
-
     def _build(self, config: SchedulerConfig, source: str) -> None:
-        self.config = config
-        self.schedule = Schedule(read_schedule(config, source))
+        super()._build(config, source)
         self.sampler = self._default = self.inverse or SAMPLERS[self.schedule.config.choose_sampler()]
         self.num_inference_steps: Optional[int] = None
         self._spacing: Optional[str] = None
@@ -79,90 +63,11 @@ class Scheduler:
         self._levels: list[Level] = [self.schedule.level(t) for t in range(len(self))][::-1]
         self._calls = self._levels
 
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any], return_unused_kwargs: bool = False, **changes: Any) -> Any:
-        """A scheduler with the settings of another's ``config``, or of diffusers' JSON, and ``changes``.
-
-        What another class was given is taken over where this class has it; defaults that nobody gave are not. Raises
-        InputError as the constructor does.
-        """
-        return cls._from_settings(config, changes, cls.__name__, return_unused_kwargs)
-
-    @classmethod
-    def from_pretrained(
-        cls,
-        model: Union[str, Path],
-        subfolder: Optional[str] = None,
-        return_unused_kwargs: bool = False,
-        *,
-        revision: Optional[str] = None,
-        **changes: Any,
-    ) -> Any:
-        """Read ``scheduler_config.json`` of a folder, a hub's model or "tiny"; ``subfolder`` is usually "scheduler".
-
-        Raises InputError where there is none, and as `from_config` does.
-        """
-        file = locate_component(model, subfolder, "scheduler", (CONFIG,), revision=revision) / CONFIG
-        settings = {name: value for name, value in changes.items() if name in SCHEDULER_SETTINGS[cls.__name__]}
-        refuse_unknown(cls.__name__, changes.keys() - settings.keys())
-        return cls._from_settings(read_json(file), settings, str(file), return_unused_kwargs)
-
-    @classmethod
-    def _from_settings(cls, config: Any, changes: Mapping[str, Any], source: str, with_unused: bool) -> Any:
-        if not isinstance(config, Mapping):
-            kind = type(config).__name__
-            raise InputError(f"{cls.__name__}: wanted a scheduler's config, got {kind}; use from_pretrained for files")
-        given, others = hand_on(cls.__name__, config)
-        known = SCHEDULER_SETTINGS[cls.__name__]
-        unused = {name: value for name, value in changes.items() if name not in known}
-        asked = changes if not with_unused else {name: changes[name] for name in changes if name in known}
-        settings = {**given, **bind_settings(cls.__name__, (), asked)}
-        scheduler = cls.__new__(cls)
-        scheduler._build(complete_settings(cls.__name__, settings, others), source)
-        return (scheduler, unused) if with_unused else scheduler
-
-    def save_pretrained(self, folder: Union[str, Path]) -> None:
-        """Write ``scheduler_config.json``, as diffusers does. Raises InputError where there is one already."""
-        folder = Path(folder)
-        if (folder / CONFIG).exists():
-            raise InputError(f"{folder} already holds a {CONFIG}; choose another folder")
-        make_folder(folder)
-        content = {name: value for name, value in self.config.items() if name != DEFAULTED}
-        with replacing(folder / CONFIG) as part:
-            part.write_text(json.dumps(content, indent=2, sort_keys=True, default=list) + "\n", encoding="utf-8")
-
-    save_config = save_pretrained
-
-    def __len__(self) -> int:
-        """The number of training times."""
-        return len(self.schedule.alpha_bars)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({dict(self.config)})"
-
-    @cached_property
-    def alphas_cumprod(self) -> jt.Var:
-        """alpha_bar of every training time, (num_train_timesteps,)."""
-        return jt.array(np.float32(self.schedule.alpha_bars))
-
-    @cached_property
-    def alphas(self) -> jt.Var:
-        """The factor by which each training time lessens alpha_bar, (num_train_timesteps,)."""
-        return jt.array(np.float32(self._list_factors()))
-
-    @cached_property
-    def betas(self) -> jt.Var:
-        """1 - alphas, (num_train_timesteps,)."""
-        return jt.array(np.float32(1 - self._list_factors()))
-
-    def _list_factors(self) -> np.ndarray:
-        bars = self.schedule.alpha_bars
-        return bars / np.concatenate([[1.0], bars[:-1]])
-
     @property
-    def final_alpha_cumprod(self) -> jt.Var:
-        """alpha_bar of the clean end, (1,)."""
-        return jt.array(np.array([self.schedule.final_alpha_bar], np.float32))
+    def compatibles(self) -> list[type]:
+        """The schedulers that can take the place of this one: all of them, as any reads any other's ``config``."""
+        groups = Scheduler.__subclasses__()
+        return [kind for group in groups for kind in group.__subclasses__() or [group]]
 
     def set_timesteps(
         self,
@@ -178,6 +83,7 @@ class Scheduler:
         out of range, and for lists where the sampler takes none.
         """
         name = type(self).__name__
+        refuse_unknown(f"{name}.set_timesteps", others, [*list_arguments(self.set_timesteps), *_UNSET])
         for other, value in others.items():
             if value is not None:
                 raise InputError(f"{name}: set_timesteps has no {other!r} here; leave it out")
@@ -260,8 +166,9 @@ class Scheduler:
         ``generator`` (`draw_normal`). Raises InputError for a time that is not due, and for arguments that change a
         sampler in ways that are not here.
         """
+        refuse_unknown(f"{type(self).__name__}.step", others, [*list_arguments(self.step), *_WITHOUT_EFFECT])
         for name, value in others.items():
-            if name not in _WITHOUT_EFFECT or value not in (None, _WITHOUT_EFFECT[name]):
+            if value not in (None, _WITHOUT_EFFECT[name]):
                 raise InputError(f"{type(self).__name__}: step has no {name}={value!r:.40} here; leave it out")
         return self._take(model_output, timestep, sample, 0.0, generator, variance_noise, return_dict)
 
@@ -306,8 +213,8 @@ class Scheduler:
                 f"{type(self).__name__}: no step begins at time {time:g}; take the times from its timesteps"
             )
         sampler = self.sampler
-        if sampler.first_twice and start:  # who begins in the middle of the timesteps feeds each of them once
-            sampler = replace(sampler, run=partial(pndm, first_twice=False), first_twice=False)
+        if sampler.begin is not None and start:  # who begins in the middle of the timesteps feeds each of them once
+            sampler = replace(sampler, run=partial(pndm, first_twice=False), begin=None)
         return DrivenRun(sampler, self.schedule, steps, start, spacing, eta)
 
     def _count_steps(self) -> tuple[int, Optional[str]]:
@@ -343,10 +250,11 @@ class Scheduler:
             raise InputError(f"{name}: wanted noise of the samples' shape {tuple(x.shape)}, got {tuple(eps.shape)}")
         return x, eps
 
-    def _make_draw(self, generator: Any, noise: Optional[Array], x: jt.Var) -> Callable[[], jt.Var]:
+    def _make_draw(self, generator: Any, noise: Optional[Array], x: jt.Var) -> Callable[[int], jt.Var]:
+        """The noise of a step: a generator that is a seed has a pipeline's for the step of this number."""
         if noise is None:
-            return lambda: draw_normal(generator, x.shape)
-        return lambda: read_numbers(type(self).__name__, "noise", noise)
+            return lambda index: draw_normal(generator, x.shape, name_step(index))
+        return lambda _: read_numbers(type(self).__name__, "noise", noise)
 
 
 def _same_time(a: float, b: float) -> bool:

@@ -11,7 +11,7 @@ from jstyle.settings.vocabulary import (
     Fit,
     draw_seed,
     require_count,
-    require_finite,
+    require_factor,
     require_size,
     require_steps,
     require_word,
@@ -66,7 +66,7 @@ class InstSettings:
         require_steps(self.steps)
         require(0 < self.strength <= 1, f"strength must be above 0 and at most 1, not {self.strength}")
         require(int(self.steps * self.strength) > 0, f"strength {self.strength} of {self.steps} steps must leave one")
-        require_finite(guidance=self.guidance)
+        require_factor(guidance=self.guidance)
         require("{token}" in self.prompt, "prompt must contain {token}, the learnt word")
         require_size(width=self.width, height=self.height)
         draw_seed(self)

@@ -16,7 +16,7 @@ from jstyle.settings.vocabulary import (
     is_guided,
     require_at_least,
     require_count,
-    require_finite,
+    require_factor,
     require_positive,
     require_share,
     require_size,
@@ -122,7 +122,7 @@ class PromptToPromptSettings:
 
     def __post_init__(self) -> None:
         require_steps(self.steps)
-        require_finite(guidance=self.guidance, **{f"reweight of {word!r}": c for word, c in self.reweight.items()})
+        require_factor(guidance=self.guidance, **{f"reweight of {word!r}": c for word, c in self.reweight.items()})
         windows = {"cross_replace_steps": self.cross_replace_steps, "self_replace_steps": self.self_replace_steps}
         windows.update({f"word_steps of {word!r}": window for word, window in self.word_steps.items()})
         for name, (start, stop) in windows.items():

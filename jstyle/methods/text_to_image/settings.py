@@ -18,7 +18,7 @@ from jstyle.settings.vocabulary import (
     require_at_least,
     require_count,
     require_curve,
-    require_finite,
+    require_factor,
     require_share,
     require_size,
     require_steps,
@@ -79,7 +79,7 @@ class TextToImageSettings:
 
     def __post_init__(self) -> None:
         require_steps(self.steps)
-        require_finite(guidance=self.guidance)
+        require_factor(guidance=self.guidance)
         require_share(eta=self.eta)
         require_curve(self.sampler, self.sigmas)
         draw_seed(self)

@@ -44,7 +44,7 @@ def usable(*tensors: Optional[jt.Var]) -> bool:
 @lru_cache(maxsize=None)
 def unavailable() -> Optional[str]:
     """Why the kernels cannot be used in this process, in one line, or None. Says so once on stderr."""
-    choice = os.environ.get("JSTYLE_OPS", "fused")
+    choice = os.environ.get("JSTYLE_OPS") or "fused"
     if choice not in CHOICES:
         raise InputError(f"JSTYLE_OPS is {choice!r}; set it to {' or '.join(CHOICES)}")
     if choice == "reference":

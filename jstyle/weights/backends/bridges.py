@@ -1,7 +1,7 @@
 """Layers of this project in the places of diffusers' layers, with the layouts and signatures of those.
 
 diffusers' maps are (batch, channels, height, width), ours channels last; the layers that LoRA may change are called
-with a scale. A bridge asks its `Place` for the layer at every call, so that it uses a layer swapped in later.
+with a scale. A bridge asks its `Seat` for the layer at every call, so that it uses a layer swapped in later.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from jstyle.networks.layers import Conv2d, Embedding, GroupNorm, LayerNorm, Line
 from jstyle.runtime import jt
 
 
-class Place:
+class Seat:
     """Where a network of ours keeps a module; ``original`` is the one that was there at first."""
 
     def __init__(self, holder: Any, name: str) -> None:
@@ -42,14 +42,14 @@ def list_parameters(module: Any) -> dict[str, jt.Var]:
 class Bridge(jt.Module):
     """A layer that works the same for diffusers and for us. Unlike diffusers' layers it ignores the scale."""
 
-    def __init__(self, place: Place) -> None:
-        self._place = place
-        for key, var in list_parameters(place.current).items():
+    def __init__(self, seat: Seat) -> None:
+        self._seat = seat
+        for key, var in list_parameters(seat.current).items():
             setattr(self, key, var)  # so that the network around it still has all its parameters
 
     def execute(self, x: jt.Var, scale: float = 1.0) -> jt.Var:
         """x -> the layer's result, both in the layer's own shapes."""
-        return self._place.current(x)
+        return self._seat.current(x)
 
 
 class ConvBridge(Bridge):
@@ -57,33 +57,33 @@ class ConvBridge(Bridge):
 
     def execute(self, x: jt.Var, scale: float = 1.0) -> jt.Var:
         """x (batch, in_channels, height, width) -> (batch, out_channels, height', width')."""
-        return ops.channels_first(self._place.current(ops.channels_last(x)))
+        return ops.channels_first(self._seat.current(ops.channels_last(x)))
 
 
 class GroupNormBridge(Bridge):
     """A group norm, and with ``silu`` that activation after it."""
 
-    def __init__(self, place: Place, silu: bool = False) -> None:
-        super().__init__(place)
+    def __init__(self, seat: Seat, silu: bool = False) -> None:
+        super().__init__(seat)
         self._silu = silu
 
     def execute(self, x: jt.Var, scale: float = 1.0) -> jt.Var:
         """x (batch, channels, ...) -> the same."""
         b, c, *space = x.shape
         flat = ops.channels_last(x.reshape(b, c, -1, space[-1]))
-        return ops.channels_first(self._place.current(flat, silu=self._silu)).reshape(x.shape)
+        return ops.channels_first(self._seat.current(flat, silu=self._silu)).reshape(x.shape)
 
 
 class GEGLUBridge(jt.Module):
     """A gated projection in one kernel. ``proj`` is the layer it stands in for, kept for its parameters."""
 
-    def __init__(self, place: Place, proj: Any) -> None:
-        self._place = place
+    def __init__(self, seat: Seat, proj: Any) -> None:
+        self._seat = seat
         self.proj = proj
 
     def execute(self, x: jt.Var, scale: float = 1.0) -> jt.Var:
         """x (batch, tokens, channels) -> (batch, tokens, inner)."""
-        return self._place.current(x)
+        return self._seat.current(x)
 
 
 class TimeSilu(jt.Module):

@@ -24,7 +24,7 @@ from jstyle.networks.outputs import ControlNetOutput
 from jstyle.networks.posterior import DiagonalGaussian
 from jstyle.networks.resnet import ResnetBlock2D
 from jstyle.runtime import jt
-from jstyle.weights.backends.bridges import BRIDGES, Bridge, GEGLUBridge, GroupNormBridge, Place, TimeSilu
+from jstyle.weights.backends.bridges import BRIDGES, Bridge, GEGLUBridge, GroupNormBridge, Seat, TimeSilu
 from jstyle.weights.backends.processors import FusedAttnProcessor, list_attention, use_processors
 from jstyle.weights.loading import IGNORED_KEYS
 
@@ -45,7 +45,7 @@ class Host:
         self._mode = mode
         self._attention = list_attention(network)
         self._modules = {path: module for path, module in native.named_modules() if path}
-        self._places = {path: Place(*find_holder(native, path)) for path in self._modules}
+        self._seats = {path: Seat(*find_holder(native, path)) for path in self._modules}
         self._bridged: dict[str, Any] = {}
 
     @contextmanager
@@ -54,8 +54,8 @@ class Host:
 
         Raises InputError for a change of a whole block, which has no bridge.
         """
-        changed = {path: place for path, place in self._places.items() if path not in self._bridged and place.changed}
-        bridges = {path: _make_bridge(path, place) for path, place in changed.items()}
+        changed = {path: seat for path, seat in self._seats.items() if path not in self._bridged and seat.changed}
+        bridges = {path: _make_bridge(path, seat) for path, seat in changed.items()}
         with self._mode(), swapped(self.network, bridges), use_processors(self._attention, processors):
             yield self.network
 
@@ -84,16 +84,16 @@ class Host:
             parent, _, name = path.rpartition(".")
             if isinstance(module, GroupNorm):
                 in_resnet = isinstance(self._modules.get(parent), ResnetBlock2D)
-                layers[path] = GroupNormBridge(self._places[path], silu=in_resnet or name == "conv_norm_out")
+                layers[path] = GroupNormBridge(self._seats[path], silu=in_resnet or name == "conv_norm_out")
                 if in_resnet:
                     layers[f"{parent}.nonlinearity"] = TimeSilu()
                 elif name == "conv_norm_out":
                     layers[f"{parent}.conv_act".lstrip(".")] = Nothing()
             elif isinstance(module, LayerNorm):
-                layers[path] = Bridge(self._places[path])
+                layers[path] = Bridge(self._seats[path])
             elif isinstance(module, GEGLU):
                 holder, key = find_holder(self.network, f"{path}.proj")
-                layers[path] = GEGLUBridge(self._places[path], holder[key])
+                layers[path] = GEGLUBridge(self._seats[path], holder[key])
         return layers
 
 
@@ -179,12 +179,12 @@ def accelerate_networks(*networks: Any) -> Iterator[None]:
         yield
 
 
-def _make_bridge(path: str, place: Place) -> Any:
+def _make_bridge(path: str, seat: Seat) -> Any:
     for kind, bridge in BRIDGES:
-        if isinstance(place.original, kind) and isinstance(place.current, kind):
-            return bridge(place)
+        if isinstance(seat.original, kind) and isinstance(seat.current, kind):
+            return bridge(seat)
     raise InputError(
-        f"{path} was replaced by a {type(place.current).__name__}, but here only single layers can be, by their "
+        f"{path} was replaced by a {type(seat.current).__name__}, but here only single layers can be, by their "
         "like; for recompute and other changes of whole blocks take the native backend"
     )
 

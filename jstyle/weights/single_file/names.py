@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import accumulate
 
 from jstyle.networks.config import UNetConfig, VAEConfig
-from jstyle.weights.stored import Place
+from jstyle.weights.stored import Slot
 
-FindPlace = Callable[[str], Place]
+FindSlot = Callable[[str], Slot]
 
 _UNET_RESNET = {
     "norm1": "in_layers.0",
@@ -37,28 +37,28 @@ _TEXT = "text_model."
 _LAYERS = f"{_TEXT}encoder.layers."
 
 
-def find_unet_names(config: UNetConfig) -> FindPlace:
+def find_unet_names(config: UNetConfig) -> FindSlot:
     """Of a UNet: ``down_blocks.0.resnets.0.norm1.weight`` is ``input_blocks.1.0.in_layers.0.weight``."""
     modules = dict(_list_unet_modules(config))
-    return lambda parameter: Place(_translate(parameter, modules, {"resnets": _UNET_RESNET}))
+    return lambda parameter: Slot(_translate(parameter, modules, {"resnets": _UNET_RESNET}))
 
 
-def find_vae_names(config: VAEConfig) -> FindPlace:
+def find_vae_names(config: VAEConfig) -> FindSlot:
     """Of a VAE: ``decoder.up_blocks.0.resnets.1.conv1.bias`` is ``decoder.up.3.block.1.conv1.bias``."""
     modules = dict(_list_vae_modules(config))
     parts = {"resnets": _VAE_RESNET, "attentions": _VAE_ATTENTION}
-    return lambda parameter: Place(_translate(parameter, modules, parts))
+    return lambda parameter: Slot(_translate(parameter, modules, parts))
 
 
-def find_open_clip_names(parameter: str) -> Place:
+def find_open_clip_names(parameter: str) -> Slot:
     """Of OpenCLIP's text encoder, whose queries, keys and values are joined: three parameters in one tensor."""
     if parameter.startswith(_LAYERS):
         layer, _, inner = parameter[len(_LAYERS) :].partition(".")
         module, _, kind = inner.rpartition(".")
         start = f"transformer.resblocks.{layer}."
         if module in _JOINED:
-            return Place(f"{start}attn.in_proj_{kind}", _JOINED.index(module), len(_JOINED))
-        return Place(f"{start}{_CLIP_LAYER.get(module, module)}.{kind}")
+            return Slot(f"{start}attn.in_proj_{kind}", _JOINED.index(module), len(_JOINED))
+        return Slot(f"{start}{_CLIP_LAYER.get(module, module)}.{kind}")
     others = {
         "embeddings.token_embedding.weight": "token_embedding.weight",
         "embeddings.position_embedding.weight": "positional_embedding",
@@ -66,19 +66,19 @@ def find_open_clip_names(parameter: str) -> Place:
         "final_layer_norm.bias": "ln_final.bias",
     }
     if parameter == "text_projection.weight":
-        return Place("text_projection", transposed=True)
+        return Slot("text_projection", transposed=True)
     name = parameter[len(_TEXT) :]
-    return Place(others.get(name, name))
+    return Slot(others.get(name, name))
 
 
-def find_clip_names(parameter: str) -> Place:
+def find_clip_names(parameter: str) -> Slot:
     """Of CLIP's text encoder in 1.x, which is transformers' own."""
-    return Place(parameter)
+    return Slot(parameter)
 
 
-def find_short_clip_names(parameter: str) -> Place:
+def find_short_clip_names(parameter: str) -> Slot:
     """The same in files of transformers that leave `text_model.` out."""
-    return Place(parameter[len(_TEXT) :])
+    return Slot(parameter[len(_TEXT) :])
 
 
 def _translate(parameter: str, modules: Mapping[str, str], parts: Mapping[str, Mapping[str, str]]) -> str:

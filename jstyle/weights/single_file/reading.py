@@ -108,14 +108,27 @@ def _configure(
             "of Stable Diffusion 1.x 768, of 2.x 1024, of XL 2048; give --base_model (config= in Python), a folder or "
             "hub id in diffusers' layout that is of its shape"
         )
-    try:
-        found["unet"] = replace(found["unet"], in_channels=contents.channels)
-    except ValueError as error:
-        raise InputError(f"{contents.file}: its UNet's first layer has no shape that one can have ({error})") from None
+    found["unet"] = configure_channels(found["unet"], contents)
     zeroes = contents.is_xl and (base is None or read_zeroes(base / "model_index.json"))
     configurations = Configurations(schedule, **found, zeroes_no_negative=zeroes)
     check_fit(configurations)
     return configurations, described
+
+
+def configure_channels(unet: UNetConfig, contents: Contents) -> UNetConfig:
+    """The configuration with as many channels as the file's UNet takes. Raises InputError for an impossible number."""
+    try:
+        return replace(unet, in_channels=contents.channels)
+    except ValueError as error:
+        raise InputError(f"{contents.file}: its UNet's first layer has no shape that one can have ({error})") from None
+
+
+def lay_out_unet(contents: Contents, config: UNetConfig, described_by: str) -> StoredNetwork:
+    """The UNet that a file holds, under the original names or diffusers'."""
+    if contents.is_renamed:
+        return StoredNetwork((contents.file,), described_by)
+    unet = Layout(contents.unet or "", names.find_unet_names(config), _NOTHING)
+    return StoredNetwork((contents.file,), described_by, layout=unet)
 
 
 def _complete_schedule(
@@ -145,11 +158,7 @@ def _lay_out(
 ) -> Iterator[tuple[str, StoredNetwork]]:
     """The networks that the file holds, by their parts' names."""
     files = (contents.file,)
-    if contents.is_renamed:
-        yield "unet", StoredNetwork(files, described["unet"])
-    else:
-        unet = Layout(contents.unet or "", names.find_unet_names(configurations.unet), _NOTHING)
-        yield "unet", StoredNetwork(files, described["unet"], layout=unet)
+    yield "unet", lay_out_unet(contents, configurations.unet, described["unet"])
     if contents.vae is not None:
         yield "vae", store_vae(contents.file, configurations.vae, described["vae"])
     if contents.text_encoder == OPEN_CLIP:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from jstyle.cli.main import main
+from jstyle.networks import AutoencoderKL, UNet2DConditionModel
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
 from jstyle.settings.model import ModelSettings
@@ -62,6 +63,19 @@ def test_the_networks_compute_what_diffusers_do(kind: str, pipe: StableDiffusion
         if kind == "sd1":
             assert relative_error(pipe.vae.encode(jt.array(known["image"])).latent_dist.mean, known["mean"]) < 1e-4
             assert relative_error(pipe.vae.decode(jt.array(known["latent"])).sample, known["decoded"]) < 1e-4
+
+
+def test_a_network_is_loaded_from_a_file_alone(
+    kind: str, settings: ModelSettings, pipe: StableDiffusionPipeline
+) -> None:
+    """As the whole model has it, whose outputs are diffusers', whether a subfolder is named or not."""
+    folder = str(settings.base_model)
+    unet = UNet2DConditionModel.from_single_file(settings.model, config=folder, local_files_only=True)
+    vae = AutoencoderKL.from_single_file(settings.model, config=folder, subfolder="vae")
+    for alone, whole in ((unet, pipe.unet), (vae, pipe.vae)):
+        assert alone.config == whole.config
+        for (_, found), (_, wanted) in zip(alone.named_parameters(), whole.named_parameters()):
+            np.testing.assert_array_equal(found.numpy(), wanted.numpy())
 
 
 def test_a_picture_is_that_of_diffusers(kind: str, pipe: StableDiffusionPipeline) -> None:

@@ -22,6 +22,7 @@ from jstyle.settings.model import ModelSettings
 from jstyle.weights import fetching, hub
 from jstyle.weights.description import describe_checkpoint, describe_for_plan
 from jstyle.weights.model_files import ModelFiles, locate_model
+from jstyle.weights.single_file.alone import find_network
 from tests.golden import single_files
 from tests.golden.single_files import KINDS
 from tests.weights.single_file import recorded
@@ -90,6 +91,40 @@ def test_the_real_size_is_known_by_its_keys(family: str, tokenizer: None, tmp_pa
         stored = found.networks[part].open(list(parameters)).shapes()
         assert set(stored) == set(parameters)
         assert {n for n, shape in stored.items() if shape[: len(parameters[n])] != parameters[n]} == set()
+
+
+@pytest.mark.parametrize("family", ["one", "two"])
+def test_a_network_alone_is_known_by_its_keys(family: str, tmp_path: Path) -> None:
+    file = write_empty(tmp_path / "model.safetensors", recorded.list_shapes(family, "real"))
+    for part, kind in (("unet", UNet2DConditionModel), ("vae", AutoencoderKL)):
+        config, stored = find_network(part, file)
+        parameters = {name: tuple(value.shape) for name, value in kind(config).named_parameters()}
+        assert set(stored.open(list(parameters)).shapes()) == set(parameters)
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "said"),
+    [
+        (UNet2DConditionModel, ("tiny", {}), "'tiny' is no file; from_pretrained loads folders and hub ids"),
+        (UNet2DConditionModel, ({"a": 1}, {}), "from_single_file wants a file"),
+        (UNet2DConditionModel, ("none.safetensors", {}), "there is no file 'none.safetensors'"),
+        (UNet2DConditionModel, ("FILE", {}), "is of no shape that is known: its UNet reads texts of width 32"),
+        (
+            UNet2DConditionModel,
+            ("FILE", {"config": "tiny", "subfolder": "none"}),
+            "'tiny' has no config.json of a unet",
+        ),
+        (AutoencoderKL, ("FILE", {}), "the vae weights do not fit the VAE of Stable Diffusion 1.x and 2.x"),
+        (AutoencoderKL, ("FILE", {"confg": "tiny"}), "no argument 'confg'; did you mean config?"),
+        (AutoencoderKL, ("FILE", {"original_config": "x.yaml"}), "original_config is not read"),
+    ],
+)
+def test_a_network_that_a_file_does_not_have_is_a_line(kind: Any, given: Any, said: str, tmp_path: Path) -> None:
+    file = write(tmp_path / "model.safetensors", make("sd1"))
+    source, options = given
+    with pytest.raises(InputError) as refused:
+        kind.from_single_file(file if source == "FILE" else source, **options)
+    assert said in str(refused.value) and "\n" not in str(refused.value)
 
 
 def test_families_are_configured_as_their_own_folders(tokenizer: None, tmp_path: Path) -> None:
