@@ -173,7 +173,8 @@ def test_what_the_dead_have_left_goes_and_what_others_write_stays(tmp_path: Path
     days = {f".00000000-{child}-{'0' * 16}.part": 0.9, f".00000000-{child}-{'1' * 16}.part": 1.1}
     for name, age in days.items():  # of another machine
         (tmp_path / name).mkdir()
-        os.utime(tmp_path / name, (time.time() - age * 86400,) * 2)
+        changed = time.time() - age * 86400
+        os.utime(tmp_path / name, (changed, changed))
     mine, parents = name_part(tmp_path / "a"), f".{identify_host()}-{os.getppid()}-{'0' * 16}.part"
     kept = {mine.name, parents, ".a.part", ".part", f".{identify_host()}-{child}-x.part", min(days)}
     for name in kept - set(days):

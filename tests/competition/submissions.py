@@ -17,6 +17,7 @@ from jstyle.errors import InputError
 from jstyle.events import Event, Failure, Remark
 from jstyle.jobs.engine import Engine
 from jstyle.jobs.task import Done
+from jstyle.workers.pictures import PictureWorker
 from tests.parity.networks import GOLDEN
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -77,3 +78,16 @@ def fail(events: Iterator[Event]) -> list[str]:
             if isinstance(event, Failure):
                 failures.append(event.reason)
     return [*failures, str(raised.value)]
+
+
+def count_at_the_unet(worker: PictureWorker, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The batches that go through the worker's UNet from now on."""
+    seen: list[int] = []
+    execute = worker.pipe.unet.execute
+
+    def counted(sample: Any, *rest: Any, **named: Any) -> Any:
+        seen.append(sample.shape[0])
+        return execute(sample, *rest, **named)
+
+    monkeypatch.setattr(worker.pipe.unet, "execute", counted)
+    return seen

@@ -21,7 +21,7 @@ from jstyle.metrics import networks
 from jstyle.metrics.networks import NETWORK_METRICS, Answer, ask_networks, give_no_answer
 from jstyle.metrics.words import WORDS
 from tests.competition.folders import PROMPTS, picture, write_data
-from tests.competition.test_submission import fail
+from tests.competition.submissions import fail
 
 PERFECT = {"dino": 1.0, "hist": 1.0, "lpips": 0.0, "fid": 0.0, "clip_iqa": 1.0, "clip_r": 1.0}
 

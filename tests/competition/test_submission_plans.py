@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,22 +15,19 @@ from jstyle.jobs.step_times import StepTimes
 from jstyle.pictures import images
 from jstyle.pictures.finished import write_picture
 from jstyle.workers.pictures import PictureWorker
-from tests.competition.submissions import MODEL, RECIPE, make, plan, run, said, submission, write_recipe
+from tests.competition.submissions import (
+    MODEL,
+    RECIPE,
+    count_at_the_unet,
+    make,
+    plan,
+    run,
+    said,
+    submission,
+    write_recipe,
+)
 
 pytestmark = pytest.mark.usefixtures("workers_find_the_project")
-
-
-def count_at_the_unet(worker: PictureWorker, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The batches that go through the worker's UNet from now on."""
-    seen: list[int] = []
-    execute = worker.pipe.unet.execute
-
-    def counted(sample: Any, *rest: Any, **named: Any) -> Any:
-        seen.append(sample.shape[0])
-        return execute(sample, *rest, **named)
-
-    monkeypatch.setattr(worker.pipe.unet, "execute", counted)
-    return seen
 
 
 def test_what_is_planned_is_what_it_costs(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ from jstyle.pictures.spec import AdapterSpec
 from jstyle.settings.configs import find_config
 from jstyle.workers.pictures import PictureWorker
 from tests.competition.folders import picture, write_data
-from tests.competition.test_submission import count_at_the_unet
+from tests.competition.submissions import count_at_the_unet
 from tests.parity.networks import GOLDEN
 
 MODEL = GOLDEN / "diffusers_folder"
