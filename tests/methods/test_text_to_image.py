@@ -163,6 +163,8 @@ def test_the_plan_is_what_goes_through_the_unet(
         ([], "prompt"),
         (["--prompt", "a", "--mask", "m.png"], "give --image too"),
         (["--prompt", "a", "--strength", "0.5"], "give --image too"),
+        (["--prompt", "a", "--padding_mask_crop", "4"], "--padding_mask_crop says how a mask is painted: give --mask"),
+        (["--prompt", "a", "--no_overlay"], "--no_overlay says how a mask is painted: give --mask"),
         (["--prompt", "a", "--seed", "-2"], "seed must not be negative, not -2, or -1 to draw one"),
         (["--prompt", "a", "--images", "0"], "images must be from 1 to 100000"),
         (["--prompt", "a", "--sampler", "heuns"], "sampler"),

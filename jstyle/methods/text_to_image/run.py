@@ -36,6 +36,12 @@ def run_text_to_image(
     """
     if settings.strength is not None and inputs.image is None:
         raise InputError("strength says how far a picture is changed: give --image too")
+    for option, is_given in (
+        ("padding_mask_crop", settings.padding_mask_crop is not None),
+        ("no_overlay", not settings.overlay),
+    ):
+        if is_given and inputs.mask is None:
+            raise InputError(f"--{option} says how a mask is painted: give --mask and --image too")
     check_output(inputs.folder)
     remarks: list[str] = []
     pictures = [
