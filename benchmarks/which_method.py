@@ -28,13 +28,13 @@ from PIL import Image
 from benchmarks.machine import describe
 from benchmarks.options import ROOT
 from benchmarks.quality import judge, likeness
-from benchmarks.quality.contenders import list_contenders
+from benchmarks.quality.contenders import Contender, list_contenders
 from benchmarks.quality.pairs import Pairs, draw_pairs
 from benchmarks.quality.reconstruction import photographs
 from benchmarks.quality.stylisation import correlation, edges, histogram
 from jstyle.events import Evaluated
 from jstyle.files import write_text
-from jstyle.methods.pairs import Pair, PairMethod
+from jstyle.methods.pairs import Pair
 from jstyle.pictures import images, png_texts
 from jstyle.pictures.sheets import draw_grid
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
@@ -81,7 +81,7 @@ def main() -> None:
     write_text(options.output, json.dumps({**told, **found}, indent=1) + "\n")
     print(format_table(found))
     if options.sheet:
-        png_texts.save_png(draw_sheet(pairs, made), options.sheet)
+        draw_sheet(pairs, made).save(options.sheet)
 
 
 def read_options() -> argparse.Namespace:
@@ -120,7 +120,7 @@ def make_pictures(options: argparse.Namespace, pipe: StableDiffusionPipeline, pa
         make_missing(method, pairs, missing, folder)
 
 
-def make_missing(method: PairMethod, pairs: Pairs, missing: Sequence[Pair], folder: Path) -> None:
+def make_missing(method: Contender, pairs: Pairs, missing: Sequence[Pair], folder: Path) -> None:
     """Make these pictures, a file each, and beside it what was spent since the one before."""
     start, evaluations = time.process_time(), 0
     for event in method.stylise_pairs(pairs.contents, pairs.styles, missing):

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any, Optional, Protocol, Union
 
 from PIL import Image
 
@@ -20,7 +20,7 @@ from jstyle.files import write_text
 from jstyle.methods.inst.run import InST
 from jstyle.methods.inst.settings import InstSettings, InstTrainSettings
 from jstyle.methods.inst.styles import Style, read_style
-from jstyle.methods.pairs import Pair, PairMethod, Stylised, list_pairs
+from jstyle.methods.pairs import Pair, Stylised, list_pairs
 from jstyle.methods.sets import ImageReference
 from jstyle.methods.table import METHODS
 from jstyle.pictures import png_texts
@@ -36,7 +36,19 @@ from style_align.run import AlignedSet, Target
 from style_align.settings import StyleAlignSettings
 
 Making = Iterator[Union[Evaluated, Stylised]]
-Open = Callable[[StableDiffusionPipeline, Pairs, Path], PairMethod]
+
+
+class Contender(Protocol):
+    """What is called as a method of contents x styles is, however it was made."""
+
+    def stylise_pairs(
+        self, contents: Sequence[Image.Image], styles: Sequence[Image.Image], pairs: Optional[Collection[Pair]] = None
+    ) -> Making:
+        """As `PairMethod` does it."""
+        ...
+
+
+Open = Callable[[StableDiffusionPipeline, Pairs, Path], Contender]
 
 
 class AlignedFromPicture:
@@ -105,7 +117,7 @@ def list_contenders() -> dict[str, tuple[str, Open]]:
 
 
 def _open_listed(name: str, **changes: Any) -> Open:
-    def open_method(pipe: StableDiffusionPipeline, pairs: Pairs, folder: Path) -> PairMethod:
+    def open_method(pipe: StableDiffusionPipeline, pairs: Pairs, folder: Path) -> Contender:
         method = METHODS[name]
         values = {**read_settings(name), "width": pipe.size, "height": pipe.size, "batch_size": 1, **changes}
         return load_attribute(method.stylise or "")(pipe, build(method.settings, values))

@@ -63,7 +63,7 @@ class ZStar:
         """
         pairs = list_pairs(len(contents), len(styles)) if pairs is None else pairs
         sizes = {content: self._frame.fit(contents[content]).size for content, _ in pairs}
-        inversions = Kept(lambda cuts: self._invert(cuts, contents, styles))
+        inversions: Kept[Cut, Path] = Kept(lambda cuts: self._invert(cuts, contents, styles))
         for block in order_blocks(pairs, self._settings.batch_size, lambda content: sizes[content]):
             size = sizes[block.contents[0]]
             (style,) = yield from inversions.fetch([("style", block.style, size)])

@@ -18,7 +18,7 @@ from jstyle.methods.z_star.run import ZStar
 from jstyle.methods.z_star.settings import ZStarSettings
 from jstyle.networks.editing import QKV, Site, attached
 from jstyle.ops import KeyValue
-from jstyle.pictures import images
+from jstyle.pictures import images, png_texts
 from jstyle.pipelines.cost import CountingPipeline, count_evaluations
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
@@ -188,7 +188,7 @@ def test_the_run_from_end_to_end(tmp_path: Path) -> None:
     assert plan(events).evaluations == sum(event.count for event in only(events, Evaluated)) == 4 + 4 + 7
     (written,) = only(events, PictureWritten)
     assert written.path.name == "content_stylized_style.png"
-    spec: Any = (images.read_metadata(written.path) or {})["spec"]
+    spec: Any = (png_texts.read_metadata(written.path) or {})["spec"]
     assert (spec["method"], spec["settings"]["style_scale"]) == ("z_star", 1.2)
     again = list(METHOD.start(inputs, settings(batch_size=2), ModelSettings(model=str(MODEL))))
     assert plan(again).finished == 1 and not only(again, PictureWritten)
