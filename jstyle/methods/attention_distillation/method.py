@@ -12,6 +12,7 @@ from jstyle.diffusion.guidance import GuidedDenoiser
 from jstyle.diffusion.noise import NoiseSource
 from jstyle.diffusion.samplers import ddim
 from jstyle.diffusion.schedule import Level, diffuse
+from jstyle.errors import InputError
 from jstyle.events import Evaluated
 from jstyle.methods.attention_distillation.objective import Targets, join_styles, measure_loss
 from jstyle.methods.attention_distillation.settings import Distillation
@@ -22,7 +23,7 @@ from jstyle.pipelines.cost import Meter
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
 from jstyle.training.optimizer import AdamW, gradients_of
-from jstyle.training.teaching.tuning import frozen
+from jstyle.training.teaching.tuning import frozen, require_teachable
 
 ADAIN_EPS = 1e-6  # as the paper's code
 FP16_SCALE = 65536.0  # of the loss, whose gradients would vanish in fp16
@@ -156,6 +157,13 @@ class AttentionDistillationOnLatents:
     def is_compared(self, site: Site) -> bool:
         """Whether a layer is one of those whose attention is compared."""
         return site.path in self._paths
+
+
+def require_gradients(pipe: StableDiffusionPipeline) -> StableDiffusionPipeline:
+    """The pipeline itself. Raises InputError where no gradient comes to the latents of a picture."""
+    if pipe.unet.dtype == "bfloat16":
+        raise InputError("gradients are computed in fp32 or fp16, not bf16: load the model with precision fp32")
+    return require_teachable(pipe, "the model")
 
 
 def start_adam(x: jt.Var) -> AdamW:

@@ -12,7 +12,7 @@ from PIL import Image
 from jstyle.diffusion.noise import NoiseSource
 from jstyle.events import Evaluated, Event, Remark
 from jstyle.files import check_output, fit_name
-from jstyle.methods.attention_distillation.method import AttentionDistillationOnLatents
+from jstyle.methods.attention_distillation.method import AttentionDistillationOnLatents, require_gradients
 from jstyle.methods.attention_distillation.pictures import Making, decode_picture, run_pictures, take_first
 from jstyle.methods.attention_distillation.settings import (
     AttentionDistillationInputs,
@@ -29,9 +29,11 @@ from jstyle.methods.attention_distillation.styles import (
     show_style,
 )
 from jstyle.methods.pairs import (
+    LEAST_SIDE,
     Pair,
     PairFiles,
     Stylised,
+    fill_size,
     list_pairs,
     name_uniquely,
     open_pictures,
@@ -56,12 +58,12 @@ class AttentionDistillation:
     >>> distil = jstyle.AttentionDistillation(pipe, jstyle.AttentionDistillationSettings(steps=2))
     >>> content, style = Image.open("samples/content/house_by_the_sea.png"), Image.open("samples/style/woodcut.png")
     >>> distil(content, style).size
-    (128, 128)
+    (256, 256)
     >>> distil.make_texture(style, seed=1).size
-    (128, 128)
+    (256, 256)
 
-    A style is a picture, or a `StyleMix` of several. Raises InputError for a size the model cannot take, and layers it
-    does not have.
+    A style is a picture, or a `StyleMix` of several. Raises InputError for a size and a precision that the model cannot
+    take, and for layers that it does not have.
     """
 
     def __init__(
@@ -69,10 +71,10 @@ class AttentionDistillation:
         pipe: StableDiffusionPipeline,
         settings: AttentionDistillationSettings = AttentionDistillationSettings(),  # noqa: B008  (frozen)
     ) -> None:
-        self._pipe = pipe
-        self._settings = settings
+        self._pipe = require_gradients(pipe)
+        self._settings = settings = fill_sizes(settings, pipe)
         self._frame = pipe.make_frame(settings.width, settings.height, settings.fit)
-        self._style_frame = make_style_frame(pipe, settings.fit)
+        self._style_frame = make_style_frame(pipe, settings)
 
     def __call__(self, content: Image.Image, style: Style) -> Image.Image:
         """The content in the style, of the size that it comes to. Raises InputError where it is not finite."""
@@ -114,6 +116,12 @@ class AttentionDistillation:
         return AttentionDistillationOnLatents(self._pipe, self._settings, latents)
 
 
+def fill_sizes(settings: AttentionDistillationSettings, pipe: StableDiffusionPipeline) -> AttentionDistillationSettings:
+    """The settings with all sizes: where none is set, the model's own, and at least `LEAST_SIDE`."""
+    filled = fill_size(settings, pipe)
+    return replace(filled, style_size=settings.style_size or max(pipe.size, LEAST_SIDE))
+
+
 def run_attention_distillation(
     method: Method, inputs: AttentionDistillationInputs, settings: AttentionDistillationSettings, model: ModelSettings
 ) -> Iterator[Event]:
@@ -124,7 +132,9 @@ def run_attention_distillation(
     """
     check_output(inputs.folder)
     counting = CountingPipeline.from_settings(model)
-    opened = yield from open_pictures(inputs.style, make_style_frame(counting, settings.fit))
+    require_gradients(counting)
+    settings = fill_sizes(settings, counting)
+    opened = yield from open_pictures(inputs.style, make_style_frame(counting, settings))
     styles = name_styles(opened, inputs.mix)
     common = PictureSpec(method.name, identify_model(model, counting), settings, None)
     if inputs.content:

@@ -49,7 +49,12 @@ class Distillation:
 
     fit: Fit = "keep"
     """How pictures come to that size: with their own aspect and about that area (keep), without their sides (crop),
-    with a mirrored border (pad), out of shape (stretch). A style comes to the model's own size.
+    with a mirrored border (pad), out of shape (stretch).
+    """
+
+    style_size: Optional[int] = None
+    """Side in pixels that a style comes to, whatever is made of it; by default the model's own. Its strokes come along:
+    a smaller one has finer strokes.
     """
 
     seed: int = free(0, because="what a picture is names it")
@@ -64,7 +69,7 @@ class Distillation:
         require_positive(rate=self.rate, temperature=self.temperature)
         require(self.layers is None or len(self.layers) > 0, "layers must name at least one layer")
         require_at_least(0, **{f"layer {layer}": layer for layer in self.layers or ()})
-        require_size(width=self.width, height=self.height)
+        require_size(width=self.width, height=self.height, style_size=self.style_size)
         draw_seed(self)
 
 

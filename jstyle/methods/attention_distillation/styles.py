@@ -12,14 +12,13 @@ from PIL import Image
 from jstyle.errors import InputError
 from jstyle.files import hash_files
 from jstyle.methods.attention_distillation.method import StyleLatents
-from jstyle.methods.attention_distillation.settings import require_weights
+from jstyle.methods.attention_distillation.settings import Distillation, require_weights
 from jstyle.pictures import images
 from jstyle.pictures.fitting import Frame
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
 from jstyle.settings.fields import require
 from jstyle.settings.identity import digest
-from jstyle.settings.vocabulary import Fit
 
 
 @dataclass(frozen=True)
@@ -83,9 +82,9 @@ def show_style(style: Style) -> Image.Image:
     return style
 
 
-def make_style_frame(pipe: StableDiffusionPipeline, fit: Fit) -> Frame:
-    """How styles come to the model's own size, whatever the size of what is made."""
-    return pipe.make_frame(None, None, fit)
+def make_style_frame(pipe: StableDiffusionPipeline, settings: Distillation) -> Frame:
+    """How styles come to their own size, whatever the size of what is made."""
+    return pipe.make_frame(settings.style_size, settings.style_size, settings.fit)
 
 
 def encode_style(pipe: StableDiffusionPipeline, style: Style, frame: Frame) -> StyleLatents:

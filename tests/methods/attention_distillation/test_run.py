@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,20 @@ import jstyle
 from jstyle.errors import InputError
 from jstyle.events import Evaluated, PictureWritten, Planned, exhaust
 from jstyle.methods.attention_distillation.method import AttentionDistillationOnLatents, StyleLatents
+from jstyle.methods.attention_distillation.run import fill_sizes
 from jstyle.methods.attention_distillation.settings import AttentionDistillationInputs, AttentionDistillationSettings
 from jstyle.methods.attention_distillation.styles import StyleMix
 from jstyle.methods.attention_distillation.text.settings import DistilledTextInputs, DistilledTextSettings
 from jstyle.methods.recalling import recall_settings
 from jstyle.methods.table import METHODS
+from jstyle.ops import precision
 from jstyle.pictures import images
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
 from jstyle.settings.model import ModelSettings
 from tests.parity.networks import GOLDEN, relative_error
 
+SMALL: dict[str, Any] = {"steps": 2, "width": 64, "height": 64, "style_size": 64}
 MODEL = ModelSettings(model=str(GOLDEN / "diffusers_folder"))
 
 
@@ -51,7 +55,7 @@ def run(name: str, inputs: Any, settings: Any) -> tuple[Planned, list[str]]:
 
 
 def distil(folder: Path, files: dict[str, Path], **given: Any) -> tuple[Planned, list[str]]:
-    settings = AttentionDistillationSettings(steps=2, **given.pop("settings", {}))
+    settings = AttentionDistillationSettings(**{**SMALL, **given.pop("settings", {})})
     named = {key: tuple(files[name] for name in given.pop(key, ())) for key in ("content", "style")}
     return run("attention_distillation", AttentionDistillationInputs(output=folder, **named, **given), settings)
 
@@ -152,7 +156,33 @@ def test_layers_that_the_model_does_not_have_are_refused(pipe: StableDiffusionPi
 
 
 def test_from_python_a_picture_has_the_contents_shape(pipe: StableDiffusionPipeline, files: dict[str, Path]) -> None:
-    settings = AttentionDistillationSettings(steps=1, width=64, height=64)
+    settings = AttentionDistillationSettings(**{**SMALL, "steps": 1})
     content = Image.open(files["boat"]).resize((128, 32))
     made = jstyle.AttentionDistillation(pipe, settings)(content, Image.open(files["ink"]))
     assert made.size == (128, 32)
+
+
+def test_small_models_are_asked_for_sizes_at_which_attention_has_detail(pipe: StableDiffusionPipeline) -> None:
+    filled = fill_sizes(AttentionDistillationSettings(height=64), pipe)
+    assert (filled.width, filled.height, filled.style_size) == (256, 64, 256)
+
+
+def test_precisions_without_gradients_are_refused_before_anything_is_loaded(
+    tmp_path: Path, files: dict[str, Path]
+) -> None:
+    coarse = replace(MODEL, precision="bf16")
+    inputs = AttentionDistillationInputs((files["ink"],), tmp_path)
+    texts = DistilledTextInputs(("a",), (files["ink"],), tmp_path)
+    for name, given, settings in (
+        ("attention_distillation", inputs, AttentionDistillationSettings()),
+        ("attention_distillation_text", texts, DistilledTextSettings()),
+    ):
+        with pytest.raises(InputError, match="gradients are computed in fp32 or fp16, not bf16"):
+            list(METHODS[name].start(given, settings, coarse))
+
+
+def test_in_fp16_it_comes_to_nearly_the_same(pipe: StableDiffusionPipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "on_gpu", lambda: True)
+    half = StableDiffusionPipeline.from_settings(replace(MODEL, precision="fp16"))
+    exact = make_texture(pipe, [clean(pipe, 1)], [1.0], steps=1)
+    assert relative_error(make_texture(half, [clean(pipe, 1)], [1.0], steps=1), exact) < 0.05

@@ -12,7 +12,7 @@ from PIL import Image
 from jstyle.diffusion.noise import NoiseSource
 from jstyle.events import Event
 from jstyle.files import check_output, fit_name
-from jstyle.methods.attention_distillation.method import AttentionDistillationOnLatents
+from jstyle.methods.attention_distillation.method import AttentionDistillationOnLatents, require_gradients
 from jstyle.methods.attention_distillation.pictures import Making, decode_picture, run_pictures, take_first
 from jstyle.methods.attention_distillation.styles import (
     NamedStyle,
@@ -47,7 +47,7 @@ class DistilledText:
     >>> draw("a house by the sea", Image.open("samples/style/woodcut.png"), seed=1).size
     (128, 128)
 
-    Raises InputError for a size the model cannot take, and layers it does not have.
+    Raises InputError for a size and a precision that the model cannot take, and for layers that it does not have.
     """
 
     def __init__(
@@ -55,10 +55,10 @@ class DistilledText:
         pipe: StableDiffusionPipeline,
         settings: DistilledTextSettings = DistilledTextSettings(),  # noqa: B008  (frozen)
     ) -> None:
-        self._pipe = pipe
+        self._pipe = require_gradients(pipe)
         self._settings = settings
         self._shape = pipe.latent_shape(settings.height, settings.width)
-        self._style_frame = make_style_frame(pipe, settings.fit)
+        self._style_frame = make_style_frame(pipe, settings)
 
     def __call__(self, prompt: str, style: Style, *, seed: Optional[int] = None) -> Image.Image:
         """The text in the style, from the noise of ``seed``, by default the settings'.
@@ -90,7 +90,8 @@ def run_distilled_text(
     """
     check_output(inputs.folder)
     counting = CountingPipeline.from_settings(model)
-    opened = yield from open_pictures(inputs.style, make_style_frame(counting, settings.fit))
+    require_gradients(counting)
+    opened = yield from open_pictures(inputs.style, make_style_frame(counting, settings))
     styles = name_styles(opened, inputs.mix)
     common = PictureSpec(method.name, identify_model(model, counting), settings, None)
     wanted = [
