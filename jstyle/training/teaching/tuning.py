@@ -28,6 +28,7 @@ from jstyle.training import LoopSettings, LossSettings, TrainState, TrainStep, a
 from jstyle.training.data import batch_indices
 from jstyle.training.draws import make_generator
 from jstyle.training.fit import fit_steps
+from jstyle.training.loss import Question
 from jstyle.training.report import write_grid
 from jstyle.training.teaching import examples
 from jstyle.training.teaching.examples import Moments
@@ -56,6 +57,12 @@ class Batch:
     latents: np.ndarray
     captions: Sequence[str]
     weights: np.ndarray
+    maps: Optional[np.ndarray] = None
+    """What a ControlNet is shown, (n, 3, height, width) in [0, 1]."""
+
+
+Answer = Callable[[Question, jt.Var, Batch], jt.Var]
+"""What is answered to a question about a batch under its texts (n, tokens, hidden_size), of the latents' shape."""
 
 
 @dataclass(frozen=True)
@@ -161,6 +168,7 @@ def tune(
     read: Reader,
     more_identity: Mapping[str, Any],
     clock: Optional[Clock] = None,
+    answer: Optional[Answer] = None,
 ) -> Generator[Event, None, TrainState]:
     """Train ``parameters``, named by "unet." or another network's name and a path, while all else stands still.
 
@@ -169,6 +177,7 @@ def tune(
         read: captions to what the UNet reads.
         more_identity: what tells the run apart beside its settings and the way to teach, such as its pictures.
         clock: told which batch is being computed.
+        answer: what is trained to be right; by default the UNet alone.
 
     Returns what was trained. Closing the run writes a checkpoint. Raises InputError where the checkpoint in
     ``settings.output`` is of another run.
@@ -177,7 +186,7 @@ def tune(
     model = {"model": pipe.model_hash, "configuration": pipe.configuration}
     whole = {**fixed_settings(settings), "method": find_teaching(settings).name, **model, **more_identity}
     course = Course(settings.output, settings.loop, settings.loss, settings.recompute)
-    with learning(pipe, course, parameters, make_batch, read, whole, clock) as (state, steps):
+    with learning(pipe, course, parameters, make_batch, read, whole, clock, answer) as (state, steps):
         for step in steps:
             yield Updated(settings.output.name, 1, step.loss)
             if is_validation_due(settings, step.step):
@@ -194,6 +203,7 @@ def learning(
     read: Reader,
     whole_identity: Mapping[str, Any],
     clock: Clock,
+    answer: Optional[Answer] = None,
 ) -> Iterator[tuple[TrainState, Iterator[TrainStep]]]:
     """What `tune` trains, and the updates that are still to be made, as they are made.
 
@@ -208,7 +218,7 @@ def learning(
             of_unet = {name[len("unet.") :]: var for name, var in parameters.items() if name.startswith("unet.")}
             stack.enter_context(recomputed(pipe.unet, of_unet))
         state = TrainState(parameters, loop)
-        loss = make_loss(pipe, course, read, clock)
+        loss = make_loss(pipe, course, read, clock, answer)
         steps = stack.enter_context(closing(fit_steps(course.output, state, make_batch, loss, loop, whole_identity)))
         yield state, _pause_clock(steps, clock)
 
@@ -225,14 +235,23 @@ def fixed_settings(settings: TeachSettings) -> dict[str, Any]:
 
 
 def make_loss(
-    pipe: StableDiffusionPipeline, settings: Union[Course, TeachSettings], read: Reader, clock: Clock
+    pipe: StableDiffusionPipeline,
+    settings: Union[Course, TeachSettings],
+    read: Reader,
+    clock: Clock,
+    answer: Optional[Answer] = None,
 ) -> Callable[[Batch, int], jt.Var]:
-    """The loss of a batch: how far the UNet's answer at drawn noise levels is from what it should be."""
+    """The loss of a batch: how far the answer at drawn noise levels, by default the UNet's, is from the right one."""
+
+    def answer_alone(question: Question, text: jt.Var, batch: Batch) -> jt.Var:
+        return pipe.unet(question.x, question.times.tolist(), text).sample
+
+    given = answer or answer_alone
 
     def loss(batch: Batch, index: int) -> jt.Var:
         clock.index = index
         question = ask(batch.latents, pipe.schedule, settings.loss, settings.loop.seed, index)
-        output = pipe.unet(question.x, question.times.tolist(), read(batch.captions)).sample
+        output = given(question, read(batch.captions), batch)
         return diffusion_loss(output, question, batch.weights.tolist())
 
     return loss
