@@ -2,10 +2,11 @@
 
 Run `python tests/golden/record_controlnet.py` from the repository's root, in the environment that README.md describes.
 
-controlnet.npz: for each of `NETS` `{net}_` `sample`, `timestep`, `context`, `map`, and for the plain and (`guess_`) the
-guess mode at a scale of 0.7 the residuals end to end, the middle's last; `config`, what diffusers writes of the net
-"sd1", as JSON. controlnet_runs.npz: `map` and `edges` (uint8), `init_image`, `mask`, `noise`, and final latents of each
-of `RUNS`, of `image`, `mask4`, `mask9` and of `batch`, two prompts with a map each.
+controlnet.npz: for each of `NETS` `{net}_` `sample`, `timestep`, `context`, `map` (of "sdxl" `text_embeds` and
+`time_ids` too), and for the plain and (`guess_`) the guess mode at a scale of 0.7 the residuals end to end, the middle's
+last; `config`, what diffusers writes of the net "sd1", as JSON. controlnet_runs.npz: `map` and `edges` (uint8), `mask`,
+`noise`, `forward` (of pictures), and final latents of each of `RUNS`, of `image`, `mask4`, `mask9` and of `batch`, two
+prompts with a map each.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from record_pipelines import FOLDER, HEIGHT, LATENT, SETTINGS, WIDTH, disc, draw
 NETS: dict[str, tiny.Config] = {
     "sd1": tiny.controlnet_config(tiny.SD1["unet"]),
     "sd2": tiny.controlnet_config(tiny.SD2["unet"], controlnet_conditioning_channel_order="bgr"),
+    "sdxl": tiny.controlnet_config(tiny.SDXL["unet"]),
     "pool": tiny.controlnet_config(tiny.FOLDER["unet"], global_pool_conditions=True),
 }
 SCALE = 0.7
@@ -64,10 +66,15 @@ def record_net(name: str, config: tiny.Config) -> dict[str, np.ndarray]:
         "context": noise(f"controlnet/{name}/context", (2, 7, config["cross_attention_dim"])),
         "map": rng(f"controlnet/{name}/map").random((2, 3, 4 * height, 4 * width), np.float32),
     }
-    arrays = {f"{name}_{key}": value for key, value in inputs.items()}
+    added = {}
+    if name == "sdxl":
+        added["text_embeds"] = noise("controlnet/pooled", (2, tiny.SDXL_POOLED))
+        added["time_ids"] = np.array([[64, 80, 0, 8, 48, 40], [24, 20, 0, 0, 24, 20]], np.float32)
+    arrays = {f"{name}_{key}": value for key, value in {**inputs, **added}.items()}
     sample, timestep, context, shown = (torch.from_numpy(value) for value in inputs.values())
+    more = {"added_cond_kwargs": {key: torch.from_numpy(value) for key, value in added.items()} or None}
     for mode in ("", "guess_"):
-        down, middle = net(sample, timestep, context, shown, SCALE, guess_mode=bool(mode), return_dict=False)
+        down, middle = net(sample, timestep, context, shown, SCALE, guess_mode=bool(mode), return_dict=False, **more)
         flat = [one.numpy().ravel() for one in (*down, middle)]
         arrays[f"{name}_{mode}residuals"] = np.concatenate(flat)
     return arrays

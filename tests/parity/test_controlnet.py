@@ -20,6 +20,7 @@ SCALE = 0.7
 NETS = {
     "sd1": tiny.controlnet_config(tiny.SD1["unet"]),
     "sd2": tiny.controlnet_config(tiny.SD2["unet"], controlnet_conditioning_channel_order="bgr"),
+    "sdxl": tiny.controlnet_config(tiny.SDXL["unet"]),
     "pool": tiny.controlnet_config(tiny.FOLDER["unet"], global_pool_conditions=True),
 }
 
@@ -35,9 +36,10 @@ def test_residuals(name: str) -> None:
     recorded = golden("controlnet")
     net = seeded(ControlNetModel, ControlNetConfig.from_dict(NETS[name]))
     inputs = [recorded[f"{name}_{key}"] for key in ("sample", "timestep", "context", "map")]
+    added = {key: recorded[f"sdxl_{key}"] for key in ("text_embeds", "time_ids")} if name == "sdxl" else None
     for mode in ("", "guess_"):
         with jt.no_grad():
-            residuals = net(*inputs, SCALE, guess_mode=bool(mode))
+            residuals = net(*inputs, SCALE, guess_mode=bool(mode), added_cond_kwargs=added)
         assert relative_error(join(residuals), recorded[f"{name}_{mode}residuals"]) < 1e-5
 
 
