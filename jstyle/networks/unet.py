@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Optional, Union
+from typing import Any, ClassVar, Optional, Union
 
 import numpy as np
 
@@ -33,6 +33,8 @@ class UNet2DConditionModel(Encoder):
     kind = Kind("unet", "UNet2DConditionModel", "diffusers", "diffusion_pytorch_model")
     config_class = UNetConfig
     title = "UNet"
+    takes_residuals: ClassVar[bool] = True
+    """Whether a ControlNet can steer it."""
 
     def __init__(self, config: UNetConfig) -> None:
         super().__init__(config)

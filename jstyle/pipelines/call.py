@@ -14,6 +14,7 @@ from jstyle.errors import InputError
 from jstyle.events import exhaust
 from jstyle.pipelines.arrays import Array, read_var
 from jstyle.pipelines.callbacks import OldCallback, OnStepEnd, Watcher
+from jstyle.pipelines.controls import NO_CONTROLS, Controls
 from jstyle.pipelines.diffusers_names import NO_IP_ADAPTER
 from jstyle.pipelines.seeds import choose_seeds
 from jstyle.pipelines.starts import Start
@@ -114,9 +115,14 @@ class CallOptions(TypedDict, total=False):
 
 
 def run_call(
-    pipe: StableDiffusionPipeline, prompt: Optional[Prompt], start: Start, steps: int, options: CallOptions
+    pipe: StableDiffusionPipeline,
+    prompt: Optional[Prompt],
+    start: Start,
+    steps: int,
+    options: CallOptions,
+    controls: Controls = NO_CONTROLS,
 ) -> Any:
-    """The images of a call, with what they are in each picture's ``info``.
+    """The images of a call, steered by ``controls``, with what they are in each picture's ``info``.
 
     Raises InputError, before anything is computed, for arguments that are not known, are wrong or cannot be obeyed.
     """
@@ -159,10 +165,11 @@ def run_call(
             skip=options.get("clip_skip") or 0,
             watcher=watcher,
             reading=reading,
+            controls=controls,
             **settings,
         )
         output = exhaust(run, options.get("on_step"))
-        told = Told(text, negative, start, steps, reading, settings, options)
+        told = Told(text, negative, start, steps, reading, settings, options, controls)
         note_pictures(pipe, output, told, is_changed=watcher.has_changed)
     return output if options.get("return_dict", True) else output.to_tuple()
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Optional
 
 from jstyle.diffusion import prompt_reading
+from jstyle.diffusion.control import Steering
 from jstyle.diffusion.guidance import GuidedDenoiser
 from jstyle.diffusion.weighted_text import PLAIN, read_text
 from jstyle.errors import InputError, InputWarning
@@ -66,14 +67,15 @@ class TextReading(LoadedModel):
         rescale: float = 0.0,
         skip: int = 0,
         reading: PromptSettings = PLAIN,
+        steering: Optional[Steering] = None,
     ) -> GuidedDenoiser:
         """The UNet under a text, as samplers take it. ``negative_prompt`` is one for all prompts or one each.
 
-        ``skip`` is that of `encode_texts`, for the prompt alone, ``rescale`` that of `GuidedDenoiser`.
+        ``skip`` is that of `encode_texts`, for the prompt alone; ``rescale`` and ``steering`` are `GuidedDenoiser`'s.
         """
         text, negative = self._encode_halves(prompt, negative_prompt, guidance_scale, copies, skip, reading)
         kind = self.schedule.config.prediction_type
-        return GuidedDenoiser(self.unet, kind, text, negative, guidance_scale, extra, rescale)
+        return GuidedDenoiser(self.unet, kind, text, negative, guidance_scale, extra, rescale, steering)
 
     def _encode_halves(
         self,

@@ -3,8 +3,8 @@
 Run `python tests/golden/record_controlnet.py` from the repository's root, in the environment that README.md describes.
 
 controlnet.npz: for each of `NETS` `{net}_` `sample`, `timestep`, `context`, `map` (of "sdxl" `text_embeds` and
-`time_ids` too), and for the plain and (`guess_`) the guess mode at a scale of 0.7 the residuals end to end, the middle's
-last; `config`, what diffusers writes of the net "sd1", as JSON. controlnet_runs.npz: `map` and `edges` (uint8), `mask`,
+`time_ids` too), and for the plain and (`guess_`) the guess mode at a scale of 0.7 the residuals end to end, those of the
+middle last; `config`, what diffusers writes of the net "sd1", as JSON. controlnet_runs.npz: `map` and `edges` (uint8), `mask`,
 `noise`, `forward` (of pictures), and final latents of each of `RUNS`, of `image`, `mask4`, `mask9` and of `batch`, two
 prompts with a map each.
 """

@@ -18,7 +18,7 @@ from jstyle.files import replacing
 from jstyle.networks import ControlNetModel
 from jstyle.pictures import images
 from jstyle.pictures.colours import Tell
-from jstyle.pictures.control_maps import make_map
+from jstyle.pictures.control_maps import make_map, scale_maps
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
 from jstyle.training.loss import Question
@@ -45,7 +45,7 @@ class SteeredLessons:
         captions = captioned.drop_captions(self.captions, indices, self.settings, index)
         mirrored = tuning.draw_mirrored(self.settings, index)
         maps = [self.maps[i][..., ::-1] if flipped else self.maps[i] for i, flipped in zip(indices, mirrored)]
-        return Batch(latents, captions, np.ones(len(indices)), _to_maps(np.stack(maps)))
+        return Batch(latents, captions, np.ones(len(indices)), scale_maps(np.stack(maps)))
 
     def identity(self) -> dict[str, Any]:
         """What tells these lessons apart."""
@@ -147,8 +147,3 @@ def write_net(net: ControlNetModel, settings: ControlNetSettings) -> Path:
         part.mkdir(parents=True, exist_ok=True)
         net.write(part, dtype)
     return folder / f"{net.kind.stem}.safetensors"
-
-
-def _to_maps(maps: np.ndarray) -> np.ndarray:
-    """Maps of 8 bits as nets take them, (n, 3, height, width) in [0, 1]."""
-    return np.repeat(maps, 3 // maps.shape[1], axis=1).astype(np.float32) / 255
