@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from pathlib import Path
 from typing import Any, Optional, Union
 
 import numpy as np
@@ -24,6 +25,7 @@ from jstyle.networks.recompute import recomputed
 from jstyle.networks.unet import UNet2DConditionModel
 from jstyle.networks.unet_encoder import Encoder
 from jstyle.runtime import jt
+from jstyle.table import load_attribute
 
 _EMBEDDING = "controlnet_cond_embedding"
 _GUESS = 0.1  # of the finest skip's residual, in guess mode; the middle keeps its own
@@ -104,6 +106,35 @@ class ControlNetModel(Encoder):
             for name, parameter in net.named_parameters():
                 if not name.startswith("controlnet_"):
                     set_values(parameter, ops.cast(weights[name], "float32").numpy())
+        return net
+
+    @classmethod
+    def from_single_file(
+        cls,
+        pretrained_model_link_or_path: Union[str, Path],
+        *,
+        config: Optional[Union[str, Path]] = None,
+        torch_dtype: Any = None,
+        dtype: Any = None,
+    ) -> ControlNetModel:
+        """Load a net in one safetensors file, under the original code's names (control_v11p_sd15_canny) or diffusers'.
+
+        It is a file, `owner/name/FILE.safetensors` of the hub, or its address there. ``config`` is the folder or hub id
+        whose config.json describes it; nets of Stable Diffusion 1.x and 2.x are known without. Raises InputError, one
+        line, for a file that is damaged, a pickle, or of another kind.
+        """
+        locate = load_attribute("jstyle.weights.control_files:locate_net")
+        net = cls.from_files(locate(str(pretrained_model_link_or_path), None if config is None else str(config)))
+        for named in (torch_dtype, dtype):
+            if named is not None:
+                net.to(named)
+        return net
+
+    @classmethod
+    def from_files(cls, files: Any, dtype: str = "float32") -> ControlNetModel:
+        """The net that was located (`jstyle.weights.control_files.NetFiles`), with its weights in ``dtype``."""
+        net = cls(files.config)
+        net.fill(files.stored, dtype)
         return net
 
     def execute(
