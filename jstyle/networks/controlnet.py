@@ -68,7 +68,7 @@ class ControlNetModel(Encoder):
         self.controlnet_cond_embedding = ControlNetConditioningEmbedding(
             config.conditioning_embedding_out_channels, widths[0]
         )
-        skips = [channels for channels, _, _ in self.list_skips(1, 1)]
+        skips = [channels for channels, _, _ in config.list_skips(1, 1)]
         self.controlnet_down_blocks = jt.nn.ModuleList([Conv2d(n, n, 1) for n in skips])
         self.controlnet_mid_block = Conv2d(widths[-1], widths[-1], 1)
         self.sites = self.number_sites()

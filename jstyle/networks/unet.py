@@ -107,7 +107,7 @@ class UNet2DConditionModel(Encoder):
         """What is added to the maps. Raises InputError where there are others, or of other shapes."""
         if down is None and middle is None:
             return None
-        skips = self.list_skips(*latents.shape[2:])
+        skips = self.config.list_skips(*latents.shape[2:])
         maps = [*skips, skips[-1]]
         given = None if down is None or middle is None else [*down, middle]
         if given is None or len(given) != len(maps):

@@ -100,17 +100,6 @@ class Encoder(Adaptable, Network):
             skips.extend(block_skips)
         return Encoded(self.mid_block(x, temb, text, edit), skips, temb)
 
-    def list_skips(self, height: int, width: int) -> list[tuple[int, int, int]]:
-        """(channels, height, width) of each of the skips, for a latent of that size."""
-        config = self.config
-        skips = [(config.block_out_channels[0], height, width)]
-        for level, (channels, layers) in enumerate(zip(config.block_out_channels, config.layers)):
-            skips += [(channels, height, width)] * layers
-            if level < len(config.block_out_channels) - 1:
-                height, width = (height + 1) // 2, (width + 1) // 2
-                skips.append((channels, height, width))
-        return skips
-
     def enable_gradient_checkpointing(self) -> None:
         """Keep only the blocks' inputs for the backward pass, and compute the blocks again in it."""
         self._recompute = True

@@ -106,11 +106,12 @@ class ControlNetLoading(StableDiffusionPipeline):
     @controlnet.setter
     def controlnet(self, nets: Nets) -> None:
         """Exchange the net or the nets. Raises InputError for what is none, and for one of another model's family."""
-        listed = [nets] if isinstance(nets, ControlNetModel) else list(getattr(nets, "nets", nets))
+        given = getattr(nets, "nets", nets)
+        listed = list(given) if isinstance(given, (list, tuple)) else [given]
         for net in listed:
             if not isinstance(net, ControlNetModel):
                 raise InputError(f"controlnet must be a jstyle.ControlNetModel or several, not {type(net).__name__}")
-            check_net(net, self)
+            check_net(net.config, self)
             if net.dtype != self.unet.dtype:
                 net.to(self.unet.dtype)
         if not listed:

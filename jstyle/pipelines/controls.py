@@ -13,6 +13,7 @@ from PIL import Image
 from jstyle.diffusion.control import Control, Steering
 from jstyle.errors import InputError
 from jstyle.networks import ControlNetModel
+from jstyle.networks.config import ControlNetConfig
 from jstyle.pictures import images
 from jstyle.pictures.control_maps import scale_maps
 from jstyle.pictures.finished import hash_pixels
@@ -72,7 +73,7 @@ class Controls:
     def check(self, pipe: StableDiffusionPipeline, start: Start) -> None:
         """Raise InputError where a net is not for this model, and for a start at a part of a picture."""
         for one in self.shown:
-            check_net(one.net, pipe)
+            check_net(one.net.config, pipe)
         if self.shown and isinstance(start, FromMaskedPictures) and start.padding_mask_crop is not None:
             raise InputError("padding_mask_crop paints a part of the picture, and maps are of all of it: leave it out")
 
@@ -110,9 +111,9 @@ def spread_maps(maps: jt.Var, count: int) -> jt.Var:
     return maps if maps.shape[0] == 1 else spread(maps, count)
 
 
-def check_net(net: ControlNetModel, pipe: StableDiffusionPipeline) -> None:
-    """Raise InputError for a net of another family than the model's."""
-    unet, config = pipe.unet.config, net.config
+def check_net(config: ControlNetConfig, pipe: StableDiffusionPipeline) -> None:
+    """Raise InputError for a net, by its configuration, of another family than the model's."""
+    unet = pipe.unet.config
     if not pipe.unet.takes_residuals:
         raise InputError("a ControlNet steers this project's own networks alone: leave backend at native")
     if config.cross_attention_dim != unet.cross_attention_dim:
@@ -126,7 +127,7 @@ def check_net(net: ControlNetModel, pipe: StableDiffusionPipeline) -> None:
     if config.in_channels != pipe.vae.config.latent_channels:
         taken, made = config.in_channels, pipe.vae.config.latent_channels
         raise InputError(f"the ControlNet takes latents of {taken} channels, this model's have {made}")
-    if net.list_skips(64, 64) != pipe.unet.list_skips(64, 64):
+    if config.list_skips(64, 64) != unet.list_skips(64, 64):
         raise InputError("the ControlNet's levels are not those of this model's UNet: take a net of the model's family")
     if config.factor != pipe.vae.config.factor:
         raise InputError(

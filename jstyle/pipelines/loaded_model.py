@@ -16,7 +16,13 @@ from jstyle.adapters.put_on import hash_adapted, put_on
 from jstyle.diffusion.schedule import Schedule
 from jstyle.diffusion.schedule_config import ScheduleConfig
 from jstyle.errors import InputError
-from jstyle.networks import AutoencoderKL, CLIPTextModel, CLIPVisionModelWithProjection, UNet2DConditionModel
+from jstyle.networks import (
+    AutoencoderKL,
+    CLIPTextModel,
+    CLIPVisionModelWithProjection,
+    ControlNetModel,
+    UNet2DConditionModel,
+)
 from jstyle.ops.kernels.operator import find_operations
 from jstyle.ops.precision import find_precision
 from jstyle.pipelines.components import PARTS, join_parts, make_scheduler, read_parts, replace_parts
@@ -29,6 +35,8 @@ from jstyle.weights.header import require_safe
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from jstyle.weights.control_files import NetFiles
 
 
 class LoadedModel:
@@ -212,6 +220,10 @@ class LoadedModel:
             "feature_extractor": None,
             "image_encoder": self.image_encoder,
         }
+
+    def open_net(self, files: NetFiles) -> ControlNetModel:
+        """A ControlNet that was located, in the precision that the UNet computes in."""
+        return ControlNetModel.from_files(files, self.unet.dtype)
 
     @property
     def image_encoder(self) -> Optional[CLIPVisionModelWithProjection]:
