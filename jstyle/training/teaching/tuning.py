@@ -19,6 +19,7 @@ from jstyle.networks.recompute import recomputed
 from jstyle.ops.precision import unet_dtype
 from jstyle.pictures import images
 from jstyle.pictures.colours import Tell
+from jstyle.pipelines.controls import NO_CONTROLS, Controls
 from jstyle.pipelines.prompted import tell_evaluations
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.pipelines.starts import FromNoise
@@ -63,6 +64,15 @@ class Batch:
 
 Answer = Callable[[Question, jt.Var, Batch], jt.Var]
 """What is answered to a question about a batch under its texts (n, tokens, hidden_size), of the latents' shape."""
+
+
+Steer = Callable[[int], Controls]
+"""What steers the validation picture of a number."""
+
+
+def leave_alone(number: int) -> Controls:
+    """Nothing steers it."""
+    return NO_CONTROLS
 
 
 @dataclass(frozen=True)
@@ -143,7 +153,8 @@ def make_constant_reader(pipe: StableDiffusionPipeline) -> Reader:
     def read(captions: Sequence[str]) -> jt.Var:
         for caption in captions:
             if caption not in hidden:
-                hidden[caption] = pipe.encode_texts(caption).stop_grad()
+                with jt.no_grad():  # else all that the text encoder computes on the way is kept, some MB a caption
+                    hidden[caption] = pipe.encode_texts(caption).stop_grad()
                 hidden[caption].sync()
         return jt.concat([hidden[caption] for caption in captions], dim=0)
 
@@ -169,6 +180,7 @@ def tune(
     more_identity: Mapping[str, Any],
     clock: Optional[Clock] = None,
     answer: Optional[Answer] = None,
+    steer: Steer = leave_alone,
 ) -> Generator[Event, None, TrainState]:
     """Train ``parameters``, named by "unet." or another network's name and a path, while all else stands still.
 
@@ -178,6 +190,7 @@ def tune(
         more_identity: what tells the run apart beside its settings and the way to teach, such as its pictures.
         clock: told which batch is being computed.
         answer: what is trained to be right; by default the UNet alone.
+        steer: what steers a validation picture, by its number.
 
     Returns what was trained. Closing the run writes a checkpoint. Raises InputError where the checkpoint in
     ``settings.output`` is of another run.
@@ -190,7 +203,7 @@ def tune(
         for step in steps:
             yield Updated(settings.output.name, 1, step.loss)
             if is_validation_due(settings, step.step):
-                yield from write_validation(pipe, settings, state)
+                yield from write_validation(pipe, settings, state, steer)
     return state
 
 
@@ -263,18 +276,18 @@ def is_validation_due(settings: TeachSettings, step: int) -> bool:
 
 
 def write_validation(
-    pipe: StableDiffusionPipeline, settings: TeachSettings, state: TrainState
+    pipe: StableDiffusionPipeline, settings: TeachSettings, state: TrainState, steer: Steer = leave_alone
 ) -> Generator[Event, None, None]:
     """Draw the validation prompts as the parameters, or their averages, are now, on one sheet."""
     sheet = settings.output / f"validation-{state.step:06d}.png"
     with state.averaged():
-        pictures = yield from draw_validation(pipe, settings)
+        pictures = yield from draw_validation(pipe, settings, steer)
     write_grid([pictures], sheet, column_labels=settings.validation_prompts)
     yield PictureWritten(sheet)
 
 
 def draw_validation(
-    pipe: StableDiffusionPipeline, settings: TeachSettings
+    pipe: StableDiffusionPipeline, settings: TeachSettings, steer: Steer = leave_alone
 ) -> Generator[Evaluated, None, list[Image.Image]]:
     """A picture of each validation prompt, from its own unchanging noise."""
     pictures: list[Image.Image] = []
@@ -285,6 +298,7 @@ def draw_validation(
             steps=settings.validation_steps,
             guidance=settings.guidance,
             seeds=settings.loop.seed + i,
+            controls=steer(i),
         )
         pictures += (yield from tell_evaluations(steps, "validation")).images
     return pictures

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
+from PIL import Image
 
 from jstyle.errors import InputError
 from jstyle.events import Event, Remark
@@ -19,13 +20,14 @@ from jstyle.networks import ControlNetModel
 from jstyle.pictures import images
 from jstyle.pictures.colours import Tell
 from jstyle.pictures.control_maps import make_map, scale_maps
+from jstyle.pipelines.controls import Controls, ShownControl
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
 from jstyle.training.loss import Question
 from jstyle.training.teaching import captioned, examples, tuning
 from jstyle.training.teaching.controlnet.settings import ControlNetSettings
 from jstyle.training.teaching.cost import count_work
-from jstyle.training.teaching.tuning import Batch, EncodedPictures
+from jstyle.training.teaching.tuning import Answer, Batch, EncodedPictures
 
 FOLDER = "controlnet"
 
@@ -47,6 +49,11 @@ class SteeredLessons:
         maps = [self.maps[i][..., ::-1] if flipped else self.maps[i] for i, flipped in zip(indices, mirrored)]
         return Batch(latents, captions, np.ones(len(indices)), scale_maps(np.stack(maps)))
 
+    def steer(self, net: ControlNetModel, number: int) -> Controls:
+        """What steers validation picture ``number``: the map of the picture of that number, counted round."""
+        shown = np.repeat(self.maps[number % len(self.maps)].transpose(1, 2, 0), 3 // self.maps.shape[1], axis=-1)
+        return Controls((ShownControl(net, (Image.fromarray(shown),)),))
+
     def identity(self) -> dict[str, Any]:
         """What tells these lessons apart."""
         pictures = examples.hash_examples(self.taught.files, self.captions)
@@ -56,7 +63,7 @@ class SteeredLessons:
 def train_controlnet(
     settings: ControlNetSettings, pipe: Optional[StableDiffusionPipeline] = None
 ) -> Generator[Event, None, Path]:
-    """Train and write the folder ``controlnet``, whose weights' path is returned.
+    """Train and write the folder ``controlnet``, whose path is returned.
 
     ``pipe`` is the settings' model where it is loaded already; afterwards it is as it was. Raises InputError for what
     cannot be. Closing the run writes a checkpoint, from which the next one goes on.
@@ -66,6 +73,15 @@ def train_controlnet(
     yield count_work(pipe, settings)
     lessons = yield from prepare_lessons(pipe, settings)
     parameters = {f"{FOLDER}.{name}": parameter for name, parameter in net.named_parameters()}
+    read = tuning.make_constant_reader(pipe)
+    more = {"answer": make_answer(pipe, net), "steer": lambda number: lessons.steer(net, number)}
+    state = yield from tuning.tune(pipe, settings, parameters, lessons.make_batch, read, lessons.identity(), **more)
+    with state.averaged():
+        return write_net(net, settings)
+
+
+def make_answer(pipe: StableDiffusionPipeline, net: ControlNetModel) -> Answer:
+    """What the UNet answers where the net steers it by a batch's maps."""
 
     def answer(question: Question, text: jt.Var, batch: Batch) -> jt.Var:
         times = question.times.tolist()
@@ -73,12 +89,7 @@ def train_controlnet(
         more = {"down_block_additional_residuals": down, "mid_block_additional_residual": middle}
         return pipe.unet(question.x, times, text, **more).sample
 
-    read = tuning.make_constant_reader(pipe)
-    state = yield from tuning.tune(
-        pipe, settings, parameters, lessons.make_batch, read, lessons.identity(), answer=answer
-    )
-    with state.averaged():
-        return write_net(net, settings)
+    return answer
 
 
 def start_net(pipe: StableDiffusionPipeline, settings: ControlNetSettings) -> ControlNetModel:
@@ -139,11 +150,11 @@ def make_maps(
 
 
 def write_net(net: ControlNetModel, settings: ControlNetSettings) -> Path:
-    """Write the net's folder in the place of an earlier one of this run; returns the path of the weights."""
+    """Write the net's folder, in the place of an earlier one of this run; returns its path."""
     folder = settings.output / FOLDER
     dtype = "float16" if settings.save_precision == "fp16" else "float32"
     shutil.rmtree(folder, ignore_errors=True)
     with replacing(folder) as part:
         part.mkdir(parents=True, exist_ok=True)
         net.write(part, dtype)
-    return folder / f"{net.kind.stem}.safetensors"
+    return folder
