@@ -61,6 +61,7 @@ class ControlNetModel(Encoder):
     kind = Kind("controlnet", "ControlNetModel", "diffusers", "diffusion_pytorch_model")
     config_class = ControlNetConfig
     title = "ControlNet"
+    config: ControlNetConfig
 
     def __init__(self, config: ControlNetConfig) -> None:
         super().__init__(config)

@@ -33,6 +33,7 @@ class UNet2DConditionModel(Encoder):
     kind = Kind("unet", "UNet2DConditionModel", "diffusers", "diffusion_pytorch_model")
     config_class = UNetConfig
     title = "UNet"
+    config: UNetConfig
     takes_residuals: ClassVar[bool] = True
     """Whether a ControlNet can steer it."""
 

@@ -77,7 +77,7 @@ def shuffle(pixels: Pixels) -> Pixels:
     noise = opencv.resize(noise, (width + 2 * grain, height + 2 * grain), interpolation=opencv.INTER_CUBIC)
     noise = noise[grain : grain + height, grain : grain + width]
     low, high = noise.min(axis=(0, 1)), noise.max(axis=(0, 1))
-    places = (noise - low) / np.maximum(high - low, 1e-6) * np.float32([width - 1, height - 1])
+    places = (noise - low) / np.maximum(high - low, 1e-6) * np.array([width - 1, height - 1], np.float32)
     return opencv.remap(pixels, places.astype(np.float32), None, opencv.INTER_LINEAR)
 
 

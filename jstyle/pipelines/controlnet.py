@@ -107,7 +107,7 @@ class ControlNetLoading(StableDiffusionPipeline):
     def controlnet(self, nets: Nets) -> None:
         """Exchange the net or the nets. Raises InputError for what is none, and for one of another model's family."""
         given = getattr(nets, "nets", nets)
-        listed = list(given) if isinstance(given, (list, tuple)) else [given]
+        listed: list[Any] = list(given) if isinstance(given, (list, tuple)) else [given]
         for net in listed:
             if not isinstance(net, ControlNetModel):
                 raise InputError(f"controlnet must be a jstyle.ControlNetModel or several, not {type(net).__name__}")

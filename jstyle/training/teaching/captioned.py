@@ -74,7 +74,7 @@ class Lessons:
 def drop_captions(captions: Sequence[str], indices: np.ndarray, settings: Dropping, index: int) -> list[str]:
     """The captions of these pictures in the batch of this index, some of them empty."""
     draws = make_generator(settings.loop.seed, index, "dropped").random(len(indices))
-    return ["" if draw < settings.caption_dropout else captions[i] for i, draw in zip(indices, draws)]
+    return ["" if draw < settings.caption_dropout else captions[int(i)] for i, draw in zip(indices, draws)]
 
 
 def prepare_lessons(pipe: StableDiffusionPipeline, settings: CaptionedSettings) -> Generator[Event, None, Lessons]:
