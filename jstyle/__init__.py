@@ -72,6 +72,12 @@ if TYPE_CHECKING:
         AutoPipelineForText2Image,
         DiffusionPipeline,
     )
+    from jstyle.pipelines.controlnet import (
+        MultiControlNetModel,
+        StableDiffusionControlNetImg2ImgPipeline,
+        StableDiffusionControlNetInpaintPipeline,
+        StableDiffusionControlNetPipeline,
+    )
     from jstyle.pipelines.image_processor import VaeImageProcessor
     from jstyle.pipelines.image_to_image import StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline
     from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
@@ -83,6 +89,7 @@ if TYPE_CHECKING:
     from jstyle.pipelines.wrapping import accelerate, wrap
     from jstyle.settings.model import ModelSettings
     from jstyle.training.settings import LoopSettings
+    from jstyle.training.teaching.controlnet.settings import ControlNetSettings
     from jstyle.training.teaching.dreambooth.settings import DreamBoothSettings
     from jstyle.training.teaching.fine_tuning.settings import FineTuningSettings
     from jstyle.training.teaching.lora.settings import LoraSettings
@@ -128,6 +135,7 @@ __all__ = [
     "CLIPTextModelWithProjection",
     "CLIPTokenizer",
     "ControlNetModel",
+    "ControlNetSettings",
     "DistilledText",
     "DistilledTextSettings",
     "DreamBoothSettings",
@@ -141,8 +149,12 @@ __all__ = [
     "LoopSettings",
     "LoraSettings",
     "ModelSettings",
+    "MultiControlNetModel",
     "PromptToPrompt",
     "PromptToPromptSettings",
+    "StableDiffusionControlNetImg2ImgPipeline",
+    "StableDiffusionControlNetInpaintPipeline",
+    "StableDiffusionControlNetPipeline",
     "StableDiffusionImg2ImgPipeline",
     "StableDiffusionInpaintPipeline",
     "StableDiffusionPipeline",
@@ -206,6 +218,7 @@ __getattr__ = imported_on_demand(
         "CLIPTextModelWithProjection": "jstyle.networks.clip_text",
         "CLIPTokenizer": "jstyle.diffusion.clip_tokenizer",
         "ControlNetModel": "jstyle.networks.controlnet",
+        "ControlNetSettings": "jstyle.training.teaching.controlnet.settings",
         "DreamBoothSettings": "jstyle.training.teaching.dreambooth.settings",
         "FineTuningSettings": "jstyle.training.teaching.fine_tuning.settings",
         "ArtFusion": "jstyle.methods.artfusion.run",
@@ -225,8 +238,12 @@ __getattr__ = imported_on_demand(
         "LoopSettings": "jstyle.training.settings",
         "LoraSettings": "jstyle.training.teaching.lora.settings",
         "ModelSettings": "jstyle.settings.model",
+        "MultiControlNetModel": "jstyle.pipelines.controlnet",
         "PromptToPrompt": "jstyle.methods.prompt_to_prompt.run",
         "PromptToPromptSettings": "jstyle.methods.prompt_to_prompt.settings",
+        "StableDiffusionControlNetImg2ImgPipeline": "jstyle.pipelines.controlnet",
+        "StableDiffusionControlNetInpaintPipeline": "jstyle.pipelines.controlnet",
+        "StableDiffusionControlNetPipeline": "jstyle.pipelines.controlnet",
         "StableDiffusionImg2ImgPipeline": "jstyle.pipelines.image_to_image",
         "StableDiffusionInpaintPipeline": "jstyle.pipelines.image_to_image",
         "StableDiffusionPipeline": "jstyle.pipelines.stable_diffusion",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Optional, Union
+from typing import Any, Optional, Union
 
+from jstyle.diffusion.control import Steering
 from jstyle.diffusion.schedule import CLEAN, Level, Prediction, to_prediction
 from jstyle.networks import Condition, TextContext, UNet2DConditionModel
 from jstyle.networks.condition import join_conditions, read_condition
@@ -18,8 +19,8 @@ class GuidedDenoiser:
     unconditional half always comes first. At a guidance_scale of 1 or less, or without a negative_text, only
     the conditional half runs, as in diffusers. ``extra`` (batch, channels, height, width) is appended to the
     latent's channels, where inpainting checkpoints expect their mask and masked image. ``rescale`` is the share of
-    `rescale_guided` in a guided prediction. ``evaluations`` counts the latents that the UNet has seen, ``level`` is the
-    last that it was fed.
+    `rescale_guided` in a guided prediction. ``steering`` is what ControlNets add to the UNet's maps. ``evaluations``
+    counts the latents that the UNet has seen, ``level`` is the last that it was fed.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class GuidedDenoiser:
         guidance_scale: float = 1.0,
         extra: Optional[jt.Var] = None,
         rescale: float = 0.0,
+        steering: Optional[Steering] = None,
     ) -> None:
         self.guided = negative_text is not None and is_guided(guidance_scale)
         self.unet = unet
@@ -40,6 +42,7 @@ class GuidedDenoiser:
         self.guidance_scale = guidance_scale
         self.extra = extra
         self.rescale = rescale
+        self.steering = steering
         self.evaluations = 0
         self.level = CLEAN
 
@@ -55,7 +58,8 @@ class GuidedDenoiser:
             latent = x if self.extra is None else jt.concat([x, self.extra], dim=1)
             if self.guided:
                 latent = jt.concat([latent, latent], dim=0)
-            output = self.ask(latent, level, step)
+            more = {} if self.steering is None else self.steering.steer(x, level.t, self.text, step, self.guided)
+            output = self.ask(latent, level, step, **more)
             if self.guided:
                 unconditional, conditional = output[: x.shape[0]], output[x.shape[0] :]
                 output = guide(unconditional, conditional, self.guidance_scale)
@@ -63,10 +67,13 @@ class GuidedDenoiser:
                     output = rescale_guided(output, conditional, self.rescale)
             return to_prediction(output, x, level.alpha_bar, self.prediction_type)
 
-    def ask(self, latent: jt.Var, level: Level, step: int) -> jt.Var:
-        """The UNet's own answer to what it is fed, (rows, channels, height, width), through which gradients pass."""
+    def ask(self, latent: jt.Var, level: Level, step: int, **residuals: Any) -> jt.Var:
+        """The UNet's own answer to what it is fed, (rows, channels, height, width), through which gradients pass.
+
+        ``residuals`` are what `Steering` gives.
+        """
         self.evaluations += latent.shape[0]
-        return self.unet(latent, level.t, self.text, step=step).sample
+        return self.unet(latent, level.t, self.text, step=step, **residuals).sample
 
 
 def guide(unconditional: jt.Var, conditional: jt.Var, scale: float) -> jt.Var:

@@ -20,6 +20,7 @@ from jstyle.settings.messages import one_line
 from jstyle.settings.model import ModelSettings, NamesModel
 from jstyle.table import load_attribute
 from jstyle.weights import fetching
+from jstyle.weights.control_files import locate_net
 from jstyle.weights.model_files import locate_model
 
 OF_ONE_MODEL = ("revision", "variant", "base_model", "prediction_type")
@@ -154,6 +155,26 @@ def list_adapters(model: Mapping[str, Any]) -> list[Origin]:
             Origin(setting, split(text)[0], digest, what, again, hash_adapter) for text, digest in zip(texts, known)
         ]
     return origins
+
+
+def list_control_origins(subject: Mapping[str, Any], settings: Mapping[str, Any]) -> list[Origin]:
+    """The nets and maps that a picture's file names, to be compared with what is there."""
+    said, names = subject.get("controls"), settings.get("controlnet")
+    if not isinstance(said, list) or not isinstance(names, list):
+        return []
+    known = [one if isinstance(one, dict) else {} for one in said]
+    maps = " ".join(str(one.get("map_file")) for one in known)
+    origins = [Origin("control", Path(str(one.get("map_file"))), one.get("map"), "map", maps) for one in known]
+    for name, one in zip(names, known):
+        path = Path(str(name)).expanduser()
+        if path.exists():
+            again = " ".join(map(str, names))
+            origins.append(Origin("controlnet", path, one.get("net"), "ControlNet", again, _identify_net))
+    return origins
+
+
+def _identify_net(path: Path) -> str:
+    return locate_net(str(path)).identity
 
 
 def _list_texts(found: Any, name: str) -> list[str]:

@@ -135,6 +135,16 @@ class EncoderConfig(NetworkConfig):
         )
         return numbers
 
+    def list_skips(self, height: int, width: int) -> list[tuple[int, int, int]]:
+        """(channels, height, width) of what the way down leaves for each skip connection, for a latent of that size."""
+        skips = [(self.block_out_channels[0], height, width)]
+        for level, (channels, layers) in enumerate(zip(self.block_out_channels, self.layers)):
+            skips += [(channels, height, width)] * layers
+            if level < len(self.block_out_channels) - 1:
+                height, width = (height + 1) // 2, (width + 1) // 2
+                skips.append((channels, height, width))
+        return skips
+
     def _check_addition(self) -> None:
         kind, each = self.addition_embed_type, self.addition_time_embed_dim
         require(kind in (None, "text_time"), f"addition_embed_type {show(kind)} is not supported, only text_time")

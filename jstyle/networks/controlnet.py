@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from pathlib import Path
 from typing import Any, Optional, Union
 
 import numpy as np
@@ -24,6 +25,8 @@ from jstyle.networks.recompute import recomputed
 from jstyle.networks.unet import UNet2DConditionModel
 from jstyle.networks.unet_encoder import Encoder
 from jstyle.runtime import jt
+from jstyle.settings.arguments import list_arguments
+from jstyle.table import load_attribute
 
 _EMBEDDING = "controlnet_cond_embedding"
 _GUESS = 0.1  # of the finest skip's residual, in guess mode; the middle keeps its own
@@ -59,6 +62,7 @@ class ControlNetModel(Encoder):
     kind = Kind("controlnet", "ControlNetModel", "diffusers", "diffusion_pytorch_model")
     config_class = ControlNetConfig
     title = "ControlNet"
+    config: ControlNetConfig
 
     def __init__(self, config: ControlNetConfig) -> None:
         super().__init__(config)
@@ -66,7 +70,7 @@ class ControlNetModel(Encoder):
         self.controlnet_cond_embedding = ControlNetConditioningEmbedding(
             config.conditioning_embedding_out_channels, widths[0]
         )
-        skips = [channels for channels, _, _ in self.list_skips(1, 1)]
+        skips = [channels for channels, _, _ in config.list_skips(1, 1)]
         self.controlnet_down_blocks = jt.nn.ModuleList([Conv2d(n, n, 1) for n in skips])
         self.controlnet_mid_block = Conv2d(widths[-1], widths[-1], 1)
         self.sites = self.number_sites()
@@ -106,6 +110,35 @@ class ControlNetModel(Encoder):
                     set_values(parameter, ops.cast(weights[name], "float32").numpy())
         return net
 
+    @classmethod
+    def from_single_file(
+        cls,
+        pretrained_model_link_or_path: Union[str, Path],
+        *,
+        config: Optional[Union[str, Path]] = None,
+        torch_dtype: Any = None,
+        dtype: Any = None,
+    ) -> ControlNetModel:
+        """Load a net in one safetensors file, under the original code's names (control_v11p_sd15_canny) or diffusers'.
+
+        It is a file, `owner/name/FILE.safetensors` of the hub, or its address there. ``config`` is the folder or hub id
+        whose config.json describes it; nets of Stable Diffusion 1.x and 2.x are known without. Raises InputError, one
+        line, for a file that is damaged, a pickle, or of another kind.
+        """
+        locate = load_attribute("jstyle.weights.control_files:locate_net")
+        net = cls.from_files(locate(str(pretrained_model_link_or_path), None if config is None else str(config)))
+        for named in (torch_dtype, dtype):
+            if named is not None:
+                net.to(named)
+        return net
+
+    @classmethod
+    def from_files(cls, files: Any, dtype: str = "float32") -> ControlNetModel:
+        """The net that was located (`jstyle.weights.control_files.NetFiles`), with its weights in ``dtype``."""
+        net = cls(files.config)
+        net.fill(files.stored, dtype)
+        return net
+
     def execute(
         self,
         sample: Array,
@@ -126,7 +159,7 @@ class ControlNetModel(Encoder):
         height * factor, width * factor) is the map, in [0, 1]. ``guess_mode`` weakens residuals towards the finest
         maps. Raises InputError, before anything is computed, for inputs of other shapes.
         """
-        refuse_arguments("ControlNet", others)
+        refuse_arguments("ControlNet", others, list_arguments(self.execute))
         latents = read_numbers("ControlNet", "latents", sample)
         condition = read_added(encoder_hidden_states, added_cond_kwargs)
         text, times = self.check_inputs(latents, timestep, condition)

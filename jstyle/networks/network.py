@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Optional, Union
 
+import numpy as np
+
+from jstyle import ops
 from jstyle.errors import InputError
 from jstyle.files import replacing
 from jstyle.networks.config_reader import read_json, to_dict
@@ -123,6 +127,18 @@ class Network(ModuleNames, jt.Module):
         with replacing(folder / CONFIG) as part:
             part.write_text(json.dumps(self.describe(), indent=2) + "\n", encoding="utf-8")
         save_weights(self, folder / f"{self.kind.stem}{mark}.safetensors", dtype)
+
+    def hash_weights(self) -> str:
+        """SHA-256, in hexadecimal, over names and numbers of its parameters, for a network without files."""
+        digest = hashlib.sha256()
+        self.add_to_digest(digest)
+        return digest.hexdigest()
+
+    def add_to_digest(self, digest: Any) -> None:
+        """Take names and numbers of the parameters, in fp32, into a digest of hashlib's."""
+        for name, parameter in self.named_parameters():
+            numbers = np.ascontiguousarray(ops.cast(parameter, "float32").numpy())
+            digest.update(name.encode() + numbers.tobytes())
 
     def describe(self) -> dict[str, Any]:
         """The content of its ``config.json``."""

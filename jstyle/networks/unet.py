@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Optional, Union
+from typing import Any, ClassVar, Optional, Union
 
 import numpy as np
 
@@ -35,6 +35,9 @@ class UNet2DConditionModel(FromSingleFile, Encoder):
     kind = Kind("unet", "UNet2DConditionModel", "diffusers", "diffusion_pytorch_model")
     config_class = UNetConfig
     title = "UNet"
+    config: UNetConfig
+    takes_residuals: ClassVar[bool] = True
+    """Whether a ControlNet can steer it."""
 
     def __init__(self, config: UNetConfig) -> None:
         super().__init__(config)
@@ -107,7 +110,7 @@ class UNet2DConditionModel(FromSingleFile, Encoder):
         """What is added to the maps. Raises InputError where there are others, or of other shapes."""
         if down is None and middle is None:
             return None
-        skips = self.list_skips(*latents.shape[2:])
+        skips = self.config.list_skips(*latents.shape[2:])
         maps = [*skips, skips[-1]]
         given = None if down is None or middle is None else [*down, middle]
         if given is None or len(given) != len(maps):

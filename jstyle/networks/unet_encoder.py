@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Optional, Union
 
@@ -13,7 +13,7 @@ from jstyle.errors import InputError
 from jstyle.networks.adaptable import Adaptable
 from jstyle.networks.addition import check_addition, embed_numbers, make_addition
 from jstyle.networks.attention import Attention, TextContext
-from jstyle.networks.condition import Condition
+from jstyle.networks.condition import Condition, Size
 from jstyle.networks.config import EncoderConfig
 from jstyle.networks.editing import Attachment, Edit, Site
 from jstyle.networks.entry import Array, check_shape, check_times, read_numbers
@@ -91,7 +91,7 @@ class Encoder(Adaptable, Network):
         ``shown`` (batch, height, width, channels) is added to what ``conv_in`` makes of the latent.
         """
         text = text.cast(self.dtype)
-        temb = self._embed_time(times, text.condition, sample.shape[2:])
+        temb = self._embed_time(times, text.condition, (sample.shape[2], sample.shape[3]))
         x = self.conv_in(ops.channels_last(sample, self.dtype))
         x = x if shown is None else ops.add(x, shown)
         skips: list[jt.Var] = [x]
@@ -99,17 +99,6 @@ class Encoder(Adaptable, Network):
             x, block_skips = block(x, temb, text, edit)
             skips.extend(block_skips)
         return Encoded(self.mid_block(x, temb, text, edit), skips, temb)
-
-    def list_skips(self, height: int, width: int) -> list[tuple[int, int, int]]:
-        """(channels, height, width) of each of the skips, for a latent of that size."""
-        config = self.config
-        skips = [(config.block_out_channels[0], height, width)]
-        for level, (channels, layers) in enumerate(zip(config.block_out_channels, config.layers)):
-            skips += [(channels, height, width)] * layers
-            if level < len(config.block_out_channels) - 1:
-                height, width = (height + 1) // 2, (width + 1) // 2
-                skips.append((channels, height, width))
-        return skips
 
     def enable_gradient_checkpointing(self) -> None:
         """Keep only the blocks' inputs for the backward pass, and compute the blocks again in it."""
@@ -153,7 +142,7 @@ class Encoder(Adaptable, Network):
         """The parameters that gradients are asked for, by name."""
         return {name: parameter for name, parameter in self.named_parameters() if not parameter.is_stop_grad()}
 
-    def _embed_time(self, times: np.ndarray, condition: Condition, size: Sequence[int]) -> jt.Var:
+    def _embed_time(self, times: np.ndarray, condition: Condition, size: Size) -> jt.Var:
         """The embedding of times (rows,), and of what stands beside a text, after its silu, (rows, channels)."""
         sinusoids = embed_numbers(times, self.config.block_out_channels[0], self.config)
         temb = self.time_embedding(ops.cast(sinusoids, self.dtype))

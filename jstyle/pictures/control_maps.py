@@ -40,6 +40,11 @@ def make_map(picture: Image.Image, name: str) -> Image.Image:
     return Image.fromarray(np.repeat(pixels[..., None], 3, axis=-1) if pixels.ndim == 2 else pixels)
 
 
+def scale_maps(maps: np.ndarray) -> np.ndarray:
+    """Maps (n, 1 or 3, height, width) of 8 bits as nets take them, (n, 3, height, width) in [0, 1], float32."""
+    return np.repeat(maps, 3 // maps.shape[1], axis=1).astype(np.float32) / 255
+
+
 def find_edges(pixels: Pixels) -> Pixels:
     """Canny's edges (IEEE PAMI 8(6), 1986): white lines, one pixel wide, (height, width)."""
     return _load_opencv().Canny(np.ascontiguousarray(pixels), *CANNY)
@@ -72,7 +77,7 @@ def shuffle(pixels: Pixels) -> Pixels:
     noise = opencv.resize(noise, (width + 2 * grain, height + 2 * grain), interpolation=opencv.INTER_CUBIC)
     noise = noise[grain : grain + height, grain : grain + width]
     low, high = noise.min(axis=(0, 1)), noise.max(axis=(0, 1))
-    places = (noise - low) / np.maximum(high - low, 1e-6) * np.float32([width - 1, height - 1])
+    places = (noise - low) / np.maximum(high - low, 1e-6) * np.array([width - 1, height - 1], np.float32)
     return opencv.remap(pixels, places.astype(np.float32), None, opencv.INTER_LINEAR)
 
 

@@ -141,6 +141,15 @@ class PairSubject:
 
 
 @dataclass(frozen=True)
+class ControlSubject:
+    """A ControlNet, and the file that its map is, or is made of, by their digests."""
+
+    net: str
+    map: str
+    map_file: str = free("", because="the hash stands for it")
+
+
+@dataclass(frozen=True)
 class AdapterSpec:
     """An adapter on a model: how it was taught, and by what it is known. Its file travels beside the spec."""
 

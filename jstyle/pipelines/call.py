@@ -15,6 +15,7 @@ from jstyle.events import exhaust
 from jstyle.networks.condition import Size
 from jstyle.pipelines.arrays import Array, read_var
 from jstyle.pipelines.callbacks import OldCallback, OnStepEnd, Watcher
+from jstyle.pipelines.controls import NO_CONTROLS, Controls
 from jstyle.pipelines.diffusers_names import NO_IP_ADAPTER
 from jstyle.pipelines.seeds import choose_seeds
 from jstyle.pipelines.sizes import read_sizes
@@ -193,9 +194,14 @@ _DEFAULTS: Mapping[str, Any] = {"guidance_scale": None, "guidance_rescale": 0.0,
 
 
 def run_call(
-    pipe: StableDiffusionPipeline, prompt: Optional[Prompt], start: Start, steps: int, options: CallOptions
+    pipe: StableDiffusionPipeline,
+    prompt: Optional[Prompt],
+    start: Start,
+    steps: int,
+    options: CallOptions,
+    controls: Controls = NO_CONTROLS,
 ) -> Any:
-    """The images of a call, with what they are in each picture's ``info``.
+    """The images of a call, steered by ``controls``, with what they are in each picture's ``info``.
 
     Raises InputError, before anything is computed, for arguments that are not known, are wrong or cannot be obeyed.
     """
@@ -231,10 +237,11 @@ def run_call(
             watcher=watcher,
             reading=reading,
             sizes=sizes,
+            controls=controls,
             **settings,
         )
         output = exhaust(run, given.get("on_step"))
-        told = Told(text, negative, start, steps, reading, settings, options)
+        told = Told(text, negative, start, steps, reading, settings, options, controls)
         note_pictures(pipe, output, told, is_changed=watcher.has_changed)
     return output if given["return_dict"] else output.to_tuple()
 

@@ -16,9 +16,9 @@ from jstyle.diffusion.schedule import Schedule
 from jstyle.diffusion.schedule_config import ScheduleConfig
 from jstyle.diffusion.weighted_text import PLAIN, read_pieces
 from jstyle.events import Evaluated, closing
-from jstyle.networks import Condition, UNet2DConditionModel
+from jstyle.networks import Condition, ControlNetModel, UNet2DConditionModel
 from jstyle.networks.config import UNetConfig, VAEConfig
-from jstyle.networks.outputs import UNetOutput
+from jstyle.networks.outputs import ControlNetOutput, UNetOutput
 from jstyle.ops.precision import unet_dtype
 from jstyle.pictures.spec import Identifiable
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
@@ -27,6 +27,7 @@ from jstyle.runtime import jt
 from jstyle.settings.model import ModelSettings
 from jstyle.settings.prompts import PromptSettings
 from jstyle.weights.configuration import Configurations
+from jstyle.weights.control_files import NetFiles
 from jstyle.weights.description import Checkpoint, describe_checkpoint
 from jstyle.weights.single_file.families import USUAL_SCHEDULE, USUAL_VAE
 
@@ -71,6 +72,14 @@ class CountingUNet(UNet2DConditionModel):
     def execute(self, sample: jt.Var, *_: Any, **__: Any) -> UNetOutput:
         """(batch, in_channels, height, width) to zeros (batch, out_channels, height, width)."""
         return UNetOutput(jt.zeros((sample.shape[0], self.config.out_channels, *sample.shape[2:])))
+
+
+class CountingNet(ControlNetModel):
+    """A ControlNet whose every answer is empty. Its weights are never made."""
+
+    def execute(self, *_: Any, **__: Any) -> ControlNetOutput:
+        """Of anything nothing."""
+        return ControlNetOutput((), jt.zeros((1,)))
 
 
 class _Autoencoder:
@@ -158,6 +167,10 @@ class CountingPipeline(StableDiffusionPipeline):
     def configuration(self) -> str:
         """The model's; of configurations alone none."""
         return "" if self._model is None else self._model.configuration
+
+    def open_net(self, files: NetFiles) -> ControlNetModel:
+        """One that is not loaded."""
+        return CountingNet(files.config)
 
     def condition_texts(
         self, prompt: Prompt, copies: int = 1, skip: int = 0, reading: PromptSettings = PLAIN

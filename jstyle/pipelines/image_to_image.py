@@ -37,9 +37,10 @@ class StableDiffusionImg2ImgPipeline(StableDiffusionPipeline):
         picture, and 0 is an error because nothing would run (`FromPictures`). Other arguments and errors as in
         text-to-image.
         """
-        return run_call(self, prompt, self._choose_start(image, strength), num_inference_steps, options)
+        return run_call(self, prompt, self.choose_start(image, strength), num_inference_steps, options)
 
-    def _choose_start(self, image: Optional[GivenPictures], strength: float) -> Start:
+    def choose_start(self, image: Optional[GivenPictures], strength: float) -> Start:
+        """What images start from. Raises InputError for no picture."""
         latents = find_latents(require_given(image, "image"), self.vae.config.latent_channels)
         if latents is not None:
             return FromLatents(require_finite(latents, "image"), strength)
@@ -81,6 +82,24 @@ class StableDiffusionInpaintPipeline(StableDiffusionPipeline):
         strength 1 starts from pure noise.
         """
         read_yes("overlay", overlay)
+        start = self.choose_start(
+            image, mask_image, height, width, padding_mask_crop, strength, masked_image_latents, overlay=overlay
+        )
+        return run_call(self, prompt, start, num_inference_steps, options)
+
+    def choose_start(
+        self,
+        image: Optional[GivenPictures],
+        mask_image: Optional[GivenPictures],
+        height: Optional[int],
+        width: Optional[int],
+        padding_mask_crop: Optional[int],
+        strength: float,
+        masked_image_latents: Optional[Array] = None,
+        *,
+        overlay: bool = True,
+    ) -> Start:
+        """What images start from. Raises InputError for no picture, no mask, and sizes that cannot be."""
         pictures = open_given(require_given(image, "image"))
         masks = open_given(require_given(mask_image, "mask_image"), "mask_image")
         size = None
@@ -90,8 +109,7 @@ class StableDiffusionInpaintPipeline(StableDiffusionPipeline):
             if padding_mask_crop is None:
                 pictures, masks = ([images.fit(one, *size, "stretch") for one in some] for some in (pictures, masks))
         latents = None if masked_image_latents is None else read_var(masked_image_latents, "masked_image_latents")
-        start = FromMaskedPictures(pictures, masks, strength, overlay, padding_mask_crop, size, latents)
-        return run_call(self, prompt, start, num_inference_steps, options)
+        return FromMaskedPictures(pictures, masks, strength, overlay, padding_mask_crop, size, latents)
 
 
 def require_given(given: Optional[GivenPictures], name: str) -> GivenPictures:

@@ -20,6 +20,7 @@ from jstyle.networks import (
     CLIPTextModel,
     CLIPTextModelWithProjection,
     CLIPVisionModelWithProjection,
+    ControlNetModel,
     UNet2DConditionModel,
 )
 from jstyle.ops.kernels.operator import find_operations
@@ -44,6 +45,8 @@ from jstyle.weights.saving import refuse_unsaved
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from jstyle.weights.control_files import NetFiles
 
 _NETWORK = "to share memory, build the other pipeline with from_pipe, which copies nothing"
 _WITHOUT = {
@@ -249,6 +252,10 @@ class LoadedModel:
             "feature_extractor": None,
             "image_encoder": self.image_encoder,
         }
+
+    def open_net(self, files: NetFiles) -> ControlNetModel:
+        """A ControlNet that was located, in the precision that the UNet computes in."""
+        return ControlNetModel.from_files(files, self.unet.dtype)
 
     @property
     def is_xl(self) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any, Optional
 
 from jstyle.diffusion import prompt_reading
+from jstyle.diffusion.control import Steering
 from jstyle.diffusion.guidance import GuidedDenoiser
 from jstyle.diffusion.weighted_text import PLAIN, read_text
 from jstyle.errors import InputError, InputWarning
@@ -114,11 +115,12 @@ class TextReading(LoadedModel):
         reading: PromptSettings = PLAIN,
         sizes: PictureSizes = OWN_SIZES,
         from_noise: bool = True,
+        steering: Optional[Steering] = None,
     ) -> GuidedDenoiser:
         """The UNet under a text, as samplers take it. ``negative_prompt`` is one for all prompts or one each.
 
-        ``skip`` is that of `condition_texts`, for the prompt alone, ``rescale`` that of `GuidedDenoiser`, ``sizes``
-        what SDXL is told of the pictures, ``from_noise`` whether they start from noise alone.
+        ``skip`` is that of `condition_texts`, for the prompt alone, ``sizes`` what SDXL is told of the pictures,
+        ``from_noise`` whether they start from noise alone; ``rescale`` and ``steering`` are `GuidedDenoiser`'s.
         """
         text, negative = self._encode_halves(prompt, negative_prompt, guidance_scale, copies, skip, reading)
         if sizes != OWN_SIZES and not self.is_xl:
@@ -128,7 +130,7 @@ class TextReading(LoadedModel):
             text = text.say(sizes.describe(factor))
             negative = None if negative is None else negative.say(sizes.describe_negative(factor, from_noise))
         kind = self.schedule.config.prediction_type
-        return GuidedDenoiser(self.unet, kind, text, negative, guidance_scale, extra, rescale)
+        return GuidedDenoiser(self.unet, kind, text, negative, guidance_scale, extra, rescale, steering)
 
     def _encode_halves(
         self,

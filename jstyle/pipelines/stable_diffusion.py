@@ -16,6 +16,7 @@ from jstyle.diffusion.weighted_text import PLAIN
 from jstyle.errors import InputError
 from jstyle.pipelines.call import CallOptions, run_call
 from jstyle.pipelines.callbacks import Watcher
+from jstyle.pipelines.controls import NO_CONTROLS, Controls
 from jstyle.pipelines.diffusers_names import DiffusersNames
 from jstyle.pipelines.latents import Latents
 from jstyle.pipelines.output import PipelineOutput, PipelineStep, check_output_type, present
@@ -90,11 +91,13 @@ class StableDiffusionPipeline(AdapterLoading, TextReading, DiffusersNames, Laten
         watcher: Optional[Watcher] = None,
         reading: PromptSettings = PLAIN,
         sizes: PictureSizes = OWN_SIZES,
+        controls: Controls = NO_CONTROLS,
     ) -> Generator[PipelineStep, None, PipelineOutput]:
         """A pipeline's call as a generator: it yields every step, returns the output, and may be closed at any time.
 
         ``start`` says what the images start from, ``copies`` how many each prompt gets, ``unit`` the initial unit
-        noise, ``watcher`` what looks on and may change x; otherwise as in the call and in `denoiser`.
+        noise, ``watcher`` what looks on and may change x, ``controls`` which ControlNets steer; otherwise as in the
+        call and in `denoiser`.
         """
         read_number("guidance", guidance)
         read_share("guidance_rescale", rescale)
@@ -102,12 +105,24 @@ class StableDiffusionPipeline(AdapterLoading, TextReading, DiffusersNames, Laten
         check_output_type(output_type)
         self.schedule.stride(steps)
         method = self.sampler(sampler, sigmas)
+        controls.check(self, start)
         noise = NoiseSource(image_seeds(seeds, count_images(prompt, copies)))
         begun = start.begin(self, method, steps, noise, unit)
         self._check_channels(begun)
         from_noise = isinstance(start, FromNoise)
+        steering = controls.steer(self, begun.x.shape[2:], begun.x.shape[0], steps, begun.index)
         denoiser = self.denoiser(
-            prompt, negative_prompt, guidance, copies, begun.extra, rescale, skip, reading, sizes, from_noise
+            prompt,
+            negative_prompt,
+            guidance,
+            copies,
+            begun.extra,
+            rescale,
+            skip,
+            reading,
+            sizes,
+            from_noise,
+            steering,
         )
         after_step = begun.after_step
         if watcher is not None:

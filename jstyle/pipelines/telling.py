@@ -15,6 +15,7 @@ from jstyle.networks.condition import Condition
 from jstyle.ops.precision import find_precision
 from jstyle.pictures.finished import hash_pixels, note_spec
 from jstyle.pictures.spec import ModelIdentity, PictureSpec, identify_model
+from jstyle.pipelines.controls import NO_CONTROLS, Controls
 from jstyle.pipelines.starts import FromLatents, FromMaskedPictures, FromNoise, FromPictures, Start, list_pictures
 from jstyle.pipelines.texts import Prompt, TwoTexts
 from jstyle.settings.identity import identity
@@ -48,6 +49,7 @@ class Told:
     reading: PromptSettings
     settings: Mapping[str, Any]
     options: Mapping[str, Any]
+    controls: Controls = NO_CONTROLS
 
 
 def note_pictures(pipe: StableDiffusionPipeline, output: PipelineOutput, told: Told, *, is_changed: bool) -> None:
@@ -103,6 +105,7 @@ def _list_common(pipe: StableDiffusionPipeline, told: Told) -> Iterator[tuple[st
         yield "trained", hashlib.sha256(trained.encode()).hexdigest()
     if pipe.has_own_scheduler:
         yield "scheduler", type(pipe.scheduler).__name__
+    yield from told.controls.describe()
     if pipe.unet.attachments:
         yield "editors", [type(attachment.editor).__name__ for attachment in pipe.unet.attachments]
 

@@ -151,6 +151,13 @@ def require_size(**values: Optional[int]) -> None:
         require(value is None or 1 <= value <= LONGEST_SIDE, f"{name} must be from 1 to {LONGEST_SIDE}, not {value}")
 
 
+def require_window(start: float, end: float, prefix: str = "") -> None:
+    """Raise ValueError unless these are shares of a run, the first below the second; ``prefix`` begins their names."""
+    require(0 <= start <= 1, f"{prefix}start must be from 0 to 1, not {start}")
+    require(0 <= end <= 1, f"{prefix}end must be from 0 to 1, not {end}")
+    require(start < end, f"{prefix}start {start} must be below {prefix}end {end}")
+
+
 def require_share(**values: float) -> None:
     """Raise ValueError for the first of the named values that is not from 0 to 1."""
     for name, value in values.items():

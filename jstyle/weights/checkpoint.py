@@ -10,9 +10,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Optional
 
-import numpy as np
-
-from jstyle import ops
 from jstyle.diffusion.schedule_config import ScheduleConfig
 from jstyle.diffusion.tokenizer import load_tokenizer
 from jstyle.errors import InputError
@@ -128,8 +125,7 @@ def hash_components(components: Components) -> str:
         return of_files
     digest = hashlib.sha256(of_files.encode())
     for network in bare:
-        for name, parameter in network.named_parameters():
-            digest.update(name.encode() + np.ascontiguousarray(ops.cast(parameter, "float32").numpy()).tobytes())
+        network.add_to_digest(digest)
     return digest.hexdigest()
 
 

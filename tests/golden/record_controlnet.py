@@ -2,15 +2,20 @@
 
 Run `python tests/golden/record_controlnet.py` from the repository's root, in the environment that README.md describes.
 
-controlnet.npz: for each of `NETS` `{net}_` `sample`, `timestep`, `context`, `map`, and for the plain and (`guess_`) the
-guess mode at a scale of 0.7 the residuals end to end, the middle's last; `config`, what diffusers writes of the net
-"sd1", as JSON. controlnet_runs.npz: `map` and `edges` (uint8), `init_image`, `mask`, `noise`, and final latents of each
-of `RUNS`, of `image`, `mask4`, `mask9` and of `batch`, two prompts with a map each.
+controlnet.npz: for each of `NETS` `{net}_` `sample`, `timestep`, `context`, `map` (of "sdxl" `text_embeds` and
+`time_ids` too), and for the plain and (`guess_`) the guess mode at a scale of 0.7 the residuals end to end, those of
+the middle last; `config`, what diffusers writes of the net "sd1", as JSON.
+controlnet_file.npz: `names` and `shapes` (JSON) of a file of the original code's, and, on sd1's inputs and `map`,
+`residuals`.
+controlnet_runs.npz: `map` and `edges` (uint8), `mask`, `noise`, `forward` (of pictures), and final latents of each of
+`RUNS`, of `image`, `mask4`, `mask9` and of `batch`, two prompts with a map each.
 """
 
 from __future__ import annotations
 
 import json
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,10 +32,12 @@ from diffusers.pipelines.controlnet import pipeline_controlnet_inpaint as inpain
 from PIL import Image
 from record import build_unet, noise, rng, save, seeded
 from record_pipelines import FOLDER, HEIGHT, LATENT, SETTINGS, WIDTH, disc, drawn, generate, photo
+from safetensors.numpy import save_file
 
 NETS: dict[str, tiny.Config] = {
     "sd1": tiny.controlnet_config(tiny.SD1["unet"]),
     "sd2": tiny.controlnet_config(tiny.SD2["unet"], controlnet_conditioning_channel_order="bgr"),
+    "sdxl": tiny.controlnet_config(tiny.SDXL["unet"]),
     "pool": tiny.controlnet_config(tiny.FOLDER["unet"], global_pool_conditions=True),
 }
 SCALE = 0.7
@@ -54,23 +61,114 @@ def build_net(config: tiny.Config, prefix: str = "") -> ControlNetModel:
     return seeded(ControlNetModel.from_config(config), prefix)
 
 
+def _draw_inputs(name: str, config: tiny.Config) -> tuple[np.ndarray, ...]:
+    """Latents, times, texts and maps, two of each."""
+    height, width = (5, 6) if name == "sd1" else (6, 5)
+    return (
+        noise(f"controlnet/{name}/sample", (2, 4, height, width)),
+        np.array([37, 921], np.int64),
+        noise(f"controlnet/{name}/context", (2, 7, config["cross_attention_dim"])),
+        rng(f"controlnet/{name}/map").random((2, 3, 4 * height, 4 * width), np.float32),
+    )
+
+
 def record_net(name: str, config: tiny.Config) -> dict[str, np.ndarray]:
     """The residuals of two latents of odd sizes under two maps."""
     net = build_net(config)
-    height, width = (5, 6) if name == "sd1" else (6, 5)
-    inputs = {
-        "sample": noise(f"controlnet/{name}/sample", (2, 4, height, width)),
-        "timestep": np.array([37, 921], np.int64),
-        "context": noise(f"controlnet/{name}/context", (2, 7, config["cross_attention_dim"])),
-        "map": rng(f"controlnet/{name}/map").random((2, 3, 4 * height, 4 * width), np.float32),
-    }
-    arrays = {f"{name}_{key}": value for key, value in inputs.items()}
+    inputs = dict(zip(("sample", "timestep", "context", "map"), _draw_inputs(name, config)))
+    added = {}
+    if name == "sdxl":
+        added["text_embeds"] = noise("controlnet/pooled", (2, tiny.SDXL_POOLED))
+        added["time_ids"] = np.array([[64, 80, 0, 8, 48, 40], [24, 20, 0, 0, 24, 20]], np.float32)
+    arrays = {f"{name}_{key}": value for key, value in {**inputs, **added}.items()}
     sample, timestep, context, shown = (torch.from_numpy(value) for value in inputs.values())
+    more = {"added_cond_kwargs": {key: torch.from_numpy(value) for key, value in added.items()} or None}
     for mode in ("", "guess_"):
-        down, middle = net(sample, timestep, context, shown, SCALE, guess_mode=bool(mode), return_dict=False)
+        down, middle = net(sample, timestep, context, shown, SCALE, guess_mode=bool(mode), return_dict=False, **more)
         flat = [one.numpy().ravel() for one in (*down, middle)]
         arrays[f"{name}_{mode}residuals"] = np.concatenate(flat)
     return arrays
+
+
+def list_original_names(config: tiny.Config, channels: int) -> list[tuple[str, list[int]]]:
+    """Names and shapes in a file of the original code (github.com/lllyasviel/ControlNet, `cldm/cldm.py`), in order."""
+    widths, text, hints = config["block_out_channels"], config["cross_attention_dim"], [3, 4, 4, 4, 4, 8, 8, 12]
+    names: list[tuple[str, list[int]]] = []
+
+    def add(name: str, *shape: int, bias: bool = True) -> None:
+        names.append((f"{name}.weight", list(shape)))
+        if bias:
+            names.append((f"{name}.bias", [shape[0]]))
+
+    def add_resnet(name: str, taken: int, given: int) -> None:
+        add(f"{name}.in_layers.0", taken)
+        add(f"{name}.in_layers.2", given, taken, 3, 3)
+        add(f"{name}.emb_layers.1", given, 4 * widths[0])
+        add(f"{name}.out_layers.0", given)
+        add(f"{name}.out_layers.3", given, given, 3, 3)
+        if taken != given:
+            add(f"{name}.skip_connection", given, taken, 1, 1)
+
+    def add_transformer(name: str, width: int) -> None:
+        block = f"{name}.transformer_blocks.0"
+        add(f"{name}.norm", width)
+        add(f"{name}.proj_in", width, width, 1, 1)
+        for attention, source in (("attn1", width), ("attn2", text)):
+            add(f"{block}.{attention}.to_q", width, width, bias=False)
+            add(f"{block}.{attention}.to_k", width, source, bias=False)
+            add(f"{block}.{attention}.to_v", width, source, bias=False)
+            add(f"{block}.{attention}.to_out.0", width, width)
+        add(f"{block}.ff.net.0.proj", 8 * width, width)
+        add(f"{block}.ff.net.2", width, 4 * width)
+        for norm in ("norm1", "norm2", "norm3"):
+            add(f"{block}.{norm}", width)
+        add(f"{name}.proj_out", width, width, 1, 1)
+
+    add("time_embed.0", 4 * widths[0], widths[0])
+    add("time_embed.2", 4 * widths[0], 4 * widths[0])
+    add("input_blocks.0.0", widths[0], channels, 3, 3)
+    number, taken = 1, widths[0]
+    skips = [widths[0]]
+    for level, width in enumerate(widths):
+        for _ in range(config["layers_per_block"]):
+            add_resnet(f"input_blocks.{number}.0", taken, width)
+            if level < len(widths) - 1:
+                add_transformer(f"input_blocks.{number}.1", width)
+            taken, number = width, number + 1
+            skips.append(width)
+        if level < len(widths) - 1:
+            add(f"input_blocks.{number}.0.op", width, width, 3, 3)
+            number += 1
+            skips.append(width)
+    for place, width in enumerate(skips):
+        add(f"zero_convs.{place}.0", width, width, 1, 1)
+    for place, (taken, given) in enumerate(zip(hints, [*hints[1:], widths[0]])):
+        add(f"input_hint_block.{2 * place}", given, taken, 3, 3)
+    add_resnet("middle_block.0", widths[-1], widths[-1])
+    add_transformer("middle_block.1", widths[-1])
+    add_resnet("middle_block.2", widths[-1], widths[-1])
+    add("middle_block_out.0", widths[-1], widths[-1], 1, 1)
+    return [(f"control_model.{name}", shape) for name, shape in names]
+
+
+def record_file() -> dict[str, np.ndarray]:
+    """What diffusers makes of a file of the original code's names, on the inputs of the net "sd1"."""
+    config = tiny.controlnet_config(tiny.SD1["unet"], conditioning_embedding_out_channels=[4, 4, 8, 12])
+    names = list_original_names(config, 4)
+    with tempfile.TemporaryDirectory() as folder:
+        build_net(config).save_config(folder)
+        file = Path(folder) / "control.safetensors"
+        save_file({name: tiny.seeded_tensor(name, shape) for name, shape in names}, file)
+        net = ControlNetModel.from_single_file(str(file), config=folder)
+    sample, timestep, context, _ = _draw_inputs("sd1", config)
+    shown = rng("controlnet/file/map").random((2, 3, 40, 48), np.float32)
+    down, middle = net(*map(torch.from_numpy, (sample, timestep, context, shown)), return_dict=False)
+    return {
+        "names": np.array([name for name, _ in names]),
+        "shapes": np.array(json.dumps([shape for _, shape in names])),
+        "map": shown,
+        "residuals": np.concatenate([one.numpy().ravel() for one in (*down, middle)]),
+    }
 
 
 def edges() -> np.ndarray:
@@ -129,6 +227,7 @@ def main() -> None:
     for name, config in NETS.items():
         arrays.update(record_net(name, config))
     save("controlnet", arrays)
+    save("controlnet_file", record_file())
     save("controlnet_runs", record_runs())
 
 

@@ -172,7 +172,9 @@ FOLDER: dict[str, Config] = {
 
 
 _SHARED = (
-    "attention_head_dim", "block_out_channels", "cross_attention_dim", "down_block_types", "flip_sin_to_cos",
+    "addition_embed_type", "addition_time_embed_dim", "projection_class_embeddings_input_dim",
+    "transformer_layers_per_block", "attention_head_dim", "block_out_channels", "cross_attention_dim",
+    "down_block_types", "flip_sin_to_cos",
     "freq_shift", "in_channels", "layers_per_block", "norm_eps", "norm_num_groups", "upcast_attention",
     "use_linear_projection",
 )  # fmt: skip
@@ -180,7 +182,7 @@ _SHARED = (
 
 def controlnet_config(unet: Config, **changes: Any) -> Config:
     """A `config.json` of a ControlNet for that UNet, whose map is 4 times as large as the latent."""
-    shared = {name: unet[name] for name in _SHARED}
+    shared = {name: unet[name] for name in _SHARED if name in unet}
     return {**shared, "conditioning_embedding_out_channels": [4, 8, 12], **changes}
 
 

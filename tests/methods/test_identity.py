@@ -19,7 +19,8 @@ from jstyle.methods.prompt_to_prompt.settings import EditSubject, PromptToPrompt
 from jstyle.methods.table import METHODS
 from jstyle.methods.text_to_image.settings import TextSubject, TextToImageSettings
 from jstyle.methods.z_star.settings import ZStarSettings
-from jstyle.pictures.spec import AdapterSpec, ModelIdentity, PairSubject, PictureSpec, PromptedPicture
+from jstyle.pictures.spec import AdapterSpec, ControlSubject, ModelIdentity, PairSubject, PictureSpec, PromptedPicture
+from jstyle.settings.control import ControlSettings
 from jstyle.settings.fields import is_free
 from jstyle.settings.identity import digest
 from jstyle.settings.reader import build, plain
@@ -41,6 +42,8 @@ FREE: Mapping[str, str] = {
     "SetSubject.start_file": "the hash stands for it",
     "ReferenceSubject.picture_file": "the hash stands for it",
     "ReferenceSubject.saved_file": "the hash stands for it",
+    "ControlSubject.map_file": "the hash stands for it",
+    "ControlSettings.controlnet": "the nets' own digests stand for them",
     "TextToImageSettings.seed": "what a picture is names it",
     "SamplingSettings.seed": "what a picture is names the seed of each",
     "TextToImageSettings.batch_size": "images are the same in any batch",
@@ -72,8 +75,13 @@ them: kept ones are rounded, and pixels of 8 bits show it. StyleID rounds those 
 MODEL = ModelIdentity("hash", "configuration")
 COMPANIONS = (Companion("b", 2, "start"),)
 SUBJECT = SetSubject("a", 1, (ReferenceSubject("r", 0, "file", COMPANIONS),), (1.0,), "start", COMPANIONS)
+CONTROLS = ControlSettings(("a", "b"), ("canny", "tile"), (1.0, 0.5), (0.0, 0.2), (1.0, 0.9))
+STEERED = ControlSubject("net", "map")
 SPECS: Mapping[str, Any] = {
     "txt2img": PictureSpec("txt2img", MODEL, TextToImageSettings(), TextSubject("a", 1, "image", "mask")),
+    "steered": PictureSpec(
+        "txt2img", MODEL, TextToImageSettings(controls=CONTROLS), TextSubject("a", 1, controls=(STEERED,))
+    ),
     "styleid": PictureSpec("styleid", MODEL, StyleIDSettings(), PairSubject("content", "style")),
     "exactly inverted": PictureSpec("styleid", MODEL, StyleIDSettings(inversion="target"), PairSubject("a", "b")),
     "z_star": PictureSpec("z_star", MODEL, ZStarSettings(), PairSubject("content", "style")),
@@ -136,7 +144,15 @@ OTHER: Mapping[str, Any] = {
 }
 """Values, by name, for fields whose default is None; the others are numbers."""
 
-OTHER_LISTS: Mapping[str, Any] = {"cross_replace_steps": (0.1, 0.5), "self_replace_steps": (0.1, 0.5)}
+OTHER_LISTS: Mapping[str, Any] = {
+    "cross_replace_steps": (0.1, 0.5),
+    "self_replace_steps": (0.1, 0.5),
+    "controlnet": ("a", "c"),
+    "preprocess": ("canny", "invert"),
+    "control_scale": (1.0, 0.6),
+    "control_start": (0.1, 0.2),
+    "control_end": (1.0, 0.8),
+}
 """Values of lists that cannot be longer."""
 
 OTHER_ENTRIES: Mapping[str, Any] = {"reweight": 2.0, "word_steps": (0.0, 0.5)}
@@ -156,8 +172,9 @@ def list_changes(whole: Any) -> Iterator[Change]:
         if dataclasses.is_dataclass(value):
             changes += list_changes(value)
         elif isinstance(value, tuple):
-            changes.append((name, is_free(field), OTHER_LISTS.get(field.name, (*value, value[0]))))
-            if dataclasses.is_dataclass(value[0]):
+            usual = (*value, value[0]) if value else ("a",)
+            changes.append((name, is_free(field), OTHER_LISTS.get(field.name, usual)))
+            if value and dataclasses.is_dataclass(value[0]):
                 changes += [(below, free, (changed, *value[1:])) for below, free, changed in list_changes(value[0])]
         elif isinstance(value, dict):
             changes.append((name, is_free(field), {**value, "a": OTHER_ENTRIES.get(field.name, "b")}))

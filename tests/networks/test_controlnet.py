@@ -64,7 +64,7 @@ def test_what_reads_the_map_starts_as_convolutions_do(unet: UNet2DConditionModel
 
 def test_the_unet_adds_what_it_is_given(unet: UNet2DConditionModel, net: ControlNetModel) -> None:
     """A residual that is the same everywhere may be given once a channel."""
-    shapes = [(2, *shape) for shape in unet.list_skips(8, 6)]
+    shapes = [(2, *shape) for shape in unet.config.list_skips(8, 6)]
     values = [RNG.standard_normal(shape[:2]).astype(np.float32)[..., None, None] for shape in [*shapes, shapes[-1]]]
     wide = [np.broadcast_to(value, shape) for value, shape in zip(values, [*shapes, shapes[-1]])]
     outs = [steer(unet, ControlNetOutput(tuple(map(jt.array, v[:-1])), jt.array(v[-1]))) for v in (values, wide)]

@@ -148,7 +148,7 @@ def test_what_a_script_may_say_changes_nothing(unet: Any, vae: Any) -> None:
     np.testing.assert_array_equal(call(unet, SAMPLE, 41, TEXT), before)
     with pytest.raises(InputError, match="the dtype 'int8' is not known"):
         unet.to("int8")
-    for name in ("added_cond_kwargs", "cross_attention_kwargs"):
+    for name in ("class_labels", "cross_attention_kwargs"):
         with pytest.raises(InputError, match=f"UNet: the argument '{name}' is not supported; leave it out"):
             unet(SAMPLE, 41, TEXT, **{name: {"scale": 0.5}})
         unet(SAMPLE, 41, TEXT, **{name: None})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from jstyle.methods.recalled import Recalled
+from jstyle.methods.recalled import Recalled, list_control_origins
 from jstyle.methods.recalling import list_origins
 
 
@@ -17,4 +17,7 @@ def recall_image(subject: Mapping[str, Any], settings: Mapping[str, Any]) -> Rec
         values["prompt"] = [subject["prompt"]]
     if subject.get("seed") is not None:
         values["seed"] = subject["seed"]
-    return Recalled(values, (), origins, needs)
+    controls = list_control_origins(subject, settings)
+    if controls:
+        values["control"] = [str(origin.path) for origin in controls if origin.setting == "control"]
+    return Recalled(values, (), [*origins, *controls], needs)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Generator, Iterator, Sequence
 from typing import Any, Optional, Union
 
@@ -11,20 +10,20 @@ from PIL import Image
 from jstyle.errors import InputError
 from jstyle.events import Evaluated, Event, PictureWritten, Planned, Remark, closing
 from jstyle.files import check_output, hash_files
+from jstyle.methods import steering
 from jstyle.methods.table import Method
 from jstyle.methods.text_to_image.files import ImageFiles
 from jstyle.methods.text_to_image.settings import TextSubject, TextToImageInputs, TextToImageSettings
 from jstyle.pictures import images
 from jstyle.pictures.fitting import Frame, Size
-from jstyle.pictures.spec import PictureSpec, identify_model
+from jstyle.pictures.spec import ControlSubject, PictureSpec, identify_model
+from jstyle.pipelines.controls import NO_CONTROLS, Controls
 from jstyle.pipelines.cost import CountingPipeline, count_evaluations
 from jstyle.pipelines.prompted import tell_evaluations
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.pipelines.starts import FromMaskedPictures, FromNoise, FromPictures, Start
 from jstyle.settings.model import ModelSettings
 from jstyle.settings.paths import describe_output
-
-SHAPES_DIFFER = 0.02  # of the aspects' logarithms: more than rounding to whole pixels
 
 
 def run_text_to_image(
@@ -42,28 +41,38 @@ def run_text_to_image(
     ):
         if is_given and inputs.mask is None:
             raise InputError(f"--{option} says how a mask is painted: give --mask and --image too")
+    if inputs.control and settings.padding_mask_crop is not None:
+        raise InputError("padding_mask_crop paints a part of the picture, and maps are of all of it: leave it out")
     check_output(inputs.folder)
     remarks: list[str] = []
     pictures = [
         None if path is None else images.open_image(path, remarks.append) for path in (inputs.image, inputs.mask)
     ]
+    maps = [images.open_image(path, remarks.append) for path in inputs.control]
     yield from map(Remark, remarks)
     counting = CountingPipeline.from_settings(model)
+    nets = steering.locate_nets(settings.controls, len(maps), model, counting)
+    size = choose_size(counting, settings, pictures[0], maps)
     if inputs.image is not None and pictures[0] is not None and settings.padding_mask_crop is None:
         frame = make_frame(counting, settings)
         yield from map(Remark, frame.describe_losses({str(inputs.image): pictures[0].size}))
         yield from map(Remark, describe_size(pictures[0].size, frame.fit(pictures[0]).size, inputs.mask is not None))
     identity = identify_model(model, counting)
-    specs = [PictureSpec(method.name, identity, settings, subject) for subject in list_subjects(inputs, settings)]
+    subjects = list_subjects(inputs, settings, steering.list_control_subjects(nets, inputs.control))
+    specs = [PictureSpec(method.name, identity, settings, subject) for subject in subjects]
     files = ImageFiles(inputs, specs)
     unfinished = files.list_unfinished(overwrite=inputs.overwrite)
 
     def make(pipe: StableDiffusionPipeline) -> Iterator[Union[Evaluated, tuple[int, Image.Image]]]:
-        start = choose_start(pipe, settings, *pictures)
+        start = FromNoise(*size[::-1]) if size and not pictures[0] else choose_start(pipe, settings, *pictures)
+        controls = NO_CONTROLS
+        if size is not None:
+            shown = [(picture,) for picture in maps]
+            controls = steering.open_controls(pipe, settings.controls, nets, shown, size, settings.fit)
         for first in range(0, len(unfinished), settings.batch_size):
             batch = unfinished[first : first + settings.batch_size]
             subjects = [specs[number].subject for number in batch]
-            yield from zip(batch, (yield from generate(pipe, settings, subjects, start)))
+            yield from zip(batch, (yield from generate(pipe, settings, subjects, start, controls)))
 
     yield Planned(len(specs), len(specs) - len(unfinished), count_evaluations(make, counting))
     with closing(make(StableDiffusionPipeline.from_settings(model)) if unfinished else ()) as events:
@@ -85,7 +94,11 @@ def describe_size(given: Size, fitted: Size, masked: bool) -> list[str]:
 
 
 def generate(
-    pipe: StableDiffusionPipeline, settings: TextToImageSettings, subjects: Sequence[TextSubject], start: Start
+    pipe: StableDiffusionPipeline,
+    settings: TextToImageSettings,
+    subjects: Sequence[TextSubject],
+    start: Start,
+    controls: Controls = NO_CONTROLS,
 ) -> Generator[Evaluated, None, list[Image.Image]]:
     """The images of some texts, in a batch. Raises InputError for what the model cannot take."""
     steps = pipe.sample(
@@ -99,6 +112,7 @@ def generate(
         sampler=settings.sampler,
         sigmas=settings.sigmas,
         reading=settings.reading,
+        controls=controls,
     )
     return (yield from tell_evaluations(steps, "images")).images
 
@@ -122,13 +136,30 @@ def choose_start(
     if settings.padding_mask_crop is not None:
         region = {"padding_mask_crop": settings.padding_mask_crop, "size": (frame.width, frame.height)}
         return FromMaskedPictures(image, mask, **strength, **region)
-    if abs(math.log(image.width / image.height * mask.height / mask.width)) > SHAPES_DIFFER:
-        shown = f"the mask is {mask.width}x{mask.height} and its picture {image.width}x{image.height}"
-        raise InputError(f"{shown}: give a mask of the picture's shape")
+    steering.require_shape("mask", mask.size, image.size, "picture")
     size = frame.choose_size(image.size)
     return FromMaskedPictures(
         frame.fit(image), images.fit(mask, *size, settings.fit), **strength, overlay=settings.overlay
     )
+
+
+def choose_size(
+    pipe: StableDiffusionPipeline,
+    settings: TextToImageSettings,
+    image: Optional[Image.Image],
+    maps: Sequence[Image.Image],
+) -> Optional[Size]:
+    """The (width, height) of steered images: that of the picture that they start from, else of the first map.
+
+    None without maps. Raises InputError for a map that would keep another shape.
+    """
+    if not maps:
+        return None
+    leading, of = (maps[0], "first map") if image is None else (image, "picture")
+    if settings.fit == "keep":
+        for picture in maps:
+            steering.require_shape("map", picture.size, leading.size, of)
+    return make_frame(pipe, settings).choose_size(leading.size)
 
 
 def make_frame(pipe: StableDiffusionPipeline, settings: TextToImageSettings) -> Frame:
@@ -136,9 +167,11 @@ def make_frame(pipe: StableDiffusionPipeline, settings: TextToImageSettings) -> 
     return pipe.make_frame(settings.width, settings.height, settings.fit)
 
 
-def list_subjects(inputs: TextToImageInputs, settings: TextToImageSettings) -> list[TextSubject]:
+def list_subjects(
+    inputs: TextToImageInputs, settings: TextToImageSettings, controls: tuple[ControlSubject, ...]
+) -> list[TextSubject]:
     """What each image of the run is of, the images of a text side by side."""
     image, mask = (None if path is None else hash_files([path]) for path in (inputs.image, inputs.mask))
     files = str(inputs.image or ""), str(inputs.mask or "")
-    prompts = [prompt for prompt in inputs.prompt for _ in range(inputs.images)]
-    return [TextSubject(prompt, seed, image, mask, *files) for seed, prompt in enumerate(prompts, settings.seed)]
+    prompts = enumerate((prompt for prompt in inputs.prompt for _ in range(inputs.images)), settings.seed)
+    return [TextSubject(prompt, seed, image, mask, controls, *files) for seed, prompt in prompts]

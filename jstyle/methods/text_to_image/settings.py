@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
+from jstyle.pictures.spec import ControlSubject
+from jstyle.settings.control import ControlSettings
 from jstyle.settings.fields import flat, free, later, require
 from jstyle.settings.name_patterns import NUMBERED, require_pattern
 from jstyle.settings.paths import ReadFile, Results, choose_folder, names_picture
@@ -74,6 +76,8 @@ class TextToImageSettings:
     padding_mask_crop: Optional[int] = None
     """Paint the part around the mask alone, with so many pixels more on each side; the image has the picture's size."""
 
+    controls: ControlSettings = flat(ControlSettings)
+
     batch_size: int = free(1, because="images are the same in any batch")
     """Images that go through the UNet together."""
 
@@ -107,6 +111,9 @@ class TextToImageInputs:
     mask: Optional[ReadFile] = None
     """White where the picture is to change (inpainting)."""
 
+    control: tuple[ReadFile, ...] = ()
+    """Maps, or pictures that preprocess makes maps of, one for each ControlNet."""
+
     images: int = 1
     """Images per prompt."""
 
@@ -132,11 +139,14 @@ class TextToImageInputs:
 
 @dataclass(frozen=True)
 class TextSubject:
-    """An image of a text; ``image`` and ``mask`` are the hashes of the files that it starts from."""
+    """An image of a text; ``image`` and ``mask`` are the hashes of the files that it starts from, ``controls`` what
+    steers it.
+    """
 
     prompt: str
     seed: int
     image: Optional[str] = None
     mask: Optional[str] = None
+    controls: tuple[ControlSubject, ...] = later(())
     image_file: str = free("", because="the hash stands for it")
     mask_file: str = free("", because="the hash stands for it")

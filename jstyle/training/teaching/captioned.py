@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Optional, Protocol
 
 import numpy as np
 
@@ -17,11 +17,26 @@ from jstyle.pictures.spec import PromptedPicture, identify_model
 from jstyle.pipelines.prompted import draw_prompted
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.training.draws import make_generator
+from jstyle.training.settings import LoopSettings
 from jstyle.training.teaching import examples, tuning
 from jstyle.training.teaching.settings import CaptionedSettings
 from jstyle.training.teaching.tuning import Batch, EncodedPictures
 
 CLASS = "class"  # the folder of the class's pictures
+
+
+class Dropping(Protocol):
+    """Settings of a way to teach that leaves captions out."""
+
+    @property
+    def caption_dropout(self) -> float:
+        """The share of examples shown without a caption."""
+        ...
+
+    @property
+    def loop(self) -> LoopSettings:
+        """How it is trained."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -38,8 +53,7 @@ class Lessons:
         settings = self.settings
         indices, latents = tuning.draw_batch(self.taught, settings, index)
         count = len(indices)
-        is_dropped = make_generator(settings.loop.seed, index, "dropped").random(count) < settings.caption_dropout
-        captions = ["" if dropped else self.captions[i] for i, dropped in zip(indices, is_dropped)]
+        captions = drop_captions(self.captions, indices, settings, index)
         if self.prior is None:
             return Batch(latents, captions, np.ones(count))
         classes = settings.class_pictures
@@ -57,14 +71,17 @@ class Lessons:
         return hashes
 
 
+def drop_captions(captions: Sequence[str], indices: np.ndarray, settings: Dropping, index: int) -> list[str]:
+    """The captions of these pictures in the batch of this index, some of them empty."""
+    draws = make_generator(settings.loop.seed, index, "dropped").random(len(indices))
+    return ["" if draw < settings.caption_dropout else captions[int(i)] for i, draw in zip(indices, draws)]
+
+
 def prepare_lessons(pipe: StableDiffusionPipeline, settings: CaptionedSettings) -> Generator[Event, None, Lessons]:
     """Read and encode everything, drawing the pictures of the class first."""
     remarks: list[str] = []
     files = images.find_images(settings.data, remarks.append)
-    captions = [
-        examples.fill_template(settings.prompt, name=name, article=examples.find_article(name))
-        for name in examples.read_names(files)
-    ]
+    captions = examples.write_captions(files, settings.prompt)
     prior = None
     if settings.class_pictures.class_prompt is not None:
         prior = tuning.encode_pictures(pipe, settings, (yield from draw_class_pictures(pipe, settings)))

@@ -97,6 +97,11 @@ def read_names(files: Sequence[Path]) -> list[str]:
     return names
 
 
+def write_captions(files: Sequence[Path], template: str) -> list[str]:
+    """The caption of each picture: the template with the picture's name in its place. InputError as of its parts."""
+    return [fill_template(template, name=name, article=find_article(name)) for name in read_names(files)]
+
+
 def name_in_words(file: Path) -> str:
     """ "wheat_field.png" -> "wheat field", "Tree_.png" -> "tree", "IMG-0042 (1).jpg" -> "img 0042 1"."""
     return " ".join(re.findall(r"[^\W_]+", file.stem.lower()))

@@ -64,6 +64,7 @@ TEACHINGS: Table[Teaching] = Table(
         "jstyle.training.teaching.lora",
         "jstyle.training.teaching.dreambooth",
         "jstyle.training.teaching.fine_tuning",
+        "jstyle.training.teaching.controlnet",
     ],
 )
 """By name, such as TEACHINGS["lora"]."""

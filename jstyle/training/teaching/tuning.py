@@ -19,6 +19,7 @@ from jstyle.networks.recompute import recomputed
 from jstyle.ops.precision import unet_dtype
 from jstyle.pictures import images
 from jstyle.pictures.colours import Tell
+from jstyle.pipelines.controls import NO_CONTROLS, Controls
 from jstyle.pipelines.prompted import tell_evaluations
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.pipelines.starts import FromNoise
@@ -28,6 +29,7 @@ from jstyle.training import LoopSettings, LossSettings, TrainState, TrainStep, a
 from jstyle.training.data import batch_indices
 from jstyle.training.draws import make_generator
 from jstyle.training.fit import fit_steps
+from jstyle.training.loss import Question
 from jstyle.training.report import write_grid
 from jstyle.training.teaching import examples
 from jstyle.training.teaching.examples import Moments
@@ -56,6 +58,21 @@ class Batch:
     latents: np.ndarray
     captions: Sequence[str]
     weights: np.ndarray
+    maps: Optional[np.ndarray] = None
+    """What a ControlNet is shown, (n, 3, height, width) in [0, 1]."""
+
+
+Answer = Callable[[Question, jt.Var, Batch], jt.Var]
+"""What is answered to a question about a batch under its texts (n, tokens, hidden_size), of the latents' shape."""
+
+
+Steer = Callable[[int], Controls]
+"""What steers the validation picture of a number."""
+
+
+def leave_alone(number: int) -> Controls:
+    """Nothing steers it."""
+    return NO_CONTROLS
 
 
 @dataclass(frozen=True)
@@ -136,7 +153,8 @@ def make_constant_reader(pipe: StableDiffusionPipeline) -> Reader:
     def read(captions: Sequence[str]) -> jt.Var:
         for caption in captions:
             if caption not in hidden:
-                hidden[caption] = pipe.encode_texts(caption).stop_grad()
+                with jt.no_grad():  # else all that the text encoder computes on the way is kept, some MB a caption
+                    hidden[caption] = pipe.encode_texts(caption).stop_grad()
                 hidden[caption].sync()
         return jt.concat([hidden[caption] for caption in captions], dim=0)
 
@@ -161,6 +179,8 @@ def tune(
     read: Reader,
     more_identity: Mapping[str, Any],
     clock: Optional[Clock] = None,
+    answer: Optional[Answer] = None,
+    steer: Steer = leave_alone,
 ) -> Generator[Event, None, TrainState]:
     """Train ``parameters``, named by "unet." or another network's name and a path, while all else stands still.
 
@@ -169,6 +189,8 @@ def tune(
         read: captions to what the UNet reads.
         more_identity: what tells the run apart beside its settings and the way to teach, such as its pictures.
         clock: told which batch is being computed.
+        answer: what is trained to be right; by default the UNet alone.
+        steer: what steers a validation picture, by its number.
 
     Returns what was trained. Closing the run writes a checkpoint. Raises InputError where the checkpoint in
     ``settings.output`` is of another run.
@@ -177,11 +199,11 @@ def tune(
     model = {"model": pipe.model_hash, "configuration": pipe.configuration}
     whole = {**fixed_settings(settings), "method": find_teaching(settings).name, **model, **more_identity}
     course = Course(settings.output, settings.loop, settings.loss, settings.recompute)
-    with learning(pipe, course, parameters, make_batch, read, whole, clock) as (state, steps):
+    with learning(pipe, course, parameters, make_batch, read, whole, clock, answer) as (state, steps):
         for step in steps:
             yield Updated(settings.output.name, 1, step.loss)
             if is_validation_due(settings, step.step):
-                yield from write_validation(pipe, settings, state)
+                yield from write_validation(pipe, settings, state, steer)
     return state
 
 
@@ -194,6 +216,7 @@ def learning(
     read: Reader,
     whole_identity: Mapping[str, Any],
     clock: Clock,
+    answer: Optional[Answer] = None,
 ) -> Iterator[tuple[TrainState, Iterator[TrainStep]]]:
     """What `tune` trains, and the updates that are still to be made, as they are made.
 
@@ -208,7 +231,7 @@ def learning(
             of_unet = {name[len("unet.") :]: var for name, var in parameters.items() if name.startswith("unet.")}
             stack.enter_context(recomputed(pipe.unet, of_unet))
         state = TrainState(parameters, loop)
-        loss = make_loss(pipe, course, read, clock)
+        loss = make_loss(pipe, course, read, clock, answer)
         steps = stack.enter_context(closing(fit_steps(course.output, state, make_batch, loss, loop, whole_identity)))
         yield state, _pause_clock(steps, clock)
 
@@ -225,14 +248,23 @@ def fixed_settings(settings: TeachSettings) -> dict[str, Any]:
 
 
 def make_loss(
-    pipe: StableDiffusionPipeline, settings: Union[Course, TeachSettings], read: Reader, clock: Clock
+    pipe: StableDiffusionPipeline,
+    settings: Union[Course, TeachSettings],
+    read: Reader,
+    clock: Clock,
+    answer: Optional[Answer] = None,
 ) -> Callable[[Batch, int], jt.Var]:
-    """The loss of a batch: how far the UNet's answer at drawn noise levels is from what it should be."""
+    """The loss of a batch: how far the answer at drawn noise levels, by default the UNet's, is from the right one."""
+
+    def answer_alone(question: Question, text: jt.Var, batch: Batch) -> jt.Var:
+        return pipe.unet(question.x, question.times.tolist(), text).sample
+
+    given = answer or answer_alone
 
     def loss(batch: Batch, index: int) -> jt.Var:
         clock.index = index
         question = ask(batch.latents, pipe.schedule, settings.loss, settings.loop.seed, index)
-        output = pipe.unet(question.x, question.times.tolist(), read(batch.captions)).sample
+        output = given(question, read(batch.captions), batch)
         return diffusion_loss(output, question, batch.weights.tolist())
 
     return loss
@@ -244,18 +276,18 @@ def is_validation_due(settings: TeachSettings, step: int) -> bool:
 
 
 def write_validation(
-    pipe: StableDiffusionPipeline, settings: TeachSettings, state: TrainState
+    pipe: StableDiffusionPipeline, settings: TeachSettings, state: TrainState, steer: Steer = leave_alone
 ) -> Generator[Event, None, None]:
     """Draw the validation prompts as the parameters, or their averages, are now, on one sheet."""
     sheet = settings.output / f"validation-{state.step:06d}.png"
     with state.averaged():
-        pictures = yield from draw_validation(pipe, settings)
+        pictures = yield from draw_validation(pipe, settings, steer)
     write_grid([pictures], sheet, column_labels=settings.validation_prompts)
     yield PictureWritten(sheet)
 
 
 def draw_validation(
-    pipe: StableDiffusionPipeline, settings: TeachSettings
+    pipe: StableDiffusionPipeline, settings: TeachSettings, steer: Steer = leave_alone
 ) -> Generator[Evaluated, None, list[Image.Image]]:
     """A picture of each validation prompt, from its own unchanging noise."""
     pictures: list[Image.Image] = []
@@ -266,6 +298,7 @@ def draw_validation(
             steps=settings.validation_steps,
             guidance=settings.guidance,
             seeds=settings.loop.seed + i,
+            controls=steer(i),
         )
         pictures += (yield from tell_evaluations(steps, "validation")).images
     return pictures

@@ -28,8 +28,6 @@ from jstyle.weights.backends.bridges import BRIDGES, Bridge, GEGLUBridge, GroupN
 from jstyle.weights.backends.processors import FusedAttnProcessor, list_attention, use_processors
 from jstyle.weights.loading import IGNORED_KEYS
 
-NO_CONTROLNET = "no ControlNet steers another library's networks: leave backend at native"
-
 Mode = Callable[[], AbstractContextManager[Any]]
 
 
@@ -100,6 +98,8 @@ class Host:
 class HostedUNet(UNet2DConditionModel):
     """The UNet in front of a UNet of diffusers' kind."""
 
+    takes_residuals = False
+
     def __init__(self, network: Any, mode: Mode = nullcontext) -> None:
         config = UNetConfig.from_dict(dict(network.config))
         if config.has_addition:
@@ -120,7 +120,7 @@ class HostedUNet(UNet2DConditionModel):
         Raises InputError for residuals.
         """
         if residuals is not None:
-            raise InputError(NO_CONTROLNET)
+            raise InputError("no ControlNet steers another library's networks: leave backend at native")
         edit = bind(self.attachments, step)
         paths = {path for attachment in self.attachments for path in attachment.paths}
         processors = {site.path: FusedAttnProcessor(site, edit) for site in self.sites if site.path in paths}

@@ -12,10 +12,11 @@ from jstyle.settings.model import ModelSettings
 from jstyle.weights import hub
 from jstyle.weights.configuration import read_network
 from jstyle.weights.model_files import find_single_file
-from jstyle.weights.single_file.contents import read_contents
-from jstyle.weights.single_file.families import USUAL_VAE, choose_schedule, find_family, list_configurations
+from jstyle.weights.single_file.contents import XL_CLIP, XL_OPEN_CLIP, read_contents
+from jstyle.weights.single_file.families import USUAL_VAE, XL, choose_schedule, find_family, list_configurations
 from jstyle.weights.single_file.reading import configure_channels, lay_out_unet, store_vae
 from jstyle.weights.stored import StoredNetwork
+from jstyle.weights.tensors import FileTensors
 
 _KINDS: dict[str, Any] = {"unet": UNetConfig, "vae": VAEConfig}
 
@@ -39,7 +40,7 @@ def find_network(
         raise InputError(f"{str(source)!r} is no file; from_pretrained loads folders and hub ids")
     read = None if config is None else _read_config(part, str(config), subfolder)
     if part == "vae":
-        found, described_by = read or (USUAL_VAE, "the VAE of Stable Diffusion 1.x and 2.x")
+        found, described_by = read or _describe_usual_vae(file)
         return found, store_vae(file, found, described_by)
     contents = read_contents(file)
     family = find_family(contents.text_width)
@@ -49,11 +50,18 @@ def find_network(
             "a folder or hub id in diffusers' layout that is of its shape"
         )
     if read is None and family is not None:
-        schedule = choose_schedule("v_prediction" if "v_prediction" in contents.predictions else "epsilon")
+        schedule = choose_schedule(family, "v_prediction" if "v_prediction" in contents.predictions else "epsilon")
         read = list_configurations(family, schedule)["unet"], family.name
     assert read is not None
     unet = configure_channels(read[0], contents)
     return unet, lay_out_unet(contents, unet, read[1])
+
+
+def _describe_usual_vae(file: Path) -> tuple[VAEConfig, str]:
+    """The VAE of the family that a whole checkpoint is of, which only its other networks tell apart; 1.x's alone."""
+    if any(name.startswith((XL_CLIP, XL_OPEN_CLIP)) for name in FileTensors([file]).shapes()):
+        return XL.vae, f"the VAE of {XL.name}"
+    return USUAL_VAE, "the VAE of Stable Diffusion 1.x and 2.x"
 
 
 def _read_config(part: str, config: str, subfolder: Optional[str]) -> tuple[Any, str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from itertools import accumulate
 
-from jstyle.networks.config import UNetConfig, VAEConfig
+from jstyle.networks.config import ControlNetConfig, EncoderConfig, UNetConfig, VAEConfig
 from jstyle.weights.stored import Slot
 
 FindSlot = Callable[[str], Slot]
@@ -40,6 +40,12 @@ _LAYERS = f"{_TEXT}encoder.layers."
 def find_unet_names(config: UNetConfig) -> FindSlot:
     """Of a UNet: ``down_blocks.0.resnets.0.norm1.weight`` is ``input_blocks.1.0.in_layers.0.weight``."""
     modules = dict(_list_unet_modules(config))
+    return lambda parameter: Slot(_translate(parameter, modules, {"resnets": _UNET_RESNET}))
+
+
+def find_controlnet_names(config: ControlNetConfig) -> FindSlot:
+    """Of a ControlNet: ``controlnet_down_blocks.0.weight`` is ``zero_convs.0.0.weight``, and the rest as of a UNet."""
+    modules = dict(_list_controlnet_modules(config))
     return lambda parameter: Slot(_translate(parameter, modules, {"resnets": _UNET_RESNET}))
 
 
@@ -96,11 +102,11 @@ def _translate(parameter: str, modules: Mapping[str, str], parts: Mapping[str, M
     return parameter
 
 
-def _list_unet_modules(config: UNetConfig) -> Iterator[tuple[str, str]]:
+def _list_encoder_modules(config: EncoderConfig) -> Iterator[tuple[str, str]]:
     """Modules whose names are others: the blocks are numbered through, with what halves a map as one of its own."""
     yield from (("time_embedding.linear_1", "time_embed.0"), ("time_embedding.linear_2", "time_embed.2"))
     yield from (("add_embedding.linear_1", "label_emb.0.0"), ("add_embedding.linear_2", "label_emb.0.2"))
-    yield from (("conv_in", "input_blocks.0.0"), ("conv_norm_out", "out.0"), ("conv_out", "out.2"))
+    yield ("conv_in", "input_blocks.0.0")
     yield from (("mid_block.resnets.0", "middle_block.0"), ("mid_block.attentions.0", "middle_block.1"))
     yield ("mid_block.resnets.1", "middle_block.2")
     firsts = accumulate((layers + 1 for layers in config.layers), initial=1)
@@ -109,6 +115,12 @@ def _list_unet_modules(config: UNetConfig) -> Iterator[tuple[str, str]]:
             yield f"down_blocks.{level}.resnets.{layer}", f"input_blocks.{first + layer}.0"
             yield f"down_blocks.{level}.attentions.{layer}", f"input_blocks.{first + layer}.1"
         yield f"down_blocks.{level}.downsamplers.0.conv", f"input_blocks.{first + layers}.0.op"
+
+
+def _list_unet_modules(config: UNetConfig) -> Iterator[tuple[str, str]]:
+    """The same of a UNet."""
+    yield from _list_encoder_modules(config)
+    yield from (("conv_norm_out", "out.0"), ("conv_out", "out.2"))
     upwards = [layers + 1 for layers in reversed(config.layers)]
     for level, (first, layers) in enumerate(zip(accumulate(upwards, initial=0), upwards)):
         for layer in range(layers):
@@ -116,6 +128,19 @@ def _list_unet_modules(config: UNetConfig) -> Iterator[tuple[str, str]]:
             yield f"up_blocks.{level}.attentions.{layer}", f"output_blocks.{first + layer}.1"
         place = 2 if config.up_block_types[level] == "CrossAttnUpBlock2D" else 1
         yield f"up_blocks.{level}.upsamplers.0", f"output_blocks.{first + layers - 1}.{place}"
+
+
+def _list_controlnet_modules(config: ControlNetConfig) -> Iterator[tuple[str, str]]:
+    """The same of a ControlNet. Between the layers that read the map activations are counted too."""
+    yield from _list_encoder_modules(config)
+    layers = 2 * len(config.conditioning_embedding_out_channels)
+    yield ("controlnet_cond_embedding.conv_in", "input_hint_block.0")
+    for layer in range(layers - 2):
+        yield f"controlnet_cond_embedding.blocks.{layer}", f"input_hint_block.{2 * layer + 2}"
+    yield ("controlnet_cond_embedding.conv_out", f"input_hint_block.{2 * layers - 2}")
+    for skip in range(sum(config.layers) + len(config.layers)):
+        yield f"controlnet_down_blocks.{skip}", f"zero_convs.{skip}.0"
+    yield ("controlnet_mid_block", "middle_block_out.0")
 
 
 def _list_vae_modules(config: VAEConfig) -> Iterator[tuple[str, str]]:

@@ -35,6 +35,7 @@ CHANGES: dict[str, dict[str, Any]] = {
         "prior_weight": 0.5,
     },
     "fine_tuning": {"text_encoder": True, "caption_dropout": 0.2},
+    "controlnet": {"preprocess": "tile", "widths": (4, 8, 12)},
 }
 """What each way to teach is tried with."""
 

@@ -39,7 +39,10 @@ FREE: Mapping[str, str] = {
 """Every setting that may differ between two trainings of one result, and why. Whoever adds one has looked for it in all
 that is computed."""
 
-FREE_BESIDE: Mapping[str, Mapping[str, str]] = {"inst": {"image_encoder": "its weights' hash stands for it"}}
+FREE_BESIDE: Mapping[str, Mapping[str, str]] = {
+    "inst": {"image_encoder": "its weights' hash stands for it"},
+    "controlnet": {"maps": "the maps' own pixels count"},
+}
 """The same of settings that one way to teach has."""
 
 GIVEN = {"data": ["pictures"], "output": "out"}
@@ -65,7 +68,7 @@ def change(hint: Any, value: Any) -> Any:
     if typing.get_origin(hint) is typing.Union:
         return change(arguments[0], value)
     if typing.get_origin(hint) is tuple:
-        return ["other {token}"]
+        return [8, 16] if arguments[0] is int else ["other {token}"]
     if hint is bool:
         return not value
     if hint is float:

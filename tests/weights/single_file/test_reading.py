@@ -102,6 +102,13 @@ def test_a_network_alone_is_known_by_its_keys(family: str, tmp_path: Path) -> No
         assert set(stored.open(list(parameters)).shapes()) == set(parameters)
 
 
+def test_the_vae_alone_of_a_file_of_sdxl_has_its_scale(tmp_path: Path) -> None:
+    shapes = recorded.list_shapes("one", "real")
+    assert find_network("vae", write_empty(tmp_path / "one.safetensors", shapes))[0].scaling_factor == 0.18215
+    shapes["conditioner.embedders.1.model.ln_final.weight"] = [1]
+    assert find_network("vae", write_empty(tmp_path / "xl.safetensors", shapes))[0].scaling_factor == 0.13025
+
+
 @pytest.mark.parametrize(
     ("kind", "given", "said"),
     [

@@ -70,8 +70,8 @@ SPOILT: dict[str, tuple[str, Spoil, str]] = {
     "a LoRA": ("sd1", put("lora_unet_down.lora_up.weight"), "is a LoRA, which goes on a model"),
     "a word": ("sd1", put("emb_params"), "is a learnt word"),
     "a ControlNet": ("sd1", put("control_model.input_hint_block.0.weight"), "is a ControlNet, which is not here"),
-    "SDXL": ("sd1", put("conditioner.embedders.0.transformer.x"), "is Stable Diffusion XL, which is not here"),
-    "SDXL's UNet": ("sd1", put(f"{UNET}label_emb.0.0.weight"), "is Stable Diffusion XL, which is not here"),
+    "SDXL": ("sd1", put("conditioner.embedders.0.transformer.x"), "that are of no Stable Diffusion 1.x, 2.x or XL"),
+    "SDXL's UNet": ("sd1", put(f"{UNET}label_emb.0.0.weight"), "is of no shape that is known"),
     "Stable Diffusion 3": ("sd1", put(f"{UNET}joint_blocks.0.x"), "is Stable Diffusion 3, which is not here"),
     "FLUX": ("sd1", put("double_blocks.0.x"), "is FLUX, which is not here"),
     "a first layer of no channels": (

@@ -1,0 +1,73 @@
+"""ControlNets of a method's run: located and looked at before it, told in what a picture is, loaded with their maps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Optional
+
+from PIL import Image
+
+from jstyle.errors import InputError
+from jstyle.files import hash_files
+from jstyle.pictures import images
+from jstyle.pictures.control_maps import make_map
+from jstyle.pictures.fitting import Size
+from jstyle.pictures.spec import ControlSubject
+from jstyle.pipelines.controls import Controls, ShownControl, check_net
+from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
+from jstyle.settings.control import ControlSettings
+from jstyle.settings.model import ModelSettings
+from jstyle.settings.vocabulary import Fit
+from jstyle.weights.control_files import NetFiles, locate_net
+
+SHAPES_DIFFER = 0.02  # of the aspects' logarithms: more than rounding to whole pixels
+
+
+def locate_nets(
+    settings: ControlSettings, maps: Optional[int], model: ModelSettings, pipe: StableDiffusionPipeline
+) -> list[NetFiles]:
+    """The nets that settings name, for a model. ``maps`` counts what is given for them, None where all is a map.
+
+    Raises InputError where there is another number of them, and for a net that is not there or not this model's.
+    """
+    count = len(settings.controlnet)
+    if maps is not None and maps != count:
+        shown = f"{maps} maps for {count} ControlNets" if count else "a map"
+        raise InputError(f"{shown}: give a --controlnet for each --control, and a --control for each --controlnet")
+    if count and model.backend != "native":
+        raise InputError(f"backend {model.backend} takes no ControlNet: leave backend at native")
+    nets = [locate_net(name, variant=model.variant) for name in settings.controlnet]
+    for net in nets:
+        check_net(net.config, pipe)
+    return nets
+
+
+def list_control_subjects(nets: Sequence[NetFiles], maps: Sequence[Path]) -> tuple[ControlSubject, ...]:
+    """What a picture says of the nets and of the files that their maps are, or are made of."""
+    return tuple(ControlSubject(net.identity, hash_files([path]), str(path)) for net, path in zip(nets, maps))
+
+
+def open_controls(
+    pipe: StableDiffusionPipeline,
+    settings: ControlSettings,
+    nets: Sequence[NetFiles],
+    pictures: Sequence[Sequence[Image.Image]],
+    size: Size,
+    how: Fit = "crop",
+) -> Controls:
+    """The nets, loaded, with the maps of that (width, height) that are made of each one's pictures, or are these."""
+    shown = []
+    for choice, net, given in zip(settings.list_choices(), nets, pictures):
+        fitted = [images.fit(picture, *size, how) for picture in given]
+        maps = fitted if choice.preprocess is None else [make_map(picture, choice.preprocess) for picture in fitted]
+        shown.append(ShownControl(pipe.open_net(net), tuple(maps), choice.scale, choice.start, choice.end))
+    return Controls(tuple(shown), settings.guess_mode)
+
+
+def require_shape(what: str, size: Size, wanted: Size, of: str) -> None:
+    """Raise InputError unless two (width, height) are of one shape, but for rounding to pixels."""
+    if abs(math.log(wanted[0] / wanted[1] * size[1] / size[0])) > SHAPES_DIFFER:
+        shown = f"the {what} is {size[0]}x{size[1]} and its {of} {wanted[0]}x{wanted[1]}"
+        raise InputError(f"{shown}: give a {what} of the {of}'s shape")
