@@ -26,14 +26,12 @@ def embed_numbers(numbers: np.ndarray, channels: int, config: EncoderConfig) -> 
     return jt.array(np.concatenate(halves[::-1] if config.flip_sin_to_cos else halves, axis=1))
 
 
-def make_addition(condition: Condition, latent: Size, config: EncoderConfig) -> jt.Var:
-    """The text's vector and the sizes' sinusoids beside it, (rows, width), of a condition that was checked."""
+def make_addition(condition: Condition, latent: Size, config: EncoderConfig, dtype: str) -> jt.Var:
+    """The text's vector and the sizes' sinusoids, (rows, width) in ``dtype``, of a condition that was checked."""
     pooled: Any = condition.pooled
     numbers = condition.list_numbers(latent, config.count_sizes(pooled.shape[1]))
-    sinusoids = embed_numbers(numbers.reshape(-1), config.addition_time_embed_dim or 0, config).reshape(
-        len(numbers), -1
-    )
-    parts = [ops.cast(pooled, "float32"), sinusoids]
+    sinusoids = embed_numbers(numbers.reshape(-1), config.addition_time_embed_dim or 0, config)
+    parts = [ops.cast(part, dtype) for part in (pooled, sinusoids.reshape(len(numbers), -1))]
     rows = max(part.shape[0] for part in parts)
     return jt.concat([part if part.shape[0] == rows else jt.concat([part] * rows, dim=0) for part in parts], dim=1)
 

@@ -277,7 +277,7 @@ class LoadedModel:
         LoRA adapters are written along where they are fused; learnt words are not. Raises InputError where the folder
         already holds something, for pickles, and where adapters are being trained on the networks.
         """
-        for network in self._adaptable:
+        for network in self.adaptable:
             network.require_no_adapters()
         require_safe(safe_serialization)
         checkpoint.save(self.parts, Path(folder), variant=variant)
@@ -304,10 +304,10 @@ class LoadedModel:
 
     def _list_fingerprints(self) -> list[str]:
         learnt = [*(vocabulary.fingerprint() for vocabulary in self.vocabularies), self.loras.fingerprint()]
-        return [text for text in (*learnt, *map(hash_chosen, self._adaptable)) if text]
+        return [text for text in (*learnt, *map(hash_chosen, self.adaptable)) if text]
 
     @property
-    def _adaptable(self) -> list[Any]:
+    def adaptable(self) -> list[Any]:
         """The networks that adapters can be trained on."""
         return [self.unet, *(vocabulary.text_encoder for vocabulary in self.vocabularies)]
 
