@@ -38,13 +38,14 @@ class TextReading(LoadedModel):
     """A loaded model that reads texts."""
 
     def encode_texts(self, prompt: Prompt, copies: int = 1, skip: int = 0, reading: PromptSettings = PLAIN) -> jt.Var:
-        """The text of `condition_texts`, (prompts * copies, tokens, hidden_size), which is all that other UNets than SDXL's
-        read. Raises InputError for a model of SDXL besides.
+        """The text of `condition_texts`, (prompts * copies, tokens, hidden_size): all that UNets but SDXL's read.
+
+        Raises InputError for a model of SDXL besides.
         """
         if self.is_xl:
             raise InputError(
-                "this reads a text alone, and SDXL's UNet a vector of it and sizes too: take a model of Stable Diffusion "
-                "1.x or 2.x (in Python, condition_texts has all of it)"
+                "this reads a text alone, and SDXL's UNet a vector of it and sizes too: take a model of Stable "
+                "Diffusion 1.x or 2.x (in Python, condition_texts has all of it)"
             )
         return self.condition_texts(prompt, copies, skip, reading).text
 
