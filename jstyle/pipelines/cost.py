@@ -94,7 +94,6 @@ class CountingPipeline(StableDiffusionPipeline):
     """Sizes, samplers and attention layers as a model has them; nothing is encoded, predicted or decoded."""
 
     counts = True
-    zeroes_no_negative = False
 
     def __init__(
         self,
@@ -158,6 +157,11 @@ class CountingPipeline(StableDiffusionPipeline):
     def configuration(self) -> str:
         """The model's; of configurations alone none."""
         return "" if self._model is None else self._model.configuration
+
+    @property
+    def zeroes_no_negative(self) -> bool:
+        """No: a negative text has a row like every text."""
+        return False
 
     def condition_texts(
         self, prompt: Prompt, copies: int = 1, skip: int = 0, reading: PromptSettings = PLAIN

@@ -53,7 +53,7 @@ def train_textual_inversion(
         for vocabulary, of_encoder in zip(pipe.vocabularies, rows):
             vocabulary.add({settings.token: of_encoder})
             stack.callback(vocabulary.remove, [settings.token])
-        parameters = dict(zip(("token", "token_2"), rows))
+        parameters: dict[str, jt.Var] = dict(zip(("token", "token_2"), rows))
         read = tuning.make_learning_reader(pipe)
         state = yield from tuning.tune(pipe, settings, parameters, make_batch, read, identity)
         with state.averaged():
