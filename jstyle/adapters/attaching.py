@@ -54,16 +54,17 @@ def attach_inst_word(pipe: AdapterLoading, file: Path, weight: float) -> Iterato
 
 @contextmanager
 def attach_networks(pipe: Any, file: Path, weight: float) -> Iterator[None]:
-    """A whole UNet, and the text encoder of its model folder, in the place of the loaded pipeline's.
+    """A whole UNet, and the text encoders of its model folder, in the place of the loaded pipeline's.
 
     InputError for any weight but 1.
     """
     _require_whole("a whole UNet", weight)
     with ExitStack() as stack:
         stack.enter_context(_replaced(pipe, "unet", [file], str))
-        beside = sorted((file.parent.parent / "text_encoder").glob("*.safetensors"))
-        if beside:
-            stack.enter_context(_replaced(pipe, "text_encoder", beside, rename_text))
+        for name in ("text_encoder", "text_encoder_2"):
+            beside = sorted((file.parent.parent / name).glob("*.safetensors"))
+            if beside and getattr(pipe, name) is not None:
+                stack.enter_context(_replaced(pipe, name, beside, rename_text))
         yield
 
 

@@ -61,13 +61,13 @@ def read_weight(value: Any, unet: UNetConfig) -> AdapterWeight:
     if not isinstance(value, Mapping):
         number = 1.0 if value is None else read_number("the weight of an adapter", value)
         return AdapterWeight(number, number, number)
-    texts = ("text_encoder", "text_encoder_2")
-    _check_keys(value, ("unet", *texts), "the weights of an adapter")
-    of_texts = [read_number(f"the weight {name}", value.get(name, 1.0)) for name in texts]
+    names = ("text_encoder", "text_encoder_2")
+    _check_keys(value, ("unet", *names), "the weights of an adapter")
+    first, second = (read_number(f"the weight {name}", value.get(name, 1.0)) for name in names)
     inside = value.get("unet", 1.0)
     if not isinstance(inside, Mapping):
-        return AdapterWeight(read_number("the weight unet", inside), *of_texts)
-    return AdapterWeight(1.0, *of_texts, dict(_read_blocks(inside, unet)))
+        return AdapterWeight(read_number("the weight unet", inside), first, second)
+    return AdapterWeight(1.0, first, second, dict(_read_blocks(inside, unet)))
 
 
 def _read_blocks(value: Mapping[str, Any], unet: UNetConfig) -> Iterator[tuple[str, float]]:

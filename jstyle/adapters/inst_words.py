@@ -23,6 +23,12 @@ HEADER = "inst"  # the entry of the file's metadata
 EMBEDDING = "embedding"
 
 
+def require_one_encoder(pipe: Any) -> None:
+    """Raise InputError for a pipeline of SDXL, whose words need vectors for two text encoders."""
+    if pipe.vocabulary_2 is not None:
+        raise InputError("InST makes a word's vectors for one text encoder, and SDXL has two; take SD 1.x or 2.x")
+
+
 def find_file(source: Union[str, Path]) -> Path:
     """The safetensors file itself, or a folder's ``inst.safetensors``. Raises InputError where there is none."""
     file = Path(source) / FILE if Path(source).is_dir() else Path(source)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Optional, Union
 
-from jstyle.adapters.inst_words import read_word
+from jstyle.adapters.inst_words import read_word, require_one_encoder
 from jstyle.adapters.lora import Lora
 from jstyle.adapters.lora_adapters import LoraAdapters, Source
 from jstyle.adapters.lora_files import open_file
@@ -73,8 +73,7 @@ class AdapterLoading(LoraLoaderMixin):
 
         Returns the word, which ``unload_textual_inversion`` forgets. Raises InputError as ``load_textual_inversion``.
         """
-        if self.vocabulary_2 is not None:
-            raise InputError("InST's words have vectors for one text encoder, and SDXL has two: load SD 1.x or 2.x")
+        require_one_encoder(self)
         own_token, embedding = read_word(source)
         self.vocabulary.learn(token or own_token, embedding)
         return token or own_token

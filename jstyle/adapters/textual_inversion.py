@@ -30,6 +30,7 @@ FILE = "learned_embeds.safetensors"
 ENCODERS = ("clip_l", "clip_g")
 """The keys of a word's vectors for SDXL's two text encoders, as all of its trainers name them."""
 
+_TOKEN = "token"  # in the metadata of a file for SDXL, whose keys do not say the word
 TABLE = "text_model.embeddings.token_embedding"
 _NAMELESS = "emb_params"  # the key of the vectors in AUTOMATIC1111's files, which name the word only by their own name
 
@@ -202,6 +203,7 @@ def read_each(
         own = word if word in bundled else next(iter(bundled), "")
         second = f"{BUNDLED}{own}.{ENCODERS[1]}"
         return word, [array, _read_vectors(stored, second, file)] if second in stored.shapes() else [array]
+    token = token or getattr(stored, "metadata", {}).get(_TOKEN)
     if token is None:
         raise InputError(f"{file} does not say its word; give one, such as token='<style>'")
     arrays = [_read_vectors(stored, name, file) for name in ENCODERS]
@@ -258,13 +260,18 @@ def _read_bundled(stored: Tensors, bundled: Mapping[str, str], token: Optional[s
     return token or word, read_numbers(stored, bundled[word])
 
 
-def write(token: str, vectors: np.ndarray, folder: Path) -> Path:
-    """Write ``learned_embeds.safetensors`` as diffusers does, {token: (n, width)}, and return the file.
+def write(token: str, vectors: np.ndarray, folder: Path, second: Optional[np.ndarray] = None) -> Path:
+    """Write ``learned_embeds.safetensors`` and return the file; ``second`` are those for SDXL's second text encoder.
 
-    Raises InputError when it cannot be written.
+    Without them it is diffusers' file, {token: (n, width)}; with them that of SDXL's trainers, {clip_l, clip_g}, with
+    the word in its metadata, where only this project looks. Raises InputError when it cannot be written.
     """
+    arrays = [np.ascontiguousarray(one, np.float32) for one in (vectors, second) if one is not None]
     make_folder(folder)
-    write_tensors({token: np.ascontiguousarray(vectors, np.float32)}, folder / FILE)
+    if second is None:
+        write_tensors({token: arrays[0]}, folder / FILE)
+    else:
+        write_tensors(dict(zip(ENCODERS, arrays)), folder / FILE, {"format": "pt", _TOKEN: token})
     return folder / FILE
 
 

@@ -70,7 +70,8 @@ def encode(
     Raises InputError as that and `read_chunks`.
     """
     if reading == PLAIN:
-        return prompts.encode(tokenizer, text_encoder, texts, skip, penultimate)
+        with jt.no_grad():
+            return prompts.encode(tokenizer, text_encoder, texts, skip, penultimate)
     chunks = [read_chunks(tokenizer, text, reading) for text in texts]
     encoded = [_encode_chunks(tokenizer, text_encoder, of_text, skip, penultimate) for of_text in chunks]
     lengthened = match_lengths([one.text for one in encoded])
@@ -130,7 +131,8 @@ def _encode_chunks(
     length = tokenizer.model_max_length
     rows = [[tokenizer.bos_token_id, *chunk.ids, tokenizer.eos_token_id] for chunk in chunks]
     padded = [row + [tokenizer.pad_token_id] * (length - len(row)) for row in rows]
-    condition = prompts.encode_ids(text_encoder, np.asarray(padded, np.int32), skip, penultimate)
+    with jt.no_grad():
+        condition = prompts.encode_ids(text_encoder, np.asarray(padded, np.int32), skip, penultimate)
     encoded = condition.text
     if any(weight != 1 for chunk in chunks for weight in chunk.weights):
         encoded = _weigh(encoded, chunks)

@@ -97,18 +97,17 @@ def encode_ids(text_encoder: CLIPTextModel, ids: np.ndarray, skip: int = 0, penu
 
     The text is (texts, tokens, hidden_size): after the last norm, or, as SDXL reads it, ``penultimate``: what comes out
     of the layer before the last one that runs, not normed. A text encoder with a projection gives a vector of each
-    text besides. Raises InputError for more layers than there are.
+    text besides. Gradients pass where they are asked for. Raises InputError for more layers than there are.
     """
     layers = text_encoder.config.num_hidden_layers
     most = layers - 1 if penultimate else layers
     if isinstance(skip, bool) or not isinstance(skip, int) or not 0 <= skip <= most:
         raise InputError(f"clip_skip must be a whole number from 0 to {most}, not {show(skip)}")
-    with jt.no_grad():
-        output = text_encoder(jt.array(ids), output_hidden_states=penultimate or skip > 0)
-        if penultimate:
-            text = output.hidden_states[-2 - skip]
-        elif skip:
-            text = text_encoder.text_model.final_layer_norm(output.hidden_states[-1 - skip])
-        else:
-            text = output.last_hidden_state
+    output = text_encoder(jt.array(ids), output_hidden_states=penultimate or skip > 0)
+    if penultimate:
+        text = output.hidden_states[-2 - skip]
+    elif skip:
+        text = text_encoder.text_model.final_layer_norm(output.hidden_states[-1 - skip])
+    else:
+        text = output.last_hidden_state
     return Condition(text, getattr(output, "text_embeds", None))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from jstyle import ops
 from jstyle.errors import InputError
 from jstyle.networks.attention import TextContext
-from jstyle.networks.condition import Condition, GivenNumbers, Size
+from jstyle.networks.condition import Condition, GivenNumbers
 from jstyle.networks.config import EncoderConfig
 from jstyle.networks.entry import check_shape, read_numbers
 from jstyle.runtime import jt
@@ -26,14 +26,13 @@ def embed_numbers(numbers: np.ndarray, channels: int, config: EncoderConfig) -> 
     return jt.array(np.concatenate(halves[::-1] if config.flip_sin_to_cos else halves, axis=1))
 
 
-def make_addition(condition: Condition, latent: Size, config: EncoderConfig) -> jt.Var:
-    """The text's vector and the sizes' sinusoids beside it, (rows, width), of a condition that was checked."""
+def make_addition(condition: Condition, latent: Sequence[int], config: EncoderConfig, dtype: str) -> jt.Var:
+    """The text's vector and the sizes' sinusoids, (rows, width) in ``dtype``, of a condition that was checked."""
     pooled: Any = condition.pooled
-    numbers = condition.list_numbers(latent, config.count_sizes(pooled.shape[1]))
-    sinusoids = embed_numbers(numbers.reshape(-1), config.addition_time_embed_dim or 0, config).reshape(
-        len(numbers), -1
-    )
-    parts = [ops.cast(pooled, "float32"), sinusoids]
+    height, width = latent
+    numbers = condition.list_numbers((height, width), config.count_sizes(pooled.shape[1]))
+    sinusoids = embed_numbers(numbers.reshape(-1), config.addition_time_embed_dim or 0, config)
+    parts = [ops.cast(part, dtype) for part in (pooled, sinusoids.reshape(len(numbers), -1))]
     rows = max(part.shape[0] for part in parts)
     return jt.concat([part if part.shape[0] == rows else jt.concat([part] * rows, dim=0) for part in parts], dim=1)
 

@@ -94,6 +94,10 @@ class Condition:
         pooled = None if self.pooled is None else self.pooled.stop_grad()
         return replace(self, text=self.text.stop_grad(), pooled=pooled)
 
+    def list_arrays(self) -> list[jt.Var]:
+        """Every array in it."""
+        return [self.text, *([] if self.pooled is None else [self.pooled])]
+
     def list_numbers(self, latent: Size, count: int) -> np.ndarray:
         """The sizes of all rows as a UNet reads them, (rows, count), for a latent of that height and width."""
         return np.array([row.list_numbers(latent, count) for row in self.sizes], np.float32)

@@ -147,8 +147,7 @@ class Encoder(Adaptable, Network):
         sinusoids = embed_numbers(times, self.config.block_out_channels[0], self.config)
         temb = self.time_embedding(ops.cast(sinusoids, self.dtype))
         if self.config.has_addition:
-            addition = make_addition(condition, size, self.config)
-            temb = temb + self.add_embedding(ops.cast(addition, self.dtype))
+            temb = temb + self.add_embedding(make_addition(condition, size, self.config, self.dtype))
         return ops.silu(temb)
 
     def number_sites(self) -> tuple[Site, ...]:

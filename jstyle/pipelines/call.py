@@ -16,7 +16,7 @@ from jstyle.networks.condition import Size
 from jstyle.pipelines.arrays import Array, read_var
 from jstyle.pipelines.callbacks import OldCallback, OnStepEnd, Watcher
 from jstyle.pipelines.controls import NO_CONTROLS, Controls
-from jstyle.pipelines.diffusers_names import NO_IP_ADAPTER
+from jstyle.pipelines.diffusers_names import NO_IP_ADAPTER, NO_REFINER
 from jstyle.pipelines.seeds import choose_seeds
 from jstyle.pipelines.sizes import read_sizes
 from jstyle.pipelines.starts import Start
@@ -39,12 +39,11 @@ from jstyle.settings.reader import build
 if TYPE_CHECKING:
     from jstyle.pipelines.stable_diffusion import OnStep, StableDiffusionPipeline
 
-_NO_REFINER = "SDXL's refiner is not here, and the base takes all the steps; leave it out"
 _REFUSED = {
     "ip_adapter_image": NO_IP_ADAPTER,
     "ip_adapter_image_embeds": NO_IP_ADAPTER,
-    "denoising_end": _NO_REFINER,
-    "denoising_start": _NO_REFINER,
+    "denoising_end": NO_REFINER,
+    "denoising_start": NO_REFINER,
 }
 _UNUSED_SECOND = (
     "negative_prompt_2 is not used without negative_prompt, as in diffusers: zeros stand against the prompt"

@@ -143,7 +143,7 @@ class Watcher:
         count = self._pipe.unet.config.count_sizes(pooled.shape[1])
         numbers = jt.array(condition.list_numbers(latents.shape[2:], count))
         half = pooled.shape[0] // 2
-        shown = dict(zip(XL_TENSORS, (pooled, None, numbers, None)))
+        shown: dict[str, Optional[jt.Var]] = dict(zip(XL_TENSORS, (pooled, None, numbers, None)))
         if self._denoiser.guided:
             shown.update({XL_TENSORS[1]: pooled[:half], XL_TENSORS[3]: numbers[:half]})
         return shown

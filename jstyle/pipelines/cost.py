@@ -103,7 +103,6 @@ class CountingPipeline(StableDiffusionPipeline):
     """Sizes, samplers and attention layers as a model has them; nothing is encoded, predicted or decoded."""
 
     counts = True
-    zeroes_no_negative = False
 
     def __init__(
         self,
@@ -171,6 +170,11 @@ class CountingPipeline(StableDiffusionPipeline):
     def open_net(self, files: NetFiles) -> ControlNetModel:
         """One that is not loaded."""
         return CountingNet(files.config)
+
+    @property
+    def zeroes_no_negative(self) -> bool:
+        """No: a negative text has a row like every text."""
+        return False
 
     def condition_texts(
         self, prompt: Prompt, copies: int = 1, skip: int = 0, reading: PromptSettings = PLAIN

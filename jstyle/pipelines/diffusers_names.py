@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _IN_CALL = "a call does that by itself; pass it what you have"
 NO_IP_ADAPTER = "IP-Adapters are not here; StyleID and InST take their style from a picture (jstyle.StyleID)"
+NO_REFINER = "SDXL's refiner is not here, and the base takes all the steps; leave it out"
 _NO_CONFIG = "what a folder says stands in pipe.unet.config, pipe.vae.config and pipe.scheduler.config"
 _LOADED_WHOLE = "load_lora_weights reads a file and puts it on both networks"
 _SAVED_WHOLE = "save_lora_weights writes a file that both libraries read"
@@ -24,6 +25,8 @@ REFUSED: Mapping[str, str] = {
     "check_inputs": "a call checks its arguments, and says in one line what is wrong",
     "config": _NO_CONFIG,
     "config_name": _NO_CONFIG,
+    "denoising_end": NO_REFINER,
+    "denoising_start": NO_REFINER,
     "download": "from_pretrained fetches what it loads, once, into huggingface_hub's cache",
     "enable_freeu": "FreeU is not here; leave it out",
     "encode_image": NO_IP_ADAPTER,
@@ -200,3 +203,4 @@ class DiffusersNames:
     set_use_memory_efficient_attention_xformers = accept
     fuse_qkv_projections = unfuse_qkv_projections = accept
     disable_freeu = unload_ip_adapter = accept
+    upcast_vae = accept  # it computes in fp32

@@ -312,7 +312,7 @@ class LoadedModel:
         for pickles, for other arguments, and where adapters are being trained on the networks.
         """
         refuse_unsaved("save_pretrained", told, list_arguments(self.save_pretrained))
-        for network in self._adaptable:
+        for network in self.adaptable:
             network.require_no_adapters()
         require_safe(safe_serialization)
         checkpoint.save(self.parts, Path(save_directory), variant=variant, overwrite=overwrite)
@@ -339,10 +339,10 @@ class LoadedModel:
 
     def _list_fingerprints(self) -> list[str]:
         learnt = [*(vocabulary.fingerprint() for vocabulary in self.vocabularies), self.loras.fingerprint()]
-        return [text for text in (*learnt, *map(hash_chosen, self._adaptable)) if text]
+        return [text for text in (*learnt, *map(hash_chosen, self.adaptable)) if text]
 
     @property
-    def _adaptable(self) -> list[Any]:
+    def adaptable(self) -> list[Any]:
         """The networks that adapters can be trained on."""
         return [self.unet, *(vocabulary.text_encoder for vocabulary in self.vocabularies)]
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Optional
 
-from jstyle.diffusion import prompt_reading
+from jstyle.diffusion import prompt_reading, prompts
 from jstyle.diffusion.control import Steering
 from jstyle.diffusion.guidance import GuidedDenoiser
 from jstyle.diffusion.weighted_text import PLAIN, read_text
@@ -40,7 +40,15 @@ class TextReading(LoadedModel):
     """A loaded model that reads texts."""
 
     def encode_texts(self, prompt: Prompt, copies: int = 1, skip: int = 0, reading: PromptSettings = PLAIN) -> jt.Var:
-        """The text alone of `condition_texts`, (prompts * copies, tokens, width), as all but SDXL's UNets read it."""
+        """The text of `condition_texts`, (prompts * copies, tokens, hidden_size): all that UNets but SDXL's read.
+
+        Raises InputError for a model of SDXL besides.
+        """
+        if self.is_xl:
+            raise InputError(
+                "this reads a text alone, and SDXL's UNet a vector of it and sizes too: take a model of Stable "
+                "Diffusion 1.x or 2.x (in Python, condition_texts has all of it)"
+            )
         return self.condition_texts(prompt, copies, skip, reading).text
 
     def condition_texts(
@@ -63,6 +71,18 @@ class TextReading(LoadedModel):
             )
             for vocabulary, texts in zip(self.vocabularies, list_texts_each(prompt, len(self.vocabularies)))
         ]
+        return self._join_encoders(encoded)
+
+    def learn_texts(self, texts: Sequence[str]) -> Condition:
+        """As `condition_texts`, of texts read plainly, and gradients pass through the text encoders."""
+        encoded = [
+            prompts.encode(vocabulary.tokenizer, vocabulary.text_encoder, texts, penultimate=self.is_xl)
+            for vocabulary in self.vocabularies
+        ]
+        return self._join_encoders(encoded)
+
+    def _join_encoders(self, encoded: Sequence[Condition]) -> Condition:
+        """What the UNet reads of what each text encoder has made of the same rows."""
         if not self.is_xl:
             return encoded[0]
         widest = prompt_reading.match_lengths([one.text for one in encoded])

@@ -65,9 +65,12 @@ SIZE_NAMES = tuple(field.name for field in fields(PictureSizes))
 
 def read_sizes(options: Mapping[str, Any]) -> PictureSizes:
     """The sizes among a call's arguments. Raises InputError for what is no pair of whole numbers, and no score."""
-    given = {name: options[name] for name in SIZE_NAMES if options.get(name) is not None}
-    return PictureSizes(**{name: _read_score(name, value) if name in _SCORES else _read_pair(name, value)
-                           for name, value in given.items()})  # fmt: skip
+    read: dict[str, Any] = {}
+    for name in SIZE_NAMES:
+        value = options.get(name)
+        if value is not None:
+            read[name] = _read_score(name, value) if name in _SCORES else _read_pair(name, value)
+    return PictureSizes(**read)
 
 
 def _read_pair(name: str, value: Any) -> Size:

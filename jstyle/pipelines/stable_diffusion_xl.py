@@ -80,7 +80,7 @@ class StableDiffusionXLPipeline(_OfXL):
         height: Optional[int] = None,
         width: Optional[int] = None,
         num_inference_steps: int = 50,
-        **options: Unpack[CallOptions],
+        **options: Unpack[CallOptions],  # type: ignore[misc]  (prompt_2 has its place)
     ) -> Any:
         """Images of a text: a `PipelineOutput`; ``prompt_2`` is for the second text encoder, by default the prompt.
 
@@ -99,7 +99,7 @@ class StableDiffusionXLImg2ImgPipeline(_OfXL, StableDiffusionImg2ImgPipeline):
         image: Optional[GivenPictures] = None,
         strength: float = 0.3,
         num_inference_steps: int = 50,
-        **options: Unpack[CallOptions],
+        **options: Unpack[CallOptions],  # type: ignore[misc]  (prompt_2 has its place)
     ) -> Any:
         """As `StableDiffusionImg2ImgPipeline`, with a ``prompt_2`` as in text-to-image."""
         given: CallOptions = {**options, "prompt_2": prompt_2}
@@ -125,7 +125,7 @@ class StableDiffusionXLInpaintPipeline(_OfXL, StableDiffusionInpaintPipeline):
         num_inference_steps: int = 50,
         *,
         overlay: bool = True,
-        **options: Unpack[CallOptions],
+        **options: Unpack[CallOptions],  # type: ignore[misc]  (prompt_2 has its place)
     ) -> Any:
         """As `StableDiffusionInpaintPipeline`, with a ``prompt_2`` as in text-to-image."""
         return super().__call__(  # type: ignore[misc]

@@ -85,7 +85,7 @@ def require_prompt(prompt: Any, embeds: Any, second: Any = None, pooled: Any = N
 
 def is_text(prompt: Prompt) -> bool:
     """Whether texts were given, and not what was made of them."""
-    return not isinstance(prompt, (Condition, jt.Var))
+    return not isinstance(prompt, Condition) and not isinstance(prompt, jt.Var)
 
 
 def list_texts(prompt: Prompt) -> list[str]:
@@ -93,7 +93,9 @@ def list_texts(prompt: Prompt) -> list[str]:
 
     Raises InputError for an empty list.
     """
-    if isinstance(prompt, (Condition, jt.Var)):
+    if isinstance(prompt, Condition):
+        return []
+    if isinstance(prompt, jt.Var):
         return []
     if isinstance(prompt, TwoTexts):
         return list_texts(prompt.first)

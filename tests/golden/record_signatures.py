@@ -16,7 +16,10 @@ from typing import Any
 import diffusers
 from record import HERE
 
-PIPELINES = ("StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline", "StableDiffusionInpaintPipeline")
+PIPELINES = (
+    *("StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline", "StableDiffusionInpaintPipeline"),
+    *("StableDiffusionXLPipeline", "StableDiffusionXLImg2ImgPipeline", "StableDiffusionXLInpaintPipeline"),
+)
 LOADERS = (
     "delete_adapters", "fuse_lora", "load_lora_weights", "load_textual_inversion", "save_lora_weights", "set_adapters",
     "unfuse_lora", "unload_textual_inversion",

@@ -101,9 +101,9 @@ def test_embeddings_take_the_place_of_texts(pipe: StableDiffusionPipeline) -> No
     assert pipe.encode_prompt("a", do_classifier_free_guidance=False)[1::2] == (None, None)
 
 
-def test_copies_lie_side_by_side(pipe: StableDiffusionPipeline) -> None:
+def test_copies_lie_side_by_side_with_their_own_negative_sizes(pipe: StableDiffusionPipeline) -> None:
     noise = RECORDED["noise"]
-    call = {"prompt": sdxl.PROMPT, "num_images_per_prompt": 2, "num_inference_steps": 2, "latents": noise}
+    call = {**sdxl.RUNS["sizes"]["call"], "num_images_per_prompt": 2, "num_inference_steps": 2, "latents": noise}
     both = make(pipe, {"call": call})
     for row in range(2):
         alone = make(pipe, {"call": {**call, "num_images_per_prompt": 1, "latents": noise[row : row + 1]}})
@@ -186,6 +186,11 @@ def test_what_is_for_sdxl_alone(call: dict[str, Any]) -> None:
 def test_a_negative_text_for_the_second_encoder_alone_is_told(pipe: StableDiffusionPipeline) -> None:
     with pytest.warns(InputWarning, match="negative_prompt_2 is not used without negative_prompt"):
         make(pipe, sdxl.RUNS["only_second_negative"])
+
+
+def test_what_reads_a_text_alone_is_not_for_sdxl(pipe: StableDiffusionPipeline) -> None:
+    with pytest.raises(InputError, match="reads a text alone, and SDXL's UNet a vector of it and sizes too"):
+        pipe.encode_texts("a river")
 
 
 def test_models_of_other_kinds(tmp_path: Path) -> None:

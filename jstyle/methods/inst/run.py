@@ -11,6 +11,7 @@ from typing import Optional, Union
 
 from PIL import Image
 
+from jstyle.adapters.inst_words import require_one_encoder
 from jstyle.errors import InputError
 from jstyle.events import Evaluated, Event, Remark
 from jstyle.methods.inst.inputs import InstInputs
@@ -92,6 +93,7 @@ class InST:
     @contextmanager
     def _word_of(self, style: Style) -> Iterator[str]:
         """The style's token, which the pipeline knows meanwhile."""
+        require_one_encoder(self._pipe)
         token, vocabulary = style.learnt.token, self._pipe.vocabulary
         vocabulary.learn(token, style.learnt.embedding)
         try:

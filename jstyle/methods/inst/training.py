@@ -11,7 +11,7 @@ from typing import Any, Optional
 import numpy as np
 from PIL import Image, ImageOps
 
-from jstyle.adapters.inst_words import PICTURE
+from jstyle.adapters.inst_words import PICTURE, require_one_encoder
 from jstyle.adapters.textual_inversion import TABLE
 from jstyle.errors import InputError
 from jstyle.events import Event, Remark
@@ -50,6 +50,7 @@ def train_inst(
     remarks: list[str] = []
     picture = images.open_image(file, lambda line: None)  # what there is to tell, `encode_pictures` does
     pipe, clock = tuning.open_model(settings, pipe), Clock()
+    require_one_encoder(pipe)
     yield count_work(pipe, settings)
     tokens = show_to_clip(pipe, settings, picture)
     shown = tuning.encode_pictures(pipe, settings, [file], remarks.append)

@@ -12,9 +12,10 @@ from typing import Any, Optional, Union
 import numpy as np
 from PIL import Image
 
-from jstyle.diffusion import prompts
 from jstyle.errors import InputError
 from jstyle.events import Evaluated, Event, PictureWritten, Updated
+from jstyle.networks import Condition
+from jstyle.networks.condition import join_conditions
 from jstyle.networks.recompute import recomputed
 from jstyle.ops.precision import unet_dtype
 from jstyle.pictures import images
@@ -38,8 +39,8 @@ from jstyle.training.teaching.table import find_teaching
 
 FP16_LOSS_SCALE = 65536.0
 
-Reader = Callable[[Sequence[str]], jt.Var]
-"""Captions to what the UNet reads, (captions, tokens, hidden_size)."""
+Reader = Callable[[Sequence[str]], Condition]
+"""Captions to what the UNet reads, a row each; SDXL is told the size that is trained at."""
 
 
 @dataclass(frozen=True)
@@ -148,22 +149,22 @@ def draw_mirrored(settings: TeachSettings, index: int, purpose: str = "") -> np.
 
 def make_constant_reader(pipe: StableDiffusionPipeline) -> Reader:
     """A reader by a text encoder that does not change: each caption is encoded once."""
-    hidden: dict[str, jt.Var] = {}
+    known: dict[str, Condition] = {}
 
-    def read(captions: Sequence[str]) -> jt.Var:
+    def read(captions: Sequence[str]) -> Condition:
         for caption in captions:
-            if caption not in hidden:
+            if caption not in known:
                 with jt.no_grad():  # else all that the text encoder computes on the way is kept, some MB a caption
-                    hidden[caption] = pipe.encode_texts(caption).stop_grad()
-                hidden[caption].sync()
-        return jt.concat([hidden[caption] for caption in captions], dim=0)
+                    known[caption] = pipe.condition_texts(caption).stop_grad()
+                jt.sync(known[caption].list_arrays())
+        return join_conditions([known[caption] for caption in captions])
 
     return read
 
 
 def make_learning_reader(pipe: StableDiffusionPipeline) -> Reader:
-    """A reader by a text encoder through which gradients pass."""
-    return lambda captions: pipe.text_encoder(jt.array(prompts.token_ids(pipe.tokenizer, captions)))[0]
+    """A reader by text encoders through which gradients pass."""
+    return pipe.learn_texts
 
 
 def make_reader(pipe: StableDiffusionPipeline, settings: CaptionedSettings) -> Reader:
@@ -226,7 +227,7 @@ def learning(
     if pipe.unet.dtype == "float16" and loop.loss_scale is None:
         loop = replace(loop, loss_scale=FP16_LOSS_SCALE)
     with ExitStack() as stack:
-        stack.enter_context(frozen(pipe.unet, pipe.vae, pipe.text_encoder))
+        stack.enter_context(frozen(pipe.vae, *pipe.adaptable))
         if course.recompute:
             of_unet = {name[len("unet.") :]: var for name, var in parameters.items() if name.startswith("unet.")}
             stack.enter_context(recomputed(pipe.unet, of_unet))

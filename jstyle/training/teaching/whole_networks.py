@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Optional
 
+from jstyle.adapters.lora_keys import COMPONENTS
 from jstyle.errors import InputError
 from jstyle.events import Event
 from jstyle.ops.precision import unet_dtype
@@ -42,7 +43,7 @@ def train_networks(
     pipe = open_whole_model(settings.model)
     yield count_work(pipe, settings)
     lessons = yield from captioned.prepare_lessons(pipe, settings)
-    learning = {"unet": pipe.unet, **({"text_encoder": pipe.text_encoder} if settings.text_encoder else {})}
+    learning = dict(zip(COMPONENTS, pipe.adaptable if settings.text_encoder else [pipe.unet]))
     parameters = {
         f"{part}.{name}": parameter
         for part, network in learning.items()

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jstyle import StableDiffusionPipeline, ops
+from jstyle import DiffusionPipeline, StableDiffusionPipeline, ops
 from jstyle.adapters.lora import Lora, LowRank, changed
+from jstyle.adapters.lora_keys import COMPONENTS
 from jstyle.methods.inst import training as inst
 from jstyle.methods.inst.network import DROPOUTS, Sizes, StyleAttention
 from jstyle.networks.editing import swapped
@@ -25,6 +26,7 @@ from jstyle.training.teaching.dropout import Dropout
 from jstyle.training.teaching.lora import train as lora
 from jstyle.training.teaching.lora.settings import LoraSettings
 from jstyle.training.teaching.tuning import Batch, Clock, frozen
+from tests.parity.networks import GOLDEN
 from tests.training.teaching.small import pipeline
 
 TOLERANCE = 1e-4
@@ -59,10 +61,13 @@ def trained(method: str, pipe: StableDiffusionPipeline, stack: ExitStack, values
 
     rng = np.random.default_rng(1)
     if method == "words":
-        rows = var("rows", 0.5 * rng.standard_normal((2, 48)))
-        pipe.vocabulary.add({"<ink>": rows})
-        stack.callback(pipe.vocabulary.remove)
-        return {"rows": rows}, tuning.make_learning_reader(pipe)
+        named = {}
+        for number, vocabulary in enumerate(pipe.vocabularies):
+            width = vocabulary.text_encoder.config.hidden_size
+            rows = named[f"rows{number or ''}"] = var(f"rows{number or ''}", 0.5 * rng.standard_normal((2, width)))
+            vocabulary.add({"<ink>": rows})
+            stack.callback(vocabulary.remove)
+        return named, tuning.make_learning_reader(pipe)
     if method == "whole":
         every = [*pipe.unet.named_parameters(), *pipe.text_encoder.named_parameters()]
         named = {name: one for name, one in every if name in WHOLE}
@@ -74,15 +79,15 @@ def trained(method: str, pipe: StableDiffusionPipeline, stack: ExitStack, values
         return learnt_by_inst(pipe, stack, var)
     start = lora.start_lora(pipe, SETTINGS, Clock())
     both: dict[str, dict[str, LowRank]] = {}
-    for component in ("unet", "text_encoder"):
+    for component in COMPONENTS:
         both[component] = {}
         for path, one in start.of(component).items():
             name = f"{component}.{path}"
             up = 0.1 * rng.standard_normal(one.up.shape)  # not zero: A would have no gradient
             both[component][path] = LowRank(var(f"{name}.down", one.down.numpy()), var(f"{name}.up", up), 3.0)
-    change = Lora(both["unet"], both["text_encoder"])
-    stack.enter_context(changed(pipe.unet, [change.unet]))
-    stack.enter_context(changed(pipe.text_encoder, [change.text_encoder]))
+    change = Lora(**both)
+    for component, network in zip(COMPONENTS, pipe.adaptable):
+        stack.enter_context(changed(network, [change.of(component)]))
     return lora.name_matrices(change), tuning.make_learning_reader(pipe)
 
 
@@ -110,7 +115,7 @@ def loss_and_gradients(
         rng.standard_normal((2, 4, 8, 8)).astype(np.float32), ["a <ink> river", "<ink>"], np.array([1.5, 0.5])
     )
     with ExitStack() as stack:
-        stack.enter_context(frozen(pipe.unet, pipe.text_encoder))
+        stack.enter_context(frozen(*pipe.adaptable))
         parameters, read = trained(method, pipe, stack, values)
         for one in parameters.values():
             one.start_grad()
@@ -134,7 +139,7 @@ def attend(q: Any, k: Any, v: Any, bias: Any, shared: Any, shift: float, scale: 
 
 def in_float64(pipe: StableDiffusionPipeline, monkeypatch: pytest.MonkeyPatch) -> StableDiffusionPipeline:
     """The networks in float64, which plain Jittor computes; their casts to fp32 are left out."""
-    for network in (pipe.unet, pipe.text_encoder):
+    for network in pipe.adaptable:
         for one in network.parameters():
             one.assign(one.float64())
     monkeypatch.setattr(operator, "unavailable", lambda: "fused kernels know no float64")
@@ -147,8 +152,18 @@ def in_float64(pipe: StableDiffusionPipeline, monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
 @pytest.mark.parametrize("method", ["words", "lora", "whole", "inst"])
 def test_gradients(method: str, prediction: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    _, values, gradients = loss_and_gradients(method, pipeline(prediction), {}, True)
-    exact = in_float64(pipeline(prediction), monkeypatch)
+    check_gradients(method, lambda: pipeline(prediction), monkeypatch)
+
+
+@pytest.mark.parametrize("method", ["words", "lora"])
+def test_gradients_of_sdxl(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through both text encoders, and the vector of the text that is added to the time's embedding."""
+    check_gradients(method, lambda: DiffusionPipeline.from_pretrained(str(GOLDEN / "sdxl_folder")), monkeypatch)
+
+
+def check_gradients(method: str, load: Callable[[], StableDiffusionPipeline], monkeypatch: pytest.MonkeyPatch) -> None:
+    _, values, gradients = loss_and_gradients(method, load(), {}, True)
+    exact = in_float64(load(), monkeypatch)
     rng = np.random.default_rng(3)
     names = sorted(values)[:: max(1, len(values) // 8)]
     for name in [*names, None]:  # some alone, then all together

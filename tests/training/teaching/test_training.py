@@ -254,7 +254,7 @@ def test_it_learns(method: str, data: Path, tmp_path: Path) -> None:
     given, start = settings(method, data, tmp_path, **changes), settings(method, data, tmp_path, **changes)
     base = StableDiffusionPipeline.from_pretrained(given.model.model)
     if method == "textual_inversion":
-        base.vocabulary.add({"<style>": textual_inversion.start_rows(base, start)})  # type: ignore[arg-type]
+        base.vocabulary.add({"<style>": textual_inversion.start_rows(base.vocabulary, start)})  # type: ignore[arg-type]
     before = mean_loss(method, base, given)
     result = run(method, data, tmp_path, **changes)
     taught = StableDiffusionPipeline.from_pretrained(str(result) if method in WHOLE else given.model.model)

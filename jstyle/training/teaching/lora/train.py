@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Optional
 
@@ -47,7 +48,9 @@ def train_lora(settings: LoraSettings, pipe: Optional[StableDiffusionPipeline] =
     lessons = yield from captioned.prepare_lessons(pipe, settings)
     lora = start_lora(pipe, settings, clock)
     read = tuning.make_reader(pipe, settings)
-    with changed(pipe.unet, [lora.unet]), changed(pipe.text_encoder, [lora.text_encoder]):
+    with ExitStack() as stack:
+        for component, network in zip(COMPONENTS, pipe.adaptable):
+            stack.enter_context(changed(network, [lora.of(component)]))
         parameters = name_matrices(lora)
         identity = lessons.identity()
         state = yield from tuning.tune(pipe, settings, parameters, lessons.make_batch, read, identity, clock)
@@ -61,14 +64,13 @@ def start_lora(pipe: StableDiffusionPipeline, settings: LoraSettings, clock: Clo
     endings = [*ATTENTION]
     endings += FEED_FORWARD if settings.feed_forward else ()
     endings += CONVOLUTIONS if settings.convolutions else ()
-    text = layers(pipe.text_encoder, TEXT_ATTENTION) if settings.text_encoder else {}
-    return Lora(
-        {
-            path: _start_layer(f"unet.{path}", layer, settings, clock)
-            for path, layer in layers(pipe.unet, endings).items()
-        },
-        {path: _start_layer(f"text_encoder.{path}", layer, settings, clock) for path, layer in text.items()},
-    )
+    learnt: dict[str, dict[str, LowRank]] = {component: {} for component in COMPONENTS}
+    for component, network in zip(COMPONENTS, pipe.adaptable if settings.text_encoder else [pipe.unet]):
+        found = layers(network, endings if component == "unet" else TEXT_ATTENTION)
+        learnt[component] = {
+            path: _start_layer(f"{component}.{path}", layer, settings, clock) for path, layer in found.items()
+        }
+    return Lora(**learnt)
 
 
 def name_matrices(lora: Lora[LowRank]) -> dict[str, jt.Var]:
@@ -99,7 +101,9 @@ def describe_training(settings: LoraSettings, pipe: StableDiffusionPipeline) -> 
         "network_dropout": settings.dropout or None,
     }
     family = {768: "sd_v1", 1024: "sd_v2"}.get(pipe.unet.config.cross_attention_dim)  # by the text encoder's width
-    if family is not None:
+    if pipe.is_xl:
+        about.update(base_model_version="sdxl_base_v1-0", v2=False)
+    elif family is not None:
         is_v = pipe.schedule.config.prediction_type == "v_prediction"
         about.update(base_model_version=f"{family}_v" if is_v else family, v2=family == "sd_v2")
     return {f"ss_{name}": str(value) for name, value in about.items()}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Optional
 
 import numpy as np
 
-from jstyle.adapters import textual_inversion
+from jstyle.adapters import Vocabulary, textual_inversion
 from jstyle.events import Event, Remark
 from jstyle.pictures import images
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
@@ -36,7 +37,7 @@ def train_textual_inversion(
     yield count_work(pipe, settings)
     pictures = tuning.encode_pictures(pipe, settings, files, remarks.append)
     yield from map(Remark, remarks)
-    rows = start_rows(pipe, settings)
+    rows = [start_rows(vocabulary, settings) for vocabulary in pipe.vocabularies]
     prompts = tuple(prompt.replace("{token}", settings.token) for prompt in settings.validation_prompts)
     settings = replace(settings, validation_prompts=prompts)
 
@@ -48,20 +49,22 @@ def train_textual_inversion(
     draw_captions(settings, pictures.names, 0)  # a prompt that cannot be filled in is said at once
     # the model without the word, whose vectors change
     identity = {"pictures": examples.hash_examples(pictures.files, pictures.names), "model": pipe.model_hash}
-    pipe.vocabulary.add({settings.token: rows})
-    try:
+    with ExitStack() as stack:
+        for vocabulary, of_encoder in zip(pipe.vocabularies, rows):
+            vocabulary.add({settings.token: of_encoder})
+            stack.callback(vocabulary.remove, [settings.token])
+        parameters: dict[str, jt.Var] = dict(zip(("token", "token_2"), rows))
         read = tuning.make_learning_reader(pipe)
-        state = yield from tuning.tune(pipe, settings, {"token": rows}, make_batch, read, identity)
+        state = yield from tuning.tune(pipe, settings, parameters, make_batch, read, identity)
         with state.averaged():
-            return textual_inversion.write(settings.token, np.array(rows.numpy()), settings.output)
-    finally:
-        pipe.vocabulary.remove([settings.token])
+            first, *others = (np.array(of_encoder.numpy()) for of_encoder in rows)
+            return textual_inversion.write(settings.token, first, settings.output, *others)
 
 
-def start_rows(pipe: StableDiffusionPipeline, settings: TextualInversionSettings) -> jt.Var:
-    """(vectors, hidden_size): the initial word's, over and over."""
+def start_rows(vocabulary: Vocabulary, settings: TextualInversionSettings) -> jt.Var:
+    """(vectors, hidden_size) for a text encoder: the initial word's, over and over."""
     word = settings.initial or INITIAL[settings.kind]
-    start = textual_inversion.from_word(pipe.tokenizer, pipe.text_encoder, word, settings.vectors)
+    start = textual_inversion.from_word(vocabulary.tokenizer, vocabulary.text_encoder, word, settings.vectors)
     with jt.no_grad():
         return jt.array(start)
 
