@@ -60,11 +60,9 @@ FREE: Mapping[str, str] = {
     "ImagicSettings.recompute": "it trades time for memory",
     "ImagicSubject.image_file": "the hash stands for it",
     "AttentionDistillationSettings.seed": "what a picture is names it",
-    "AttentionDistillationSettings.recompute": "it trades time for memory",
     "AttentionDistillationSettings.batch_size": "a content's result does not depend on those beside it",
     "TextureSubject.style_file": "the hash stands for it",
     "DistilledTextSettings.seed": "what a picture is names it",
-    "DistilledTextSettings.recompute": "it trades time for memory",
     "StyledTextSubject.style_file": "the hash stands for it",
     "SamplingSettings.batch_size": "the same in any batch but for rounding that auto features leave open",
 }

@@ -47,7 +47,7 @@ def test_a_prefix_is_left_out() -> None:
     [
         ("styleid_sd12", "", "there is no config 'styleid_sd12' (did you mean styleid_sd21?)"),
         ("styleidd.yaml", "", "there is no config 'styleidd.yaml' (did you mean styleid?)"),
-        ("/no/such.txt", "", "there is no config '/no/such.txt' (there are: dreambooth, fine_tuning, inst,"),
+        ("/no/such.txt", "", "there is no config '/no/such.txt' (there are: attention_distillation, "),
         ("basline", "submission_", "there is no preset 'basline' (did you mean baseline?)"),
         ("lora", "submission_", "there is no preset 'lora' (there are: baseline, lora+styleid,"),
         ("../configs/lora", "", "there is no config"),

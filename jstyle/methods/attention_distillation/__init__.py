@@ -13,7 +13,7 @@ METHOD = Method(
     settings=AttentionDistillationSettings,
     inputs=AttentionDistillationInputs,
     run="jstyle.methods.attention_distillation.run:run_attention_distillation",
-    fill="jstyle.methods.attention_distillation.run:fill_sizes",
+    fill="jstyle.methods.pairs:fill_size",
     stylise="jstyle.methods.attention_distillation.run:AttentionDistillation",
     recall="jstyle.methods.attention_distillation.recalling:recall_distilled",
 )

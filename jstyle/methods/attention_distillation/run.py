@@ -29,7 +29,6 @@ from jstyle.methods.attention_distillation.styles import (
     show_style,
 )
 from jstyle.methods.pairs import (
-    LEAST_SIDE,
     Pair,
     PairFiles,
     Stylised,
@@ -72,7 +71,7 @@ class AttentionDistillation:
         settings: AttentionDistillationSettings = AttentionDistillationSettings(),  # noqa: B008  (frozen)
     ) -> None:
         self._pipe = require_gradients(pipe)
-        self._settings = settings = fill_sizes(settings, pipe)
+        self._settings = settings = fill_size(settings, pipe)
         self._frame = pipe.make_frame(settings.width, settings.height, settings.fit)
         self._style_frame = make_style_frame(pipe, settings)
 
@@ -116,12 +115,6 @@ class AttentionDistillation:
         return AttentionDistillationOnLatents(self._pipe, self._settings, latents)
 
 
-def fill_sizes(settings: AttentionDistillationSettings, pipe: StableDiffusionPipeline) -> AttentionDistillationSettings:
-    """The settings with all sizes: where none is set, the model's own, and at least `LEAST_SIDE`."""
-    filled = fill_size(settings, pipe)
-    return replace(filled, style_size=settings.style_size or max(pipe.size, LEAST_SIDE))
-
-
 def run_attention_distillation(
     method: Method, inputs: AttentionDistillationInputs, settings: AttentionDistillationSettings, model: ModelSettings
 ) -> Iterator[Event]:
@@ -133,7 +126,7 @@ def run_attention_distillation(
     check_output(inputs.folder)
     counting = CountingPipeline.from_settings(model)
     require_gradients(counting)
-    settings = fill_sizes(settings, counting)
+    settings = fill_size(settings, counting)
     opened = yield from open_pictures(inputs.style, make_style_frame(counting, settings))
     styles = name_styles(opened, inputs.mix)
     common = PictureSpec(method.name, identify_model(model, counting), settings, None)

@@ -53,15 +53,17 @@ class Distillation:
     """
 
     style_size: Optional[int] = None
-    """Side in pixels that a style comes to, whatever is made of it; by default the model's own. Its strokes come along:
-    a smaller one has finer strokes.
+    """Side in pixels that a style comes to, whatever is made of it; by default the model's own. Its strokes come
+    along.
     """
 
     seed: int = free(0, because="what a picture is names it")
     """Decides the noise where one starts from it; -1 draws one."""
 
-    recompute: bool = free(False, because="it trades time for memory")
-    """Keep only the blocks' inputs for the gradient, and compute the blocks again: less memory, a third more time."""
+    recompute: bool = False
+    """Keep only the blocks' inputs for the gradient, and compute the blocks again: less memory, more time. Last bits
+    are others, and many updates make them visible.
+    """
 
     def __post_init__(self) -> None:
         require_steps(self.steps)

@@ -58,7 +58,8 @@ def test_recomputed_blocks_come_to_the_same(pipe: StableDiffusionPipeline) -> No
 def test_contents_in_a_batch_do_not_see_each_other(pipe: StableDiffusionPipeline) -> None:
     content = jt.array(RECORDED["content"])
     both = jt.concat([content, jt.array(RECORDED["x"])], dim=0)
-    check(exhaust(open_method(pipe, 1).optimise(both, both, 0.25))[:1], "transfer")
+    made, alone = (np.array(exhaust(open_method(pipe, 1).optimise(x, x, 0.25)).numpy()) for x in (both, content))
+    assert np.array_equal(made[:1], alone)
 
 
 def test_a_texture_whose_adam_goes_on_from_time_to_time(pipe: StableDiffusionPipeline) -> None:

@@ -14,7 +14,6 @@ import jstyle
 from jstyle.errors import InputError
 from jstyle.events import Evaluated, PictureWritten, Planned, exhaust
 from jstyle.methods.attention_distillation.method import AttentionDistillationOnLatents, StyleLatents
-from jstyle.methods.attention_distillation.run import fill_sizes
 from jstyle.methods.attention_distillation.settings import AttentionDistillationInputs, AttentionDistillationSettings
 from jstyle.methods.attention_distillation.styles import StyleMix
 from jstyle.methods.attention_distillation.text.settings import DistilledTextInputs, DistilledTextSettings
@@ -160,11 +159,6 @@ def test_from_python_a_picture_has_the_contents_shape(pipe: StableDiffusionPipel
     content = Image.open(files["boat"]).resize((128, 32))
     made = jstyle.AttentionDistillation(pipe, settings)(content, Image.open(files["ink"]))
     assert made.size == (128, 32)
-
-
-def test_small_models_are_asked_for_sizes_at_which_attention_has_detail(pipe: StableDiffusionPipeline) -> None:
-    filled = fill_sizes(AttentionDistillationSettings(height=64), pipe)
-    assert (filled.width, filled.height, filled.style_size) == (256, 64, 256)
 
 
 def test_precisions_without_gradients_are_refused_before_anything_is_loaded(
