@@ -28,7 +28,7 @@ from jstyle.diffusion.noise import NoiseSource
 from jstyle.diffusion.samplers import INVERSIONS, ddim, ddim_invert
 from jstyle.events import exhaust
 from jstyle.files import write_text
-from jstyle.methods.prompt_to_prompt.null_text import NullTextDenoiser, NullTextSettings
+from jstyle.methods.null_text import NullTextDenoiser, NullTextSettings
 from jstyle.methods.prompt_to_prompt.settings import PromptToPromptSettings
 from jstyle.methods.prompt_to_prompt.source import invert_path
 from jstyle.pictures import images

@@ -14,10 +14,10 @@ from jstyle.diffusion.samplers import AfterStep, Denoiser, Step
 from jstyle.diffusion.schedule import Level, Prediction
 from jstyle.errors import InputError
 from jstyle.events import Evaluated, Updated
+from jstyle.methods.null_text import NullTextSettings, optimise_null_text
 from jstyle.methods.pairs import split_batches
 from jstyle.methods.prompt_to_prompt.blend import WordMaps
 from jstyle.methods.prompt_to_prompt.editor import EditAttention, repeat_row
-from jstyle.methods.prompt_to_prompt.null_text import NullTextSettings, optimise_null_text
 from jstyle.methods.prompt_to_prompt.plan import EditPlan
 from jstyle.methods.prompt_to_prompt.settings import PromptToPromptSettings
 from jstyle.methods.prompt_to_prompt.source import GeneratedSource, GivenSource, Source, invert_path

@@ -8,8 +8,10 @@ from typing import Optional
 from jstyle.settings.fields import free, require
 from jstyle.settings.vocabulary import (
     Fit,
+    is_guided,
     require_at_least,
     require_count,
+    require_finite,
     require_positive,
     require_share,
     require_size,
@@ -19,7 +21,7 @@ from jstyle.settings.vocabulary import (
 
 @dataclass(frozen=True)
 class ZStarSettings:
-    """How Z* stylises; the defaults are those of the paper's own code, but for the null text."""
+    """How Z* stylises; the defaults are those of the paper's own code, but for its null texts."""
 
     steps: int = 30
     """DDIM steps of the inversions and of the stylisation."""
@@ -49,6 +51,17 @@ class ZStarSettings:
     inject_stop: Optional[int] = None
     """The sampling step before which editing stops; by default it goes on to the end."""
 
+    null_text: int = 0
+    """Updates, at most, of what each step of a content is guided away from, so that guidance alone would bring it back
+    (null-text optimisation); 10 in the paper's code, and minutes a content.
+    """
+
+    null_text_rate: float = 1e-2
+    """Their learning rate in the first step; it falls to half of it."""
+
+    guidance: float = 7.5
+    """Classifier-free guidance, with null_text alone: without it both texts are empty, and it would change nothing."""
+
     fixed_point: int = 0
     """Calls of the UNet that each step of an inversion has more, to come closer to the step that undoes it."""
 
@@ -71,7 +84,13 @@ class ZStarSettings:
         require_positive(style_scale=self.style_scale, content_scale=self.content_scale)
         require_share(content_pull=self.content_pull)
         require_size(width=self.width, height=self.height)
-        require_at_least(0, fixed_point=self.fixed_point)
+        require_at_least(0, fixed_point=self.fixed_point, null_text=self.null_text)
+        require_positive(null_text_rate=self.null_text_rate)
+        require_finite(guidance=self.guidance)
+        require(
+            self.null_text == 0 or is_guided(self.guidance),
+            "null_text must go with a guidance above 1, or be left at 0",
+        )
         require_count(batch_size=self.batch_size)
         require(self.layers is None or len(self.layers) > 0, "layers must name at least one layer")
         start, stop = self._bounds

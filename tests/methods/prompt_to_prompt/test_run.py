@@ -11,7 +11,7 @@ from PIL import Image
 
 from jstyle.errors import InputError
 from jstyle.events import Evaluated, PictureWritten, Planned, Updated
-from jstyle.methods.prompt_to_prompt.null_text import NullTextDenoiser
+from jstyle.methods.null_text import NullTextDenoiser
 from jstyle.methods.prompt_to_prompt.plan import fill_levels
 from jstyle.methods.prompt_to_prompt.run import PromptToPrompt
 from jstyle.methods.prompt_to_prompt.settings import EditInputs, PromptToPromptSettings

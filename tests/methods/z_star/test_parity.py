@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jstyle.diffusion.guidance import GuidedDenoiser
 from jstyle.diffusion.schedule import Schedule
 from jstyle.diffusion.schedule_config import ScheduleConfig
 from jstyle.events import exhaust
 from jstyle.methods.layers import choose_layers
-from jstyle.methods.z_star.method import ZStarOnLatents
+from jstyle.methods.z_star.method import Content, ZStarOnLatents
 from jstyle.methods.z_star.settings import ZStarSettings
+from jstyle.networks import Condition
 from jstyle.runtime import jt
 from tests.parity.networks import build, golden, relative_error
 
@@ -22,6 +22,7 @@ TOLERANCE = 1e-4
 PREDICTIONS = {"sd1": "epsilon", "sd2": "v_prediction"}
 RUNS: dict[str, dict[str, Any]] = {
     "plain": {},
+    "null_text": {"guidance": 7.5},
     "scales": {"style_scale": 2.0, "content_scale": 0.5, "content_pull": 0.2},
     "apart": {"content_scale": None},
     "window": {"inject_start": 0, "inject_stop": 6, "layers": (11, 14)},
@@ -38,8 +39,8 @@ def make(flavour: tuple[str, jt.Module], context: str, **settings: Any) -> ZStar
     config = ScheduleConfig(
         "ddim", 1000, 0.00085, 0.012, "scaled_linear", None, PREDICTIONS[name], "leading", 1, set_alpha_to_one=False
     )
-    denoiser = GuidedDenoiser(unet, PREDICTIONS[name], jt.array(RECORDED[context]))
-    return ZStarOnLatents(denoiser, Schedule(config), ZStarSettings(**{"steps": 10, "inject_start": 2, **settings}))
+    chosen = ZStarSettings(**{"steps": 10, "inject_start": 2, **settings})
+    return ZStarOnLatents(unet, Condition(jt.array(RECORDED[context])), Schedule(config), chosen)
 
 
 def test_the_published_code() -> None:
@@ -48,8 +49,9 @@ def test_the_published_code() -> None:
     for name in ("content", "style"):
         (paths[name],) = exhaust(z_star.invert(jt.array(RECORDED[f"published_{name}"]), name))
         assert relative_error(paths[name], RECORDED[f"published_{name}_path"]) < TOLERANCE
-    out = exhaust(z_star.stylise([paths["content"]], paths["style"]))
-    assert relative_error(out, RECORDED["published_out"][1:]) < TOLERANCE
+    for name, nulls in (("out", None), ("out_null_text", RECORDED["published_null_texts"])):
+        out = exhaust(z_star.stylise([Content(paths["content"], nulls)], paths["style"]))
+        assert relative_error(out, RECORDED[f"published_{name}"][1:]) < TOLERANCE
 
 
 @pytest.mark.parametrize("run", RUNS)
@@ -60,7 +62,10 @@ def test_the_formula(flavour: tuple[str, jt.Module], run: str) -> None:
     contents = np.concatenate([RECORDED[f"{name}_first"], RECORDED[f"{name}_second"]])
     paths = exhaust(z_star.invert(jt.array(contents), "contents"))
     (style,) = exhaust(z_star.invert(jt.array(RECORDED[f"{name}_style"]), "style"))
-    out = exhaust(z_star.stylise(paths, style))
+    nulls: list[Any] = [None, None]
+    if run == "null_text":
+        nulls = list(RECORDED[f"{name}_context"] + 0.3 * RECORDED[f"{name}_nulls"])
+    out = exhaust(z_star.stylise(list(map(Content, paths, nulls)), style))
     for row in range(2):
         assert relative_error(out[row], RECORDED[f"{name}_{run}"][row]) < TOLERANCE
 

@@ -80,7 +80,8 @@ def test_every_option_changes_the_result(pipe: StableDiffusionPipeline) -> None:
     assert np.array_equal(plain[0, 0], again[0, 0])
     changes: list[dict[str, Any]] = [
         {"style_scale": 3.0}, {"content_scale": 9.0}, {"content_scale": None}, {"content_pull": 0.3}, {"adain": True},
-        {"layers": (0,)}, {"inject_start": 3}, {"inject_stop": 2}, {"fixed_point": 1},
+        {"layers": (0,)}, {"inject_start": 3}, {"inject_stop": 2}, {"fixed_point": 1}, {"null_text": 1},
+        {"null_text": 1, "guidance": 3.0}, {"null_text": 1, "null_text_rate": 0.1},
     ]  # fmt: skip
     for change in changes:
         other, _ = run(pipe, [(0, 0)], **change)
@@ -133,7 +134,7 @@ def test_what_no_later_pair_needs_is_let_go(pipe: StableDiffusionPipeline, monke
 
 def test_counting_is_what_goes_through_the_unet(pipe: StableDiffusionPipeline) -> None:
     counting = CountingPipeline.of_configurations(read_configurations(MODEL))
-    for change in ({}, {"batch_size": 2, "fixed_point": 1}, {"inject_stop": 3}):
+    for change in ({}, {"batch_size": 2, "fixed_point": 1}, {"inject_stop": 3}, {"batch_size": 3, "null_text": 1}):
         planned = count_evaluations(
             lambda counted, change=change: ZStar(counted, settings(**change)).stylise_pairs(CONTENTS, STYLES), counting
         )
@@ -162,6 +163,7 @@ def test_another_editor_that_adds_keys_is_refused(pipe: StableDiffusionPipeline)
         {"steps": 0}, {"steps": 2000}, {"style_scale": 0.0}, {"content_scale": -1.0}, {"content_pull": 1.5},
         {"batch_size": 0}, {"layers": ()}, {"inject_start": 4}, {"inject_start": 2, "inject_stop": 2},
         {"inject_stop": 9}, {"width": 0}, {"fixed_point": -1},
+        {"null_text": -1}, {"null_text": 5, "guidance": 1.0}, {"null_text_rate": 0.0}, {"guidance": float("nan")},
     ],
 )  # fmt: skip
 def test_settings_that_make_no_sense(wrong: dict[str, Any]) -> None:
