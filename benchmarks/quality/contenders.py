@@ -119,7 +119,8 @@ def list_contenders() -> dict[str, tuple[str, Open]]:
 def _open_listed(name: str, **changes: Any) -> Open:
     def open_method(pipe: StableDiffusionPipeline, pairs: Pairs, folder: Path) -> Contender:
         method = METHODS[name]
-        values = {**read_settings(name), "width": pipe.size, "height": pipe.size, "batch_size": 1, **changes}
+        sides = {side: pipe.size for side in ("width", "height", "style_size") if side in level_fields(method.settings)}
+        values = {**read_settings(name), **sides, "batch_size": 1, **changes}
         return load_attribute(method.stylise or "")(pipe, build(method.settings, values))
 
     return open_method
