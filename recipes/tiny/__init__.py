@@ -8,4 +8,9 @@ on where it stopped, also after a kill, so the same command begins and resumes a
 
 The second needs npm, which fetches the icons, and ``recipes/tiny/requirements.txt``; ``icons/NOTICE.md`` says whose
 they are. `python -m recipes.tiny.samples --config CONFIG` shows what a training looks at.
+
+A ControlNet for the model learns from edges of the drawings (``outlines.py``), with pip install 'jstyle[control]':
+
+    python -m recipes.tiny.outlines --output runs/outlines --count 3000
+    jstyle train controlnet --config controlnet
 """

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Optional
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -75,14 +76,19 @@ class Moments:
 def encode_moments(pipe: StableDiffusionPipeline, pictures: Sequence[Image.Image], flip: bool) -> Moments:
     """Encode pictures of one size one by one; with ``flip`` the mirrored ones follow in the same order."""
     mirrored = [ImageOps.mirror(picture) for picture in pictures] if flip else []
-    means, deviations = [], []
-    for picture in [*pictures, *mirrored]:
+    every, scale = [*pictures, *mirrored], pipe.vae.config.scaling_factor
+    moments: Optional[Moments] = None
+    for number, picture in enumerate(every):
         with jt.no_grad():
             posterior = pipe.encode_posterior(jt.array(images.to_array([picture])))
-            scale = pipe.vae.config.scaling_factor
-            means.append(np.array((posterior.mean * scale).numpy()))
-            deviations.append(np.array((jt.exp(0.5 * posterior.logvar) * scale).numpy()))
-    return Moments(np.concatenate(means), np.concatenate(deviations))
+            mean = np.array((posterior.mean * scale).numpy())
+            deviation = np.array((jt.exp(0.5 * posterior.logvar) * scale).numpy())
+        if moments is None:  # at once: small arrays between the encoder's large ones would keep those from being reused
+            shape = (len(every), *mean.shape[1:])
+            moments = Moments(np.empty(shape, np.float32), np.empty(shape, np.float32))
+        moments.mean[number], moments.deviation[number] = mean[0], deviation[0]
+    assert moments is not None
+    return moments
 
 
 def read_names(files: Sequence[Path]) -> list[str]:
