@@ -7,6 +7,7 @@ own, in turn; a picture is both pictures read, ten DDIM steps at both scales (3 
 The program's own classes run it, without PyTorch Lightning, which adds nothing to inference.
 """
 
+# pyright: reportMissingImports=false
 from __future__ import annotations
 
 import argparse

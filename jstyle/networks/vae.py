@@ -90,8 +90,8 @@ class Encoder(jt.Module):
         self.conv_in = Conv2d(config.in_channels, widths[0], 3, padding=(1, 1))
         self.down_blocks = jt.nn.ModuleList(
             [
-                VAEBlock(a, b, config.layers_per_block, groups, *how)
-                for a, b, *how in zip(inputs, widths, afters, attend)
+                VAEBlock(a, b, config.layers_per_block, groups, after, attends)
+                for a, b, after, attends in zip(inputs, widths, afters, attend)
             ]
         )
         self.mid_block = VAEMidBlock(widths[-1], groups)
@@ -117,7 +117,10 @@ class Decoder(jt.Module):
         layers = config.layers_per_block + 1
         self.conv_in = Conv2d(config.latent_channels, widths[0], 3, padding=(1, 1))
         self.up_blocks = jt.nn.ModuleList(
-            [VAEBlock(a, b, layers, groups, *how) for a, b, *how in zip(inputs, widths, afters, attend)]
+            [
+                VAEBlock(a, b, layers, groups, after, attends)
+                for a, b, after, attends in zip(inputs, widths, afters, attend)
+            ]
         )
         self.mid_block = VAEMidBlock(widths[0], groups)
         self.conv_norm_out = GroupNorm(groups, widths[-1], EPS)
