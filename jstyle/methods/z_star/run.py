@@ -99,7 +99,8 @@ class ZStar:
     def _optimise_null_text(self, path: Path) -> Generator[Evaluated, None, np.ndarray]:
         settings, text = self._settings, self._pipe.encode_texts("")
         chosen = NullTextSettings(settings.guidance, settings.steps, settings.null_text, settings.null_text_rate)
-        with closing(optimise_null_text(self._pipe, chosen, path, text, text)) as steps:
+        steps = optimise_null_text(self._pipe, chosen, path, text, text)
+        with closing(steps):
             while True:
                 try:
                     event = next(steps)
