@@ -61,6 +61,8 @@ class Imagic:
     ) -> None:
         if pipe.unet.dtype == "bfloat16":
             raise InputError("bf16 is too coarse to learn in; load the model in fp32")
+        if pipe.unet.config.has_addition:
+            raise InputError("Imagic learns what a UNet reads of one text, and SDXL's reads more: take SD 1.x or 2.x")
         self._pipe = require_teachable(pipe, "the model")
         self._settings = settings
         self._frame = pipe.make_frame(settings.width, settings.height, settings.fit)

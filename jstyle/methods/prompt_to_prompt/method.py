@@ -59,6 +59,8 @@ class PromptToPromptOnLatents:
             raise InputError(f"a picture is inverted by ddim, so {settings.sampler} cannot edit it; use --sampler ddim")
         if clean is None and settings.null_text:
             raise InputError("null_text is for a given picture: give --image too")
+        if settings.null_text and pipe.unet.config.has_addition:
+            raise InputError("null_text changes what a UNet reads of one text, and SDXL's reads more: leave it at 0")
         self._pipe = pipe
         self._settings = settings
         self._prompt = prompt

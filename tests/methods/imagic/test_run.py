@@ -21,6 +21,7 @@ from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.settings.model import ModelSettings
 from jstyle.training import LoopSettings
 from tests.methods.imagic.small import ETAS, LOOP, METHOD, MODEL, PROMPT, settings, start, write_picture
+from tests.parity.networks import GOLDEN
 
 ROOT = Path(__file__).resolve().parents[3]
 NAMES = [f"cat_eta{eta:g}.png" for eta in ETAS]
@@ -125,6 +126,9 @@ def test_what_cannot_be_is_said_before_any_work(picture: Path, tmp_path: Path) -
     with pytest.raises(InputError, match="bf16"):
         bf16 = ModelSettings(model=MODEL.model, precision="bf16")
         list(METHOD.start(ImagicInputs(picture, PROMPT, ETAS, tmp_path), settings("unet"), bf16))
+    with pytest.raises(InputError, match="take SD 1.x or 2.x"):
+        xl = ModelSettings(model=str(GOLDEN / "sdxl_folder"))
+        list(METHOD.start(ImagicInputs(picture, PROMPT, ETAS, tmp_path), settings("unet"), xl))
     pipe = StableDiffusionPipeline.from_pretrained(MODEL.model)
     pipe.vae.config = type(pipe.vae.config)(**{**vars(pipe.vae.config), "latent_channels": 9})
     with pytest.raises(InputError, match="inpainting"):

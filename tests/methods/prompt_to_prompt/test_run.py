@@ -108,11 +108,15 @@ def test_null_texts_that_were_found_are_not_sought_again(
     assert unlike.updates == 0
 
 
-def test_null_texts_that_would_change_nothing_are_refused(tmp_path: Path) -> None:
+def test_null_texts_that_cannot_be_are_refused(tmp_path: Path, photograph: Path) -> None:
     with pytest.raises(InputError, match="--image"):
         run(tmp_path, null_text=2)
     with pytest.raises(ValueError, match="without guidance"):
         PromptToPromptSettings(null_text=2, guidance=1.0)
+    with pytest.raises(InputError, match="leave it at 0"):
+        xl = ModelSettings(model=str(GOLDEN / "sdxl_folder"))
+        inputs = EditInputs("a cat on a mat", TARGETS, tmp_path, photograph)
+        list(METHOD.start(inputs, PromptToPromptSettings(null_text=2), xl))
 
 
 def test_words_alone_are_reweighted(tmp_path: Path) -> None:
