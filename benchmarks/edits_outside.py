@@ -1,6 +1,6 @@
 """What Prompt-to-Prompt changes outside the object that is edited, on the embedded model.
 
-    python -m benchmarks.edits_outside [--edits 14]
+    python -m benchmarks.edits_outside [--edits 14] [--kinds colour object]
 
 The edits of a colour and of a thing of `benchmarks.prompt_edits`. Outside is where neither the source's own attention
 looks at its object, nor that of the picture of the new text alone at the new one: a mask of the model's own, the same
@@ -54,19 +54,23 @@ def main() -> None:
     """Make the edits and print a table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--edits", type=int, default=max(EDITS.values()), help="of each kind, at most")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     options = parser.parse_args()
     pipe = StableDiffusionPipeline.from_pretrained("tiny")
     edits = [(seed, *edit) for seed, edit in enumerate(draw_edits())]
     found: dict[tuple[str, str], list[tuple[float, float]]] = {}
     shares = []
-    for kind in KINDS:
+    for kind in options.kinds:
         for seed, source, target, _ in [edit for edit in edits if edit[3] == kind][: options.edits]:
             made, mask = make_pictures(pipe, source, target, seed)
+            if mask.all():
+                print(f"{kind} {seed}: the object is looked at everywhere, so that nothing is outside it")
+                continue
             shares.append(mask.mean())
             for way, picture in made.items():
                 if way != "source":
                     found.setdefault((way, kind), []).append(measure_outside(pipe, made["source"], picture, mask))
-            print(kind, seed, {way: found[way, kind][-1] for way in made if way != "source"}, flush=True)
+            print(f"{kind} {seed}: {len(shares)} measured", flush=True)
     print(f"outside is {1 - np.mean(shares):.0%} of a picture; {len(shares)} edits")
     print(f"{'':<16}{'edits':<9}{'distance':>10}{'squared error':>15}{'PSNR':>10}")
     for (way, kind), numbers in found.items():

@@ -1,10 +1,12 @@
 """What teaching Stable Diffusion 2.1 a style costs: seconds of an update, and the most memory that a training holds.
 
     python -m benchmarks.sd21_training lora textual_inversion [--size 512] [--recompute] [--updates 2]
+    python -m benchmarks.sd21_training imagic_unet imagic_lora
 
 Random weights in Stable Diffusion 2.1's shapes; the settings are those of `configs/train_style.yaml` for it, with one
-picture and one update at a time. Every method trains in a process of its own, from loading the model to writing the
-result. Left out are DreamBooth's class pictures, whose cost is that of drawing them, and validation pictures.
+picture and one update at a time, and Imagic's own defaults for its two stages. Every method trains in a process of its
+own, from loading the model to writing the result. Left out are DreamBooth's class pictures, whose cost is that of
+drawing them, and validation pictures.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +27,7 @@ from benchmarks.options import COSTS, ROOT, default_weights
 from benchmarks.processes import own_memory
 from jstyle.files import write_text
 
+IMAGIC: Mapping[str, Any] = {"imagic_unet": "unet", "imagic_lora": "lora"}
 PICTURE = ROOT / "samples" / "style" / "woodcut.png"
 
 
@@ -72,6 +77,8 @@ def train(options: argparse.Namespace) -> dict[str, Any]:
     from jstyle.training.teaching.table import TEACHINGS
 
     (name,) = options.methods
+    if name in IMAGIC:
+        return train_imagic(options, name)
     teaching = TEACHINGS[name]
     folder = random_models.ensure(options.weights, "sd21-vision" if name == "inst" else "sd21")
     recipe = read_recipe(ROOT / "configs" / "train_style.yaml", "sd21", {"model": str(folder)})
@@ -92,6 +99,37 @@ def train(options: argparse.Namespace) -> dict[str, Any]:
         "size": options.size,
         "recompute": options.recompute,
         "seconds": min(one["seconds"] for one in updates),  # the first compiles what is new
+    }
+
+
+def train_imagic(options: argparse.Namespace, name: str) -> dict[str, Any]:
+    """Both stages of Imagic, and a picture of one step, in this process."""
+    from jstyle.events import exhaust
+    from jstyle.methods.imagic.settings import ImagicInputs, ImagicSettings
+    from jstyle.methods.table import METHODS
+    from jstyle.settings.model import ModelSettings
+    from jstyle.training.report import read_log
+
+    usual = ImagicSettings(tune=IMAGIC[name])
+    loops = {
+        loop: replace(getattr(usual, loop), steps=options.updates) for loop in ("embedding_loop", f"{usual.tune}_loop")
+    }
+    size = {"width": options.size, "height": options.size}
+    settings = replace(usual, **loops, **size, steps=1, recompute=options.recompute)
+    model = ModelSettings(model=str(random_models.ensure(options.weights, "sd21")))
+    with tempfile.TemporaryDirectory() as place:
+        inputs = ImagicInputs(PICTURE, "a lighthouse", (0.5,), Path(place))
+        exhaust(METHODS["imagic"].start(inputs, settings, model))
+        first, second = (
+            min(one["seconds"] for folder in Path(place, "trainings").glob(f"{stage}-*") for one in read_log(folder))
+            for stage in ("embedding", usual.tune)
+        )
+    return {
+        "method": name,
+        "size": options.size,
+        "recompute": options.recompute,
+        "seconds": second,
+        "embedding_seconds": first,
     }
 
 
