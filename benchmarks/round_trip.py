@@ -50,6 +50,7 @@ def main() -> None:
     parser.add_argument("--random", choices=list(random_models.MODELS), help="random weights in place of a model")
     parser.add_argument("--weights", type=Path, default=default_weights(), help="folder for random weights")
     parser.add_argument("--size", type=int, help="pixels; the model's own size by default")
+    parser.add_argument("--steps", nargs="+", type=int, default=STEPS, help="with which further calls are measured")
     parser.add_argument("--image", type=Path, default=SAMPLE)
     parser.add_argument("--prompt", help="what the picture shows: measures guided round trips")
     parser.add_argument("--guidance", type=float, default=3.0)
@@ -61,14 +62,14 @@ def main() -> None:
     with jt.no_grad():
         if options.random:
             clean = NoiseSource([0]).normal("clean", pipe.latent_shape(size, size))
-            found = dict(measure_further_calls(pipe, clean))
+            found = dict(measure_further_calls(pipe, clean, options.steps))
         else:
             clean = pipe.encode_images(jt.array(images.to_array([open_picture(options.image, size)])))
             if options.prompt is not None:
                 compare_guided(pipe, clean, options.prompt, options.guidance)
                 return
             compare_conventions(pipe, clean)
-            found = dict(measure_further_calls(pipe, clean, pipe.decode_latents(clean)))
+            found = dict(measure_further_calls(pipe, clean, options.steps, pipe.decode_latents(clean)))
     if options.plot:
         add_to_plot(options.plot, f"{options.random or options.model}, {size} px", found)
 
@@ -92,11 +93,11 @@ def compare_conventions(pipe: StableDiffusionPipeline, clean: jt.Var) -> None:
 
 
 def measure_further_calls(
-    pipe: StableDiffusionPipeline, clean: jt.Var, reference: Any = None
+    pipe: StableDiffusionPipeline, clean: jt.Var, choices: Sequence[int], reference: Any = None
 ) -> Iterator[tuple[int, list[float]]]:
     """(steps, the latent's relative error by further calls), printed on the way, with ``reference`` PSNR too."""
     print(f"{'further calls':<20}{'steps':>6}{'latent error':>14}{'PSNR':>10}", flush=True)
-    for steps in STEPS:
+    for steps in choices:
         errors = []
         for calls in range(MOST_CALLS + 1):
             back = round_trip(pipe, clean, steps, "target", fixed_point=calls)
