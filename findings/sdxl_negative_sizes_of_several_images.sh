@@ -33,6 +33,7 @@ pipe = StableDiffusionXLPipeline(
     tokenizer_2=tokenizer,
     unet=UNet2DConditionModel(
         sample_size=8, block_out_channels=(32, 32), layers_per_block=1, cross_attention_dim=64, attention_head_dim=2,
+        norm_num_groups=8,
         down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"), up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
         addition_embed_type="text_time", addition_time_embed_dim=8, projection_class_embeddings_input_dim=32 + 6 * 8,
     ),
