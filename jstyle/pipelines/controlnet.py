@@ -22,7 +22,6 @@ from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.pipelines.stable_diffusion_xl import StableDiffusionXLPipeline
 from jstyle.pipelines.starts import FromNoise
 from jstyle.pipelines.texts import Prompt, Texts
-from jstyle.weights.hub import EMBEDDED
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
@@ -75,7 +74,7 @@ class ControlNetLoading(StableDiffusionPipeline):
         """As of every pipeline, with ``controlnet``, a net or several, by default that in the model's own folder."""
         pipe = super().from_pretrained(pretrained_model_name_or_path, **options)
         own = Path(pretrained_model_name_or_path).expanduser() / ControlNetModel.kind.folder
-        if controlnet is None and (own / CONFIG).is_file() and str(pretrained_model_name_or_path) != EMBEDDED:
+        if controlnet is None and (own / CONFIG).is_file():
             controlnet = ControlNetModel.from_pretrained(own)
         return cls.from_pipe(pipe, controlnet=controlnet)
 
@@ -133,7 +132,7 @@ class ControlNetLoading(StableDiffusionPipeline):
     def to(self, *places: Any, **options: Any) -> Any:
         """As of every pipeline, and the nets with it."""
         super().to(*places, **options)
-        for net in self.nets:
+        for net in self.nets if self._controlnet is not None else ():
             net.to(self.unet.dtype)
         return self
 
@@ -210,9 +209,12 @@ class StableDiffusionXLControlNetPipeline(StableDiffusionControlNetPipeline, Sta
         height: Optional[int] = None,
         width: Optional[int] = None,
         num_inference_steps: int = 50,
-        **options: Unpack[ControlOptions],
+        **options: Any,
     ) -> Any:
-        """As `StableDiffusionControlNetPipeline`, with a ``prompt_2`` as in `StableDiffusionXLPipeline`."""
+        """As `StableDiffusionControlNetPipeline`, with a ``prompt_2`` as in `StableDiffusionXLPipeline`.
+
+        ``options`` are `ControlOptions`.
+        """
         given: Any = {**options, "prompt_2": prompt_2}
         return StableDiffusionControlNetPipeline.__call__(
             self, prompt, image, height, width, num_inference_steps, **given
