@@ -13,8 +13,10 @@ from jstyle.adapters import Lora, LowRank
 from jstyle.adapters.lora import changed, layers
 from jstyle.drop_in.lora_config import LoraConfig
 from jstyle.errors import InputError
+from jstyle.networks import ControlNetModel
 from jstyle.networks.editing import QKV, Site, attached, self_attention, swapped
 from jstyle.networks.layers import GroupNorm, Linear
+from jstyle.pipelines.controlnet import StableDiffusionControlNetPipeline
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
 from style_align.norms import Moments, RecordingGroupNorm, SharedGroupNorm, group_norms
@@ -45,6 +47,19 @@ def test_networks_agree(provider: str) -> None:
     latents = [np.array(pipe.encode_images(picture).numpy()) for pipe in (other, native)]
     assert apart(*latents) < TOLERANCE
     assert apart(*(pipe.decode_latents(jt.array(latents[1])) for pipe in (other, native))) < TOLERANCE
+
+
+@pytest.mark.parametrize("provider", HOSTED)
+def test_a_controlnet_is_refused_in_a_line(provider: str) -> None:
+    other = provided(provider)
+    net = ControlNetModel.from_unet(other.unet, conditioning_embedding_out_channels=(4, 8, 12))
+    with pytest.raises(InputError, match="steers this project's own networks alone: leave backend at native"):
+        StableDiffusionControlNetPipeline.from_pipe(other, controlnet=net)
+    latents, text = np.zeros((1, 4, 8, 8), np.float32), other.encode_texts("a house")
+    down, middle = net(latents, 3, text, np.zeros((1, 3, 32, 32), np.float32), return_dict=False)
+    more = {"down_block_additional_residuals": down, "mid_block_additional_residual": middle}
+    with pytest.raises(InputError, match="no ControlNet steers another library's networks"):
+        other.unet(latents, 3, text, **more)
 
 
 @pytest.mark.parametrize("provider", HOSTED)
