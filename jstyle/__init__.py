@@ -77,6 +77,7 @@ if TYPE_CHECKING:
         StableDiffusionControlNetImg2ImgPipeline,
         StableDiffusionControlNetInpaintPipeline,
         StableDiffusionControlNetPipeline,
+        StableDiffusionXLControlNetPipeline,
     )
     from jstyle.pipelines.image_processor import VaeImageProcessor
     from jstyle.pipelines.image_to_image import StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline
@@ -156,6 +157,7 @@ __all__ = [
     "StableDiffusionControlNetInpaintPipeline",
     "StableDiffusionControlNetPipeline",
     "StableDiffusionImg2ImgPipeline",
+    "StableDiffusionXLControlNetPipeline",
     "StableDiffusionInpaintPipeline",
     "StableDiffusionPipeline",
     "StableDiffusionXLImg2ImgPipeline",
@@ -244,6 +246,7 @@ __getattr__ = imported_on_demand(
         "StableDiffusionControlNetImg2ImgPipeline": "jstyle.pipelines.controlnet",
         "StableDiffusionControlNetInpaintPipeline": "jstyle.pipelines.controlnet",
         "StableDiffusionControlNetPipeline": "jstyle.pipelines.controlnet",
+        "StableDiffusionXLControlNetPipeline": "jstyle.pipelines.controlnet",
         "StableDiffusionImg2ImgPipeline": "jstyle.pipelines.image_to_image",
         "StableDiffusionInpaintPipeline": "jstyle.pipelines.image_to_image",
         "StableDiffusionPipeline": "jstyle.pipelines.stable_diffusion",

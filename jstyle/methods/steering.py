@@ -38,7 +38,7 @@ def locate_nets(
         raise InputError(f"{shown}: give a --controlnet for each --control, and a --control for each --controlnet")
     if count and model.backend != "native":
         raise InputError(f"backend {model.backend} takes no ControlNet: leave backend at native")
-    nets = [locate_net(name, variant=model.variant) for name in settings.controlnet]
+    nets = [locate_net(name) for name in settings.controlnet]
     for net in nets:
         check_net(net.config, pipe)
     return nets

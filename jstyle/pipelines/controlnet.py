@@ -19,9 +19,9 @@ from jstyle.pipelines.image_to_image import (
     require_given,
 )
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
+from jstyle.pipelines.stable_diffusion_xl import StableDiffusionXLPipeline
 from jstyle.pipelines.starts import FromNoise
-from jstyle.pipelines.texts import Prompt
-from jstyle.weights.hub import EMBEDDED
+from jstyle.pipelines.texts import Prompt, Texts
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
@@ -74,7 +74,7 @@ class ControlNetLoading(StableDiffusionPipeline):
         """As of every pipeline, with ``controlnet``, a net or several, by default that in the model's own folder."""
         pipe = super().from_pretrained(pretrained_model_name_or_path, **options)
         own = Path(pretrained_model_name_or_path).expanduser() / ControlNetModel.kind.folder
-        if controlnet is None and (own / CONFIG).is_file() and str(pretrained_model_name_or_path) != EMBEDDED:
+        if controlnet is None and (own / CONFIG).is_file():
             controlnet = ControlNetModel.from_pretrained(own)
         return cls.from_pipe(pipe, controlnet=controlnet)
 
@@ -132,7 +132,7 @@ class ControlNetLoading(StableDiffusionPipeline):
     def to(self, *places: Any, **options: Any) -> Any:
         """As of every pipeline, and the nets with it."""
         super().to(*places, **options)
-        for net in self.nets:
+        for net in self.nets if self._controlnet is not None else ():
             net.to(self.unet.dtype)
         return self
 
@@ -196,6 +196,29 @@ class StableDiffusionControlNetPipeline(ControlNetLoading):
         first = fit_pictures(list(controls.shown[0].pictures[:1]), self.vae_scale_factor)[0]
         start = FromNoise(first.height if height is None else height, first.width if width is None else width)
         return run_call(self, prompt, start, num_inference_steps, rest, controls)
+
+
+class StableDiffusionXLControlNetPipeline(StableDiffusionControlNetPipeline, StableDiffusionXLPipeline):
+    """Text-to-image with Stable Diffusion XL that ControlNets of SDXL steer."""
+
+    def __call__(  # type: ignore[override]
+        self,
+        prompt: Optional[Prompt] = None,
+        prompt_2: Optional[Texts] = None,
+        image: Optional[GivenPictures] = None,
+        height: Optional[int] = None,
+        width: Optional[int] = None,
+        num_inference_steps: int = 50,
+        **options: Any,
+    ) -> Any:
+        """As `StableDiffusionControlNetPipeline`, with a ``prompt_2`` as in `StableDiffusionXLPipeline`.
+
+        ``options`` are `ControlOptions`.
+        """
+        given: Any = {**options, "prompt_2": prompt_2}
+        return StableDiffusionControlNetPipeline.__call__(
+            self, prompt, image, height, width, num_inference_steps, **given
+        )
 
 
 class StableDiffusionControlNetImg2ImgPipeline(ControlNetLoading, StableDiffusionImg2ImgPipeline):

@@ -24,7 +24,7 @@ class ControlSettings:
     """ControlNets (arXiv 2302.05543); each has a map of its own, and a number of its own where one is not for all."""
 
     controlnet: tuple[str, ...] = free((), because="the nets' own digests stand for them")
-    """ControlNets: folders, single .safetensors files, hub ids, or tiny, the embedded model's."""
+    """ControlNets: folders, single .safetensors files, or hub ids."""
 
     preprocess: tuple[Preprocessor, ...] = later(())
     """What makes the maps of the pictures in control; by default these are maps already."""

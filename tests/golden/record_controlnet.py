@@ -8,7 +8,7 @@ the middle last; `config`, what diffusers writes of the net "sd1", as JSON.
 controlnet_file.npz: `names` and `shapes` (JSON) of a file of the original code's, and, on sd1's inputs and `map`,
 `residuals`.
 controlnet_runs.npz: `map` and `edges` (uint8), `mask`, `noise`, `forward` (of pictures), and final latents of each of
-`RUNS`, of `image`, `mask4`, `mask9` and of `batch`, two prompts with a map each.
+`RUNS`, of `image`, `mask4`, `mask9`, of SDXL `xl` and `xl_guess`, and of `batch`, two prompts with a map each.
 """
 
 from __future__ import annotations
@@ -26,11 +26,12 @@ from diffusers import (
     StableDiffusionControlNetImg2ImgPipeline,
     StableDiffusionControlNetInpaintPipeline,
     StableDiffusionControlNetPipeline,
+    StableDiffusionXLControlNetPipeline,
 )
 from diffusers.pipelines.controlnet import pipeline_controlnet_img2img as img2img
 from diffusers.pipelines.controlnet import pipeline_controlnet_inpaint as inpaint
 from PIL import Image
-from record import build_unet, noise, rng, save, seeded
+from record import HERE, build_unet, noise, rng, save, seeded
 from record_pipelines import FOLDER, HEIGHT, LATENT, SETTINGS, WIDTH, disc, drawn, generate, photo
 from safetensors.numpy import save_file
 
@@ -216,6 +217,13 @@ def record_runs() -> dict[str, np.ndarray]:
         unet = build_unet({**tiny.FOLDER["unet"], "in_channels": 9})
         pipe = make(StableDiffusionControlNetInpaintPipeline, unet=unet)
         arrays["mask9"] = generate(pipe, **picture, **size)["latents"]
+    net = build_net(NETS["sdxl"])
+    xl = StableDiffusionXLControlNetPipeline.from_pretrained(
+        HERE / "sdxl_folder", controlnet=net, add_watermarker=False
+    )
+    for name, options in (("xl", {"guidance_scale": 5.0}), ("xl_guess", {"guess_mode": True, "guidance_scale": 5.0})):
+        settings = {"negative_prompt": SETTINGS["negative_prompt"], "output_type": "latent", **options}
+        arrays[name] = xl(SETTINGS["prompt"], image=maps[0], **init, **settings).images.numpy()
     return arrays
 
 

@@ -17,7 +17,7 @@ from jstyle.methods.text_to_image import METHOD
 from jstyle.methods.text_to_image.settings import TextToImageInputs, TextToImageSettings
 from jstyle.networks import ControlNetModel
 from jstyle.networks.config import ControlNetConfig
-from jstyle.pictures import images
+from jstyle.pictures import images, png_texts
 from jstyle.pipelines.controlnet import StableDiffusionControlNetPipeline
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.settings.model import ModelSettings
@@ -92,7 +92,7 @@ def test_the_command_makes_what_the_pipeline_makes(things: Things, tmp_path: Pat
 def test_a_finished_picture_is_known_by_its_nets_and_maps(things: Things, tmp_path: Path) -> None:
     words = ["--controlnet", things.net, "--control", things.map, "--output", tmp_path]
     first = run(*words)
-    metadata: Any = images.read_metadata(written(first))
+    metadata: Any = png_texts.read_metadata(written(first))
     (control,) = metadata["spec"]["subject"]["controls"]
     assert control["map_file"] == str(things.map) and len(control["net"]) == len(control["map"]) == 64
     before = contents(tmp_path)

@@ -95,7 +95,7 @@ def test_a_saved_net_is_the_same(net: ControlNetModel, tmp_path: Path) -> None:
             r"a map \(1 or 2, 3, 32, 24\) for latents \(2, 4, 8, 6\), got",
         ),
         ({"controlnet_cond": MAP[:, :1]}, "wanted a map"),
-        ({"controlnet_cond": "edges.png"}, "wanted a map as a jt.Var or an array of numbers, got str"),
+        ({"controlnet_cond": "edges.png"}, "wanted a map as a jt.Var or an array of real numbers, got str"),
         ({"encoder_hidden_states": TEXT[..., :8]}, "ControlNet: wanted a text"),
         ({"sample": SAMPLE[:, :3]}, "ControlNet: wanted latents"),
         ({"conditioning_scale": float("nan")}, "wanted a finite conditioning_scale"),

@@ -17,6 +17,7 @@ from jstyle.pipelines.controlnet import (
     StableDiffusionControlNetImg2ImgPipeline,
     StableDiffusionControlNetInpaintPipeline,
     StableDiffusionControlNetPipeline,
+    StableDiffusionXLControlNetPipeline,
 )
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
@@ -110,6 +111,14 @@ def test_text_to_image(pipe: StableDiffusionControlNetPipeline, runs: dict[str, 
     call = {**TEXTS, "latents": runs["noise"], "image": maps if count == 2 else maps[0], **options}
     latents = take(pipe, StableDiffusionControlNetPipeline, count)(**call).images
     assert relative_error(latents, runs[name]) < 1e-4
+
+
+@pytest.mark.parametrize("name", ["xl", "xl_guess"])
+def test_xl(runs: dict[str, Any], name: str) -> None:
+    net = seeded(ControlNetModel, ControlNetConfig.from_dict(NETS["sdxl"]))
+    pipe = StableDiffusionXLControlNetPipeline.from_pretrained(str(GOLDEN / "sdxl_folder"), controlnet=net)
+    call = {**TEXTS, "latents": runs["noise"], "image": Image.fromarray(runs["map"]), "guess_mode": name == "xl_guess"}
+    assert relative_error(pipe(**call).images, runs[name]) < 1e-4
 
 
 def test_a_map_a_prompt(pipe: StableDiffusionControlNetPipeline, runs: dict[str, Any]) -> None:

@@ -155,5 +155,6 @@ def test_nets_of_other_models(pipe: StableDiffusionControlNetPipeline, changes: 
 
 
 def test_a_pipeline_without_a_net(pipe: StableDiffusionControlNetPipeline) -> None:
+    StableDiffusionControlNetPipeline.from_pretrained(MODEL).to("cpu")
     with pytest.raises(InputError, match="this pipeline has no ControlNet: give controlnet="):
         StableDiffusionControlNetPipeline.from_pretrained(MODEL)(image=MAP, **CALL)
