@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional, Union
 
 from jstyle.adapters import LoraAdapters, Vocabulary
-from jstyle.adapters.added import hash_chosen
 from jstyle.adapters.put_on import hash_adapted, put_on
 from jstyle.diffusion.schedule import Schedule
 from jstyle.diffusion.schedule_config import ScheduleConfig
 from jstyle.errors import InputError
 from jstyle.networks import (
-    AutoencoderKL,
-    CLIPTextModel,
-    CLIPTextModelWithProjection,
-    CLIPVisionModelWithProjection,
     ControlNetModel,
-    UNet2DConditionModel,
 )
-from jstyle.ops.kernels.operator import find_operations
 from jstyle.ops.precision import find_precision
 from jstyle.pipelines.components import (
     OPTIONAL,
@@ -34,12 +25,11 @@ from jstyle.pipelines.components import (
     read_told,
     replace_parts,
 )
+from jstyle.pipelines.identified_model import IdentifiedModel
 from jstyle.settings.arguments import list_arguments
 from jstyle.settings.model import ModelSettings
 from jstyle.settings.reader import build
-from jstyle.settings.vocabulary import Operations
 from jstyle.weights import backends, checkpoint
-from jstyle.weights.configuration import hash_configuration
 from jstyle.weights.header import require_safe
 from jstyle.weights.saving import refuse_unsaved
 
@@ -56,17 +46,12 @@ _WITHOUT = {
 """What to do where a part is taken away."""
 
 
-class LoadedModel:
+class LoadedModel(IdentifiedModel):
     """The networks, tokenizer and noise schedule of a model, and what was learnt and put on them."""
 
-    unet: UNet2DConditionModel
-    vae: AutoencoderKL
     vae_tiling: bool
     name_or_path: str = ""
     """What it was loaded by."""
-
-    _named: tuple[list[str], str] = ([], "")
-    """What settings put on it, by its fingerprints, and what the model with that is called."""
 
     loaded_by: Optional[ModelSettings] = None
     """The settings that it was loaded by, where it was."""
@@ -74,15 +59,6 @@ class LoadedModel:
     _loaded_schedule: Optional[ScheduleConfig] = None
     _scheduler: Any = None
     _bar_settings: Mapping[str, Any] = {"disable": None}
-
-    parts: checkpoint.Components
-    text_encoder: CLIPTextModel
-    text_encoder_2: Optional[CLIPTextModelWithProjection]
-    vocabulary: Vocabulary
-    """The words of the text encoder, learnt ones among them."""
-
-    vocabulary_2: Optional[Vocabulary]
-    """Those of SDXL's second text encoder."""
 
     def __init__(self, parts: Optional[checkpoint.Components] = None, **components: Any) -> None:
         """``parts`` were loaded; without them each component is given by diffusers' name, as ``components`` has them.
@@ -268,16 +244,6 @@ class LoadedModel:
         return self.parts.zeroes_no_negative
 
     @property
-    def vocabularies(self) -> tuple[Vocabulary, ...]:
-        """Those of all text encoders, in the order in which the UNet reads what they write."""
-        return (self.vocabulary,) if self.vocabulary_2 is None else (self.vocabulary, self.vocabulary_2)
-
-    @property
-    def image_encoder(self) -> Optional[CLIPVisionModelWithProjection]:
-        """CLIP's image encoder, which few checkpoints have."""
-        return self.parts.image_encoder
-
-    @property
     def scheduler(self) -> Any:
         """The checkpoint's noise levels and sampler, or those that were put in their place, under diffusers' names.
 
@@ -289,11 +255,6 @@ class LoadedModel:
     def has_own_scheduler(self) -> bool:
         """Whether a scheduler was put on it that says other things than that of the model that was loaded."""
         return self._scheduler is not None and self.schedule.config != self._loaded_schedule
-
-    @property
-    def has_what_was_loaded(self) -> bool:
-        """Whether nothing learnt is on it but what the settings that it was loaded by put there."""
-        return self._list_fingerprints() == self._named[0]
 
     def save_pretrained(
         self,
@@ -316,54 +277,6 @@ class LoadedModel:
             network.require_no_adapters()
         require_safe(safe_serialization)
         checkpoint.save(self.parts, Path(save_directory), variant=variant, overwrite=overwrite)
-
-    @cached_property
-    def _files_hash(self) -> str:
-        return checkpoint.hash_components(self.parts)
-
-    @property
-    def files_hash(self) -> str:
-        """SHA-256 over the weight files that were loaded, without what was put on them."""
-        return self._files_hash
-
-    @property
-    def model_hash(self) -> str:
-        """SHA-256 over the weight files that were loaded: what "the same model" means in metadata and caches.
-
-        LoRA adapters in effect, loaded or trained on the networks, and learnt words belong to it.
-        """
-        more = self._list_fingerprints()
-        if more and more == self._named[0]:
-            return self._named[1]
-        return hashlib.sha256(" ".join([self.files_hash, *more]).encode()).hexdigest() if more else self.files_hash
-
-    def _list_fingerprints(self) -> list[str]:
-        learnt = [*(vocabulary.fingerprint() for vocabulary in self.vocabularies), self.loras.fingerprint()]
-        return [text for text in (*learnt, *map(hash_chosen, self.adaptable)) if text]
-
-    @property
-    def adaptable(self) -> list[Any]:
-        """The networks that adapters can be trained on."""
-        return [self.unet, *(vocabulary.text_encoder for vocabulary in self.vocabularies)]
-
-    @property
-    def configuration(self) -> str:
-        """SHA-256 over the rest of what the model is: noise schedule, networks' configurations, tokenizer's files."""
-        networks = (self.unet, self.vae, self.text_encoder, self.image_encoder, self.text_encoder_2)
-        configs = [None if network is None else network.config for network in networks]
-        parts = self.parts
-        folders = parts.tokenizer_folder, parts.tokenizer_2_folder
-        return hash_configuration(self.schedule.config, configs, *folders, parts.zeroes_no_negative)
-
-    @property
-    def own_sampler(self) -> str:
-        """The sampler that the checkpoint's files name; nothing where it is not here."""
-        return self.schedule.config.sampler or ""
-
-    @property
-    def operations(self) -> Operations:
-        """Whose arithmetic computes in this process: it decides over last bits."""
-        return find_operations()
 
     @property
     def tokenizer(self) -> Any:
