@@ -54,12 +54,13 @@ class AttentionDistillation:
     >>> import jstyle
     >>> from PIL import Image
     >>> pipe = jstyle.StableDiffusionPipeline.from_pretrained("tiny")
-    >>> distil = jstyle.AttentionDistillation(pipe, jstyle.AttentionDistillationSettings(steps=2))
+    >>> settings = jstyle.AttentionDistillationSettings(steps=2, width=128, height=128)
+    >>> distil = jstyle.AttentionDistillation(pipe, settings)
     >>> content, style = Image.open("samples/content/house_by_the_sea.png"), Image.open("samples/style/woodcut.png")
     >>> distil(content, style).size
-    (256, 256)
+    (128, 128)
     >>> distil.make_texture(style, seed=1).size
-    (256, 256)
+    (128, 128)
 
     A style is a picture, or a `StyleMix` of several. Raises InputError for a size and a precision that the model cannot
     take, and for layers that it does not have.
