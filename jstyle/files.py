@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import platform
@@ -29,6 +30,8 @@ _LONGEST_NAME = 255  # bytes
 _CONTROLS = ("Cc", "Zl", "Zp")  # what a terminal obeys, or ends a line at
 _LONGEST_PAUSE = 86400.0  # seconds; what nothing was added to for a day, nobody writes any more
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -43,8 +46,10 @@ def replacing(path: Path) -> Iterator[Path]:
         yield part
         os.replace(part, path)
     except OSError as error:
-        reason = f"{error.strerror or error}; free some space or choose another place"
-        raise InputError(f"cannot write {str(path)!r}: {reason}") from error
+        if isinstance(error, FileNotFoundError) and not path.parent.is_dir():
+            raise InputError(f"cannot write {str(path)!r}: there is no folder {str(path.parent)!r}") from error
+        advice = "free some space or choose another place" if error.errno in _FULL else "choose another place"
+        raise InputError(f"cannot write {str(path)!r}: {error.strerror or error}; {advice}") from error
     finally:
         _remove(part)
 

@@ -22,8 +22,9 @@ from jstyle.weights import checkpoint, hub
 from jstyle.weights.single_file import names
 
 UNET = UNetConfig(
-    16, block_out_channels=(8,), down_block_types=("CrossAttnDownBlock2D",), up_block_types=("CrossAttnUpBlock2D",),
-    layers_per_block=1, norm_num_groups=4, cross_attention_dim=8, attention_head_dim=1,
+    sample_size=16, block_out_channels=(8,), down_block_types=("CrossAttnDownBlock2D",),
+    up_block_types=("CrossAttnUpBlock2D",), layers_per_block=1, norm_num_groups=4, cross_attention_dim=8,
+    attention_head_dim=1,
 )  # fmt: skip
 VAE = VAEConfig(block_out_channels=(8,), norm_num_groups=4)
 TEXT = CLIPTextConfig(743, 8, 8, 8, 1, 1, hidden_act="gelu")

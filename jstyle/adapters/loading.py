@@ -93,7 +93,9 @@ class AdapterLoading(LoraLoaderMixin):
         the loaded ``adapter_name``. Raises InputError for one of another model, and for what cannot be read.
         """
         place = read_place({**options, "weight_name": weight_name}, list_arguments(self.load_lora_weights))
-        if read_yes("hotswap", hotswap) and adapter_name is not None:
+        if read_yes("hotswap", hotswap) and adapter_name is None:
+            raise InputError("hotswap needs adapter_name, the adapter whose place is taken")
+        if hotswap:
             self.loras.replace(pretrained_model_name_or_path_or_dict, adapter_name, place)
         else:
             self.loras.load(pretrained_model_name_or_path_or_dict, adapter_name, place)
@@ -174,8 +176,8 @@ class AdapterLoading(LoraLoaderMixin):
         return set(self.loras.fused)
 
     def unload_lora_weights(self) -> None:
-        """Forget all LoRAs. Other than in diffusers fused ones go too: the networks are exactly as they were loaded."""
-        self.loras.unload()
+        """Forget all LoRAs but, as diffusers does, those that are fused: `unfuse_lora` takes these out."""
+        self.loras.unload(keep_fused=True)
 
     def set_lora_device(self, adapter_names: Names, device: Any) -> None:
         """Nothing, as all is on one device. Raises InputError for a name that is not loaded."""

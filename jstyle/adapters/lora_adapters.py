@@ -141,10 +141,12 @@ class LoraAdapters:
         """The names of the adapters that are fused."""
         return [] if self._fusion is None else list(self._fusion.weights)
 
-    def unload(self) -> None:
-        """Forget all adapters, fused ones too: the networks are as they were loaded."""
-        self._fusion = None
-        self.loaded, self.weights, self.enabled = {}, {}, True
+    def unload(self, *, keep_fused: bool = False) -> None:
+        """Forget all adapters: the networks are as they were loaded, but for what is fused where that is to be kept."""
+        if not keep_fused:
+            self._fusion = None
+        self.loaded = {name: self.loaded[name] for name in self.fused}
+        self.weights, self.enabled = {}, True
         self._attach()
 
     @contextmanager
@@ -185,7 +187,7 @@ class LoraAdapters:
 
         Their order counts where one of them does more than add.
         """
-        if not self.weights or not self.enabled:
+        if self._fusion is None and not (self.weights and self.enabled):
             return ""
         digest = hashlib.sha256()
         changes = {component: self._list_changes(component) for component in self._networks}

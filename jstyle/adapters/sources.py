@@ -148,7 +148,8 @@ def _choose(wanted: Optional[str], present: Sequence[str], names: Sequence[str],
         return found[0]
     if found:
         listed = ", ".join(found[:3])
-        raise InputError(f"{where} holds {len(found)} safetensors files ({listed}); name one of them (weight_name)")
+        advice = f"name one of them, {where}/{found[0]}, or weight_name= in Python"
+        raise InputError(f"{where} holds {len(found)} safetensors files ({listed}); {advice}")
     pickles = sorted(name for name in present if is_pickle_name(name))
     if pickles:
         raise refuse_pickle(Path(where) / pickles[0])

@@ -16,7 +16,7 @@ from jstyle.settings.reader import build, plain
 from jstyle.settings.vocabulary import DRAWN
 from jstyle.table import load_attribute
 from jstyle.training.many_styles.spec import build_settings
-from jstyle.training.teaching.table import TEACHINGS, Teaching
+from jstyle.training.teaching.table import list_attachable
 
 Size = tuple[int, int]
 """(width, height) in pixels."""
@@ -35,11 +35,6 @@ def list_finishes() -> dict[str, Method]:
 def list_set_methods() -> dict[str, Method]:
     """The methods that can make a style's pictures as a set."""
     return {name: method for name, method in METHODS.items() if method.picture_set is not None}
-
-
-def list_adapters() -> dict[str, Teaching]:
-    """The ways of teaching whose results can be attached to a model."""
-    return {name: teaching for name, teaching in TEACHINGS.items() if teaching.attach is not None}
 
 
 def build_finish(finish: FinishSettings, size: Size, place: str) -> Any:
@@ -81,7 +76,8 @@ def build_set(picture: PictureSettings, size: Size, place: str) -> Any:
 
 def check_adapter(adapter: AdapterSettings, style: Style, place: str) -> None:
     """Raise ValueError, one line that starts with ``place``, for an adapter that there is not, or cannot be trained."""
-    teaching, kinds = list_adapters().get(adapter.kind), list_adapters()
+    kinds = list_attachable()
+    teaching = kinds.get(adapter.kind)
     if adapter.train is None:
         require(teaching is not None, f"{place}: {describe_unknown('adapter kind', adapter.kind, kinds)}")
         file = Path((adapter.file or "").format(style=style.number))

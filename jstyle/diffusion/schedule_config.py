@@ -209,7 +209,9 @@ class ScheduleConfig:
         for key, value in own.items():
             for supported, readers in _ONLY_SUPPORTED.get(key, ()):
                 if chosen in readers and json.loads(value) not in supported:
-                    known = f"set it to {show(supported[0]) if supported else 'null'}, or {others}"
+                    able = [name for name in SCHEDULERS if name not in readers]
+                    known = f"set it to {show(supported[0]) if supported else 'null'}"
+                    known += f", or name another sampler ({', '.join(able)})" if able else ""
                     raise self.error(f"{key} {value} is not supported by {chosen}; {known}")
         if self.rescale_betas_zero_snr and chosen in _WITHOUT_ZERO_SNR:
             raise self.error(f"{chosen} cannot start from the pure noise of rescale_betas_zero_snr; {others}")

@@ -21,12 +21,12 @@ _INSTEAD: Mapping[str, tuple[tuple[str, ...], str]] = {
 """By the names in `PictureSpec.beyond`: the settings that take the place of each, and what to say."""
 
 
-def list_needs(beyond: Mapping[str, Any]) -> list[Need]:
-    """The needs of a picture with these entries."""
-    return [need for name, value in beyond.items() for need in _explain(name, value)]
+def list_needs(beyond: Mapping[str, Any], model: Mapping[str, Any]) -> list[Need]:
+    """The needs of a picture with these entries, and with that model."""
+    return [need for name, value in beyond.items() for need in _explain(name, value, model)]
 
 
-def _explain(name: str, value: Any) -> Iterator[Need]:
+def _explain(name: str, value: Any, model: Mapping[str, Any]) -> Iterator[Need]:
     if name in _INSTEAD:
         yield Need(*_INSTEAD[name])
     elif name == "lora":
@@ -36,7 +36,9 @@ def _explain(name: str, value: Any) -> Iterator[Need]:
     elif name == "words":
         yield Need(("words",), f"its words were loaded in Python ({show(value)}): give the files as --words FILE")
     elif name == "scheduler":
-        reason = f"its scheduler, {show(value)}, was put on the model in Python: give --model and --sampler"
-        yield Need(("model", "sampler"), reason)
+        words = {"model": "", "sampler": model.get("sampler"), "sigmas": model.get("curve")}
+        asked = {word: given for word, given in words.items() if given or word != "sigmas"}
+        said = " and ".join(f"--{word} {given}".rstrip() for word, given in asked.items())
+        yield Need(tuple(asked), f"its scheduler, {show(value)}, was put on the model in Python: give {said}")
     elif name not in ("step_seed", "fused", "cross_attention_scale"):  # said along with what they belong to
         yield Need((), f"it was made in Python with {name} = {show(value)}, which no command can be told")

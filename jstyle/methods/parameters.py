@@ -83,7 +83,9 @@ def _list_needs(fields: Mapping[str, str]) -> Iterator[Need]:
 
 
 def _tell_the_rest(fields: Mapping[str, str], lines: list[str]) -> None:
-    taken = {*_SAID, "Steps", "CFG scale", "Seed", "Eta", _STRENGTH}
+    taken = {*_SAID, "Steps", "CFG scale", "Seed", _STRENGTH}
+    if find_sampler(fields)[0] == "ddim":
+        taken.add("Eta")
     if fields.get("Clip skip") == "1":
         taken.add("Clip skip")
     if _is_hires(fields):

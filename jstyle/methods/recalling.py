@@ -104,7 +104,7 @@ def _recall_spec(method: Method, spec: Mapping[str, Any], path: Path) -> Recalle
     if model.get("name"):
         of_model["model"] = model["name"]
     beyond, named = spec.get("beyond"), model.get("named")
-    needs = list_needs(beyond) if isinstance(beyond, dict) else []
+    needs = list_needs(beyond, model) if isinstance(beyond, dict) else []
     if beyond is not None and not model.get("name"):
         needs.append(Need(("model",), "it does not say from where its model was loaded: give --model"))
     of_model.update(named if isinstance(named, dict) else {})

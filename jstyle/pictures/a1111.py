@@ -136,7 +136,9 @@ def _join(content: Mapping[str, Any]) -> dict[str, Any]:
 def _list_fields(values: Mapping[str, Any], size: tuple[int, int]) -> Iterator[str]:
     model: Mapping[str, Any] = values.get("model") or {}
     sampler = (values.get("sampler") or model.get("sampler") or "ddim") if "sampler" in values else None
-    curve = CURVES.get(values.get("sigmas") or "", "Automatic" if sampler in BY_TIMES else "Uniform")
+    beyond = values.get("beyond") or {}
+    bent = None if sampler in BY_TIMES else CURVES.get(values.get("sigmas") or model.get("curve") or "")
+    curve = bent or ("Automatic" if sampler in BY_TIMES else "Uniform")
     fields = {
         "Steps": values["steps"],
         "Sampler": None if sampler is None else SAMPLERS.get(sampler, sampler),
@@ -148,6 +150,7 @@ def _list_fields(values: Mapping[str, Any], size: tuple[int, int]) -> Iterator[s
         "Model": _name_model(str(model.get("name", ""))) or None,
         "Denoising strength": _find_strength(values),
         "Eta": values.get("eta") or None,
+        "Clip skip": beyond["clip_skip"] + 1 if isinstance(beyond.get("clip_skip"), int) else None,
         "Version": f"jstyle {__version__}",
     }
     for name, value in fields.items():

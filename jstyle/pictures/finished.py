@@ -26,6 +26,9 @@ from jstyle.settings.reader import plain
 
 State = Literal["finished", "missing", "damaged", "other"]
 
+_NAMES = {"model.hash": "model, LoRA or words", "model.configuration": "configuration of the model"}
+"""What people call fields of a spec that they never see."""
+
 _HASH = re.compile("[0-9a-f]{64}")
 _LONGEST_VALUE = 60  # characters of a value that is shown
 
@@ -109,6 +112,7 @@ def describe_other(path: Path, spec: Any) -> str:
     if difference is None:
         return f"{str(path)!r} was made by another version of the code"
     name, now, then = difference
+    name = _NAMES.get(name, name)
     if all(isinstance(value, str) and _HASH.fullmatch(value) for value in (now, then)):
         return f"{str(path)!r} was made with another {name}"
     return f"{str(path)!r} was made with {name} = {_show(then)}, not {_show(now)}"

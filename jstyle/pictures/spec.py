@@ -52,6 +52,9 @@ class ModelIdentity:
     sampler: str = free("", because="the configuration's digest stands for it")
     """The model's own sampler, which draws where no other is named."""
 
+    curve: str = free("", because="the configuration's digest stands for it")
+    """The model's own curve of sigmas, which samplers follow where no other is named."""
+
 
 class Identifiable(Protocol):
     """A model that is loaded (`StableDiffusionPipeline`), or a folder (`jstyle.weights.description.Checkpoint`)."""
@@ -81,6 +84,11 @@ class Identifiable(Protocol):
         """The sampler that it draws with by default; nothing where that is not here."""
         ...
 
+    @property
+    def own_curve(self) -> str:
+        """The curve of sigmas that its samplers follow by default; nothing where there is none."""
+        ...
+
 
 def identify_model(settings: Union[ModelSettings, ArtFusionModelSettings], model: Identifiable) -> ModelIdentity:
     """What specs say of the model of these settings."""
@@ -96,6 +104,7 @@ def identify_model(settings: Union[ModelSettings, ArtFusionModelSettings], model
         files=model.files_hash,
         contents=settings.hash_contents() if isinstance(settings, AdaptedModelSettings) else {},
         sampler=model.own_sampler,
+        curve=model.own_curve,
     )
 
 

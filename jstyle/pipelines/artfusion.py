@@ -144,6 +144,7 @@ class CountingArtFusion(ArtFusionPipeline):
         self.null_style = jt.zeros((1, file.sizes.unet.style_width))
         self.model_hash, self.files_hash = checkpoint.model_hash, checkpoint.files_hash
         self.configuration, self.own_sampler = checkpoint.configuration, checkpoint.own_sampler
+        self.own_curve = checkpoint.own_curve
         self.operations = checkpoint.operations
 
     @classmethod

@@ -100,6 +100,11 @@ class IdentifiedModel:
         return self.schedule.config.sampler or ""
 
     @property
+    def own_curve(self) -> str:
+        """The curve of sigmas that the checkpoint's files ask for; nothing where there is none."""
+        return self.schedule.config.sigmas or ""
+
+    @property
     def operations(self) -> Operations:
         """Whose arithmetic computes in this process: it decides over last bits."""
         return find_operations()

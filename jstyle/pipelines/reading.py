@@ -89,7 +89,13 @@ class TextReading(LoadedModel):
         return Condition(jt.concat(widest, dim=2), encoded[-1].pooled).say(OWN_SIZES.describe(self.vae.config.factor))
 
     def _check_condition(self, condition: Condition) -> Condition:
-        """The condition, of SDXL with sizes. Raises InputError for one with, or without, vectors by mistake."""
+        """The condition, of SDXL with sizes. Raises InputError for one of another width, and for one with, or without,
+        vectors by mistake.
+        """
+        width = self.unet.config.cross_attention_dim
+        if condition.text.shape[2] != width:
+            shape = tuple(condition.text.shape)
+            raise InputError(f"prompt_embeds must be (prompts, tokens, {width}) for this model's UNet, not {shape}")
         if self.is_xl == (condition.pooled is None):
             needs = "go with prompt_embeds of SDXL: give both" if self.is_xl else "are for SDXL, which this is not"
             raise InputError(f"{name_pooled('prompt')} {needs}")
@@ -179,8 +185,8 @@ class TextReading(LoadedModel):
             texts = prompt_reading.match_lengths([text.text, negative.text])
             text, negative = replace(text, text=texts[0]), replace(negative, text=texts[1])
         if negative.text.shape[1:] != text.text.shape[1:]:
-            shown = f"(tokens, width) {tuple(negative.text.shape[1:])} and {tuple(text.text.shape[1:])}"
-            raise InputError(f"negative_prompt_embeds and prompt_embeds must have the same shape, not {shown}")
+            counts = f"{text.text.shape[1]} tokens and the text against them {negative.text.shape[1]}"
+            raise InputError(f"prompt_embeds have {counts}: give negative_prompt_embeds of as many")
         return text, negative
 
     def tell_unknown_words(self, texts: Sequence[str]) -> None:

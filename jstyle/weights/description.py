@@ -39,6 +39,9 @@ class Checkpoint:
     files_hash: str = ""
     """Over the weights, without what is put on them."""
 
+    own_curve: str = ""
+    """The curve of sigmas that its files ask for; nothing where there is none."""
+
     @property
     def operations(self) -> Operations:
         """Whose arithmetic computes in this process, where Jittor is started for it."""
@@ -79,4 +82,6 @@ def describe_checkpoint(model: ModelSettings, width: Optional[int] = None, heigh
         raise InputError(f"width and height must be positive multiples of {factor}, not {width}x{height}")
     own_sampler = read.schedule.sampler or ""
     weights = hash_files(found.files)
-    return Checkpoint(found, weights, found.configuration, (width, height), own_sampler, weights)
+    return Checkpoint(
+        found, weights, found.configuration, (width, height), own_sampler, weights, read.schedule.sigmas or ""
+    )

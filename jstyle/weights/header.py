@@ -75,6 +75,10 @@ def read_header(file: Path) -> Header:
     except (OSError, ValueError) as error:
         if is_pickle_name(file.name) or (length > LARGEST_HEADER and start.startswith(_PICKLE_STARTS)):
             raise refuse_pickle(file) from None
+        if isinstance(error, OSError):
+            raise InputError(f"cannot read {str(file)!r}: {error.strerror}") from None
+        if file.suffix.lower() not in ("", ".safetensors"):
+            raise InputError(f"{file} is no safetensors file, as its name says; weights are read from these") from None
         raise InputError(f"{file} is not a whole safetensors file ({error}); fetch it again") from None
 
 

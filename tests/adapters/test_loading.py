@@ -106,7 +106,12 @@ def test_a_scale_for_a_while(pipe: Any) -> None:
         pipe.loras.scaled(float("nan")),
     ):
         pass
+    hashed = pipe.model_hash
+    pipe.unload_lora_weights()  # as diffusers' page has it before a model is saved
+    assert np.array_equal(make(pipe), fused) and pipe.model_hash == hashed and pipe.num_fused_loras == 1
+    pipe.unfuse_lora()
     pipe.unload_lora_weights()
+    assert not np.array_equal(make(pipe), fused) and not pipe.loras.loaded
 
 
 def test_words_from_folders_and_arrays(pipe: Any, tmp_path: Path) -> None:
@@ -136,6 +141,7 @@ def test_words_from_folders_and_arrays(pipe: Any, tmp_path: Path) -> None:
     [
         (lambda pipe: pipe.load_lora_weights({}, adapter_name=5), "adapter_name must be a name, not 5"),
         (lambda pipe: pipe.load_lora_weights({}, adapter_name=""), "adapter_name must be a name, not ''"),
+        (lambda pipe: pipe.load_lora_weights({}, hotswap=True), "hotswap needs adapter_name"),
         (lambda pipe: pipe.load_lora_weights({}, hotswap="no"), "hotswap must be True or False, not 'no'"),
         (lambda pipe: pipe.load_lora_weights({}, adaptor_name="a"), "'adaptor_name'; did you mean adapter_name?"),
         (lambda pipe: pipe.load_textual_inversion({}, tokn="a"), "'tokn'; did you mean token?"),
@@ -156,4 +162,5 @@ def test_a_wrong_argument_is_one_line_that_names_it(pipe: Any, call: Any, said: 
     pipe.fuse_lora("unet")
     with pytest.raises(InputError, match="components may be unet, text_encoder, not 'vae'"):
         pipe.unfuse_lora(["vae"])
+    pipe.unfuse_lora()
     pipe.unload_lora_weights()

@@ -47,6 +47,7 @@ def test_loras(pipe: StableDiffusionPipeline, fashion: str, tmp_path: Path) -> N
     assert pipe.model_hash != before
     pipe.fuse_lora()
     assert relative_error(make(pipe), RECORDED[f"{fashion}_latents"]) < TOLERANCE
+    pipe.unfuse_lora()
     pipe.unload_lora_weights()
     assert pipe.model_hash == before and relative_error(make(pipe), RECORDED["none_latents"]) < TOLERANCE
 

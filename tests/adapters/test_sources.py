@@ -106,7 +106,7 @@ def test_what_a_hub_does_not_have_is_said(endpoint: str, tmp_path: Path) -> None
         ["owner/usual", {"revision": "v9"}],
     ]
     said = [
-        "owner/two holds 2 safetensors files (ink.safetensors, pond.safetensors); name one of them (weight_name)",
+        "owner/two holds 2 safetensors files (ink.safetensors, pond.safetensors); name one of them, owner/two/",
         "there is no ponds.safetensors in owner/two; did you mean pond.safetensors?",
         "owner/pickle/pytorch_lora_weights.bin is a pickle",
         "no folder 'owner/none' and no such model",

@@ -37,7 +37,7 @@ def list_needed(words: str) -> list[str]:
     needed = ["--preset", "baseline"] if words == "submit" else []
     for option in list_options(join_flat(COMMANDS[words].settings), {}):
         if option.default is MISSING:
-            value = {"output": "out", "model": __file__}.get(option.path[-1], HERE)
+            value = {"output": "out", "model": __file__, "image": f"{HERE}/woodcut.png"}.get(option.path[-1], HERE)
             texts = ["a", "b"] if option.items else ["a"]
             needed += [option.name, *([value] if Path in (option.inner, *option.items) else texts)]
     return needed

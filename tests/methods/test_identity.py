@@ -34,6 +34,7 @@ FREE: Mapping[str, str] = {
     "ModelIdentity.files": "the hash of all is over them too",
     "ModelIdentity.contents": "the hash of all is over them too",
     "ModelIdentity.sampler": "the configuration's digest stands for it",
+    "ModelIdentity.curve": "the configuration's digest stands for it",
     "PairSubject.content_file": "the hash stands for it",
     "PairSubject.style_file": "the hash stands for it",
     "TextSubject.image_file": "the hash stands for it",

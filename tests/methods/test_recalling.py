@@ -135,6 +135,10 @@ def test_a1111s_pictures_give_what_there_is_here(tmp_path: Path) -> None:
     assert "made by v1-5-pruned: name the model by --model; noise is drawn otherwise" in told
     other = recall(write(tmp_path / "other.png", parameters="a\nSteps: 2, Sampler: DPM fast, Seed: 1, Size: 8x8"))
     assert "there is no sampler 'DPM fast': the model's own draws" in other.lines[0]
+    ancestral = "a\nSteps: 2, Sampler: Euler a, Eta: 0.5, Eta DDIM: 0.3, Seed: 1, Size: 8x8"
+    assert "not taken over: Eta: 0.5, Eta DDIM: 0.3" in "\n".join(
+        recall(write(tmp_path / "a.png", parameters=ancestral)).lines
+    )
     assert recall(path, "styleid").values == {"steps": 21, "seed": 965400086, "width": 512, "height": 768}
 
 

@@ -162,7 +162,7 @@ def test_a_size_that_latents_do_not_have_is_rounded_down(pipe: StableDiffusionPi
         ({"prompt_embeds": np.zeros((1, 77, 32))}, "give prompt or prompt_embeds, not both"),
         ({"prompt": None, "prompt_embeds": np.zeros((77, 32))}, "must be .prompts, tokens, width., not .77, 32."),
         ({"negative_prompt": [1]}, "negative_prompt must be a text"),
-        ({"negative_prompt_embeds": np.zeros((1, 5, 32))}, "must have the same shape"),
+        ({"negative_prompt_embeds": np.zeros((1, 5, 32))}, "must be .prompts, tokens, 16."),
         ({"num_inference_steps": "ten"}, "the number of steps must be a whole number from 1 to 1000, not 'ten'"),
         ({"num_images_per_prompt": "2"}, "num_images_per_prompt must be a whole number"),
         ({"height": "512"}, "a size must be a whole number of pixels, not '512'"),

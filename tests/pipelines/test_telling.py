@@ -101,6 +101,8 @@ def test_a_picture_is_saved_as_it_was_made_or_not_at_all(pipe: StableDiffusionPi
     with pytest.raises(InputError, match="river.png' exists: choose another name, or overwrite=True"):
         save_picture(picture, file)
     save_picture(picture, file, overwrite=True)
+    with pytest.raises(InputError, match="there is no folder"):
+        save_picture(picture, tmp_path / "nowhere" / "river.png")
     with pytest.raises(InputError, match="pictures are written as PNG"):
         save_picture(picture, tmp_path / "river.jpg")
     changed = picture.copy()
@@ -212,8 +214,13 @@ def test_what_was_put_on_the_model_is_told(tmp_path: Path) -> None:
     save_picture(picture, tmp_path / "a.png")
     said = refuse(tmp_path / "a.png")
     assert all(
-        words in said for words in ("give --model and --sampler", "editors = ", "its words were loaded in Python")
+        words in said for words in ("give --model and --sampler euler", "editors = ", "its words were loaded in Python")
     )
+    pipe.scheduler = EulerDiscreteScheduler.from_config(pipe.scheduler.config, use_karras_sigmas=True)
+    picture = pipe("a river", seed=3, clip_skip=1, **SIZE).images[0]
+    assert "Schedule type: Karras" in picture.info["parameters"] and "Clip skip: 2" in picture.info["parameters"]
+    save_picture(picture, tmp_path / "c.png")
+    assert "give --model and --sampler euler and --sigmas karras" in refuse(tmp_path / "c.png")
     joined = StableDiffusionPipeline(**StableDiffusionPipeline.from_pretrained(FOLDER).components)
     save_picture(joined("a river", seed=3, **SIZE).images[0], tmp_path / "b.png")
     assert "give --model" in refuse(tmp_path / "b.png")

@@ -233,10 +233,10 @@ OUT = ["--output", "never-made"]
         ([], "prompt"),
         (["--prompt", "a cat", *OUT], "at least two texts"),
         (["--prompt", "a cat", "a dog", *OUT, "--preset", "sdxxl"], "preset"),
-        (["--prompt", "a cat", "a dog", *OUT, "--stil", "oil"], "did you mean --style"),
+        (["--prompt", "a cat", "a dog", *OUT, "--styl", "oil"], "did you mean --style"),
         (["--prompt", "a cat", *OUT, "--reference_image", "x.png"], "at least two texts"),
         (["--prompt", "a cat", "b", *OUT, "--reference_image", "x.png"], "--reference_prompt for each"),
-        (["--prompt", "a cat", "b", *OUT, "--reference_weights", "1", "2"], "2 reference_weights for 1"),
+        (["--prompt", "a cat", "b", *OUT, "--reference_weights", "1", "2"], "2 --reference_weights for 1"),
         (["--prompt", "a", "b", "c", "d", *OUT, "--image", "x.png", "y.png"], "2 pictures to start 3 from"),
         (["--prompt", "a", *OUT, "--reference", "x", "y", "--save_reference", "z"], "one after another"),
         (["--prompt", "a", "b", *OUT, "--steps", "0"], "steps"),
@@ -358,7 +358,7 @@ def test_a_style_is_a_phrase_here_and_never_a_path(tmp_path: Path, photo: Path) 
     for path in (photo, "nowhere.png", tmp_path):
         with pytest.raises(InputError, match="is a path: give a picture as --reference_image, with"):
             run(*SMALL, *texts, "--style", path)
-    with pytest.raises(InputError, match="give style_text alone"):
+    with pytest.raises(InputError, match="give --style_text alone"):
         run(*SMALL, *texts, "--style", "oil", "--style_text", "oil")
     assert SetInputs(("a boat", "a house"), tmp_path, style="oil").target_prompts == ("a house, oil",)
     assert SetInputs(("a boat", "a house"), tmp_path, style_text="oil.").target_prompts == ("a house, oil.",)

@@ -25,7 +25,7 @@ from jstyle.settings.reader import build, check, merged
 from jstyle.settings.yaml_files import choose_base, parse_yaml, read_yaml
 from jstyle.training.many_styles.folders import StylePictures
 from jstyle.training.many_styles.spec import PROVIDED, StyleTraining, plan_training, refuse_provided
-from jstyle.training.teaching.table import TEACHINGS, Teaching
+from jstyle.training.teaching.table import TEACHINGS, Teaching, list_attachable
 from jstyle.weights.description import Checkpoint
 
 Values = Mapping[str, Any]
@@ -55,7 +55,7 @@ def read_recipe(path: Path, base: Optional[str] = None, model: Optional[Values] 
     Raises InputError, one line, for anything in it that no way to teach has.
     """
     content = choose_base(read_yaml(path, "recipe"), base, path)
-    teachings = {name: _take_section(content, name) for name in TEACHINGS}
+    teachings = {name: _take_section(content, name) for name in list_attachable()}
     styles = _take_section(content, "styles")
     for name, section in teachings.items():
         refuse_provided(section, PROVIDED, name)
@@ -63,7 +63,7 @@ def read_recipe(path: Path, base: Optional[str] = None, model: Optional[Values] 
     for style, of_style in styles.items():
         if not isinstance(style, str):
             raise Where("styles").error(f'write names in quotes, such as "07", not {show(style)}')
-        for name in set(TEACHINGS) & set(_require_section(of_style, f"styles.{style}")):
+        for name in set(list_attachable()) & set(_require_section(of_style, f"styles.{style}")):
             check(TEACHINGS[name].settings, of_style[name], f"styles.{style}.{name}")
     sections = {"teachings": teachings, "styles": styles}
     for name in set(sections) & set(content):

@@ -21,7 +21,7 @@ from jstyle.training.many_styles.recipe import TrainRecipe, parse_changes, plan_
 from jstyle.training.many_styles.sheets import BeforeAfter
 from jstyle.training.many_styles.spec import StyleTraining
 from jstyle.training.many_styles.times import TrainingTimes
-from jstyle.training.teaching.table import TEACHINGS, Teaching
+from jstyle.training.teaching.table import Teaching, list_attachable
 from jstyle.weights import fetching
 from jstyle.weights.description import Checkpoint, describe_checkpoint, describe_for_plan, describe_unknown
 
@@ -110,6 +110,7 @@ def _open_styles(inputs: StylesInputs) -> list[StylePictures]:
 
 
 def _find_teaching(name: str) -> Teaching:
-    if name not in TEACHINGS:
-        raise InputError(f"there is no method {name!r} ({suggest(name, TEACHINGS)})")
-    return TEACHINGS[name]
+    known = list_attachable()
+    if name not in known:
+        raise InputError(f"there is no method {name!r} ({suggest(name, known)})")
+    return known[name]

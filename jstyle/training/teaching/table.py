@@ -70,6 +70,11 @@ TEACHINGS: Table[Teaching] = Table(
 """By name, such as TEACHINGS["lora"]."""
 
 
+def list_attachable() -> dict[str, Teaching]:
+    """The ways whose results can be attached to a model: those that teach a style."""
+    return {name: teaching for name, teaching in TEACHINGS.items() if teaching.attach is not None}
+
+
 def find_teaching(settings: Any) -> Teaching:
     """The way to teach that such settings are of. Raises TypeError where there is none."""
     for teaching in TEACHINGS.values():

@@ -16,7 +16,7 @@ from jstyle.settings.reader import plain
 from jstyle.training.many_styles.folders import StylePictures
 from jstyle.training.many_styles.recipe import parse_changes, plan_trainings, read_recipe
 from jstyle.training.many_styles.spec import plan_training, read_spec
-from jstyle.training.teaching.table import TEACHINGS
+from jstyle.training.teaching.table import TEACHINGS, list_attachable
 from jstyle.weights.description import describe_checkpoint
 from tests.competition.folders import picture, write_data
 from tests.training.many_styles.small import MODEL, RECIPE, ROOT, training, write
@@ -139,7 +139,7 @@ def test_a_base_lies_over_the_recipe(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("base", [None, "sd21"])
-@pytest.mark.parametrize("method", list(TEACHINGS))
+@pytest.mark.parametrize("method", list(list_attachable()))
 def test_the_shipped_recipe_is_valid(method: str, base: Any, tmp_path: Path) -> None:
     picture(1).save(tmp_path / "a.png")
     recipe = read_recipe(SHIPPED, base, {"model": str(MODEL)})

@@ -24,7 +24,7 @@ from jstyle.training.many_styles.job import TrainingJob
 from jstyle.training.many_styles.times import TrainingTimes
 from jstyle.training.report import read_log
 from jstyle.training.teaching.attaching import attach_all
-from jstyle.training.teaching.table import TEACHINGS
+from jstyle.training.teaching.table import list_attachable
 from tests.competition.folders import write_data
 from tests.methods.inst.small import write_model
 from tests.telling import only
@@ -149,7 +149,7 @@ def test_a_style_of_another_schedule_or_rank_is_not_made_longer(data: Path, tmp_
         other.read_progress(overwrite=False)
 
 
-@pytest.mark.parametrize("method", [name for name in TEACHINGS if name != "lora"])
+@pytest.mark.parametrize("method", [name for name in list_attachable() if name != "lora"])
 def test_every_method_gives_what_its_loader_puts_on_a_model_and_takes_off(
     method: str, data: Path, tmp_path: Path
 ) -> None:
