@@ -93,9 +93,9 @@ class AdapterLoading(LoraLoaderMixin):
         the loaded ``adapter_name``. Raises InputError for one of another model, and for what cannot be read.
         """
         place = read_place({**options, "weight_name": weight_name}, list_arguments(self.load_lora_weights))
-        if read_yes("hotswap", hotswap) and adapter_name is None:
-            raise InputError("hotswap needs adapter_name, the adapter whose place is taken")
-        if hotswap:
+        if read_yes("hotswap", hotswap):
+            if adapter_name is None:
+                raise InputError("hotswap needs adapter_name, the adapter whose place is taken")
             self.loras.replace(pretrained_model_name_or_path_or_dict, adapter_name, place)
         else:
             self.loras.load(pretrained_model_name_or_path_or_dict, adapter_name, place)
