@@ -13,7 +13,7 @@ from jstyle.errors import InputError
 from jstyle.networks.attention import TextContext
 from jstyle.networks.condition import Condition, GivenNumbers
 from jstyle.networks.config import EncoderConfig
-from jstyle.networks.entry import check_shape, read_numbers
+from jstyle.networks.entry import check_shape, read_finite, read_numbers
 from jstyle.runtime import jt
 
 
@@ -63,13 +63,15 @@ def check_addition(condition: Condition, rows: int, config: EncoderConfig) -> No
 
 def read_added(text: Any, added: Optional[Mapping[str, Any]]) -> Any:
     """A text with what diffusers passes beside it. Raises InputError for anything but a text's vector and sizes."""
-    if not added:
+    if added is None or (isinstance(added, Mapping) and not added):
         return text
+    if not isinstance(added, Mapping):
+        raise InputError(f"UNet: wanted added_cond_kwargs as a dictionary, got {type(added).__name__}")
     if set(added) != {"text_embeds", "time_ids"} or isinstance(text, (Condition, TextContext)):
-        shown = ", ".join(sorted(added))
+        shown = ", ".join(sorted(map(str, added)))
         raise InputError(f"UNet: added_cond_kwargs are text_embeds and time_ids, beside a text alone, not {shown:.60}")
     pooled = read_numbers("UNet", "text_embeds", added["text_embeds"])
-    numbers = read_numbers("UNet", "time_ids", added["time_ids"])
+    numbers = read_finite("UNet", "time_ids", added["time_ids"])
     check_shape("UNet", "time_ids", numbers, ("batch", "sizes"))
     sizes = tuple(GivenNumbers(tuple(map(float, row))) for row in numbers.numpy())
     return Condition(read_numbers("UNet", "a text", text), pooled, sizes)

@@ -16,7 +16,7 @@ from jstyle.networks.attention import TextContext
 from jstyle.networks.condition import Condition
 from jstyle.networks.config import ControlNetConfig, EncoderConfig
 from jstyle.networks.editing import bind
-from jstyle.networks.entry import Array, check_shape, read_numbers, refuse_arguments
+from jstyle.networks.entry import Array, check_shape, read_finite, read_numbers, refuse_arguments
 from jstyle.networks.initial import initialise, set_values
 from jstyle.networks.layers import Conv2d
 from jstyle.networks.network import Kind
@@ -25,7 +25,7 @@ from jstyle.networks.recompute import recomputed
 from jstyle.networks.unet import UNet2DConditionModel
 from jstyle.networks.unet_encoder import Encoder
 from jstyle.runtime import jt
-from jstyle.settings.arguments import list_arguments
+from jstyle.settings.arguments import list_arguments, read_number, read_whole, read_yes
 from jstyle.table import load_attribute
 
 _EMBEDDING = "controlnet_cond_embedding"
@@ -89,13 +89,17 @@ class ControlNetModel(Encoder):
 
         ``seed`` decides what the layers that read the map start from. Raises InputError for wrong values.
         """
+        if not isinstance(unet, UNet2DConditionModel):
+            raise InputError(f"ControlNetModel.from_unet: wanted a UNet2DConditionModel, got {type(unet).__name__}")
+        read_yes("ControlNetModel.from_unet: load_weights_from_unet", load_weights_from_unet)
+        seed = read_whole("ControlNetModel.from_unet: seed", seed, most=(1 << 64) - 1)
         shared = {field.name: getattr(unet.config, field.name) for field in fields(EncoderConfig)}
         net = cls(
             ControlNetConfig.from_dict(
                 {
                     **shared,
                     "controlnet_conditioning_channel_order": controlnet_conditioning_channel_order,
-                    "conditioning_embedding_out_channels": list(conditioning_embedding_out_channels),
+                    "conditioning_embedding_out_channels": conditioning_embedding_out_channels,
                 },
                 "ControlNetModel.from_unet",
             )
@@ -157,15 +161,18 @@ class ControlNetModel(Encoder):
 
         sample (batch, in_channels, height, width), time and text are the UNet's; ``controlnet_cond`` (batch or 1, 3,
         height * factor, width * factor) is the map, in [0, 1]. ``guess_mode`` weakens residuals towards the finest
-        maps. Raises InputError, before anything is computed, for inputs of other shapes.
+        maps. Raises InputError, before anything is computed, for inputs of other shapes or kinds, and for maps that are
+        not finite.
         """
         refuse_arguments("ControlNet", others, list_arguments(self.execute))
+        scale = read_number("ControlNet: conditioning_scale", conditioning_scale, -np.inf, np.inf)
+        scales = self._list_scales(scale, read_yes("ControlNet: guess_mode", guess_mode))
+        step = read_whole("ControlNet: step", step)
         latents = read_numbers("ControlNet", "latents", sample)
         condition = read_added(encoder_hidden_states, added_cond_kwargs)
         text, times = self.check_inputs(latents, timestep, condition)
-        shown = read_numbers("ControlNet", "a map", controlnet_cond)
+        shown = read_finite("ControlNet", "a map", controlnet_cond)
         self.check_map(shown, latents)
-        scales = self._list_scales(float(conditioning_scale), guess_mode)
         if self._recompute and not jt.flags.no_grad:
             with recomputed(self, self.list_trained()):
                 output = self.compute(latents, times, text, shown, scales, step)
@@ -196,9 +203,7 @@ class ControlNetModel(Encoder):
         check_shape("ControlNet", "a map", shown, wanted, f" for latents {tuple(latents.shape)}")
 
     def _list_scales(self, scale: float, guess_mode: bool) -> list[float]:
-        """The factor of each residual, the middle's last. Raises InputError for one that is not finite."""
-        if not np.isfinite(scale):
-            raise InputError(f"ControlNet: wanted a finite conditioning_scale, got {scale}")
+        """The factor of each residual, the middle's last."""
         count = len(self.controlnet_down_blocks) + 1
         if not guess_mode or self.config.global_pool_conditions:
             return [scale] * count

@@ -26,6 +26,27 @@ def read_numbers(network: str, what: str, x: Any) -> jt.Var:
     return jt.array(np.ascontiguousarray(array, np.float32))
 
 
+def require_finite(numbers: np.ndarray, name: str) -> np.ndarray:
+    """The numbers of an argument ``name``. Raises InputError where one of them is NaN or infinite."""
+    if not np.isfinite(numbers).all():
+        raise InputError(f"{name} must be finite numbers, and some are NaN or infinite: look at how they were made")
+    return numbers
+
+
+def read_finite(network: str, what: str, x: Any) -> jt.Var:
+    """As `read_numbers`, of what must be finite. Reads them, so they are computed here."""
+    numbers = read_numbers(network, what, x)
+    numbers.sync(True, False)  # alone: what else is pending would be cut in other pieces, which round otherwise
+    require_finite(np.float32(numbers.numpy()), f"{network}: {what}")
+    return numbers
+
+
+def check_same_shape(network: str, what: str, x: jt.Var, other: str, wanted: jt.Var) -> None:
+    """Raise InputError unless ``x`` has the shape of ``wanted``, which ``other`` names."""
+    if tuple(x.shape) != tuple(wanted.shape):
+        raise InputError(f"{network}: wanted {what} of {other} shape {tuple(wanted.shape)}, got {tuple(x.shape)}")
+
+
 def read_ids(network: str, x: Any) -> jt.Var:
     """Token ids, a Var or what NumPy makes an array of, as a Var. Raises InputError for no whole numbers."""
     if isinstance(x, jt.Var):
@@ -69,16 +90,24 @@ def check_shape(network: str, what: str, x: Any, wanted: Sequence[Length], besid
 
 
 def check_times(network: str, timestep: Any, rows: int) -> np.ndarray:
-    """The times of ``rows`` latents, (rows,) float32, of one for all or one for each. Raises InputError for others."""
+    """The times of ``rows`` latents, (rows,) float32, of one for all or one for each.
+
+    Raises InputError for others, and where one of them is not finite.
+    """
     if isinstance(timestep, jt.Var):
         timestep.sync(True, False)  # alone, as token ids are
         timestep = timestep.numpy()
     try:
-        times = np.asarray(timestep, np.float32).reshape(-1)
-    except (TypeError, ValueError):
+        given = np.asarray(timestep)
+        if timestep is None or given.dtype.kind not in "fiuO":  # objects may be numbers of another library
+            raise TypeError
+        times = np.asarray(given, np.float32).reshape(-1)
+    except (TypeError, ValueError, OverflowError):
         raise InputError(f"{network}: wanted numbers as timesteps, got {type(timestep).__name__}") from None
     if len(times) not in (1, rows):
         raise InputError(f"{network}: wanted one timestep or one for each of {rows} latents, got {len(times)}")
+    if not np.isfinite(times).all():
+        raise InputError(f"{network}: wanted finite numbers as timesteps, got {times[~np.isfinite(times)][0]}")
     return np.broadcast_to(times, (rows,))
 
 

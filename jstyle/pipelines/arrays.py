@@ -7,8 +7,7 @@ from typing import Any, Union
 import numpy as np
 
 from jstyle import ops
-from jstyle.errors import InputError
-from jstyle.networks.entry import read_numbers
+from jstyle.networks.entry import read_numbers, require_finite
 from jstyle.runtime import jt
 
 Array = Union[np.ndarray, jt.Var]
@@ -22,11 +21,4 @@ def read_var(given: Any, name: str) -> jt.Var:
     numbers = ops.cast(read_numbers("pipeline", name, given), "float32")
     numbers.sync(True, False)  # alone: what else is pending would be cut in other pieces, which round otherwise
     require_finite(numbers.numpy(), name)
-    return numbers
-
-
-def require_finite(numbers: np.ndarray, name: str) -> np.ndarray:
-    """The numbers of an argument ``name``. Raises InputError where one of them is NaN or infinite."""
-    if not np.isfinite(numbers).all():
-        raise InputError(f"{name} must be finite numbers, and some are NaN or infinite: look at how they were made")
     return numbers

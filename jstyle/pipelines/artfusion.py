@@ -50,7 +50,12 @@ class ArtFusionPipeline(Latents):
 
     @classmethod
     def from_pretrained(cls, file: Union[str, Path]) -> ArtFusionPipeline:
-        """Load a model from its safetensors file. Raises InputError for one that is damaged or of something else."""
+        """Load a model from its safetensors file.
+
+        Raises InputError for one that is not there, damaged or of something else.
+        """
+        if not isinstance(file, (str, Path)):
+            raise InputError(f"ArtFusionPipeline: wanted the path of a safetensors file, got {type(file).__name__}")
         return cls.from_settings(ArtFusionModelSettings(Path(file)))
 
     @classmethod

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Optional
 
 from jstyle.errors import InputError
+from jstyle.networks.entry import require_finite
 from jstyle.pictures import images
 from jstyle.pictures.given import GivenPictures, find_latents, open_given
-from jstyle.pipelines.arrays import Array, read_var, require_finite
+from jstyle.pipelines.arrays import Array, read_var
 from jstyle.pipelines.call import CallOptions, run_call
 from jstyle.pipelines.callbacks import MASKED
 from jstyle.pipelines.image_processor import VaeImageProcessor, fit_pictures

@@ -12,6 +12,7 @@ from jstyle.settings.fields import later
 from jstyle.settings.leaves import unwrap_numpy
 from jstyle.settings.messages import show
 
+_LARGEST = 1 << 20  # pixels
 _SCORES = ("aesthetic_score", "negative_aesthetic_score")
 
 
@@ -64,7 +65,10 @@ SIZE_NAMES = tuple(field.name for field in fields(PictureSizes))
 
 
 def read_sizes(options: Mapping[str, Any]) -> PictureSizes:
-    """The sizes among a call's arguments. Raises InputError for what is no pair of whole numbers, and no score."""
+    """The sizes among a call's arguments. Raises InputError for what is no pair of whole numbers, or no score.
+
+    A size is at least one pixel by one, and a corner lies within the picture, as in all that SDXL was taught.
+    """
     read: dict[str, Any] = {}
     for name in SIZE_NAMES:
         value = options.get(name)
@@ -74,10 +78,12 @@ def read_sizes(options: Mapping[str, Any]) -> PictureSizes:
 
 
 def _read_pair(name: str, value: Any) -> Size:
+    pair, least = ("(top, left)", 0) if "crops" in name else ("(height, width)", 1)
     numbers = [unwrap_numpy(number) for number in value] if isinstance(value, (list, tuple)) else []
-    if len(numbers) != 2 or not all(type(number) is int and -(1 << 20) <= number <= 1 << 20 for number in numbers):
-        pair = "(top, left)" if "crops" in name else "(height, width)"
-        raise InputError(f"{name} must be two whole numbers, {pair}, not {show(value)}")
+    if len(numbers) != 2 or not all(type(number) is int and least <= number <= _LARGEST for number in numbers):
+        raise InputError(
+            f"{name} must be two whole numbers, {pair}, each from {least} to {_LARGEST}, not {show(value)}"
+        )
     return numbers[0], numbers[1]
 
 

@@ -139,6 +139,7 @@ class FromMaskedPictures:
         masked = self._read_masks(pipe)
         parts = [self._cut_part(one, pipe) for one in masked]
         pixels = images.to_array([picture for picture, _ in parts])
+        self._check_known(pipe, pixels, count)
         clean = encode_each(pipe, pixels, count)
         drawn = draw_unit(noise, clean.shape[1:], unit)
         if self.strength == 1.0:
@@ -154,13 +155,19 @@ class FromMaskedPictures:
             return replace(begun, after_step=masking.keep_known(clean, drawn), finish=finish, masking=masking)
         return replace(begun, extra=masking.make_extra(), finish=finish, masking=masking)
 
+    def _check_known(self, pipe: StableDiffusionPipeline, pixels: np.ndarray, count: int) -> None:
+        """Raise InputError for masked latents of another shape, whether the network reads them or not."""
+        if self.masked_latents is None:
+            return
+        shape, wanted = tuple(self.masked_latents.shape), pipe.latent_shape(*pixels.shape[2:])
+        if shape[1:] != wanted or not shape[0]:
+            raise InputError(f"masked_image_latents of shape {('n', *wanted)} are needed, not {shape}")
+        check_spread(shape[0], count)
+
     def _see_known(self, pipe: StableDiffusionPipeline, masks: np.ndarray, pixels: np.ndarray, count: int) -> jt.Var:
-        """Latents, one an image, of the pictures in which the masked part is grey. InputError for another shape."""
+        """Latents, one an image, of the pictures in which the masked part is grey."""
         if self.masked_latents is None:
             return encode_each(pipe, np.where(masks > 0.5, np.float32(0), pixels), count)
-        shape, wanted = tuple(self.masked_latents.shape), pipe.latent_shape(*pixels.shape[2:])
-        if shape[1:] != wanted:
-            raise InputError(f"masked_image_latents of shape {('n', *wanted)} are needed, not {shape}")
         return spread(self.masked_latents, count)
 
     def _read_masks(self, pipe: StableDiffusionPipeline) -> list[Masked]:

@@ -46,6 +46,8 @@ def choose_prompt(prompt: Any, embeds: Any, name: str, second: Any = None, poole
     if pooled is not None:
         raise InputError(f"{name_pooled(name)} go with {name}_embeds: give both")
     first, other = _check_texts(prompt, name), _check_texts(second, f"{name}_2")
+    if other is not None and not isinstance(other, str) and not other:
+        raise InputError(f"{name}_2 is an empty list: give one text, or one for each prompt, or leave it out")
     if first is None or not other:
         return first
     if not isinstance(other, str) and len(other) not in (1, count_prompts(first)):

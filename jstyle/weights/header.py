@@ -60,7 +60,8 @@ def read_header(file: Path) -> Header:
     """The header of a whole safetensors file; nothing else of it is read.
 
     Takes no more memory than a header of ``LARGEST_HEADER`` bytes needs, whatever the file says. Raises InputError for
-    a file that is damaged, that has numbers no array can hold, or that is a pickle, with the way to convert it.
+    a file that is not there, that is damaged, that has numbers no array can hold, or that is a pickle, with the way to
+    convert it.
     """
     start, length = b"", 0
     try:
@@ -72,6 +73,10 @@ def read_header(file: Path) -> Header:
             if length > LARGEST_HEADER:
                 raise ValueError(f"its header has {length} bytes, more than {LARGEST_HEADER}")
             return _parse(stream.read(length), 8 + length, total)
+    except FileNotFoundError:
+        raise InputError(f"there is no file {str(file)!r}: check its path") from None
+    except IsADirectoryError:
+        raise InputError(f"{str(file)!r} is a folder, and a safetensors file is needed") from None
     except (OSError, ValueError) as error:
         if is_pickle_name(file.name) or (length > LARGEST_HEADER and start.startswith(_PICKLE_STARTS)):
             raise refuse_pickle(file) from None

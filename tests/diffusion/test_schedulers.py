@@ -353,12 +353,80 @@ def test_a_checkpoints_schedule_is_read() -> None:
         (lambda: step("TCDScheduler", 999, eta=2.0), "eta must be from 0 to 1, not 2"),
         (lambda: step("DDIMScheduler", 852, eta=2.0), "eta must be from 0 to 1, not 2"),
         (lambda: step("LMSDiscreteScheduler", 999, 333), "LMSDiscreteScheduler: the next timestep is 832.5, not 333"),
+        (lambda: step("EulerDiscreteScheduler", 999, s_churn=np.zeros(2)), "step has no s_churn=array([0., 0.]) here"),
+        (lambda: make("EulerDiscreteScheduler").scale_model_input(INITIAL), "wanted numbers as timesteps, got None"),
     ],
 )
 def test_what_cannot_be_is_a_line(call: Any, line: str) -> None:
     with pytest.raises(InputError) as refused:
         call()
     assert line in str(refused.value)
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_arrays_of_other_shapes_are_refused_before_a_step_is_taken(name: str) -> None:
+    scheduler = make(name)
+    scheduler.set_timesteps(7)
+    t = scheduler.timesteps[0]
+    wrong: list[tuple[Any, dict[str, Any], str]] = [
+        (INITIAL[:1], {}, f"{name}: wanted a network's output of the sample's shape"),
+        (INITIAL[..., :1], {}, f"{name}: wanted a network's output of the sample's shape"),
+        (INITIAL, {"variance_noise": INITIAL[:1]}, f"{name}: wanted variance_noise of the sample's shape"),
+        (INITIAL, {"variance_noise": INITIAL * np.nan}, f"{name}: variance_noise must be finite numbers"),
+    ]
+    for output, noise, line in wrong:
+        with pytest.raises(InputError, match=line):
+            scheduler.step(output, t, INITIAL, **noise)
+        assert scheduler.step_index is None
+    scheduler.step(INITIAL, t, INITIAL, variance_noise=INITIAL)
+
+
+@pytest.mark.parametrize("name", ["LCMScheduler", "TCDScheduler"])
+@pytest.mark.parametrize("visited", ["a", math.nan, 0, -1, [], 1001, True])
+def test_the_number_of_visited_times_is_a_whole_one(name: str, visited: Any) -> None:
+    with pytest.raises(InputError, match=f"{name}: original_inference_steps must be a whole number from 1 to 1000"):
+        make(name).set_timesteps(4, original_inference_steps=visited)
+
+
+@pytest.mark.parametrize("name", ["LCMScheduler", "TCDScheduler"])
+@pytest.mark.parametrize("strength", ["a", math.nan, np.ones(2)])
+def test_a_strength_that_is_no_number_is_refused(name: str, strength: Any) -> None:
+    with pytest.raises(InputError, match=f"{name}: strength must be a finite number"):
+        make(name).set_timesteps(4, strength=strength)
+
+
+@pytest.mark.parametrize("name", ["DDIMScheduler", "TCDScheduler"])
+@pytest.mark.parametrize("eta", ["a", None, [], math.nan, np.ones(2)])
+def test_an_eta_that_is_no_number_is_refused(name: str, eta: Any) -> None:
+    scheduler = make(name)
+    scheduler.set_timesteps(7)
+    with pytest.raises(InputError, match=f"{name}: eta must be a finite number"):
+        scheduler.step(INITIAL, scheduler.timesteps[0], INITIAL, eta=eta)
+
+
+@pytest.mark.parametrize("name", ["DDIMScheduler", "EulerDiscreteScheduler"])
+@pytest.mark.parametrize(
+    ("time", "line"),
+    [
+        ([math.nan], "wanted finite numbers as timesteps, got nan"),
+        (math.inf, "wanted finite numbers as timesteps, got inf"),
+        (-5, "wanted timesteps of at least 0, got -5"),
+        (1e9, "is beyond the last training time 999"),
+        ("5", "wanted numbers as timesteps, got str"),
+        (True, "wanted numbers as timesteps, got bool"),
+        (None, "wanted numbers as timesteps, got NoneType"),
+    ],
+)
+def test_a_time_that_cannot_be_is_refused(name: str, time: Any, line: str) -> None:
+    for call in (make(name).add_noise, make(name).get_velocity):
+        with pytest.raises(InputError, match=line):
+            call(INITIAL, INITIAL, time)
+
+
+@pytest.mark.parametrize("time", ["a", None, [1, 2], math.nan])
+def test_shares_at_no_time_are_refused(time: Any) -> None:
+    with pytest.raises(InputError, match="LCMScheduler: wanted .*timestep"):
+        make("LCMScheduler").get_scalings_for_boundary_condition_discrete(time)
 
 
 def step(name: str, *times: float, **options: Any) -> None:

@@ -98,7 +98,19 @@ def test_a_saved_net_is_the_same(net: ControlNetModel, tmp_path: Path) -> None:
         ({"controlnet_cond": "edges.png"}, "wanted a map as a jt.Var or an array of real numbers, got str"),
         ({"encoder_hidden_states": TEXT[..., :8]}, "ControlNet: wanted a text"),
         ({"sample": SAMPLE[:, :3]}, "ControlNet: wanted latents"),
-        ({"conditioning_scale": float("nan")}, "wanted a finite conditioning_scale"),
+        ({"controlnet_cond": MAP * np.nan}, "ControlNet: a map must be finite numbers"),
+        ({"controlnet_cond": jt.array(np.full_like(MAP, np.inf))}, "ControlNet: a map must be finite numbers"),
+        ({"conditioning_scale": float("nan")}, "ControlNet: conditioning_scale must be a finite number"),
+        ({"conditioning_scale": "a"}, "ControlNet: conditioning_scale must be a finite number"),
+        ({"conditioning_scale": None}, "ControlNet: conditioning_scale must be a finite number"),
+        ({"conditioning_scale": [1, 2]}, "ControlNet: conditioning_scale must be a finite number"),
+        ({"guess_mode": "no"}, "ControlNet: guess_mode must be True or False"),
+        ({"step": "a"}, "ControlNet: step must be a whole number"),
+        ({"step": -1}, "ControlNet: step must be a whole number"),
+        ({"added_cond_kwargs": 5}, "wanted added_cond_kwargs as a dictionary, got int"),
+        ({"added_cond_kwargs": []}, "wanted added_cond_kwargs as a dictionary, got list"),
+        ({"added_cond_kwargs": {1: 2}}, "added_cond_kwargs are text_embeds and time_ids, beside a text alone, not 1"),
+        ({"timestep": float("nan")}, "ControlNet: wanted finite numbers as timesteps, got nan"),
         ({"class_labels": [1]}, "the argument 'class_labels' is not supported"),
     ],
 )
@@ -106,6 +118,28 @@ def test_wrong_inputs_of_the_net(net: ControlNetModel, changes: dict[str, Any], 
     inputs = {"sample": SAMPLE, "timestep": 41, "encoder_hidden_states": TEXT, "controlnet_cond": MAP}
     with pytest.raises(InputError, match=line):
         net(**{**inputs, **changes})
+
+
+@pytest.mark.parametrize("given", [None, "tiny", 5])
+def test_what_is_no_unet_has_no_copy(given: Any) -> None:
+    with pytest.raises(InputError, match="wanted a UNet2DConditionModel, got"):
+        ControlNetModel.from_unet(given)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "line"),
+    [
+        ("conditioning_embedding_out_channels", [None, 16, "ab"], "must be a list"),
+        ("seed", ["a", -1, float("nan"), None], "must be a whole number from 0"),
+        ("load_weights_from_unet", ["no", None], "must be True or False"),
+        ("controlnet_conditioning_channel_order", [5, None], "must be a text"),
+    ],
+)
+def test_wrong_arguments_of_a_copy(unet: UNet2DConditionModel, name: str, values: list[Any], line: str) -> None:
+    for value in values:
+        options: dict[str, Any] = {name: value}
+        with pytest.raises(InputError, match=f"ControlNetModel.from_unet: {name} {line}"):
+            ControlNetModel.from_unet(unet, **options)
 
 
 def test_wrong_residuals_of_the_unet(unet: UNet2DConditionModel, net: ControlNetModel) -> None:

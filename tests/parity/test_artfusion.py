@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 import numpy as np
 import pytest
@@ -89,6 +89,18 @@ def test_what_is_wrong_in_a_file_is_a_line(
     with pytest.raises(InputError) as refused:
         ArtFusionPipeline.from_pretrained(file)
     assert line in str(refused.value)
+
+
+def test_what_is_no_file_is_told(tmp_path: Path) -> None:
+    wrong: list[tuple[Any, str]] = [
+        (None, "wanted the path of a safetensors file, got NoneType"),
+        (5, "wanted the path of a safetensors file, got int"),
+        (tmp_path / "e.safetensors", "there is no file"),
+        (tmp_path, "is a folder, and a safetensors file is needed"),
+    ]
+    for given, line in wrong:
+        with pytest.raises(InputError, match=line):
+            ArtFusionPipeline.from_pretrained(given)
 
 
 @pytest.mark.parametrize(

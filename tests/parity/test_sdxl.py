@@ -152,6 +152,11 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"original_size": 1024}, "original_size must be two whole numbers, .height, width."),
     ({"target_size": (1, 2, 3)}, "target_size must be two whole numbers"),
     ({"crops_coords_top_left": (0.5, 1)}, "crops_coords_top_left must be two whole numbers, .top, left."),
+    ({"original_size": (-1, 64)}, "original_size must be two whole numbers, .height, width., each from 1 to"),
+    ({"negative_target_size": (0, 0)}, "negative_target_size must be two whole numbers, .height, width., each from 1"),
+    ({"crops_coords_top_left": (-1, 0)}, "crops_coords_top_left must be two whole numbers, .top, left., each from 0"),
+    ({"prompt_2": []}, "prompt_2 is an empty list"),
+    ({"negative_prompt_2": []}, "negative_prompt_2 is an empty list"),
     ({"aesthetic_score": "high"}, "aesthetic_score must be a number"),
     ({"prompt_2": 3}, "prompt_2 must be a text"),
     ({"prompt_2": ["a", "b"]}, "2 texts of prompt_2 for 1 prompts"),
@@ -172,6 +177,13 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 def test_what_a_call_does_not_take(pipe: StableDiffusionPipeline, call: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         make(pipe, {"call": {"prompt": "a", **call}})
+
+
+def test_masked_latents_of_another_shape_are_refused(pipe: StableDiffusionPipeline) -> None:
+    painting = jstyle.StableDiffusionXLInpaintPipeline.from_pipe(pipe)
+    picture, mask = Image.new("RGB", (32, 32)), Image.new("L", (32, 32), 255)
+    with pytest.raises(InputError, match=r"masked_image_latents of shape .* are needed, not \(1, 4, 3, 3\)"):
+        painting("a", image=picture, mask_image=mask, masked_image_latents=np.zeros((1, 4, 3, 3), np.float32))
 
 
 @pytest.mark.parametrize("call", [{"prompt_2": "b"}, {"original_size": (8, 8)}, {"negative_prompt_2": "b"},

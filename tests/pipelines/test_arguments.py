@@ -29,7 +29,8 @@ GIVEN: Mapping[str, dict[str, Any]] = {
 }
 NUMBER, SHARE = [NAN, 1e308, HUGE, "x", True], [-0.1, 1.5, NAN, "x", True]
 WHOLE, YES, FUNCTION = [-1, 1.5, "x", True], ["no", 1], [5]
-SIZE = [5, "xy", (1,), (1.5, 2), (1, True), (1, HUGE)]
+CORNER = [5, "xy", (1,), (1.5, 2), (1, True), (1, HUGE), (-1, 0)]
+SIZE = [*CORNER, (-1, 64), (0, 0), (64, 0)]
 
 
 def spoil(*shape: int) -> list[Any]:
@@ -45,7 +46,7 @@ WRONG: Mapping[str, list[Any]] = {
     "negative_prompt_embeds": spoil(1, 77, 32),
     "image": [5, None, [], "nowhere.png", np.full((32, 32, 3), NAN), np.full((1, 4, 8, 8), NAN)],
     "mask_image": [5, None, [], "nowhere.png", np.full((32, 32), NAN)],
-    "masked_image_latents": spoil(1, 4, 8, 8)[:-1],
+    "masked_image_latents": [*spoil(1, 4, 8, 8), np.zeros((1, 4, 3, 3)), np.zeros((2, 4, 8, 8))],
     "height": [0, -8, 31, 1.5, "x", True, 10**9],
     "width": [0, -8, 31, 1.5, "x", True, 10**9],
     "strength": [*SHARE, 0.0],
@@ -77,16 +78,16 @@ WRONG: Mapping[str, list[Any]] = {
     "ip_adapter_image_embeds": [[np.zeros(3)]],
     "denoising_end": [0.5],
     "denoising_start": [0.5],
-    "prompt_2": [5, [1], "\ud800"],
-    "negative_prompt_2": [5, [1], "\ud800"],
+    "prompt_2": [5, [1], "\ud800", []],
+    "negative_prompt_2": [5, [1], "\ud800", []],
     "pooled_prompt_embeds": spoil(1, 32),
     "negative_pooled_prompt_embeds": spoil(1, 32),
     "original_size": SIZE,
     "target_size": SIZE,
-    "crops_coords_top_left": SIZE,
+    "crops_coords_top_left": CORNER,
     "negative_original_size": SIZE,
     "negative_target_size": SIZE,
-    "negative_crops_coords_top_left": SIZE,
+    "negative_crops_coords_top_left": CORNER,
     "aesthetic_score": NUMBER,
     "negative_aesthetic_score": NUMBER,
 }
@@ -106,6 +107,7 @@ SAID: Mapping[str, str] = {
     "image": "image|there is no|nowhere",
     "mask_image": "mask_image|there is no|nowhere",
     "timesteps": "timesteps|time",
+    "masked_image_latents": "masked_image_latents|pictures do not spread",
 }
 """What names an argument in the line, where that is not its name."""
 

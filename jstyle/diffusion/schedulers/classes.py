@@ -10,9 +10,10 @@ from jstyle.diffusion.samplers.few_step import weigh_boundary
 from jstyle.diffusion.schedule import Schedule
 from jstyle.diffusion.schedulers.scheduler import Scheduler, SchedulerOutput
 from jstyle.errors import InputError
-from jstyle.networks.entry import Array
+from jstyle.networks.entry import Array, check_times
 from jstyle.networks.outputs import Output
 from jstyle.runtime import jt
+from jstyle.settings.arguments import read_number, read_whole
 
 
 class DDIMScheduler(Scheduler):
@@ -125,13 +126,16 @@ class DistilledScheduler(Scheduler):
     ) -> None:
         """As every scheduler's; ``original_inference_steps`` takes the place of the config's until the next time.
 
-        Raises InputError besides for a ``strength`` that is not 1: begin with a later timestep instead.
+        Raises InputError besides for ``original_inference_steps`` that are none of the training times' number, and for
+        a ``strength`` that is not 1: begin with a later timestep instead.
         """
-        if strength != 1:
-            raise InputError(f"{type(self).__name__}: set_timesteps has no strength; begin with one of the timesteps")
+        name = type(self).__name__
+        if read_number(f"{name}: strength", strength) != 1:
+            raise InputError(f"{name}: set_timesteps has no strength; begin with one of the timesteps")
         visited = self.config.original_inference_steps
         if original_inference_steps is not None:
-            visited = self._count_visited(original_inference_steps)
+            asked = read_whole(f"{name}: original_inference_steps", original_inference_steps, 1, len(self))
+            visited = self._count_visited(asked)
         self.schedule = Schedule(replace(self.schedule.config, original_inference_steps=visited))
         super().set_timesteps(num_inference_steps, timesteps=timesteps, **others)
 
@@ -151,8 +155,12 @@ class LCMScheduler(DistilledScheduler):
     """`lcm` (arXiv 2310.04378)."""
 
     def get_scalings_for_boundary_condition_discrete(self, timestep: float) -> tuple[float, float]:
-        """The shares of the sample and of the prediction in the denoised one at a training time (`weigh_boundary`)."""
-        return weigh_boundary(timestep * self.config.timestep_scaling)
+        """The shares of the sample and of the prediction in the denoised one at a training time (`weigh_boundary`).
+
+        Raises InputError for what is no time.
+        """
+        time = float(check_times(type(self).__name__, timestep, 1)[0])
+        return weigh_boundary(time * self.config.timestep_scaling)
 
     def step(  # type: ignore[override]
         self,

@@ -21,11 +21,12 @@ from jstyle.diffusion.schedulers.config import SchedulerConfig
 from jstyle.diffusion.schedulers.configured import ConfiguredScheduler
 from jstyle.diffusion.schedulers.driven import DrivenRun
 from jstyle.errors import InputError
-from jstyle.networks.entry import Array, check_times, read_numbers
+from jstyle.networks.entry import Array, check_same_shape, check_times, read_finite, read_numbers
 from jstyle.networks.outputs import Output
 from jstyle.networks.random_numbers import draw_normal
 from jstyle.runtime import jt
-from jstyle.settings.arguments import list_arguments, refuse_unknown
+from jstyle.settings.arguments import list_arguments, read_share, refuse_unknown
+from jstyle.settings.leaves import unwrap_numpy
 from jstyle.settings.vocabulary import BY_TIMES
 
 _STATELESS = ("ddim", "ddim_invert", "ddpm", "euler", "euler_a", "lcm", "tcd")
@@ -163,12 +164,13 @@ class Scheduler(ConfiguredScheduler):
 
         Any of the timesteps may be the first; those after it follow in their order, but for samplers that remember
         nothing. ``sample`` need not be what the step before gave. Noise is ``variance_noise``, or the next of
-        ``generator`` (`draw_normal`). Raises InputError for a time that is not due, and for arguments that change a
-        sampler in ways that are not here.
+        ``generator`` (`draw_normal`). Raises InputError for a time that is not due, for an output or noise of another
+        shape than the sample's, and for arguments that change a sampler in ways that are not here.
         """
         refuse_unknown(f"{type(self).__name__}.step", others, [*list_arguments(self.step), *_WITHOUT_EFFECT])
         for name, value in others.items():
-            if value not in (None, _WITHOUT_EFFECT[name]):
+            plain = unwrap_numpy(value)
+            if plain is not None and not (isinstance(plain, (int, float)) and plain == _WITHOUT_EFFECT[name]):
                 raise InputError(f"{type(self).__name__}: step has no {name}={value!r:.40} here; leave it out")
         return self._take(model_output, timestep, sample, 0.0, generator, variance_noise, return_dict)
 
@@ -183,12 +185,14 @@ class Scheduler(ConfiguredScheduler):
         return_dict: bool,
     ) -> Union[SchedulerOutput, tuple[jt.Var, ...]]:
         name = type(self).__name__
-        run = self._find_run(float(check_times(name, timestep, 1)[0]), eta)
+        run = self._find_run(float(check_times(name, timestep, 1)[0]), read_share(f"{name}: eta", eta))
         x = read_numbers(name, "a sample", sample)
         output = read_numbers(name, "a network's output", model_output)
+        check_same_shape(name, "a network's output", output, "the sample's", x)
+        draw = self._make_draw(generator, noise, x)
         scale = self._with_signal(run.levels[run.taken]).alpha_bar ** 0.5 if self.sampler.in_sigma else 1.0
         self._run = None  # an error in the step leaves nothing half done
-        step = run.take(output, x * scale if self.sampler.in_sigma else x, self._make_draw(generator, noise, x))
+        step = run.take(output, x * scale if self.sampler.in_sigma else x, draw)
         self._run = run
         end = step.x / step.next_level.alpha_bar**0.5 if self.sampler.in_sigma else step.x
         tells_x0 = self.sampler.in_sigma or self.sampler.name in ("ddim", "ddim_invert", "ddpm", "lcm")
@@ -227,7 +231,7 @@ class Scheduler(ConfiguredScheduler):
 
     def _find_level(self, timestep: Any) -> Level:
         """The level of a time: of the call at hand, else of one of the timesteps, else of the schedule."""
-        time = float(check_times(type(self).__name__, timestep, 1)[0])
+        time = float(self._read_times(timestep, 1)[0])
         awaited = [self._run.level] if self._run is not None and self._run.level is not None else []
         found = next((level for level in [*awaited, *self._calls] if _same_time(level.t, time)), None)
         return self._with_signal(self.schedule.level(time) if found is None else found)
@@ -238,23 +242,31 @@ class Scheduler(ConfiguredScheduler):
 
     def _list_alpha_bars(self, timesteps: Any, x: jt.Var) -> jt.Var:
         """alpha_bar at the times of x's rows, (batch, 1, ...)."""
-        times = check_times(type(self).__name__, timesteps, x.shape[0])
+        times = self._read_times(timesteps, x.shape[0])
         find = self._find_level if self.sampler.in_sigma else self.schedule.level
         bars = np.array([find(time).alpha_bar for time in times], np.float32)
         return jt.array(bars.reshape(-1, *[1] * (len(x.shape) - 1)))
 
+    def _read_times(self, timesteps: Any, rows: int) -> np.ndarray:
+        """Training times or timesteps, (rows,). Raises InputError for those before the first, which have no noise."""
+        times = check_times(type(self).__name__, timesteps, rows)
+        if times.min(initial=0) < 0:
+            raise InputError(f"{type(self).__name__}: wanted timesteps of at least 0, got {times.min():g}")
+        return times
+
     def _read_pair(self, sample: Array, noise: Array) -> tuple[jt.Var, jt.Var]:
         name = type(self).__name__
         x, eps = read_numbers(name, "samples", sample), read_numbers(name, "noise", noise)
-        if tuple(x.shape) != tuple(eps.shape):
-            raise InputError(f"{name}: wanted noise of the samples' shape {tuple(x.shape)}, got {tuple(eps.shape)}")
+        check_same_shape(name, "noise", eps, "the samples'", x)
         return x, eps
 
     def _make_draw(self, generator: Any, noise: Optional[Array], x: jt.Var) -> Callable[[int], jt.Var]:
         """The noise of a step: a generator that is a seed has a pipeline's for the step of this number."""
         if noise is None:
             return lambda index: draw_normal(generator, x.shape, name_step(index))
-        return lambda _: read_numbers(type(self).__name__, "noise", noise)
+        given = read_finite(type(self).__name__, "variance_noise", noise)
+        check_same_shape(type(self).__name__, "variance_noise", given, "the sample's", x)
+        return lambda _: given
 
 
 def _same_time(a: float, b: float) -> bool:
