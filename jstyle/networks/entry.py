@@ -7,6 +7,7 @@ from typing import Any, Union
 
 import numpy as np
 
+from jstyle import ops
 from jstyle.errors import InputError
 from jstyle.ops.signatures import FLOATS
 from jstyle.runtime import jt
@@ -36,8 +37,9 @@ def require_finite(numbers: np.ndarray, name: str) -> np.ndarray:
 def read_finite(network: str, what: str, x: Any) -> jt.Var:
     """As `read_numbers`, of what must be finite. Reads them, so they are computed here."""
     numbers = read_numbers(network, what, x)
-    numbers.sync(True, False)  # alone: what else is pending would be cut in other pieces, which round otherwise
-    require_finite(np.float32(numbers.numpy()), f"{network}: {what}")
+    shown = ops.cast(numbers, "float32")
+    shown.sync(True, False)  # alone: what else is pending would be cut in other pieces, which round otherwise
+    require_finite(shown.numpy(), f"{network}: {what}")
     return numbers
 
 
