@@ -137,9 +137,19 @@ def check_output(folder: Path) -> None:
             raise InputError(f"cannot write to {str(folder)!r}: {error.strerror}; choose another output") from error
         if not stat.S_ISDIR(status.st_mode):
             raise InputError(f"{str(place)!r} is a file, not a folder for the results; choose another output")
-        if not os.access(place, os.W_OK | os.X_OK):
-            raise InputError(f"there is no permission to write to {str(place)!r}; choose another output")
+        _try_to_write(place)
         return
+
+
+def _try_to_write(folder: Path) -> None:
+    """Raise InputError unless something can be made in a folder: what the system says of permissions is not all."""
+    try:
+        with scratch_folder(folder / "output"):
+            pass
+    except PermissionError:
+        raise InputError(f"there is no permission to write to {str(folder)!r}; choose another output") from None
+    except OSError as error:
+        raise InputError(f"cannot write to {str(folder)!r}: {error.strerror}; choose another output") from error
 
 
 def check_output_file(file: Path) -> None:

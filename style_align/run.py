@@ -14,6 +14,7 @@ from PIL import Image
 from jstyle.errors import InputError
 from jstyle.events import Evaluated, Event, Planned, Remark, closing, exhaust
 from jstyle.files import check_output, hash_files, sweep_dead
+from jstyle.methods.constructing import require_parts
 from jstyle.methods.pairs import NOT_FINITE
 from jstyle.methods.sets import ImageReference, TextReference
 from jstyle.methods.table import Method
@@ -60,8 +61,10 @@ class StyleAligned:
     """
 
     def __init__(self, pipe: StableDiffusionPipeline, settings: Optional[StyleAlignSettings] = None) -> None:
+        settings = StyleAlignSettings() if settings is None else settings
+        require_parts("StyleAligned", pipe, StableDiffusionPipeline, settings, StyleAlignSettings)
         self._pipe = pipe
-        self._settings = settings or StyleAlignSettings()
+        self._settings = settings
 
     def __call__(
         self,

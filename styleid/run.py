@@ -13,6 +13,7 @@ from PIL import Image
 from jstyle.errors import InputError
 from jstyle.events import Evaluated
 from jstyle.methods.blocks import Picture, order_blocks
+from jstyle.methods.constructing import require_parts
 from jstyle.methods.kept import Kept
 from jstyle.methods.pairs import Pair, Stylised, fill_size, list_pairs, stylise_one
 from jstyle.methods.room import count_features
@@ -47,6 +48,7 @@ class StyleID:
         *,
         store: Optional[Path] = None,
     ) -> None:
+        require_parts("StyleID", pipe, StableDiffusionPipeline, settings, StyleIDSettings)
         self._settings = fill_size(settings, pipe)
         self._frame = pipe.make_frame(self._settings.width, self._settings.height, self._settings.fit)
         self._pipe = pipe

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal, Optional
 
+from jstyle.errors import InputError
 from jstyle.methods.table import PairInputs
 from jstyle.settings.fields import free, later, require
 from jstyle.settings.paths import ResultsFolder
@@ -21,6 +22,7 @@ from jstyle.settings.vocabulary import (
 )
 
 Keeping = Literal["auto", "memory", "disk", "recompute"]
+_OF_INJECTION = ("gamma", "temperature", "layers", "inject_start", "inject_stop")
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,13 @@ class StyleIDSettings:
             f"inject_start and inject_stop must lie in order within the {self.steps} steps, "
             f"not {self.inject_start} and {stop}",
         )
+        self._refuse_unused()
+
+    def _refuse_unused(self) -> None:
+        """Raise ValueError for what is said of an injection that is off."""
+        for field in fields(self):
+            said = field.name in _OF_INJECTION and getattr(self, field.name) != field.default
+            require(self.injection or not said, f"{field.name} changes nothing without injection: leave it out")
 
     @property
     def injected_steps(self) -> range:
@@ -133,6 +142,12 @@ class StyleIDInputs(PairInputs):
     def arguments(self) -> dict[str, Any]:
         """The folder of disk features."""
         return {"store": self.store or self.folder / "features"}
+
+    def check_settings(self, settings: StyleIDSettings) -> None:
+        """Raise InputError for a store in which no features are kept."""
+        keeps = settings.features in ("auto", "disk") and settings.injection
+        if self.store is not None and not keeps:
+            raise InputError("store is for features auto or disk, with injection: leave it out")
 
 
 def check_finish(settings: StyleIDSettings) -> None:

@@ -208,3 +208,11 @@ def test_a_scratch_folder_goes_whatever_happens(tmp_path: Path) -> None:
         (folder / "b").touch()
         raise KeyboardInterrupt
     assert not os.listdir(tmp_path)
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="a folder that even root cannot write to, on Linux")
+@pytest.mark.parametrize("check", [check_output, check_output_file])
+def test_whether_results_can_be_written_is_tried(check: Any) -> None:
+    for place in (Path("/proc/x"), Path("/proc/x/y.png")):
+        with pytest.raises(InputError, match="^(cannot|there is no permission to) write to '/proc'.*another output$"):
+            check(place)

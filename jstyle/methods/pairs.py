@@ -129,6 +129,7 @@ def run_pairs(method: Method, inputs: PairInputs, settings: Any, model: Any) -> 
     ``model`` is of the kind that the method names; it is loaded where there is anything to make. Raises InputError
     where nothing can be made, or where a pair's file is something else.
     """
+    inputs.check_settings(settings)
     check_output(inputs.folder)
     counting, make = load_attribute(model.counting).from_settings(model), load_attribute(method.stylise or "")
     if method.fill is not None:

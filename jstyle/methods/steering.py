@@ -34,7 +34,11 @@ def locate_nets(
     """
     count = len(settings.controlnet)
     if maps is not None and maps != count:
-        shown = f"{maps} maps for {count} ControlNets" if count else "a map"
+        if not count:
+            raise InputError(
+                "a map steers by a ControlNet: give --controlnet for each --control, or leave --control out"
+            )
+        shown = f"{maps} maps for {count} ControlNets"
         raise InputError(f"{shown}: give a --controlnet for each --control, and a --control for each --controlnet")
     if count and model.backend != "native":
         raise InputError(f"backend {model.backend} takes no ControlNet: leave backend at native")

@@ -43,6 +43,9 @@ class PairInputs:
         """What the method's class is built from beside the pipeline and the settings."""
         return {}
 
+    def check_settings(self, settings: Any) -> None:
+        """Raise InputError where these inputs and the method's settings do not go together."""
+
 
 def require_single(output: Path, contents: Sequence[Path], styles: Sequence[Path]) -> None:
     """Raise ValueError where an output is one file, and there may be several pairs."""

@@ -51,6 +51,14 @@ def to_rgb(picture: Image.Image, tell: Tell) -> Image.Image:
     return rgb
 
 
+def is_transparent(picture: Image.Image) -> bool:
+    """Whether white is seen through any pixel of a picture of 8 bits, as far as `to_rgb` shows it."""
+    if picture.mode == "F" or picture.mode.startswith("I") or not picture.has_transparency_data:
+        return False
+    least = np.asarray(picture.convert("RGBA").getchannel("A")).min()
+    return int(least) < 255
+
+
 def _turn_upright(picture: Image.Image) -> Image.Image:
     try:
         return ImageOps.exif_transpose(picture)

@@ -104,6 +104,12 @@ def open_image(path: Path, tell: Tell = warnings.warn) -> Image.Image:
     return picture
 
 
+def is_transparent(path: Path) -> bool:
+    """Whether white is seen through any pixel of the picture in a file. Errors as of `open_image`."""
+    with complaints_about(path), ignore_remarks(), Image.open(path, formats=choose_readers(read_head(path))) as image:
+        return colours.is_transparent(image)
+
+
 def _require_known_scale(image: Image.Image) -> None:
     """Raise InputError for a grey TIFF of 32 bits, which Pillow opens as it does other files' 16 bits."""
     tags: Any = getattr(image, "tag_v2", {})
@@ -179,7 +185,10 @@ def _pad(image: Image.Image, width: int, height: int) -> Image.Image:
 
 
 def require_rgb(image: Image.Image) -> Image.Image:
-    """A picture that a caller brings, as `open_image` would open it. Raises InputError for pixels without a scale."""
+    """A picture that a caller brings, as `open_image` would open it. Raises InputError for
+    anything else, and for pixels without a scale."""
+    if not isinstance(image, Image.Image):
+        raise InputError(f"a picture must be PIL's, such as PIL.Image.open(file), not {type(image).__name__}")
     if image.mode == "RGB" and not image.info:
         return image
     return colours.to_rgb(image, warnings.warn)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from jstyle.errors import InputError
-from jstyle.pictures import images
+from jstyle.errors import InputError, InputWarning
+from jstyle.pictures import colours, images
+
+TRANSPARENT = "the mask is transparent in places, which count as white, to be painted anew"
 
 Region = tuple[int, int, int, int]
 """(left, top, right, bottom) in pixels, the last two outside."""
@@ -42,15 +46,23 @@ class Masked:
         return images.fit(picture, width, height, "pad"), images.fit(mask, width, height, "pad")
 
 
+def describe_file(path: Path) -> list[str]:
+    """A line where the mask in a file is transparent anywhere. Errors as of `images.open_image`."""
+    return [f"{str(path)!r}: {TRANSPARENT}"] if images.is_transparent(path) else []
+
+
 def read_mask(picture: Image.Image, mask: Image.Image) -> Masked:
     """All of a picture, with the part under white, at least half of it, to be painted anew.
 
-    Raises InputError where the mask has another size, or is nowhere white.
+    Transparency lies on white, as in any picture, and is warned of. Raises InputError where the mask has another size,
+    or is nowhere white.
     """
     if picture.size != mask.size:
         (width, height), (mask_width, mask_height) = picture.size, mask.size
         shown = f"the mask is {mask_width}x{mask_height} and its picture {width}x{height}"
         raise InputError(f"{shown}: give a mask of the picture's size")
+    if colours.is_transparent(mask):
+        warnings.warn(TRANSPARENT, InputWarning, stacklevel=2)
     free = images.to_mask([mask])[0, 0] > 0.5
     if not free.any():
         raise InputError("the mask is nowhere white, so nothing would be painted: white is what changes")

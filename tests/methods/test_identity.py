@@ -84,6 +84,7 @@ SPECS: Mapping[str, Any] = {
     "styleid": PictureSpec("styleid", MODEL, StyleIDSettings(), PairSubject("content", "style")),
     "exactly inverted": PictureSpec("styleid", MODEL, StyleIDSettings(inversion="target"), PairSubject("a", "b")),
     "z_star": PictureSpec("z_star", MODEL, ZStarSettings(), PairSubject("content", "style")),
+    "null texts": PictureSpec("z_star", MODEL, ZStarSettings(null_text=1), PairSubject("content", "style")),
     "prompt_to_prompt": PictureSpec(
         "prompt_to_prompt", MODEL, PromptToPromptSettings(blend_words=("a",)), EditSubject("a", "b", 1, "image")
     ),

@@ -139,7 +139,7 @@ def test_the_same_in_any_batch_and_from_a_picture(things: Things, tmp_path: Path
 NET, MAP = "--controlnet NET", "--control MAP"
 MISTAKES = {
     NET: "0 maps for 1 ControlNets: give a --controlnet for each --control",
-    MAP: "a map: give a --controlnet for each --control",
+    MAP: "a map steers by a ControlNet: give --controlnet for each --control",
     f"{NET} NET {MAP}": "1 maps for 2 ControlNets",
     f"{NET} {MAP} MAP": "2 maps for 1 ControlNets",
     "--control_scale 0.5": "control_scale is for ControlNets: give controlnet too",

@@ -296,6 +296,12 @@ def test_what_is_no_name_is_one_line(pattern: str, said: str, tmp_path: Path) ->
         run(*COUNTED, "--prompt", "a", "--output", tmp_path, "--name", pattern)
 
 
+def test_a_fit_without_a_picture_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="fit says how a picture comes to a size: give --image too"):
+        run(*BASE, "--prompt", "a", "--fit", "crop", "--output", tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
 def test_two_images_of_one_name_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"two images would be 'house\.png': write {number} or {seed} into --name"):
         run(*COUNTED, "--prompt", "a", "b", "--output", tmp_path, "--name", "house")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from jstyle.errors import InputError
+from jstyle.errors import InputError, InputWarning
 from jstyle.pictures import images
-from jstyle.pictures.masks import find_region, read_mask
+from jstyle.pictures.masks import TRANSPARENT, describe_file, find_region, read_mask
 
 REGIONS = [
     ((100, 80), (10, 20, 30, 25), (64, 64), 4, (6, 9, 34, 37)),
@@ -47,6 +50,23 @@ def test_a_mask_must_fit_its_picture_and_be_white_somewhere() -> None:
         read_mask(Image.new("RGB", (8, 8)), Image.new("L", (8, 9), 255))
     with pytest.raises(InputError, match="nowhere white, so nothing would be painted"):
         read_mask(Image.new("RGB", (8, 8)), Image.new("L", (8, 8), 127))
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_a_mask_that_is_transparent_is_told(mode: str, tmp_path: Path) -> None:
+    """Where it is clear, white is seen, so that all of the picture is painted anew."""
+    picture, file = Image.new("RGB", (8, 8)), tmp_path / "mask.png"
+    clear, dense = (Image.new(mode, (8, 8), (0,) * (len(mode) - 1) + (alpha,)) for alpha in (0, 255))
+    dense.paste("white", (0, 0, 4, 8))
+    with pytest.warns(InputWarning, match="^the mask is transparent in places, which count as white"):
+        assert read_mask(picture, clear).free.all()
+    clear.save(file)
+    assert describe_file(file) == [f"{str(file)!r}: {TRANSPARENT}"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read_mask(picture, dense).free.sum() == 32
+    dense.save(file)
+    assert describe_file(file) == []
 
 
 def test_what_is_laid_over_is_the_picture_to_the_bit() -> None:

@@ -242,6 +242,16 @@ def test_settings_that_make_no_sense(wrong: dict) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "unused", [{"gamma": 0.2}, {"temperature": 2.0}, {"layers": (9,)}, {"inject_start": 1}, {"inject_stop": 2}]
+)
+def test_what_is_said_of_an_injection_that_is_off_is_refused(unused: dict) -> None:
+    (name,) = unused
+    with pytest.raises(ValueError, match=f"{name} changes nothing without injection: leave it out"):
+        settings(injection=False, **unused)
+    settings(**unused)
+
+
 @pytest.mark.parametrize("wrong", [{"layers": (99,)}, {"layers": (0,)}, {"width": 33}, {"features": "disk"}])
 def test_settings_that_the_model_cannot_take(pipe: StableDiffusionPipeline, wrong: dict) -> None:
     with pytest.raises(InputError):
@@ -295,6 +305,14 @@ def test_the_run_from_end_to_end(tmp_path: Path, files: list[Path]) -> None:
     with pytest.raises(InputError, match=r"was made with settings\.gamma = 0\.75, not 0\.3; --overwrite"):
         start(files, out, features="disk", gamma=0.3)
     assert {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()} == before
+
+
+@pytest.mark.parametrize("unused", [{"features": "recompute"}, {"features": "memory"}, {"injection": False}])
+def test_a_store_in_which_nothing_is_kept_is_refused(unused: dict, tmp_path: Path, files: list[Path]) -> None:
+    inputs = StyleIDInputs((files[0],), (files[1],), tmp_path / "out", store=tmp_path / "store")
+    with pytest.raises(InputError, match="store is for features auto or disk, with injection: leave it out"):
+        list(METHOD.start(inputs, settings(**unused), ModelSettings(model=str(MODEL))))
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_plan_knows_what_an_earlier_run_has_kept(tmp_path: Path, files: list[Path]) -> None:

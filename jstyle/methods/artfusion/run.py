@@ -12,6 +12,7 @@ from jstyle.diffusion.noise import NoiseSource
 from jstyle.diffusion.samplers import ddim
 from jstyle.events import Evaluated
 from jstyle.methods.artfusion.settings import ArtFusionSettings
+from jstyle.methods.constructing import require_parts
 from jstyle.methods.pairs import Pair, Stylised, list_pairs, split_batches, stylise_one
 from jstyle.pictures import images
 from jstyle.pictures.fitting import Frame
@@ -34,6 +35,7 @@ class ArtFusion:
         pipe: ArtFusionPipeline,
         settings: ArtFusionSettings = ArtFusionSettings(),  # noqa: B008  (frozen)
     ) -> None:
+        require_parts("ArtFusion", pipe, ArtFusionPipeline, settings, ArtFusionSettings)
         self._pipe, self._settings = pipe, settings
         self._frame = pipe.make_frame(settings.width, settings.height, settings.fit)
         self._style_frame = Frame(settings.style_side, settings.style_side, settings.fit, multiple=1)

@@ -28,6 +28,7 @@ from jstyle.methods.attention_distillation.styles import (
     name_styles,
     show_style,
 )
+from jstyle.methods.constructing import require_parts
 from jstyle.methods.pairs import (
     Pair,
     PairFiles,
@@ -71,6 +72,7 @@ class AttentionDistillation:
         pipe: StableDiffusionPipeline,
         settings: AttentionDistillationSettings = AttentionDistillationSettings(),  # noqa: B008  (frozen)
     ) -> None:
+        require_parts("AttentionDistillation", pipe, StableDiffusionPipeline, settings, AttentionDistillationSettings)
         self._pipe = require_gradients(pipe)
         self._settings = settings = fill_size(settings, pipe)
         self._frame = pipe.make_frame(settings.width, settings.height, settings.fit)

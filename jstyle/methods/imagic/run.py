@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,11 +12,12 @@ from typing import Optional, Union
 import numpy as np
 from PIL import Image
 
-from jstyle.errors import InputError
+from jstyle.errors import InputError, InputWarning
 from jstyle.events import Evaluated, Event, Planned, Remark, Updated, closing
 from jstyle.files import check_output
+from jstyle.methods.constructing import require_parts
 from jstyle.methods.imagic.files import ImagicFiles
-from jstyle.methods.imagic.settings import ETAS, ImagicInputs, ImagicSettings
+from jstyle.methods.imagic.settings import ETAS, ImagicInputs, ImagicSettings, require_etas
 from jstyle.methods.imagic.stages import Stages
 from jstyle.methods.pairs import NOT_FINITE, split_batches
 from jstyle.methods.table import Method
@@ -28,7 +30,9 @@ from jstyle.pipelines.prompted import tell_evaluations
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.pipelines.starts import FromNoise
 from jstyle.runtime import jt
+from jstyle.settings.messages import Where
 from jstyle.settings.model import ModelSettings
+from jstyle.settings.reader import read_value
 from jstyle.training.teaching.tuning import require_teachable
 from jstyle.training.teaching.whole_networks import open_whole_model
 
@@ -59,22 +63,27 @@ class Imagic:
         pipe: StableDiffusionPipeline,
         settings: ImagicSettings = ImagicSettings(),  # noqa: B008  (frozen)
     ) -> None:
+        require_parts("Imagic", pipe, StableDiffusionPipeline, settings, ImagicSettings)
         if pipe.unet.dtype == "bfloat16":
             raise InputError("bf16 is too coarse to learn in; load the model in fp32")
         if pipe.unet.config.has_addition:
             raise InputError("Imagic learns what a UNet reads of one text, and SDXL's reads more: take SD 1.x or 2.x")
         self._pipe = require_teachable(pipe, "the model")
         self._settings = settings
+        for line in settings.describe_unused():
+            warnings.warn(line, InputWarning, stacklevel=2)
         self._frame = pipe.make_frame(settings.width, settings.height, settings.fit)
 
     def __call__(
-        self, image: Image.Image, prompt: str, etas: Sequence[float] = ETAS, folder: Optional[Path] = None
+        self, image: Image.Image, prompt: str, etas: Sequence[float] = ETAS, folder: Union[str, Path, None] = None
     ) -> list[Image.Image]:
-        """A picture for each eta: 0 is the picture as it was learnt, 1 what the text makes of it.
+        """A picture for each eta, from -1 to 2: 0 is the picture as it was learnt, 1 what the text makes of it.
 
-        The trainings are kept in ``folder``, where another call finds them; by default nowhere. Raises InputError where
-        a result is not finite.
+        The trainings are kept in ``folder``, where another call finds them; by default nowhere. Raises InputError for
+        arguments that are none of these, and where a result is not finite.
         """
+        image, etas, folder = images.require_rgb(image), _read_etas(etas), _read_folder(folder)
+        prompt = read_value(str, prompt, Where(path="prompt"))
         with TemporaryDirectory() as temporary:
             events = self.edit(image, prompt, etas, range(len(etas)), Path(temporary) if folder is None else folder)
             made = dict(event for event in events if isinstance(event, tuple))
@@ -118,6 +127,22 @@ class Imagic:
                 yield place, images.to_images(decoded)[0] if np.isfinite(decoded).all() else None
 
 
+def _read_etas(etas: Sequence[float]) -> tuple[float, ...]:
+    read = read_value(tuple[float, ...], etas.tolist() if isinstance(etas, np.ndarray) else etas, Where(path="etas"))
+    try:
+        require_etas("etas", read)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    return read
+
+
+def _read_folder(folder: Union[str, Path, None]) -> Optional[Path]:
+    read: Optional[Path] = read_value(Optional[Path], folder, Where(path="folder"))
+    if read is not None:
+        check_output(read)
+    return read
+
+
 def interpolate(text: np.ndarray, optimised: np.ndarray, etas: Sequence[float]) -> np.ndarray:
     """eta text + (1 - eta) optimised (equation 3): (etas, tokens, hidden_size) of two (1, tokens, hidden_size)."""
     shares = np.asarray(etas, np.float32)[:, None, None]
@@ -137,7 +162,8 @@ def run_imagic(method: Method, inputs: ImagicInputs, settings: ImagicSettings, m
     image = images.open_image(inputs.image, remarks.append)
     counting = CountingPipeline.from_settings(model)
     frame = counting.make_frame(settings.width, settings.height, settings.fit)
-    yield from map(Remark, [*remarks, *frame.describe_losses({str(inputs.image): image.size})])
+    remarks += frame.describe_losses({str(inputs.image): image.size})
+    yield from map(Remark, remarks)
     files = ImagicFiles(inputs, PictureSpec(method.name, identify_model(model, counting), settings, None))
     unfinished = files.list_unfinished()
     folder, fitted = inputs.trainings or inputs.output / "trainings", frame.fit(image)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Optional
@@ -24,6 +25,8 @@ EMBEDDING_LOOP = LoopSettings(steps=500, rate=1e-3, clip=None, weight_decay=0.0)
 UNET_LOOP = LoopSettings(steps=1000, rate=2e-6, clip=None, weight_decay=0.0)
 LORA_LOOP = LoopSettings(steps=500, rate=1e-3, clip=None, weight_decay=0.0)
 LORA_RANK = 16
+LEAST_ETA, MOST_ETA = -1.0, 2.0
+"""Farther from both the picture and the text nothing is a picture."""
 
 
 @dataclass(frozen=True)
@@ -95,10 +98,24 @@ class ImagicSettings:
         require_size(width=self.width, height=self.height)
         require_count(batch_size=self.batch_size)
 
+    def describe_unused(self) -> list[str]:
+        """A line where unet_loop is set and changes nothing. A config may set it for whoever tunes the whole UNet."""
+        if self.tune == "unet" or self.unet_loop == UNET_LOOP:
+            return []
+        return ["unet_loop changes nothing with tune lora, which goes by lora_loop"]
+
     @property
     def tuning(self) -> LoopSettings:
         """The second stage's loop."""
         return self.unet_loop if self.tune == "unet" else self.lora_loop
+
+
+def require_etas(name: str, etas: Sequence[float]) -> None:
+    """Raise ValueError unless there are numbers, each of them one that an edit can have."""
+    require(len(etas) > 0, f"{name} must name at least one number")
+    for place, eta in enumerate(etas):
+        within = LEAST_ETA <= eta <= MOST_ETA
+        require(within, f"{name}[{place}] must be from {LEAST_ETA:g} to {MOST_ETA:g}, not {eta}")
 
 
 @dataclass(frozen=True)
@@ -112,7 +129,7 @@ class ImagicInputs:
     """What it should come to show."""
 
     eta: tuple[float, ...] = ETAS
-    """How far each result goes from the picture, 0, to the text, 1; above 1 beyond it."""
+    """How far each result goes from the picture, 0, to the text, 1; up to 2 beyond it, down to -1 away from it."""
 
     output: ResultsFolder = Path("outputs/imagic")
     """Folder for the results; made where it is missing."""
@@ -124,9 +141,8 @@ class ImagicInputs:
     """Make finished pictures again; a finished training is kept."""
 
     def __post_init__(self) -> None:
-        require(bool(self.eta), "eta must name at least one number")
+        require_etas("eta", self.eta)
         require(len(set(self.eta)) == len(self.eta), "eta names a number twice")
-        require_finite(**{f"eta[{place}]": eta for place, eta in enumerate(self.eta)})
 
     @property
     def folder(self) -> Path:

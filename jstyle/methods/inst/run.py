@@ -14,6 +14,7 @@ from PIL import Image
 from jstyle.adapters.inst_words import require_one_encoder
 from jstyle.errors import InputError
 from jstyle.events import Evaluated, Event, Remark
+from jstyle.methods.constructing import require_parts
 from jstyle.methods.inst.inputs import InstInputs
 from jstyle.methods.inst.method import stylise
 from jstyle.methods.inst.settings import InstSettings, InstTraining, InstTrainSettings
@@ -62,6 +63,7 @@ class InST:
         pipe: StableDiffusionPipeline,
         settings: InstSettings = InstSettings(),  # noqa: B008  (frozen)
     ) -> None:
+        require_parts("InST", pipe, StableDiffusionPipeline, settings, InstSettings)
         self._frame = pipe.make_frame(settings.width, settings.height, settings.fit)
         self._pipe = pipe
         self._settings = settings

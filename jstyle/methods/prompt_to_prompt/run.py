@@ -13,6 +13,7 @@ from PIL import Image
 from jstyle.errors import InputError
 from jstyle.events import Evaluated, Event, Planned, Remark, Updated, closing
 from jstyle.files import check_output, fit_name, hash_files
+from jstyle.methods.constructing import require_parts
 from jstyle.methods.pairs import NOT_FINITE, publish
 from jstyle.methods.prompt_to_prompt.method import SOURCE, PromptToPromptOnLatents
 from jstyle.methods.prompt_to_prompt.plan import fill_levels
@@ -49,6 +50,7 @@ class PromptToPrompt:
         pipe: StableDiffusionPipeline,
         settings: PromptToPromptSettings = PromptToPromptSettings(),  # noqa: B008  (frozen)
     ) -> None:
+        require_parts("PromptToPrompt", pipe, StableDiffusionPipeline, settings, PromptToPromptSettings)
         self._pipe = pipe
         self._settings = fill_levels(settings, pipe)
         self._frame = pipe.make_frame(settings.width, settings.height, settings.fit)

@@ -14,7 +14,7 @@ from jstyle.methods import steering
 from jstyle.methods.table import Method
 from jstyle.methods.text_to_image.files import ImageFiles
 from jstyle.methods.text_to_image.settings import TextSubject, TextToImageInputs, TextToImageSettings
-from jstyle.pictures import images
+from jstyle.pictures import images, masks
 from jstyle.pictures.fitting import Frame, Size
 from jstyle.pictures.spec import ControlSubject, PictureSpec, identify_model
 from jstyle.pipelines.controls import NO_CONTROLS, Controls
@@ -35,6 +35,8 @@ def run_text_to_image(
     """
     if settings.strength is not None and inputs.image is None:
         raise InputError("strength says how far a picture is changed: give --image too")
+    if settings.fit != "keep" and inputs.image is None and not inputs.control:
+        raise InputError("fit says how a picture comes to a size: give --image too")
     for option, is_given in (
         ("padding_mask_crop", settings.padding_mask_crop is not None),
         ("no_overlay", not settings.overlay),
@@ -48,6 +50,7 @@ def run_text_to_image(
     pictures = [
         None if path is None else images.open_image(path, remarks.append) for path in (inputs.image, inputs.mask)
     ]
+    remarks += [] if inputs.mask is None else masks.describe_file(inputs.mask)
     maps = [images.open_image(path, remarks.append) for path in inputs.control]
     yield from map(Remark, remarks)
     counting = CountingPipeline.from_settings(model)

@@ -11,6 +11,7 @@ from PIL import Image
 from jstyle.errors import InputError
 from jstyle.events import Evaluated, closing
 from jstyle.methods.blocks import Role, order_blocks
+from jstyle.methods.constructing import require_parts
 from jstyle.methods.kept import Kept
 from jstyle.methods.null_text import NullTextSettings, optimise_null_text
 from jstyle.methods.pairs import Pair, Stylised, fill_size, list_pairs, stylise_one
@@ -44,6 +45,7 @@ class ZStar:
         pipe: StableDiffusionPipeline,
         settings: ZStarSettings = ZStarSettings(),  # noqa: B008  (frozen)
     ) -> None:
+        require_parts("ZStar", pipe, StableDiffusionPipeline, settings, ZStarSettings)
         self._settings = fill_size(settings, pipe)
         self._frame = pipe.make_frame(self._settings.width, self._settings.height, self._settings.fit)
         self._pipe = pipe

@@ -18,6 +18,8 @@ from jstyle.settings.vocabulary import (
     require_steps,
 )
 
+GUIDANCE, NULL_TEXT_RATE = 7.5, 1e-2
+
 
 @dataclass(frozen=True)
 class ZStarSettings:
@@ -56,10 +58,10 @@ class ZStarSettings:
     (null-text optimisation); 10 in the paper's code, and minutes a content.
     """
 
-    null_text_rate: float = 1e-2
+    null_text_rate: float = NULL_TEXT_RATE
     """Their learning rate in the first step; it falls to half of it."""
 
-    guidance: float = 7.5
+    guidance: float = GUIDANCE
     """Classifier-free guidance, with null_text alone: without it both texts are empty, and it would change nothing."""
 
     fixed_point: int = 0
@@ -90,6 +92,10 @@ class ZStarSettings:
         require(
             self.null_text == 0 or is_guided(self.guidance),
             "null_text must go with a guidance above 1, or be left at 0",
+        )
+        said = (self.guidance, self.null_text_rate) != (GUIDANCE, NULL_TEXT_RATE)
+        require(
+            self.null_text > 0 or not said, "guidance and null_text_rate change nothing without null_text: set it too"
         )
         require_count(batch_size=self.batch_size)
         require(self.layers is None or len(self.layers) > 0, "layers must name at least one layer")

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import jstyle
-from jstyle.errors import InputError
+from jstyle.errors import InputError, InputWarning
 from jstyle.events import Evaluated, PictureWritten, Planned, Updated
 from jstyle.methods.imagic.run import Imagic
 from jstyle.methods.imagic.settings import ImagicInputs, ImagicSettings
@@ -118,11 +120,57 @@ def test_a_picture_gives_back_what_it_was_made_with(picture: Path, finished: tup
     assert values["tune"] == tune and values["embedding_loop"]["steps"] == LOOP.steps
 
 
+@pytest.mark.parametrize(
+    ("argument", "value", "said"),
+    [
+        *(("prompt", value, "prompt must be a text, not ") for value in (None, 5, ["a"])),
+        *(("image", value, "a picture must be PIL's") for value in ("cat.png", None, np.zeros((8, 8, 3), np.uint8))),
+        *(("etas", value, "etas must be a list") for value in (0.5, "12", None)),
+        *(("etas", value, r"etas\[0\] must be a (finite )?number, not ") for value in ([True], ["0.5"], [np.nan])),
+        *(("etas", value, r"etas\[0\] must be from -1 to 2, not ") for value in ([1e30], np.array([-1.5]))),
+        ("etas", [], "etas must name at least one number"),
+        ("folder", 5, "folder must be a path, not 5"),
+        ("folder", __file__, "is a file, not a folder"),
+    ],
+)
+def test_an_argument_that_cannot_be_is_one_line(
+    argument: str, value: Any, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Imagic, "edit", lambda *arguments: pytest.fail("work has begun"))
+    given = {"image": Image.new("RGB", (8, 8)), "prompt": "a", "etas": (0.5,), argument: value}
+    edit = Imagic(StableDiffusionPipeline.from_pretrained(MODEL.model), settings("unet"))
+    with pytest.raises(InputError, match=said) as caught:
+        edit(**given)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_may_be_named_by_a_text(picture: Path, finished: tuple[str, Path]) -> None:
+    tune, folder = finished
+    edit = Imagic(StableDiffusionPipeline.from_pretrained(MODEL.model), settings(tune))
+    before = {path for path in (folder / "trainings").rglob("*")}
+    (made,) = edit(images.open_image(picture), PROMPT, np.array([0.5]), str(folder / "trainings"))
+    assert np.array_equal(np.asarray(made), read_pixels(folder)[1])
+    assert {path for path in (folder / "trainings").rglob("*")} == before
+
+
+def test_a_loop_that_nothing_goes_by_is_told() -> None:
+    pipe = StableDiffusionPipeline.from_pretrained(MODEL.model)
+    with pytest.warns(InputWarning, match="unet_loop changes nothing with tune lora, which goes by lora_loop"):
+        Imagic(pipe, settings("lora", unet_loop=LOOP))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for tune in ("unet", "lora"):
+            Imagic(pipe, settings(tune))
+
+
 def test_what_cannot_be_is_said_before_any_work(picture: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="set it too"):
         settings("unet", lora_rank=8)
     with pytest.raises(ValueError, match="twice"):
         ImagicInputs(picture, PROMPT, (1.0, 1.0))
+    for eta in (-1.5, 1e9):
+        with pytest.raises(ValueError, match=r"eta\[1\] must be from -1 to 2"):
+            ImagicInputs(picture, PROMPT, (1.0, eta))
     with pytest.raises(InputError, match="bf16"):
         bf16 = ModelSettings(model=MODEL.model, precision="bf16")
         list(METHOD.start(ImagicInputs(picture, PROMPT, ETAS, tmp_path), settings("unet"), bf16))

@@ -172,6 +172,13 @@ def test_settings_that_make_no_sense(wrong: dict[str, Any]) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("unused", [{"guidance": 3.0}, {"null_text_rate": 0.5}])
+def test_what_null_texts_alone_use_is_refused_without_them(unused: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="guidance and null_text_rate change nothing without null_text: set it too"):
+        settings(**unused)
+    settings(null_text=1, **unused)
+
+
 @pytest.mark.parametrize("wrong", [{"layers": (99,)}, {"layers": (-1,)}, {"width": 33}])
 def test_settings_that_the_model_cannot_take(pipe: StableDiffusionPipeline, wrong: dict[str, Any]) -> None:
     with pytest.raises(InputError):

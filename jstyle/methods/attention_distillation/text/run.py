@@ -26,6 +26,7 @@ from jstyle.methods.attention_distillation.text.settings import (
     DistilledTextSettings,
     StyledTextSubject,
 )
+from jstyle.methods.constructing import require_parts
 from jstyle.methods.pairs import name_uniquely, number_repeated, open_pictures
 from jstyle.methods.table import Method
 from jstyle.pictures.spec import PictureSpec, identify_model
@@ -55,6 +56,7 @@ class DistilledText:
         pipe: StableDiffusionPipeline,
         settings: DistilledTextSettings = DistilledTextSettings(),  # noqa: B008  (frozen)
     ) -> None:
+        require_parts("DistilledText", pipe, StableDiffusionPipeline, settings, DistilledTextSettings)
         self._pipe = require_gradients(pipe)
         self._settings = settings
         self._shape = pipe.latent_shape(settings.height, settings.width)
