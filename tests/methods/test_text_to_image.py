@@ -191,7 +191,7 @@ def test_another_scheduler_makes_other_images(tmp_path: Path) -> None:
     content = json.loads(file.read_text("utf-8"))
     assert content["_class_name"] != "EulerDiscreteScheduler"
     file.write_text(json.dumps({**content, "_class_name": "EulerDiscreteScheduler"}), "utf-8")
-    with pytest.raises(InputError, match=r"00000\.png' was made with another model\.configuration;"):
+    with pytest.raises(InputError, match=r"00000\.png' was made with another configuration of the model;"):
         run(*words)
 
 
