@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from typing import get_args
 
-from jstyle.settings.messages import find_close
+from jstyle.settings.messages import find_close, guess
+from jstyle.settings.vocabulary import Sigmas
 
+_CURVES = get_args(Sigmas)
 _LIKE = 0.7  # how much a word must be like the one that was meant, from 0 to 1
 
 _ELSEWHERE: Mapping[str, str] = {
@@ -97,6 +100,54 @@ _ELSEWHERE: Mapping[str, str] = {
     "device": "cuda gpu",
     "submission": "images_dir input pred result results",
 }
+
+_VALUES: Mapping[str, str] = {
+    # samplers of A1111's and ComfyUI's interfaces, k-diffusion's and diffusers' names
+    "ddim": "ddimscheduler",
+    "ddpm": "ddpmscheduler",
+    "pndm": "plms pndmscheduler",
+    "lms": "k_lms lmsdiscretescheduler",
+    "euler": "eulerdiscretescheduler k_euler",
+    "euler_a": "euler_ancestral eulerancestraldiscretescheduler k_euler_a k_euler_ancestral",
+    "heun": "heundiscretescheduler k_heun",
+    "kdpm2": "dpm2 dpm_2 k_dpm_2 kdpm2discretescheduler",
+    "kdpm2_a": "dpm2_a dpm_2_a dpm_2_ancestral k_dpm_2_a k_dpm_2_ancestral kdpm2ancestraldiscretescheduler",
+    "dpmpp_2m": "dpm_solverpp dpmsolver dpmsolverpp dpmsolvermultistepscheduler k_dpmpp_2m",
+    "dpmpp_2s": "dpmsingle dpmsolversinglestepscheduler",
+    "dpmpp_sde": "dpmsolversdescheduler",
+    "deis": "deismultistepscheduler",
+    "unipc": "uni_pc uni_pc_bh2 unipcmultistepscheduler",
+    "lcm": "lcmscheduler",
+    "tcd": "tcdscheduler",
+    "ays": "align_your_steps",
+    # what networks compute in
+    "fp32": "float float32 full no",
+    "fp16": "float16 half",
+    "bf16": "bfloat16",
+    # what a UNet predicts
+    "epsilon": "eps",
+    "v_prediction": "v",
+    "sample": "x0",
+}
+
+
+def guess_value(value: str, choices: Iterable[str]) -> str:
+    """The choice that another program's word for it means, as a question; "" for none.
+
+    Samplers are found with a curve's name behind them, as A1111 wrote both in one before 1.9: "DPM++ 2M Karras".
+    """
+    choices = list(choices)
+    word = "_".join(value.lower().replace("++", "pp").replace("-", " ").split())
+    meant = _find_choice(word, choices)
+    if meant:
+        return f"did you mean {meant}?"
+    sampler, _, curve = word.rpartition("_")
+    meant = _find_choice(sampler, choices) if curve in _CURVES else ""
+    return f"did you mean {meant}, and {curve} for sigmas?" if meant else guess(value, choices)
+
+
+def _find_choice(word: str, choices: Iterable[str]) -> str:
+    return next((choice for choice in choices if word == choice or word in _VALUES.get(choice, "").split()), "")
 
 
 def guess_setting(word: str, names: Iterable[str]) -> str:

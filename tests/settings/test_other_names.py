@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
 from jstyle.cli.command import SettingsCommand
 from jstyle.cli.commands import iterate_commands
 from jstyle.cli.main import main
+from jstyle.diffusion.schedule_config import SCHEDULERS
 from jstyle.errors import InputError
+from jstyle.pictures.a1111 import SAMPLERS
 from jstyle.settings.fields import join_flat
 from jstyle.settings.options import list_options
-from jstyle.settings.other_names import guess_setting, list_words
+from jstyle.settings.other_names import guess_setting, guess_value, list_words
 from jstyle.settings.parser import list_spellings
 from jstyle.settings.reader import check
+from jstyle.settings.vocabulary import Precision, PredictionType, SamplerName, Sigmas
 from jstyle.settings.words import parse_words
 
 COMMANDS = {command.words: command for command in iterate_commands() if isinstance(command, SettingsCommand)}
@@ -99,3 +104,35 @@ def test_configs_are_answered_alike() -> None:
 
 def test_a_word_like_nothing_is_not_guessed() -> None:
     assert guess_setting("promt", ["from", "print_config"]) == ""
+
+
+@pytest.mark.parametrize(
+    ("choices", "value", "said"),
+    [
+        (SamplerName, "DPM++ 2M Karras", "did you mean dpmpp_2m, and karras for sigmas?"),
+        (SamplerName, "DPM2 a Karras", "did you mean kdpm2_a, and karras for sigmas?"),
+        (SamplerName, "DPM++ 2M SDE", "did you mean dpmpp_2m_sde?"),
+        (SamplerName, "Euler a", "did you mean euler_a?"),
+        (SamplerName, "PLMS", "did you mean pndm?"),
+        (SamplerName, "uni_pc_bh2", "did you mean unipc?"),
+        (SamplerName, "EulerAncestralDiscreteScheduler", "did you mean euler_a?"),
+        (SamplerName, "eulr", "did you mean euler?"),
+        (SamplerName, "nothing like it", ""),
+        (Sigmas, "Align Your Steps", "did you mean ays?"),
+        (Precision, "no", "did you mean fp32?"),
+        (Precision, "bfloat16", "did you mean bf16?"),
+        (PredictionType, "v", "did you mean v_prediction?"),
+    ],
+)
+def test_values_of_known_programs(choices: object, value: str, said: str) -> None:
+    assert guess_value(value, get_args(choices)) == said
+
+
+@pytest.mark.parametrize("sampler", get_args(SamplerName))
+def test_names_of_samplers_in_galleries_and_in_diffusers_are_known(sampler: str) -> None:
+    """Where several samplers have one name there, it is answered with one of them."""
+    for names in (SAMPLERS, {ours: name for ours, (name, _) in SCHEDULERS.items()}):
+        alike = [ours for ours, name in names.items() if name.lower() == names[sampler].lower()]
+        alike += ["pndm"] * (sampler == "pndm_rk")  # galleries have PNDM for the one and PLMS for the other
+        meant = guess_value(names[sampler], get_args(SamplerName))
+        assert meant in [f"did you mean {ours}?" for ours in alike]
