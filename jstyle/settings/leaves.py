@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union
 
-from jstyle.settings.messages import Where, guess
+from jstyle.settings.messages import Where
 from jstyle.settings.other_names import guess_value
 from jstyle.settings.paths import read_path
 
@@ -62,18 +62,13 @@ def read_leaf(hint: Any, value: Any, where: Where) -> Any:
             raise where.error(str(error)) from None
     if typing.get_origin(hint) is Literal:  # for pydantic, True and 1.0 are a 1
         if not any(type(value) is type(choice) and value == choice for choice in typing.get_args(hint)):
-            raise where.mismatch(describe(hint), value, _guess_choice(hint, value))
+            raise where.mismatch(describe(hint), value, guess_value(value, map(str, typing.get_args(hint))))
         return value
     try:
         return _adapter(hint).validate_python(value)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         raise where.mismatch(_DEMANDS.get(first["type"], describe(hint)), value) from None
-
-
-def _guess_choice(hint: Any, value: Any) -> str:
-    choices = map(str, typing.get_args(hint))
-    return guess_value(value, choices) if isinstance(value, str) else guess(value, choices)
 
 
 def _refuse_odd_text(hint: Any, text: str, where: Where) -> None:

@@ -131,13 +131,13 @@ _VALUES: Mapping[str, str] = {
 }
 
 
-def guess_value(value: str, choices: Iterable[str]) -> str:
+def guess_value(value: object, choices: Iterable[str]) -> str:
     """The choice that another program's word for it means, as a question; "" for none.
 
     Samplers are found with a curve's name behind them, as A1111 wrote both in one before 1.9: "DPM++ 2M Karras".
     """
     choices = list(choices)
-    word = "_".join(value.lower().replace("++", "pp").replace("-", " ").split())
+    word = "_".join(str(value).lower().replace("++", "pp").replace("-", " ").split())
     meant = _find_choice(word, choices)
     if meant:
         return f"did you mean {meant}?"

@@ -10,6 +10,7 @@ from jstyle.diffusion.samplers.step import (
     Denoiser,
     Noise,
     Steps,
+    check_eta,
     draw_noise,
     finish_step,
     hand_over,
@@ -49,8 +50,7 @@ def ddim(
     spacing the level reached is therefore not quite the one fed next. Raises InputError for steps, start or eta
     out of range.
     """
-    if not 0 <= eta <= 1:
-        raise InputError(f"eta must be from 0 to 1, not {eta}")
+    check_eta(eta)
     stride, fed = schedule.stride(steps), training_levels(schedule, steps, spacing)
     for index, level in enumerate(take_levels(schedule, "ddim", fed, start), start):
         next_level = schedule.level(level.t - stride)

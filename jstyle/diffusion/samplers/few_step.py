@@ -12,6 +12,7 @@ from jstyle.diffusion.samplers.step import (
     Denoiser,
     Noise,
     Steps,
+    check_eta,
     draw_noise,
     finish_step,
     hand_over,
@@ -96,8 +97,7 @@ def tcd(
     A step goes down to (1 - eta) of the next time and is noised up to that one. As in diffusers the last one ends at
     the first training time. Raises InputError for steps, start or eta out of range, and without a source of noise.
     """
-    if not 0 <= eta <= 1:
-        raise InputError(f"eta must be from 0 to 1, not {eta}")
+    check_eta(eta)
     levels = take_levels(schedule, "tcd", distilled_levels(schedule, steps, spacing), start)
     for index, (level, next_level) in enumerate(zip(levels, [*levels[1:], schedule.level(0)]), start):
         prediction = denoiser(x, level, index)

@@ -111,3 +111,9 @@ def draw_noise(noise: Optional[Noise], index: int) -> jt.Var:
     if noise is None:
         raise InputError("this sampler adds noise at every step: give it a source of noise")
     return noise(index)
+
+
+def check_eta(eta: float) -> None:
+    """Raise InputError for a share of fresh noise that is not from 0 to 1."""
+    if not 0 <= eta <= 1:
+        raise InputError(f"eta must be from 0 to 1, not {eta}")
