@@ -82,7 +82,6 @@ class StableDiffusionInpaintPipeline(StableDiffusionPipeline):
         stand for the masked picture in checkpoints for inpainting. Other arguments and errors as in image-to-image;
         strength 1 starts from pure noise.
         """
-        read_yes("overlay", overlay)
         start = self.choose_start(
             image, mask_image, height, width, padding_mask_crop, strength, masked_image_latents, overlay=overlay
         )
@@ -100,7 +99,8 @@ class StableDiffusionInpaintPipeline(StableDiffusionPipeline):
         *,
         overlay: bool = True,
     ) -> Start:
-        """What images start from. Raises InputError for no picture, no mask, and sizes that cannot be."""
+        """What images start from. Raises InputError for no picture, no mask, sizes and an overlay that cannot be."""
+        read_yes("overlay", overlay)
         pictures = open_given(require_given(image, "image"))
         masks = open_given(require_given(mask_image, "mask_image"), "mask_image")
         size = None

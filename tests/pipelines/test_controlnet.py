@@ -103,6 +103,12 @@ def test_mistakes_of_calls(pipe: StableDiffusionControlNetPipeline, name: str) -
     assert "\n" not in str(caught.value)
 
 
+def test_inpainting_takes_no_overlay_but_yes_and_no(pipe: StableDiffusionControlNetPipeline) -> None:
+    inpaint = StableDiffusionControlNetInpaintPipeline.from_pipe(pipe)
+    with pytest.raises(InputError, match="overlay must be True or False, not 'no'"):
+        inpaint("a", MAP, MAP, MAP, num_inference_steps=1, overlay="no")  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("image", "line"),
     [
