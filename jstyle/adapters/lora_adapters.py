@@ -26,18 +26,30 @@ Source = Union[str, Path, Lora, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
-class _Fusion:
-    """Which components have which adapters in their weights, each with its weight times ``scale``."""
+class _Effect:
+    """Adapters that act together, each with its weight times ``scale``; in the weights of the components ``fused``."""
 
-    components: Sequence[str]
-    scale: float
+    loras: Mapping[str, Lora]
     weights: Mapping[str, AdapterWeight]
+    scale: float
+    fused: Sequence[str] = ()
+
+    def list_changes(self, component: str) -> dict[str, dict[str, Change]]:
+        """What changes in a component, by adapter and path, each as strong as it is to be."""
+        return {
+            name: {
+                path: change.strengthen(weight.find(component, path)).strengthen(self.scale)
+                for path, change in self.loras[name].of(component).items()
+            }
+            for name, weight in self.weights.items()
+        }
 
 
 class LoraAdapters:
     """Adapters of a UNet and its text encoders. Whenever none is in effect, the networks are as they were before.
 
-    ``loaded`` has all adapters by name, ``weights`` the weight of each that is in effect.
+    ``loaded`` has all adapters by name, ``weights`` the weight of each that is in effect. What was fused when it was
+    unloaded is part of the networks until it is unfused: others are loaded, and fused, on top of it.
     """
 
     def __init__(self, unet: jt.Module, text_encoder: jt.Module, text_encoder_2: Optional[jt.Module] = None) -> None:
@@ -48,7 +60,8 @@ class LoraAdapters:
         if text_encoder_2 is not None:
             self._networks["text_encoder_2"] = text_encoder_2
         self._factor = 1.0
-        self._fusion: Optional[_Fusion] = None
+        self._fusion: Optional[_Effect] = None
+        self._left: list[_Effect] = []
         self._changes = ExitStack()
 
     def load(self, source: Source, name: Optional[str] = None, place: Optional[Place] = None) -> str:
@@ -116,7 +129,7 @@ class LoraAdapters:
         if not adapters:
             raise InputError("no adapter is in effect that could be fused; load one first")
         weights = {name: self.weights.get(name, AdapterWeight()) for name in adapters}
-        self._fusion = _Fusion(chosen, read_number("lora_scale", scale), weights)
+        self._fusion = _Effect(dict(self.loaded), weights, read_number("lora_scale", scale), chosen)
         try:
             self._attach()
         except InputError:
@@ -127,26 +140,34 @@ class LoraAdapters:
     def unfuse(self, components: Optional[Names] = None) -> None:
         """Put the original weights of these components back, by default of all, to the bit, adapters beside them again.
 
-        Raises InputError where none is fused, and for another component.
+        Of adapters that were unloaded since they were fused, the last are taken out. Raises InputError where none is
+        fused, and for another component.
         """
-        if self._fusion is None:
+        if not self.fused:
             raise InputError("no adapter is fused")
         chosen = tuple(self._networks) if components is None else self._list_components(components)
-        left = [name for name in self._fusion.components if name not in chosen]
-        self._fusion = replace(self._fusion, components=left) if left else None
+        fusion = self._left.pop() if self._fusion is None else self._fusion
+        left = [name for name in fusion.fused if name not in chosen]
+        remaining = replace(fusion, fused=left) if left else None
+        if self._fusion is not None:
+            self._fusion = remaining
+        elif remaining is not None:
+            self._left.append(remaining)
         self._attach()
 
     @property
     def fused(self) -> list[str]:
-        """The names of the adapters that are fused."""
-        return [] if self._fusion is None else list(self._fusion.weights)
+        """The names of the adapters that are fused, those that were unloaded since among them."""
+        fusions = self._left if self._fusion is None else [*self._left, self._fusion]
+        return list(dict.fromkeys(name for fusion in fusions for name in fusion.weights))
 
     def unload(self, *, keep_fused: bool = False) -> None:
         """Forget all adapters: the networks are as they were loaded, but for what is fused where that is to be kept."""
         if not keep_fused:
-            self._fusion = None
-        self.loaded = {name: self.loaded[name] for name in self.fused}
-        self.weights, self.enabled = {}, True
+            self._left = []
+        elif self._fusion is not None:
+            self._left.append(self._fusion)
+        self._fusion, self.loaded, self.weights, self.enabled = None, {}, {}, True
         self._attach()
 
     @contextmanager
@@ -176,21 +197,26 @@ class LoraAdapters:
         """The weight of each adapter in effect, by its name, as "lora", and as "fused" the components that have them in
         their weights; nothing where there are none.
         """
-        weights, scale = self.weights if self.enabled else {}, self._factor
-        if self._fusion is not None:
-            weights, scale = self._fusion.weights, self._fusion.scale
-        described = {"lora": {name: weight.describe(scale) for name, weight in weights.items()}} if weights else {}
-        return described if self._fusion is None else {**described, "fused": list(self._fusion.components)}
+        effects = self._list_effects()
+        weights = _join(
+            {name: weight.describe(effect.scale) for name, weight in effect.weights.items()} for effect in effects
+        )
+        fused = list(dict.fromkeys(component for effect in effects for component in effect.fused))
+        return {**({"lora": weights} if weights else {}), **({"fused": fused} if fused else {})}
 
     def fingerprint(self) -> str:
         """SHA-256 over the adapters in effect, "" where there are none, no matter whether they are fused.
 
         Their order counts where one of them does more than add.
         """
-        if self._fusion is None and not (self.weights and self.enabled):
+        effects = self._list_effects()
+        if not any(effect.weights for effect in effects):
             return ""
         digest = hashlib.sha256()
-        changes = {component: self._list_changes(component) for component in self._networks}
+        changes = {
+            component: _join(self._act_on(component, effect).list_changes(component) for effect in effects)
+            for component in self._networks
+        }
         in_order = list(dict.fromkeys(name for adapters in changes.values() for name in adapters))
         for name in sorted(in_order):
             for component, adapters in changes.items():
@@ -207,24 +233,22 @@ class LoraAdapters:
         """Make the networks what the adapters in effect say."""
         self._changes.close()
         for component, network in self._networks.items():
-            adapters = list(self._list_changes(component).values())
-            self._changes.enter_context(changed(network, adapters, fuse=self._find_fusion(component) is not None))
+            for effect in self._list_effects():
+                adapters = list(self._act_on(component, effect).list_changes(component).values())
+                self._changes.enter_context(changed(network, adapters, fuse=component in effect.fused))
 
-    def _find_fusion(self, component: str) -> Optional[_Fusion]:
-        return self._fusion if self._fusion is not None and component in self._fusion.components else None
+    def _list_effects(self) -> list[_Effect]:
+        """What is in the weights for good, then what is loaded, fused or beside them."""
+        return [*self._left, self._fusion or self._find_unfused()]
 
-    def _list_changes(self, component: str) -> dict[str, dict[str, Change]]:
-        """The changes that are in effect in a component, by adapter and path, each as strong as it is to be."""
-        weights, scale = self.weights if self.enabled else {}, self._factor
-        if (fusion := self._find_fusion(component)) is not None:
-            weights, scale = fusion.weights, fusion.scale
-        return {
-            name: {
-                path: change.strengthen(weight.find(component, path)).strengthen(scale)
-                for path, change in self.loaded[name].of(component).items()
-            }
-            for name, weight in weights.items()
-        }
+    def _find_unfused(self) -> _Effect:
+        return _Effect(self.loaded, self.weights if self.enabled else {}, self._factor)
+
+    def _act_on(self, component: str, effect: _Effect) -> _Effect:
+        """What acts on a component where this does: what is beside the weights if it is fused in others alone."""
+        if not effect.fused or component in effect.fused:
+            return effect
+        return self._find_unfused() if effect is self._fusion else _Effect({}, {}, 1.0)
 
     def _read(self, source: Source, place: Optional[Place]) -> Lora[Change]:
         if isinstance(source, Lora):
@@ -249,4 +273,18 @@ class LoraAdapters:
 
     def _require_unfused(self, wish: str) -> None:
         if self._fusion is not None:
-            raise InputError(f"adapters are fused; call unfuse_lora() to {wish}")
+            raise InputError(
+                f"adapters are fused; call unfuse_lora() to {wish}, or unload_lora_weights(), which leaves them in the "
+                "weights"
+            )
+
+
+def _join(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """All in one, in order; a name that is there already gets a mark."""
+    joined: dict[str, Any] = {}
+    for part in parts:
+        for name, value in part.items():
+            while name in joined:
+                name += "'"
+            joined[name] = value
+    return joined

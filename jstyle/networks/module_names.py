@@ -20,7 +20,6 @@ REFUSED: Mapping[str, str] = {
     "load_attn_procs": "load a LoRA with load_lora_weights of a pipeline",
     "save_attn_procs": "save a LoRA with save_lora_weights of a pipeline",
     "enable_freeu": "FreeU is not here; leave it out",
-    "enable_tiling": "switch tiles on with enable_vae_tiling of a pipeline",
 }
 
 

@@ -15,6 +15,7 @@ from jstyle.networks.posterior import DiagonalGaussian
 from jstyle.networks.resnet import Downsample2D, ResnetBlock2D, Upsample2D
 from jstyle.networks.single_file import FromSingleFile
 from jstyle.runtime import jt
+from jstyle.settings.arguments import read_yes
 
 EPS = 1e-6
 
@@ -144,6 +145,9 @@ class AutoencoderKL(FromSingleFile, Network):
     kind = Kind("vae", "AutoencoderKL", "diffusers", "diffusion_pytorch_model")
     config_class = VAEConfig
 
+    use_tiling = False
+    """Whether pipelines work in tiles."""
+
     def __init__(self, config: VAEConfig) -> None:
         self.config = config
         self.encoder = Encoder(config)
@@ -191,6 +195,17 @@ class AutoencoderKL(FromSingleFile, Network):
         """As `decode`, for a latent that was checked."""
         latent = ops.channels_last(latent, str(self.post_quant_conv.weight.dtype))
         return ops.channels_first(self.decoder(self.post_quant_conv(latent)), "float32")
+
+    def enable_tiling(self, use_tiling: bool = True) -> None:
+        """Let pipelines of this VAE encode and decode large images in overlapping tiles; alone it takes them whole.
+
+        Raises InputError for what is neither True nor False.
+        """
+        self.use_tiling = read_yes("use_tiling", use_tiling)
+
+    def disable_tiling(self) -> None:
+        """Let pipelines of this VAE encode and decode every image at once."""
+        self.use_tiling = False
 
     def enable_slicing(self) -> None:
         """Nothing: pipelines encode and decode image by image."""

@@ -35,9 +35,10 @@ class ArtFusionPipeline(Latents):
 
     def __init__(self, file: ArtFusionFile, *, vae_tiling: bool = False) -> None:
         """Load the networks. Raises InputError for weights that are damaged or do not fit."""
-        self.schedule, self.vae_tiling = Schedule(SCHEDULE), vae_tiling
+        self.schedule = Schedule(SCHEDULE)
         self.unet = StyleUNet(file.sizes.unet)
         self.vae = AutoencoderKL(file.sizes.vae)
+        self.vae_tiling = vae_tiling
         self.vgg = VGG16(file.sizes.vgg_widths)
         networks: Mapping[str, tuple[jt.Module, StoredNetwork]] = {
             "UNet": (self.unet, file.unet), "VAE": (self.vae, file.vae), "VGG16": (self.vgg, file.vgg)
@@ -144,8 +145,9 @@ class CountingArtFusion(ArtFusionPipeline):
     counts = True
 
     def __init__(self, file: ArtFusionFile, checkpoint: Checkpoint, *, vae_tiling: bool = False) -> None:
-        self.schedule, self.vae_tiling = Schedule(SCHEDULE), vae_tiling
+        self.schedule = Schedule(SCHEDULE)
         self.unet, self.vae = _AnswersZeros(file.sizes.unet), _AnswersZeros(file.sizes.vae)
+        self.vae_tiling = vae_tiling
         self.null_style = jt.zeros((1, file.sizes.unet.style_width))
         self.model_hash, self.files_hash = checkpoint.model_hash, checkpoint.files_hash
         self.configuration, self.own_sampler = checkpoint.configuration, checkpoint.own_sampler
@@ -172,6 +174,8 @@ class CountingArtFusion(ArtFusionPipeline):
 
 class _AnswersZeros:
     """In the place of a network of that configuration."""
+
+    use_tiling = False
 
     def __init__(self, config: Any) -> None:
         self.config = config

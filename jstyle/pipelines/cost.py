@@ -85,6 +85,8 @@ class CountingNet(ControlNetModel):
 class _Autoencoder:
     """What methods ask of an autoencoder beside its work."""
 
+    use_tiling = False
+
     def __init__(self, config: VAEConfig) -> None:
         self.config = config
 
@@ -119,7 +121,6 @@ class CountingPipeline(StableDiffusionPipeline):
         self.schedule = Schedule(schedule)
         self.vocabulary: Any = _Vocabulary()
         self.vocabulary_2 = self.text_encoder_2 = None  # texts have a row each, whoever reads them
-        self.vae_tiling = False
 
     @classmethod
     def like(cls, pipe: StableDiffusionPipeline) -> CountingPipeline:

@@ -28,7 +28,6 @@ class Latents:
 
     unet: UNet2DConditionModel
     vae: AutoencoderKL
-    vae_tiling: bool
 
     counts: ClassVar[bool] = False
     """Whether it stands for a model in order to count what a run costs."""
@@ -37,6 +36,16 @@ class Latents:
     def size(self) -> int:
         """The side, in pixels, of the images that the model was trained on."""
         return self.unet.config.sample_size * self.vae.config.factor
+
+    @property
+    def vae_tiling(self) -> bool:
+        """Whether large images are encoded and decoded in overlapping tiles: the VAE's own ``use_tiling``."""
+        return self.vae.use_tiling
+
+    @vae_tiling.setter
+    def vae_tiling(self, wished: bool) -> None:
+        """Set the VAE's own switch, which all its pipelines have in common."""
+        self.vae.use_tiling = wished
 
     def enable_vae_tiling(self) -> None:
         """Encode and decode large images in overlapping tiles, in the memory that one tile takes."""

@@ -49,7 +49,6 @@ _WITHOUT = {
 class LoadedModel(IdentifiedModel):
     """The networks, tokenizer and noise schedule of a model, and what was learnt and put on them."""
 
-    vae_tiling: bool
     name_or_path: str = ""
     """What it was loaded by."""
 
@@ -65,7 +64,6 @@ class LoadedModel(IdentifiedModel):
 
         Raises InputError where one is missing or of another kind.
         """
-        self.vae_tiling = False
         given = read_parts(components)
         self._take(join_parts(given) if parts is None else parts)
         self._scheduler = given.get("scheduler")
@@ -98,7 +96,7 @@ class LoadedModel(IdentifiedModel):
         parts = replace_parts(self.parts, given)
         if replace(parts, schedule=self.parts.schedule, zeroes_no_negative=self.zeroes_no_negative) == self.parts:
             self.parts, self.schedule = parts, Schedule(parts.schedule)
-        elif self.loras.loaded or any(vocabulary.vectors for vocabulary in self.vocabularies):
+        elif self.loras.loaded or self.loras.fused or any(vocabulary.vectors for vocabulary in self.vocabularies):
             raise InputError("take adapters and words off (unload_lora_weights, unload_textual_inversion) before this")
         else:
             self._take(parts)
@@ -204,7 +202,7 @@ class LoadedModel(IdentifiedModel):
         if not isinstance(pipeline, LoadedModel):
             raise InputError(f"from_pipe takes a pipeline of jstyle, not {type(pipeline).__name__}")
         pipe = cls(pipeline.parts)
-        pipe.vocabulary, pipe.loras, pipe.vae_tiling = pipeline.vocabulary, pipeline.loras, pipeline.vae_tiling
+        pipe.vocabulary, pipe.loras = pipeline.vocabulary, pipeline.loras
         pipe.vocabulary_2 = pipeline.vocabulary_2
         pipe.name_or_path, pipe._bar_settings = pipeline.name_or_path, pipeline._bar_settings
         pipe._scheduler, pipe._named = pipeline._scheduler, pipeline._named

@@ -114,6 +114,34 @@ def test_a_scale_for_a_while(pipe: Any) -> None:
     assert not np.array_equal(make(pipe), fused) and not pipe.loras.loaded
 
 
+def test_one_is_loaded_on_top_of_what_was_fused_and_unloaded(pipe: Any, tmp_path: Path) -> None:
+    first, second = make_arrays(pipe), make_arrays(pipe, 1)
+    pipe.load_lora_weights(second)
+    alone = make(pipe)
+    pipe.unload_lora_weights()
+    pipe.load_lora_weights(first)
+    pipe.fuse_lora(lora_scale=0.5)
+    with pytest.raises(InputError, match=r"to load another adapter, or unload_lora_weights\(\), which leaves them"):
+        pipe.load_lora_weights(second)
+    pipe.unload_lora_weights()
+    pipe.save_pretrained(tmp_path / "fused")
+    pipe.load_lora_weights(second)
+    both, hashed = make(pipe), pipe.model_hash
+    saved = StableDiffusionPipeline.from_pretrained(str(tmp_path / "fused"))
+    saved.load_lora_weights(second)
+    assert np.array_equal(both, make(saved))
+    assert pipe.loras.describe() == {"lora": {"default_0": 0.5, "default_0'": 1.0}, "fused": ["unet", "text_encoder"]}
+    with pytest.raises(InputError, match="take adapters and words off"):
+        pipe.register_modules(unet=saved.unet)
+    pipe.fuse_lora()
+    assert pipe.model_hash == hashed
+    pipe.unfuse_lora()
+    pipe.unfuse_lora("unet")
+    pipe.unfuse_lora()
+    assert np.array_equal(make(pipe), alone) and pipe.num_fused_loras == 0
+    pipe.unload_lora_weights()
+
+
 def test_words_from_folders_and_arrays(pipe: Any, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     ink, pond = (rng.standard_normal((count, 16), np.float32) for count in (1, 2))

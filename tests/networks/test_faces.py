@@ -182,8 +182,6 @@ def test_names_that_are_not_here_say_what_to_do(unet: Any, vae: Any) -> None:
     assert not hasattr(unet, "set_attn_processor") and not hasattr(unet, "unknown")
     with pytest.raises(InputError, match="set_attn_processor: attach an editor"):
         unet.set_attn_processor({})
-    with pytest.raises(InputError, match="enable_tiling: switch tiles on with enable_vae_tiling of a pipeline"):
-        vae.enable_tiling()
     with pytest.raises(AttributeError, match="no attribute 'unknown'"):
         _ = unet.unknown
 

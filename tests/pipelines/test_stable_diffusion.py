@@ -147,6 +147,14 @@ def test_tiled_decoding_is_near_the_whole(pipe: StableDiffusionPipeline) -> None
         tiled = pipe.decode_latents(latents)
     finally:
         pipe.disable_vae_tiling()
+    pipe.vae.enable_tiling()
+    try:
+        assert StableDiffusionPipeline.from_pipe(pipe).vae_tiling
+        np.testing.assert_array_equal(pipe.decode_latents(latents), tiled)
+    finally:
+        pipe.vae.disable_tiling()
+    with pytest.raises(InputError, match="use_tiling must be True or False, not 'on'"):
+        pipe.vae.enable_tiling("on")
     assert tiled.shape == whole.shape
     assert not np.array_equal(tiled, whole)
     assert np.corrcoef(tiled.ravel(), whole.ravel())[0, 1] > 0.95
@@ -199,10 +207,9 @@ def test_tiles_are_carried_over_to_other_pipelines(
         del pictures["mask_image"]
     pipe.enable_vae_tiling()
     try:
-        tiled = kind.from_pipe(pipe)
+        kind.from_pipe(pipe)("a river", num_inference_steps=2, seed=0, **pictures)
     finally:
         pipe.disable_vae_tiling()
-    tiled("a river", num_inference_steps=2, seed=0, **pictures)
     assert len(sides) >= 4 and max(sides) <= pipe.vae.config.sample_size
 
 
@@ -296,13 +303,12 @@ def test_a_size_that_this_machine_cannot_hold_is_refused_at_once(
         InputError, match=r"32x32 pixels: one layer of the \w+ alone takes .* choose a smaller size, or"
     ):
         pipe("a river", num_inference_steps=1, height=32, width=32)
-    tiled = StableDiffusionPipeline.from_pipe(pipe)
-    tiled.enable_vae_tiling()
+    monkeypatch.setattr(pipe.vae, "use_tiling", True)
     monkeypatch.setattr(latents, "measure_memory", lambda: unet)
-    tiled.latent_shape(32, 32)
+    pipe.latent_shape(32, 32)
     monkeypatch.setattr(latents, "measure_memory", lambda: unet - 1)
     with pytest.raises(InputError, match=r"one layer of the UNet alone .* choose a smaller size$"):
-        tiled.latent_shape(32, 32)
+        pipe.latent_shape(32, 32)
 
 
 def test_weights_and_long_texts_from_python() -> None:
