@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from jstyle.errors import InputError
 from jstyle.settings.fields import require, typed_fields
-from jstyle.settings.messages import Where, show
+from jstyle.settings.messages import Where, guess, show
 from jstyle.settings.reader import read_value
 
 Config = TypeVar("Config")
@@ -73,7 +73,8 @@ def read_diffusers(cls: type[Config], raw: Mapping[str, Any], fixed: Mapping[str
             continue
         allowed = fixed.get(key, value if value in (None, False) else None)
         if allowed is not Ellipsis and value != allowed:
-            message = f"{key} = {show(value)} is not supported; only Stable Diffusion 1.x, 2.x and XL load here"
+            meant = guess(key, names) or "only Stable Diffusion 1.x, 2.x and XL load here"
+            message = f"{key} = {show(value)} is not supported; {meant}"
             raise Where(place).error(message)
     switches = {
         field.name for field, hint in typed_fields(cls) if hint is bool

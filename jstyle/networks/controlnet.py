@@ -64,7 +64,9 @@ class ControlNetModel(Encoder):
     title = "ControlNet"
     config: ControlNetConfig
 
-    def __init__(self, config: ControlNetConfig) -> None:
+    def __init__(self, config: Any = None, **named: Any) -> None:
+        """By a configuration, or diffusers' values by name. Raises InputError for what is wrong or not supported."""
+        config = self.read_config(config, named)
         super().__init__(config)
         widths = config.block_out_channels
         self.controlnet_cond_embedding = ControlNetConditioningEmbedding(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Optional, Union
@@ -91,8 +92,19 @@ class Network(ModuleNames, jt.Module):
 
         Raises InputError for what is wrong in it or not supported.
         """
-        is_own = isinstance(config, cls.config_class)
-        return cls(config if is_own else cls.config_class.from_dict(dict(config)))
+        return cls(cls.read_config(config, {}))
+
+    @classmethod
+    def read_config(cls, config: Any, named: Mapping[str, Any]) -> Any:
+        """A configuration from one, or from diffusers' JSON, or none, and the values that are ``named`` beside it.
+
+        Raises InputError for what is wrong in it or not supported.
+        """
+        if isinstance(config, cls.config_class) and not named:
+            return config
+        if config is not None and not isinstance(config, (Mapping, cls.config_class)):
+            raise InputError(f"{cls.__name__}: wanted a configuration, or values by name, got {type(config).__name__}")
+        return cls.config_class.from_dict({**({} if config is None else dict(config)), **named})
 
     def fill(self, stored: StoredNetwork, dtype: str = "float32") -> None:
         """Read the weights. Raises InputError where they are missing, damaged or do not fit the network."""

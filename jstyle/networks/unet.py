@@ -39,7 +39,9 @@ class UNet2DConditionModel(FromSingleFile, Encoder):
     takes_residuals: ClassVar[bool] = True
     """Whether a ControlNet can steer it."""
 
-    def __init__(self, config: UNetConfig) -> None:
+    def __init__(self, config: Any = None, **named: Any) -> None:
+        """By a configuration, or diffusers' values by name. Raises InputError for what is wrong or not supported."""
+        config = self.read_config(config, named)
         super().__init__(config)
         widths = config.block_out_channels
         levels = reversed(range(len(widths)))

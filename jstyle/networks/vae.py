@@ -148,8 +148,9 @@ class AutoencoderKL(FromSingleFile, Network):
     use_tiling = False
     """Whether pipelines work in tiles."""
 
-    def __init__(self, config: VAEConfig) -> None:
-        self.config = config
+    def __init__(self, config: Any = None, **named: Any) -> None:
+        """By a configuration, or diffusers' values by name. Raises InputError for what is wrong or not supported."""
+        self.config = config = self.read_config(config, named)
         self.encoder = Encoder(config)
         self.decoder = Decoder(config)
         self.quant_conv = Conv2d(2 * config.latent_channels, 2 * config.latent_channels, 1)

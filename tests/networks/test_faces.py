@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jstyle import AutoencoderKL, CLIPTextModel, UNet2DConditionModel
+from jstyle import AutoencoderKL, CLIPTextModel, ControlNetModel, UNet2DConditionModel
 from jstyle.errors import InputError
 from jstyle.networks import TextContext
 from jstyle.networks.editing import swapped
@@ -191,6 +191,17 @@ def test_configurations_are_read_as_attributes_and_by_name(unet: Any, vae: Any) 
     assert dict(vae.config)["scaling_factor"] == vae.config.scaling_factor and vae.config.get("x", 3) == 3
     with pytest.raises(KeyError):
         vae.config["dtype"]
+
+
+def test_networks_are_made_of_values_by_name(vae: Any) -> None:
+    named = AutoencoderKL(**{name: value for name, value in dict(vae.config).items() if name != "sample_size"})
+    assert named.config == replace(vae.config, sample_size=AutoencoderKL().config.sample_size)
+    assert AutoencoderKL(vae.config, scaling_factor=0.5).config == replace(vae.config, scaling_factor=0.5)
+    for kind in (UNet2DConditionModel, AutoencoderKL, ControlNetModel):
+        with pytest.raises(InputError, match="layers_per_blok = 3 is not supported; did you mean layers_per_block"):
+            kind(layers_per_blok=3)
+        with pytest.raises(InputError, match="wanted a configuration, or values by name, got int"):
+            kind(64)
 
 
 @pytest.mark.parametrize("part", list(KINDS))
