@@ -77,6 +77,10 @@ if TYPE_CHECKING:
         StableDiffusionControlNetImg2ImgPipeline,
         StableDiffusionControlNetInpaintPipeline,
         StableDiffusionControlNetPipeline,
+    )
+    from jstyle.pipelines.controlnet_xl import (
+        StableDiffusionXLControlNetImg2ImgPipeline,
+        StableDiffusionXLControlNetInpaintPipeline,
         StableDiffusionXLControlNetPipeline,
     )
     from jstyle.pipelines.image_processor import VaeImageProcessor
@@ -157,9 +161,11 @@ __all__ = [
     "StableDiffusionControlNetInpaintPipeline",
     "StableDiffusionControlNetPipeline",
     "StableDiffusionImg2ImgPipeline",
-    "StableDiffusionXLControlNetPipeline",
     "StableDiffusionInpaintPipeline",
     "StableDiffusionPipeline",
+    "StableDiffusionXLControlNetImg2ImgPipeline",
+    "StableDiffusionXLControlNetInpaintPipeline",
+    "StableDiffusionXLControlNetPipeline",
     "StableDiffusionXLImg2ImgPipeline",
     "StableDiffusionXLInpaintPipeline",
     "StableDiffusionXLPipeline",
@@ -246,7 +252,9 @@ __getattr__ = imported_on_demand(
         "StableDiffusionControlNetImg2ImgPipeline": "jstyle.pipelines.controlnet",
         "StableDiffusionControlNetInpaintPipeline": "jstyle.pipelines.controlnet",
         "StableDiffusionControlNetPipeline": "jstyle.pipelines.controlnet",
-        "StableDiffusionXLControlNetPipeline": "jstyle.pipelines.controlnet",
+        "StableDiffusionXLControlNetImg2ImgPipeline": "jstyle.pipelines.controlnet_xl",
+        "StableDiffusionXLControlNetInpaintPipeline": "jstyle.pipelines.controlnet_xl",
+        "StableDiffusionXLControlNetPipeline": "jstyle.pipelines.controlnet_xl",
         "StableDiffusionImg2ImgPipeline": "jstyle.pipelines.image_to_image",
         "StableDiffusionInpaintPipeline": "jstyle.pipelines.image_to_image",
         "StableDiffusionPipeline": "jstyle.pipelines.stable_diffusion",

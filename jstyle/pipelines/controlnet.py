@@ -19,9 +19,8 @@ from jstyle.pipelines.image_to_image import (
     require_given,
 )
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
-from jstyle.pipelines.stable_diffusion_xl import StableDiffusionXLPipeline
 from jstyle.pipelines.starts import FromNoise
-from jstyle.pipelines.texts import Prompt, Texts
+from jstyle.pipelines.texts import Prompt
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
@@ -196,29 +195,6 @@ class StableDiffusionControlNetPipeline(ControlNetLoading):
         first = fit_pictures(list(controls.shown[0].pictures[:1]), self.vae_scale_factor)[0]
         start = FromNoise(first.height if height is None else height, first.width if width is None else width)
         return run_call(self, prompt, start, num_inference_steps, rest, controls)
-
-
-class StableDiffusionXLControlNetPipeline(StableDiffusionControlNetPipeline, StableDiffusionXLPipeline):
-    """Text-to-image with Stable Diffusion XL that ControlNets of SDXL steer."""
-
-    def __call__(  # type: ignore[override]
-        self,
-        prompt: Optional[Prompt] = None,
-        prompt_2: Optional[Texts] = None,
-        image: Optional[GivenPictures] = None,
-        height: Optional[int] = None,
-        width: Optional[int] = None,
-        num_inference_steps: int = 50,
-        **options: Any,
-    ) -> Any:
-        """As `StableDiffusionControlNetPipeline`, with a ``prompt_2`` as in `StableDiffusionXLPipeline`.
-
-        ``options`` are `ControlOptions`.
-        """
-        given: Any = {**options, "prompt_2": prompt_2}
-        return StableDiffusionControlNetPipeline.__call__(
-            self, prompt, image, height, width, num_inference_steps, **given
-        )
 
 
 class StableDiffusionControlNetImg2ImgPipeline(ControlNetLoading, StableDiffusionImg2ImgPipeline):

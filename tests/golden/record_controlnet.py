@@ -8,7 +8,8 @@ the middle last; `config`, what diffusers writes of the net "sd1", as JSON.
 controlnet_file.npz: `names` and `shapes` (JSON) of a file of the original code's, and, on sd1's inputs and `map`,
 `residuals`.
 controlnet_runs.npz: `map` and `edges` (uint8), `mask`, `noise`, `forward` (of pictures), and final latents of each of
-`RUNS`, of `image`, `mask4`, `mask9`, of SDXL `xl` and `xl_guess`, and of `batch`, two prompts with a map each.
+`RUNS`, of `image`, `mask4`, `mask9`, of SDXL `xl`, `xl_guess`, `xl_image` and `xl_mask`, and of `batch`, two prompts
+with a map each.
 """
 
 from __future__ import annotations
@@ -26,10 +27,14 @@ from diffusers import (
     StableDiffusionControlNetImg2ImgPipeline,
     StableDiffusionControlNetInpaintPipeline,
     StableDiffusionControlNetPipeline,
+    StableDiffusionXLControlNetImg2ImgPipeline,
+    StableDiffusionXLControlNetInpaintPipeline,
     StableDiffusionXLControlNetPipeline,
 )
 from diffusers.pipelines.controlnet import pipeline_controlnet_img2img as img2img
 from diffusers.pipelines.controlnet import pipeline_controlnet_inpaint as inpaint
+from diffusers.pipelines.controlnet import pipeline_controlnet_inpaint_sd_xl as xl_inpaint
+from diffusers.pipelines.controlnet import pipeline_controlnet_sd_xl_img2img as xl_img2img
 from PIL import Image
 from record import HERE, build_unet, noise, rng, save, seeded
 from record_pipelines import FOLDER, HEIGHT, LATENT, SETTINGS, WIDTH, disc, drawn, generate, photo
@@ -217,14 +222,30 @@ def record_runs() -> dict[str, np.ndarray]:
         unet = build_unet({**tiny.FOLDER["unet"], "in_channels": 9})
         pipe = make(StableDiffusionControlNetInpaintPipeline, unet=unet)
         arrays["mask9"] = generate(pipe, **picture, **size)["latents"]
-    net = build_net(NETS["sdxl"])
-    xl = StableDiffusionXLControlNetPipeline.from_pretrained(
-        HERE / "sdxl_folder", controlnet=net, add_watermarker=False
-    )
-    for name, options in (("xl", {"guidance_scale": 5.0}), ("xl_guess", {"guess_mode": True, "guidance_scale": 5.0})):
-        settings = {"negative_prompt": SETTINGS["negative_prompt"], "output_type": "latent", **options}
-        arrays[name] = xl(SETTINGS["prompt"], image=maps[0], **init, **settings).images.numpy()
-    return arrays
+    return {**arrays, **record_xl_runs()}
+
+
+def record_xl_runs() -> dict[str, np.ndarray]:
+    """With SDXL: from noise, plain and in guess mode, from a picture, and under a mask, with a corner of its own."""
+    shown, lines = Image.fromarray(photo()), Image.fromarray(edges())
+    posterior, forward = np.zeros(LATENT, np.float32), noise("img2img/noise", LATENT)
+    texts = {key: SETTINGS[key] for key in ("prompt", "negative_prompt")}
+    call = {**texts, **TEN, "output_type": "latent"}
+
+    def make(kind: Any) -> Any:
+        return kind.from_pretrained(HERE / "sdxl_folder", controlnet=build_net(NETS["sdxl"]), add_watermarker=False)
+
+    start = {"latents": torch.from_numpy(noise("pipeline/init_latents", LATENT)), "guidance_scale": 5.0}
+    arrays = {}
+    for name, guess_mode in (("xl", False), ("xl_guess", True)):
+        arrays[name] = make(StableDiffusionXLControlNetPipeline)(image=shown, guess_mode=guess_mode, **start, **call)
+    picture = {"image": shown, "control_image": lines, **call}
+    with drawn(xl_img2img, [posterior, forward]):
+        arrays["xl_image"] = make(StableDiffusionXLControlNetImg2ImgPipeline)(strength=0.6, **picture)
+    size = {"height": HEIGHT, "width": WIDTH, "mask_image": Image.fromarray(disc()), "crops_coords_top_left": (8, 16)}
+    with drawn(xl_inpaint, [posterior, forward, posterior]):
+        arrays["xl_mask"] = make(StableDiffusionXLControlNetInpaintPipeline)(strength=0.75, **picture, **size)
+    return {name: output.images.numpy() for name, output in arrays.items()}
 
 
 def main() -> None:

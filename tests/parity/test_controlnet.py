@@ -17,6 +17,10 @@ from jstyle.pipelines.controlnet import (
     StableDiffusionControlNetImg2ImgPipeline,
     StableDiffusionControlNetInpaintPipeline,
     StableDiffusionControlNetPipeline,
+)
+from jstyle.pipelines.controlnet_xl import (
+    StableDiffusionXLControlNetImg2ImgPipeline,
+    StableDiffusionXLControlNetInpaintPipeline,
     StableDiffusionXLControlNetPipeline,
 )
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
@@ -113,12 +117,32 @@ def test_text_to_image(pipe: StableDiffusionControlNetPipeline, runs: dict[str, 
     assert relative_error(latents, runs[name]) < 1e-4
 
 
-@pytest.mark.parametrize("name", ["xl", "xl_guess"])
-def test_xl(runs: dict[str, Any], name: str) -> None:
+@pytest.fixture(scope="module")
+def xl() -> StableDiffusionXLControlNetPipeline:
     net = seeded(ControlNetModel, ControlNetConfig.from_dict(NETS["sdxl"]))
-    pipe = StableDiffusionXLControlNetPipeline.from_pretrained(str(GOLDEN / "sdxl_folder"), controlnet=net)
+    return StableDiffusionXLControlNetPipeline.from_pretrained(str(GOLDEN / "sdxl_folder"), controlnet=net)
+
+
+@pytest.mark.parametrize("name", ["xl", "xl_guess"])
+def test_xl(xl: StableDiffusionXLControlNetPipeline, runs: dict[str, Any], name: str) -> None:
     call = {**TEXTS, "latents": runs["noise"], "image": Image.fromarray(runs["map"]), "guess_mode": name == "xl_guess"}
-    assert relative_error(pipe(**call).images, runs[name]) < 1e-4
+    assert relative_error(xl(**call).images, runs[name]) < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "more"),
+    [
+        ("xl_image", StableDiffusionXLControlNetImg2ImgPipeline, {"strength": 0.6}),
+        ("xl_mask", StableDiffusionXLControlNetInpaintPipeline, {"strength": 0.75, "crops_coords_top_left": (8, 16)}),
+    ],
+)
+def test_xl_from_a_picture(
+    xl: StableDiffusionXLControlNetPipeline, runs: dict[str, Any], name: str, kind: Any, more: dict[str, Any]
+) -> None:
+    started = {"image": Image.fromarray(runs["map"]), "control_image": Image.fromarray(runs["edges"]), **TEXTS}
+    masks = {"mask_image": Image.fromarray(runs["mask"])} if name == "xl_mask" else {}
+    latents = kind.from_pipe(xl)(latents=runs["forward"], **started, **masks, **more).images
+    assert relative_error(latents, runs[name]) < 1e-4
 
 
 def test_a_map_a_prompt(pipe: StableDiffusionControlNetPipeline, runs: dict[str, Any]) -> None:
