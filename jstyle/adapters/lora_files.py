@@ -12,15 +12,14 @@ from jstyle.adapters.kinds import read_change
 from jstyle.adapters.lora import Lora, layers, norms
 from jstyle.adapters.lora_config import parse_config, read_config, select_entries
 from jstyle.adapters.lora_keys import COMPONENTS, PEFT_PREFIX, list_names, sort_keys
-from jstyle.adapters.lora_writing import FILE, HEADER
-from jstyle.adapters.sources import BUNDLED, Place, find_file, list_bundled_words
+from jstyle.adapters.lora_writing import HEADER
+from jstyle.adapters.sources import BUNDLED, Place, find_lora, list_bundled_words
 from jstyle.adapters.stored_layers import StoredLayer
 from jstyle.errors import InputError, InputWarning
 from jstyle.runtime import jt
 from jstyle.settings.adapted import PEFT_CONFIG
 from jstyle.weights.tensors import FileTensors, Tensors
 
-_PEFT_FILE = "adapter_model.safetensors"
 _LARGEST_CONFIG = 1 << 24  # bytes
 
 
@@ -43,7 +42,7 @@ def read(
 
 def open_file(source: Union[str, Path], place: Optional[Place] = None) -> tuple[Path, FileTensors, dict[str, Any]]:
     """The file that ``read`` reads, its arrays, and peft's configuration in its header or beside it."""
-    file = find_file(source, (FILE, _PEFT_FILE), "a LoRA", place)
+    file = find_lora(source, place)
     tensors = FileTensors([file])
     try:
         return file, tensors, _read_peft_config(file) if _is_peft(tensors) else parse_config(_read_header(tensors))

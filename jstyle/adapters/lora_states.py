@@ -20,7 +20,7 @@ import numpy as np
 from jstyle.adapters.added import read_changes
 from jstyle.adapters.lora_config import read_config
 from jstyle.adapters.lora_keys import list_names
-from jstyle.adapters.lora_writing import FILE
+from jstyle.adapters.sources import LORA_FILE
 from jstyle.errors import InputError, InputWarning
 from jstyle.files import make_folder
 from jstyle.networks.adaptable import list_adapters
@@ -107,7 +107,7 @@ class LoraLoaderMixin:
         """
         if not unet_lora_layers and not text_encoder_lora_layers and not text_encoder_2_lora_layers:
             raise InputError("give unet_lora_layers or text_encoder_lora_layers; there is nothing to write")
-        name = weight_name or FILE
+        name = weight_name or LORA_FILE
         if save_function is not None or not name.endswith(".safetensors"):
             raise InputError("only safetensors are written: leave out save_function, and end weight_name so")
         if not safe_serialization:

@@ -17,11 +17,11 @@ import numpy as np
 
 from jstyle.adapters.lora import Lora, LowRank
 from jstyle.adapters.lora_keys import COMPONENTS, flatten_name, list_names
+from jstyle.adapters.sources import LORA_FILE
 from jstyle.files import make_folder
 from jstyle.settings.vocabulary import LoraFormat, Precision
 from jstyle.weights.tensors import write_tensors
 
-FILE = "pytorch_lora_weights.safetensors"
 HEADER = "lora_adapter_metadata"
 """The entry of a file's metadata in which diffusers keeps peft's configuration."""
 
@@ -47,8 +47,8 @@ def write(
             for name, array in named(component, path, change, bool(lora.text_encoder_2)):
                 arrays[name] = array.astype(_DTYPES[precision]) if array.ndim else array  # an alpha is exact
     make_folder(folder)
-    write_tensors(arrays, folder / FILE, metadata(lora, about or {}))
-    return folder / FILE
+    write_tensors(arrays, folder / LORA_FILE, metadata(lora, about or {}))
+    return folder / LORA_FILE
 
 
 def _name_as_diffusers(component: str, path: str, change: LowRank, of_two: bool) -> Iterator[tuple[str, np.ndarray]]:

@@ -6,18 +6,23 @@ import hashlib
 import json
 from typing import Any
 
+from jstyle.adapters.sources import find_lora, find_word
 from jstyle.settings.adapted import AdaptedModelSettings, hash_adapter
 from jstyle.settings.model import ModelSettings, NamesModel
+from jstyle.weights.tensors import FileTensors
 
 
 def hash_adapted(model_hash: str, model: NamesModel) -> str:
     """What a model of that hash is called with all on it that the settings name; nothing is loaded.
 
-    Raises InputError for what is not there.
+    Raises InputError for what is not there, and for files and folders that hold no weights.
     """
     if not isinstance(model, AdaptedModelSettings) or not (model.lora or model.words):
         return model_hash
     model.check_files()
+    for paths, find in ((model.list_loras(), find_lora), (model.list_words(), find_word)):
+        for path, _ in paths:
+            FileTensors([find(path)])  # refuses what is no safetensors file
     parts: list[Any] = [model_hash]
     parts += [["lora", hash_adapter(path), weight] for path, weight in model.list_loras()]
     parts += [["word", hash_adapter(path), name] for path, name in model.list_words()]

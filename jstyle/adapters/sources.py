@@ -23,6 +23,11 @@ _HUB = ("revision", "cache_dir", "token", "force_download", LOCAL)
 _WITHOUT_MEANING = (WITHOUT_EFFECT - {*_HUB}) | {"unet_config", "user_agent"}
 """Options of diffusers' loaders that decide nothing here: only safetensors are read, and the hub's variables apply."""
 
+LORA_FILE = "pytorch_lora_weights.safetensors"
+WORD_FILE = "learned_embeds.safetensors"
+
+_PEFT_FILE = "adapter_model.safetensors"
+
 BUNDLED = "bundle_emb."
 """Before the names of the words that OneTrainer puts into a LoRA's file: bundle_emb.WORD.clip_l."""
 
@@ -79,6 +84,16 @@ def find_file(source: Union[str, Path], names: Sequence[str], what: str, place: 
     if not file.is_file():
         raise InputError(f"there is no file {file}; correct weight_name, or leave it out")
     return file
+
+
+def find_lora(source: Union[str, Path], place: Optional[Place] = None) -> Path:
+    """The file of a LoRA: diffusers', peft's, or a folder's only one. Raises InputError as `find_file`."""
+    return find_file(source, (LORA_FILE, _PEFT_FILE), "a LoRA", place)
+
+
+def find_word(source: Union[str, Path], place: Optional[Place] = None) -> Path:
+    """The file of a word: diffusers', or a folder's only one. Raises InputError as `find_file`."""
+    return find_file(source, (WORD_FILE,), "a textual inversion", place)
 
 
 def list_bundled_words(names: Iterable[str]) -> dict[str, str]:

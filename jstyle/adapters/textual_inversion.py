@@ -15,7 +15,7 @@ from typing import Any, Optional, Union
 
 import numpy as np
 
-from jstyle.adapters.sources import BUNDLED, Place, find_file, list_bundled_words, to_arrays
+from jstyle.adapters.sources import BUNDLED, WORD_FILE, Place, find_word, list_bundled_words, to_arrays
 from jstyle.diffusion.prompts import find_words, note_words
 from jstyle.errors import InputError
 from jstyle.files import make_folder
@@ -26,7 +26,6 @@ from jstyle.networks.layers import Embedding
 from jstyle.runtime import jt
 from jstyle.weights.tensors import ArrayTensors, FileTensors, Tensors, read_numbers, write_tensors
 
-FILE = "learned_embeds.safetensors"
 ENCODERS = ("clip_l", "clip_g")
 """The keys of a word's vectors for SDXL's two text encoders, as all of its trainers name them."""
 
@@ -195,7 +194,7 @@ def read_each(
         stored: Tensors = ArrayTensors(to_arrays(source) if set(source) == set(ENCODERS) else {})
         file: Any = "the word"
     else:
-        file = find_file(source, (FILE,), "a textual inversion", place)
+        file = find_word(source, place)
         stored = FileTensors([file])
     if set(stored.shapes()) != set(ENCODERS):
         word, array = read(source, token, place)
@@ -225,7 +224,7 @@ def read(source: Source, token: Optional[str] = None, place: Optional[Place] = N
         token = token or (source.get("name") if pickled else None)
         stored = ArrayTensors(to_arrays({_NAMELESS: pickled["*"]} if pickled else source))
     else:
-        file = find_file(source, (FILE,), "a textual inversion", place)
+        file = find_word(source, place)
         stored = FileTensors([file])
     bundled = list_bundled_words(stored.shapes())
     if bundled:
@@ -269,10 +268,10 @@ def write(token: str, vectors: np.ndarray, folder: Path, second: Optional[np.nda
     arrays = [np.ascontiguousarray(one, np.float32) for one in (vectors, second) if one is not None]
     make_folder(folder)
     if second is None:
-        write_tensors({token: arrays[0]}, folder / FILE)
+        write_tensors({token: arrays[0]}, folder / WORD_FILE)
     else:
-        write_tensors(dict(zip(ENCODERS, arrays)), folder / FILE, {"format": "pt", _TOKEN: token})
-    return folder / FILE
+        write_tensors(dict(zip(ENCODERS, arrays)), folder / WORD_FILE, {"format": "pt", _TOKEN: token})
+    return folder / WORD_FILE
 
 
 def from_word(tokenizer: Any, text_encoder: CLIPTextModel, word: str, count: int) -> np.ndarray:

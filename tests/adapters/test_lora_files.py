@@ -11,8 +11,9 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from jstyle.adapters import LoraAdapters, lora, lora_files, lora_writing
+from jstyle.adapters import LoraAdapters, lora, lora_files
 from jstyle.adapters.block_weights import read_weight
+from jstyle.adapters.sources import LORA_FILE
 from jstyle.errors import InputError
 from jstyle.runtime import jt
 from jstyle.weights.tensors import ArrayTensors, write_tensors
@@ -45,7 +46,7 @@ def pair(key: str = f"unet.{LAYER}", width: int = WIDTH) -> Arrays:
     return {f"{key}.{name}.weight": rng.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
 
 
-def write(folder: Path, arrays: Mapping[str, np.ndarray], header: Any = None, name: str = lora_writing.FILE) -> Path:
+def write(folder: Path, arrays: Mapping[str, np.ndarray], header: Any = None, name: str = LORA_FILE) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     text = header if isinstance(header, str) else json.dumps(header)
     write_tensors(arrays, folder / name, {} if header is None else {"lora_adapter_metadata": text})

@@ -132,6 +132,28 @@ def test_what_is_not_there_is_one_line(words: list[str], said: str, tmp_path: Pa
         draw(tmp_path, *words)
 
 
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        (
+            "lora",
+            "there is no file pytorch_lora_weights.safetensors in .*; give a LoRA's safetensors file or its folder",
+        ),
+        ("words", "there is no file learned_embeds.safetensors in .*; give a textual inversion's safetensors file or"),
+    ],
+)
+def test_folders_without_weights_are_told_while_it_is_planned(setting: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=said):
+        CountingPipeline.from_settings(AdaptedModelSettings(FOLDER, **{setting: (str(tmp_path),)}))
+    for name in ("a.safetensors", "b.safetensors"):
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(InputError, match="holds 2 safetensors files"):
+        CountingPipeline.from_settings(AdaptedModelSettings(FOLDER, **{setting: (str(tmp_path),)}))
+    (tmp_path / "b.safetensors").unlink()
+    with pytest.raises(InputError, match="a.safetensors"):
+        CountingPipeline.from_settings(AdaptedModelSettings(FOLDER, **{setting: (str(tmp_path),)}))
+
+
 def test_a_name_with_a_colon_is_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("ink:0.5", "ink"):
