@@ -1,15 +1,39 @@
-"""What settings name to be put on a model: loaded onto a pipeline, and hashed for what is only planned."""
+"""What settings name to be put on a model: fetched, loaded onto a pipeline, and hashed for what is only planned."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from jstyle.adapters.sources import find_lora, find_word
-from jstyle.settings.adapted import AdaptedModelSettings, hash_adapter
+from jstyle.settings.adapted import AdaptedModelSettings, hash_adapter, split_source
 from jstyle.settings.model import ModelSettings, NamesModel
+from jstyle.weights.hub import is_hub_id, parse_hub_file
 from jstyle.weights.tensors import FileTensors
+
+
+def fetch_adapters(model: AdaptedModelSettings) -> AdaptedModelSettings:
+    """The settings with files in the place of hub ids: a LoRA or word that is not here by that name is fetched.
+
+    Raises InputError where there is none of that id, and where it cannot be fetched.
+    """
+    return replace(
+        model,
+        lora=tuple(_fetch(text, find_lora) for text in model.lora),
+        words=tuple(_fetch(text, find_word) for text in model.words),
+    )
+
+
+def _fetch(text: str, find: Callable[[str], Path]) -> str:
+    source, word = split_source(text)
+    is_of_hub = is_hub_id(source) or parse_hub_file(source) is not None
+    if not is_of_hub or Path(source.partition("/")[0]).is_dir():
+        return text
+    return f"{find(source)}:{word}" if word else str(find(source))
 
 
 def hash_adapted(model_hash: str, model: NamesModel) -> str:

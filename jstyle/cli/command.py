@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional, Protocol
 
-from jstyle.cli.paths import check_file, check_paths
+from jstyle.cli.paths import check_file, check_paths, fetch_named
 from jstyle.settings.configs import find_config
 from jstyle.settings.model import NamesModel
 from jstyle.settings.words import make_parser, parse_words
@@ -75,9 +75,11 @@ class SettingsCommand:
             return recalled[0]
 
         reader = None if self.recall is None else read_picture
-        settings = parse_words(self.settings, argv, prog, self._description(), find_config, reader)
-        for part in settings:
-            check_paths(part)
+        parsed = parse_words(self.settings, argv, prog, self._description(), find_config, reader)
+        settings = []
+        for part in parsed:
+            settings.append(fetch_named(part))
+            check_paths(settings[-1])
         for found in recalled:
             found.check_model(next(part for part in settings if isinstance(part, NamesModel)))
         return self.run(*settings)

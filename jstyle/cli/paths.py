@@ -31,6 +31,13 @@ def check_paths(settings: Any) -> None:
         _check_model(model)
 
 
+def fetch_named(settings: Any) -> Any:
+    """The settings with files in the place of the hub ids of LoRAs and words. Raises InputError as `fetch_adapters`."""
+    if isinstance(settings, AdaptedModelSettings) and (settings.lora or settings.words):
+        return load_attribute("jstyle.adapters.put_on:fetch_adapters")(settings)
+    return settings
+
+
 def _check_model(model: Union[ModelSettings, str]) -> None:
     """Of a name alone a recipe may say the variant: only whether there is such a thing can be looked at."""
     if isinstance(model, str):

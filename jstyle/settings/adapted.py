@@ -24,10 +24,10 @@ class AdaptedModelSettings(ModelSettings):
     """Which networks, what is put on them, and how they compute."""
 
     lora: tuple[str, ...] = free((), because=_BY_HASH)
-    """LoRA to put on the model: files or folders, each FILE or FILE:WEIGHT; by default the weight is 1."""
+    """LoRA to put on the model: files, folders or hub ids, each FILE or FILE:WEIGHT; by default the weight is 1."""
 
     words: tuple[str, ...] = free((), because=_BY_HASH)
-    """Words that were learnt (textual inversion): files or folders, each FILE or FILE:WORD for another name."""
+    """Learnt words (textual inversion): files, folders or hub ids, each FILE or FILE:WORD for another name."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -87,8 +87,14 @@ def split_weight(text: str) -> tuple[Path, float]:
 
 def split_name(text: str) -> tuple[Path, str]:
     """The path, and what stands behind its last colon; a file that is called so is one all the same."""
+    source, word = split_source(text)
+    return Path(source).expanduser(), word
+
+
+def split_source(text: str) -> tuple[str, str]:
+    """As `split_name`, for what may be of the hub."""
     path, colon, word = text.rpartition(":")
     is_whole = not (colon and path and word) or "/" in word
     with suppress(OSError, ValueError):
         is_whole = is_whole or Path(text).expanduser().exists()
-    return (Path(text).expanduser(), "") if is_whole else (Path(path).expanduser(), word)
+    return (text, "") if is_whole else (path, word)

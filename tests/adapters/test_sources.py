@@ -43,10 +43,15 @@ def endpoint() -> Iterator[str]:
 
 PROGRAM = """
 import json, sys
+from jstyle.adapters.put_on import fetch_adapters
 from jstyle.adapters.sources import InputError, find_file, read_place
+from jstyle.settings.adapted import AdaptedModelSettings
 for model, options in json.loads(sys.argv[1]):
     try:
-        answer = str(find_file(model, NAMES, "a LoRA", read_place(options)))
+        if isinstance(model, list):
+            answer = fetch_adapters(AdaptedModelSettings(lora=model)).lora
+        else:
+            answer = str(find_file(model, NAMES, "a LoRA", read_place(options)))
     except InputError as error:
         answer = {"error": str(error)}
     print("ANSWER", json.dumps(answer))
@@ -79,6 +84,12 @@ def test_of_a_hubs_repository_one_file_is_fetched(endpoint: str, tmp_path: Path)
         ["https://huggingface.co/owner/two/resolve/main/ink.safetensors", {}],
     ]
     found = find_all(tmp_path, requests, HF_ENDPOINT=endpoint)
+    texts = ["owner/usual:0.5", "owner/own-name", "owner/two/pond.safetensors:2", "docs/none", "a.safetensors", "docs"]
+    fetched = find_all(tmp_path, [[texts, {}]], HF_ENDPOINT=endpoint)[0]
+    assert [text.rpartition("/")[2] for text in fetched] == [
+        "pytorch_lora_weights.safetensors:0.5", "ink.safetensors", "pond.safetensors:2", "none", "a.safetensors", "docs"
+    ]  # fmt: skip
+    assert fetched[3:] == texts[3:] and "owner--two" in fetched[2]
     wanted = [
         "owner/usual/pytorch_lora_weights.safetensors",
         "owner/own-name/ink.safetensors",
