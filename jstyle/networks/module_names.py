@@ -56,6 +56,11 @@ class ModuleNames:
         """The network itself."""
         return self
 
+    def compile(self, *options: Any, **named: Any) -> None:
+        """Nothing: kernels are compiled when they are first used, and kept."""
+
+    compile_repeated_blocks = compile
+
     def load_state_dict(self: Any, state_dict: Mapping[str, Any], strict: bool = True) -> Keys:
         """Fill the parameters from Vars or arrays by their names; what is trained stays so.
 

@@ -179,6 +179,7 @@ def test_names_that_are_not_here_say_what_to_do(unet: Any, vae: Any) -> None:
     for half in (unet.half, unet.float16):
         with pytest.raises(InputError, match="precision fp16 needs a GPU; leave it at fp32"):
             half()
+    assert unet.compile(mode="max-autotune") is None is unet.compile_repeated_blocks(fullgraph=True)
     assert not hasattr(unet, "set_attn_processor") and not hasattr(unet, "unknown")
     with pytest.raises(InputError, match="set_attn_processor: attach an editor"):
         unet.set_attn_processor({})
