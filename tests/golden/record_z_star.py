@@ -139,7 +139,7 @@ RUNS = {
     "apart": Run(content_scale=None),
     "window": Run(start=0, stop=6, layers=(1, 4)),
 }
-PER_BLOCK = 3
+LAYERS = 6
 
 
 class Rearranged:
@@ -172,16 +172,16 @@ class Rearranged:
 
 
 class Rendering:
-    """A UNet with its six last self-attentions at hand, under the empty text."""
+    """A UNet in float64 with its six last self-attentions at hand, under the empty text."""
 
-    def __init__(self, config: tiny.Config, context: np.ndarray, prediction: str) -> None:
-        self.unet = build_unet(config).double()
+    def __init__(self, unet: Any, context: np.ndarray, prediction: str) -> None:
+        self.unet = unet
         self.context = torch.from_numpy(context).double()
         self.prediction = prediction
-        self.layers = [Rearranged(layer) for layer in range(2 * PER_BLOCK)]
-        for layer in self.layers:
-            transformer = self.unet.up_blocks[2 + layer.layer // PER_BLOCK].attentions[layer.layer % PER_BLOCK]
-            transformer.transformer_blocks[0].attn1.set_processor(layer)
+        on_the_way_up = [module for path, module in unet.up_blocks.named_modules() if path.endswith("attn1")]
+        self.layers = [Rearranged(layer) for layer in range(LAYERS)]
+        for layer, attention in zip(self.layers, on_the_way_up[-LAYERS:]):
+            attention.set_processor(layer)
 
     def eps(self, x: Tensor, t: int, null_text: Optional[Tensor] = None, guidance: float = 1.0) -> Tensor:
         """The noise in the rows of `x`; guided where there is a null text."""
@@ -225,7 +225,7 @@ def render(flavour: str, config: tiny.Config, prediction: str) -> dict[str, np.n
     context = noise(f"z_star/{flavour}/context", (1, 77, channels))
     nulls = noise(f"z_star/{flavour}/null", (2, STEPS, 1, channels))  # added to every token of the empty text
     latents = {name: noise(f"z_star/{flavour}/{name}", (1, 4, 16, 16)) for name in ("first", "second", "style")}
-    rendering = Rendering(config, context, prediction)
+    rendering = Rendering(build_unet(config).double(), context, prediction)
     paths = {name: rendering.invert(torch.from_numpy(latent).double()) for name, latent in latents.items()}
     arrays = {"context": context, "nulls": nulls, **latents}
     null_texts = torch.from_numpy(context[:, None] + 0.3 * nulls).double()
