@@ -34,7 +34,7 @@ class StyleID:
     >>> pipe = jstyle.StableDiffusionPipeline.from_pretrained("tiny")
     >>> content = Image.open("samples/content/house_by_the_sea.png")
     >>> style = Image.open("samples/style/woodcut.png")
-    >>> jstyle.StyleID(pipe)(content, style).size
+    >>> jstyle.StyleID(pipe, jstyle.StyleIDSettings(steps=10))(content, style).size
     (256, 256)
 
     ``store`` is the folder of disk features. Raises InputError for a size the model cannot take, layers it does not

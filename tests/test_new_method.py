@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from jstyle.cli.main import main
+from jstyle.errors import InputError
 from jstyle.methods.table import METHODS
 from jstyle.pictures import images, png_texts
 from jstyle.table import write_table
@@ -122,49 +124,50 @@ def test_it_is_a_command_with_help(folder: Path) -> None:
     assert refused.returncode == 2 and "amount must be from 0 to 1" in refused.stderr
 
 
-def test_its_pictures_are_recognised(folder: Path, tmp_path: Path) -> None:
+def test_its_pictures_are_recognised(registered: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pictures = {}
     for name, colour in (("content", (200, 40, 40)), ("style", (20, 60, 220))):
         pictures[name] = tmp_path / f"{name}.png"
         Image.new("RGB", (40, 40), colour).save(pictures[name])
-    words = ("toy-method", "--content", pictures["content"], "--style", pictures["style"], "--output", tmp_path / "out")
-    first = run_command(folder, *words, "--amount", "0.25")
-    assert first.returncode == 0, first.stderr
+    places = {"content": pictures["content"], "style": pictures["style"], "output": tmp_path / "out"}
+    words = ["toy-method", *(word for name, path in places.items() for word in (f"--{name}", str(path)))]
+    assert main([*words, "--amount", "0.25"]) == 0
     path = tmp_path / "out" / "content_stylized_style.png"
     assert images.open_image(path).getpixel((5, 5)) == (155, 45, 85)
     about = png_texts.read_metadata(path) or {}
     spec = about["spec"]
     assert isinstance(spec, dict) and spec["method"] == "toy_method" and spec["settings"]["amount"] == 0.25
     written = path.stat().st_mtime_ns
-    again = run_command(folder, *words, "--amount", "0.25", "--batch_size", "4")
-    assert again.returncode == 0 and "1 of them finished before" in again.stdout
+    capsys.readouterr()
+    assert main([*words, "--amount", "0.25", "--batch_size", "4"]) == 0
+    assert "1 of them finished before" in capsys.readouterr().out
     assert path.stat().st_mtime_ns == written
-    other = run_command(folder, *words, "--amount", "0.5")
-    assert other.returncode == 2 and "amount = 0.25, not 0.5" in other.stderr
-    assert run_command(folder, *words, "--amount", "0.5", "--overwrite").returncode == 0
+    with pytest.raises(InputError, match="amount = 0.25, not 0.5"):
+        main([*words, "--amount", "0.5"])
+    assert main([*words, "--amount", "0.5", "--overwrite"]) == 0
     assert images.open_image(path).getpixel((5, 5)) == (110, 50, 130)
 
 
-def test_it_finishes_pictures_of_recipes(folder: Path, tmp_path: Path) -> None:
+def test_it_finishes_pictures_of_recipes(registered: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = tmp_path / "data" / "00"
     (data / "images").mkdir(parents=True)
     Image.new("RGB", (40, 40), (20, 60, 220)).save(data / "images" / "boat.png")
     (data / "prompt.json").write_text(json.dumps({"0": "House"}))
     recipe = tmp_path / "recipe.yaml"
 
-    def submit(settings: str) -> subprocess.CompletedProcess[str]:
+    def submit(settings: str) -> int:
         recipe.write_text(f"picture: {{steps: 2, guidance: 1, finish: {{method: toy_method, settings: {settings}}}}}\n")
-        words = ("submit", "--data", data.parent, "--recipe", recipe, "--output", tmp_path / "submission")
-        return run_command(folder, *words)
+        places = {"data": data.parent, "recipe": recipe, "output": tmp_path / "submission"}
+        return main(["submit", *(word for name, path in places.items() for word in (f"--{name}", str(path)))])
 
-    wrong = submit("{amont: 0.5}")
-    assert wrong.returncode == 2 and "did you mean amount?" in wrong.stderr
-    right = submit("{amount: 1.0}")
-    assert right.returncode == 0, right.stderr
+    with pytest.raises(InputError, match=r"did you mean amount\?"):
+        submit("{amont: 0.5}")
+    assert submit("{amount: 1.0}") == 0
     picture = images.open_image(tmp_path / "submission" / "pictures" / "00" / "House.png")
     assert picture.getpixel((9, 9)) == (20, 60, 220)
-    assert "3 UNet evaluations" not in right.stdout  # two steps unguided, then one guided call: 2 + 2
-    assert "4 UNet evaluations" in right.stdout
+    told = capsys.readouterr().out
+    assert "3 UNet evaluations" not in told  # two steps unguided, then one guided call: 2 + 2
+    assert "4 UNet evaluations" in told
 
 
 def test_it_has_its_row_in_the_docs(registered: None) -> None:

@@ -33,6 +33,7 @@ SHEET = "samples.png"
 """A sheet of what the model draws, beside its folder."""
 
 _CAPTIONS = 20000  # from which the tokenizer learns
+_SHEET_STEPS = 25
 _PROMPTS = (
     "a red house by the sea, watercolour",
     "a blue fish, mosaic",
@@ -174,7 +175,7 @@ class Recipe:
         pipe = StableDiffusionPipeline(self._assemble(unet))
         texts = _ICON_PROMPTS if self.settings.pictures.icons else _PROMPTS
         rows = [
-            pipe(list(texts), seed=seed, num_inference_steps=25, guidance_scale=scale).images
+            pipe(list(texts), seed=seed, num_inference_steps=_SHEET_STEPS, guidance_scale=scale).images
             for seed, scale in ((0, 3.0), (1, 3.0), (0, 7.5))
         ]
         write_grid(rows, path, ["seed 0", "seed 1", "guidance 7.5"], texts)

@@ -24,6 +24,7 @@ from tests.parity.networks import GOLDEN, build, golden, relative_error
 RECORDED = golden("adapters")
 SHAPES = json.loads(str(RECORDED["keys"]))
 METADATA = json.loads(str(RECORDED["metadata"]))
+ARRAYS = {key: adapter_tensor(key, shape) for key, shape in SHAPES.items()}
 TOLERANCE = 1e-5
 Networks = tuple[Any, Any]
 
@@ -33,12 +34,8 @@ def networks() -> Networks:
     return build("sd2", "unet"), build("sd2", "text")
 
 
-def arrays() -> dict[str, np.ndarray]:
-    return {key: adapter_tensor(key, shape) for key, shape in SHAPES.items()}
-
-
 def theirs(networks: Networks) -> Lora:
-    return lora_files.parse(ArrayTensors(arrays()), *networks, METADATA)
+    return lora_files.parse(ArrayTensors(ARRAYS), *networks, METADATA)
 
 
 def outputs(networks: Networks) -> tuple[np.ndarray, np.ndarray]:
@@ -118,7 +115,7 @@ def kohya() -> dict[str, np.ndarray]:
     named = json.loads(str(RECORDED["kohya_keys"]))
     found = {}
     for key, name in named.items():
-        array = arrays()[key.replace("text_encoder.text_model.", "text_encoder.")]
+        array = ARRAYS[key.replace("text_encoder.text_model.", "text_encoder.")]
         found[name] = array.reshape(*array.shape, 1, 1) if "proj_in" in name else array
         found[name.split(".")[0] + ".alpha"] = np.float32(6.0)
     return found
@@ -148,8 +145,8 @@ def test_diffusers_older_formats(networks: Networks) -> None:
         ),
     }
     for prefix in ("", "unet."):
-        stored = {prefix + name: arrays()[key] for key, name in mine.items()}
-        stored.update({name: arrays()[f"text_encoder.encoder.layers.{key}"] for name, key in text.items()})
+        stored = {prefix + name: ARRAYS[key] for key, name in mine.items()}
+        stored.update({name: ARRAYS[f"text_encoder.encoder.layers.{key}"] for name, key in text.items()})
         found = lora_files.parse(ArrayTensors(stored), *networks)
         assert len(found.unet) == len(mine) // 2 and len(found.text_encoder) == 2
         for component in lora_files.COMPONENTS:
@@ -178,12 +175,12 @@ def test_what_does_not_fit_is_said(networks: Networks, tmp_path: Path) -> None:
         ({key.replace("lora_A.weight", "vera_lambda_d"): np.zeros(3, np.float32)}, "another kind of adapter"),
     ):
         with pytest.raises(InputError, match=said):
-            lora_files.parse(ArrayTensors({**arrays(), **changes}), *networks)
-    half = {name: array for name, array in arrays().items() if name != key}
+            lora_files.parse(ArrayTensors({**ARRAYS, **changes}), *networks)
+    half = {name: array for name, array in ARRAYS.items() if name != key}
     with pytest.raises(InputError, match="attn1.to_q lacks down of LoRA"):
         lora_files.parse(ArrayTensors(half), *networks)
     with pytest.raises(InputError, match="its configuration says DoRA, which .* lacks"):
-        lora_files.parse(ArrayTensors(arrays()), *networks, {**METADATA, "unet.use_dora": True})
+        lora_files.parse(ArrayTensors(ARRAYS), *networks, {**METADATA, "unet.use_dora": True})
     with pytest.raises(InputError, match="there is no file"):
         lora_files.read(tmp_path, *networks)
 

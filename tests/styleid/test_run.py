@@ -72,24 +72,27 @@ def test_n_contents_in_m_styles_cost_n_plus_m_inversions(pipe: StableDiffusionPi
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("path", "change"),
     [
-        {},
-        {"inversion": "target"},
-        {"inversion": "target", "fixed_point": 2},
-        {"skip_first_step": False, "inject_start": 2},
-        {"feature_dtype": "float32"},
+        ("fused", {}),
+        ("fused", {"inversion": "target"}),
+        ("fused", {"inversion": "target", "fixed_point": 2}),
+        ("fused", {"skip_first_step": False, "inject_start": 2}),
+        ("fused", {"feature_dtype": "float32"}),
+        ("reference", {}),
+        ("reference", {"inversion": "target", "fixed_point": 1, "skip_first_step": False}),
     ],
     ids=str,
+    indirect=["path"],
 )
 def test_features_kept_or_computed_again_are_the_same_bits(
     pipe: StableDiffusionPipeline, tmp_path: Path, path: str, change: dict
 ) -> None:
     """So where they are kept is no part of what a picture is; sharp attention would show last bits in the pixels."""
-    change = {"temperature": 20.0, "batch_size": 2, **change}
-    memory, _ = run(pipe, features="memory", **change)
+    change, pairs = {"temperature": 20.0, "batch_size": 2, **change}, [(0, 0), (1, 1), (2, 1)]
+    memory, _ = run(pipe, pairs, features="memory", **change)
     for features in ("disk", "recompute"):
-        other, _ = run(pipe, store=tmp_path, features=features, **change)
+        other, _ = run(pipe, pairs, tmp_path, features=features, **change)
         assert all(np.array_equal(other[pair], image) for pair, image in memory.items()), features
 
 

@@ -149,8 +149,10 @@ def in_float64(pipe: StableDiffusionPipeline, monkeypatch: pytest.MonkeyPatch) -
     return pipe
 
 
-@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
-@pytest.mark.parametrize("method", ["words", "lora", "whole", "inst"])
+@pytest.mark.parametrize(
+    ("method", "prediction"),
+    [("words", "epsilon"), ("words", "v_prediction"), ("lora", "v_prediction"), ("whole", "epsilon"), ("inst", "epsilon")],
+)
 def test_gradients(method: str, prediction: str, monkeypatch: pytest.MonkeyPatch) -> None:
     check_gradients(method, lambda: pipeline(prediction), monkeypatch)
 
@@ -165,7 +167,7 @@ def check_gradients(method: str, load: Callable[[], StableDiffusionPipeline], mo
     _, values, gradients = loss_and_gradients(method, load(), {}, True)
     exact = in_float64(load(), monkeypatch)
     rng = np.random.default_rng(3)
-    names = sorted(values)[:: max(1, len(values) // 8)]
+    names = sorted(values)[:: max(1, len(values) // 5)]
     for name in [*names, None]:  # some alone, then all together
         moved = {one: rng.standard_normal(value.shape) for one, value in values.items() if name in (one, None)}
         length = np.sqrt(sum((one**2).sum() for one in moved.values()))
