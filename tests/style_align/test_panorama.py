@@ -32,19 +32,18 @@ def test_a_stride_that_leaves_gaps() -> None:
 
 
 def test_a_panorama_of_any_size_and_batch(pipe: StableDiffusionPipeline) -> None:
-    wide = {"panorama": True, "width": 132, "height": 64, "stride": 4}
+    wide = {"panorama": True, "width": 84, "height": 64, "stride": 4}
     one = latents(pipe, TARGETS[:2], batch_size=1, **wide)
-    assert one[0].shape == (4, 16, 33)
+    assert one[0].shape == (4, 16, 21)
     assert one[-1].shape == (4, 16, 16)
-    for changes in ({"batch_size": 5}, {"batch_size": 3, "features": "memory"}):
-        other = latents(pipe, TARGETS[:2], **{**wide, **changes})
-        assert all(relative_error(other[i], one[i]) < CHUNK_TOLERANCE for i in (0, 1))
-        assert np.array_equal(other[-1], one[-1])
+    other = latents(pipe, TARGETS[:2], batch_size=3, features="memory", **wide)
+    assert all(relative_error(other[i], one[i]) < CHUNK_TOLERANCE for i in (0, 1))
+    assert np.array_equal(other[-1], one[-1])
     plain = latents(pipe, TARGETS[:1], style_strength=0.0, **wide)
     assert relative_error(plain[0], one[0]) > 1e-2
     around = latents(pipe, TARGETS[:1], circular=True, **wide)
-    assert around[0].shape == (4, 16, 33 + 2 * 4)  # what is decoded has some of the other edge beside each edge
-    assert np.array_equal(around[0][..., :4], around[0][..., 33:37])
+    assert around[0].shape == (4, 16, 21 + 2 * 4)  # what is decoded has some of the other edge beside each edge
+    assert np.array_equal(around[0][..., :4], around[0][..., 21:25])
     assert relative_error(around[0][..., 4:-4], one[0]) > 1e-2
     low = latents(pipe, TARGETS[:1], panorama=True, width=96, height=32)
     assert (low[0].shape, low[-1].shape) == ((4, 8, 24), (4, 8, 16))

@@ -8,9 +8,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from jstyle.ops.kernels import operator
 from tests.methods.imagic.small import start
-from tests.training.teaching.killed import child
+from tests.training.teaching.killed import child, prepare
 
 
 def main() -> None:
@@ -19,7 +18,7 @@ def main() -> None:
     def whole_run() -> None:
         list(start(picture, output, tune))
 
-    operator.unavailable()  # loads the kernels, by Jittor's pool of processes, which does not survive a fork
+    prepare()
     assert child(whole_run, 3)  # of the first stage's updates, one after the checkpoint
     assert len(list(output.glob("trainings/*"))) == 1
     assert child(whole_run, 3)  # of the second's: of the first's two were left

@@ -37,7 +37,7 @@ inst: {{token: "<s-{{style}}>", heads: 2, head_width: 4, {SHORT}}}
 dreambooth: {{class_prompt: a thing, class_images: 1, class_steps: 2, {SHORT}}}
 fine_tuning: {{{SHORT}}}
 styles:
-  "02": {{lora: {{loop: {{steps: 60}}}}}}
+  "02": {{lora: {{loop: {{steps: 40}}}}}}
 """
 
 

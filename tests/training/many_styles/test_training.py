@@ -192,7 +192,7 @@ def test_a_trained_text_encoder_comes_with_its_unet(tmp_path: Path) -> None:
 
 
 def test_a_run_tells_what_failed_draws_the_rest_and_goes_on(data: Path, tmp_path: Path) -> None:
-    text = RECIPE.replace("steps: 60", "steps: 3")
+    text = RECIPE.replace("steps: 40", "steps: 3")
     recipe = write(tmp_path, text + '  "00": {prompt: "a {nmae}"}\n')
     out = tmp_path / "out"
     events = teach(data=data, recipe=recipe, output=out)
@@ -254,7 +254,7 @@ def assert_bars_are_filled(events: list[Event]) -> None:
 def test_a_run_plans(data: Path, tmp_path: Path) -> None:
     inputs = {"data": data, "recipe": write(tmp_path), "output": tmp_path / "out", "plan": True}
     said = [event.text for event in only(teach(**inputs, styles=("00-27",), set=("loop.warmup=1",)), Remark)]
-    assert said[0] == "2 styles to teach: 0 finished before, 2 to train, 62 training steps"
+    assert said[0] == "2 styles to teach: 0 finished before, 2 to train, 42 training steps"
     assert said[1] == "4 pictures to draw for sheets, 16 UNet evaluations"  # before and after, guided, 2 steps
     assert "measured" in said[2] and len(said) == 3
     assert not (tmp_path / "out").exists()

@@ -1,6 +1,6 @@
 """Trains in a child process that is killed after some steps, and again until it comes to the end.
 
-python -m tests.training.teaching.killed METHOD DATA OUTPUT
+python -m tests.training.teaching.killed DATA OUTPUT METHOD...
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -35,17 +37,24 @@ def child(whole_run: Callable[[], object], steps: int) -> bool:
     return os.WIFSIGNALED(os.waitpid(pid, 0)[1])
 
 
+def prepare() -> None:
+    """Once, in the parent, what takes each child long otherwise."""
+    operator.unavailable()  # loads the kernels, by Jittor's pool of processes, which does not survive a fork
+    import_module("jstyle.diffusion.clip_tokenizer")
+
+
 def until_it_ends(whole_run: Callable[[], object]) -> None:
     """Kill it before there is any checkpoint, kill it later, then let it come to the end."""
-    operator.unavailable()  # loads the kernels, by Jittor's pool of processes, which does not survive a fork
+    prepare()
     assert child(whole_run, 1)
     assert child(whole_run, 3)
     assert not child(whole_run, 99)
 
 
 def main() -> None:
-    method, data, output = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
-    until_it_ends(lambda: run(method, data, output))
+    data, output, *methods = sys.argv[1:]
+    for method in methods:
+        until_it_ends(partial(run, method, Path(data), Path(output) / method))
 
 
 if __name__ == "__main__":

@@ -151,7 +151,13 @@ def in_float64(pipe: StableDiffusionPipeline, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize(
     ("method", "prediction"),
-    [("words", "epsilon"), ("words", "v_prediction"), ("lora", "v_prediction"), ("whole", "epsilon"), ("inst", "epsilon")],
+    [
+        ("words", "epsilon"),
+        ("words", "v_prediction"),
+        ("lora", "v_prediction"),
+        ("whole", "epsilon"),
+        ("inst", "epsilon"),
+    ],
 )
 def test_gradients(method: str, prediction: str, monkeypatch: pytest.MonkeyPatch) -> None:
     check_gradients(method, lambda: pipeline(prediction), monkeypatch)
