@@ -204,7 +204,7 @@ def hash_files(files: Iterable[Path]) -> str:
     digest = hashlib.sha256()
     for file in files:
         with open(file, "rb") as stream:
-            for block in iter(lambda: stream.read(1 << 24), b""):
+            for block in iter(lambda: stream.read(1 << 20), b""):
                 digest.update(block)
     return digest.hexdigest()
 

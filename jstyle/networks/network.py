@@ -110,7 +110,7 @@ class Network(ModuleNames, jt.Module):
         """Read the weights. Raises InputError where they are missing, damaged or do not fit the network."""
         tensors = stored.open([name for name, _ in self.named_parameters()])
         what, by = self.kind.folder, stored.described_by
-        load_weights(self, tensors, what, stored.rename, dtype, described_by=by, spell=stored.spell)
+        load_weights(self, tensors, what, stored.rename, dtype, described_by=by, spell=stored.spell, is_new=True)
 
     def save_pretrained(
         self,

@@ -17,7 +17,7 @@ from jstyle.diffusion.schedule_config import ScheduleConfig
 from jstyle.diffusion.weighted_text import PLAIN, read_pieces
 from jstyle.events import Evaluated, closing
 from jstyle.networks import Condition, ControlNetModel, UNet2DConditionModel
-from jstyle.networks.config import UNetConfig, VAEConfig
+from jstyle.networks.config import ControlNetConfig, UNetConfig, VAEConfig
 from jstyle.networks.outputs import ControlNetOutput, UNetOutput
 from jstyle.ops.precision import unet_dtype
 from jstyle.pictures.spec import Identifiable
@@ -67,6 +67,7 @@ class CountingUNet(UNet2DConditionModel):
 
     def __init__(self, config: UNetConfig, dtype: Optional[str] = None) -> None:
         super().__init__(config)
+        forget_weights(self)
         self.compute_dtype = dtype
 
     def execute(self, sample: jt.Var, *_: Any, **__: Any) -> UNetOutput:
@@ -77,9 +78,24 @@ class CountingUNet(UNet2DConditionModel):
 class CountingNet(ControlNetModel):
     """A ControlNet whose every answer is empty. Its weights are never made."""
 
+    def __init__(self, config: ControlNetConfig) -> None:
+        super().__init__(config)
+        forget_weights(self)
+
     def execute(self, *_: Any, **__: Any) -> ControlNetOutput:
         """Of anything nothing."""
         return ControlNetOutput((), jt.zeros((1,)))
+
+
+def forget_weights(network: jt.Module) -> None:
+    """Put a single zero in the place of every parameter before it is made.
+
+    Jittor makes them all as soon as it computes anything while they are there, and keeps them.
+    """
+    for module in network.modules():
+        for name, value in vars(module).items():
+            if isinstance(value, jt.Var):
+                setattr(module, name, jt.zeros(1))
 
 
 class _Autoencoder:

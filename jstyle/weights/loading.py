@@ -30,8 +30,11 @@ def load_weights(
     *,
     described_by: str = "its config.json",
     spell: Callable[[str], str] = str,
+    is_new: bool = False,
 ) -> None:
     """Fill every parameter of ``module`` from ``tensors``, one at a time, in ``dtype``.
+
+    What the parameters of a module that ``is_new`` begin with is never computed.
 
     ``rename`` maps a stored name to a parameter's. If the two do not fit, raises InputError, before anything is
     changed, with the missing, unexpected and mis-shaped keys, the name ``what`` of the network, and ``described_by``;
@@ -42,8 +45,12 @@ def load_weights(
     for key in IGNORED_KEYS - set(parameters):
         stored.pop(key, None)
     _check_keys(parameters, stored, f"the {what} weights do not fit {described_by}", spell)
+    shapes = {key: tuple(parameter.shape) for key, parameter in parameters.items()}
+    if is_new:  # else the first that is computed would bring all of these with it, in fp32
+        for parameter in parameters.values():
+            parameter.assign(jt.zeros(1))
     for key, parameter in parameters.items():
-        array = tensors.read(stored[key][0]).reshape(tuple(parameter.shape))
+        array = tensors.read(stored[key][0]).reshape(shapes[key])
         numbers = to_numbers(array, f"{spell(stored[key][0])} of the {what} weights", "fetch the model again")
         with jt.no_grad():  # else what a parameter is cast from would be kept for gradients
             value = ops.cast(jt.array(numbers), dtype)

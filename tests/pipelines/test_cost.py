@@ -35,6 +35,14 @@ def sample(pipe: StableDiffusionPipeline, name: str, guidance: float, steps: int
     yield Remark(str(denoiser.evaluations))
 
 
+def test_a_plan_has_no_weights_that_could_be_made(pipe: StableDiffusionPipeline) -> None:
+    """Jittor makes all that is pending as soon as it computes anything, as loading the model does."""
+    planned = CountingPipeline.like(pipe)
+    names = [name for name, _ in pipe.unet.named_parameters()]
+    assert [name for name, _ in planned.unet.named_parameters()] == names
+    assert planned.unet.num_parameters() == len(names)
+
+
 @pytest.mark.parametrize(("name", "calls"), [("ddim", 6), ("pndm", 7), ("lms", 6)])
 @pytest.mark.parametrize(("guidance", "halves"), [(0.5, 1), (1.0, 1), (7.5, 2)])
 def test_every_latent_and_half_is_counted(
