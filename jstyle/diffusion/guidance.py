@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Optional, Union
 
 from jstyle.diffusion.control import Steering
 from jstyle.diffusion.schedule import CLEAN, Level, Prediction, to_prediction
 from jstyle.networks import Condition, TextContext, UNet2DConditionModel
+from jstyle.networks.addition import embed_guidance
 from jstyle.networks.condition import join_conditions, read_condition
 from jstyle.runtime import jt
 from jstyle.settings.vocabulary import is_guided
@@ -17,10 +19,11 @@ class GuidedDenoiser:
 
     ``text`` and ``negative_text`` are (batch, tokens, cross_attention_dim), or conditions. In the UNet's batch the
     unconditional half always comes first. At a guidance_scale of 1 or less, or without a negative_text, only
-    the conditional half runs, as in diffusers. ``extra`` (batch, channels, height, width) is appended to the
-    latent's channels, where inpainting checkpoints expect their mask and masked image. ``rescale`` is the share of
-    `rescale_guided` in a guided prediction. ``steering`` is what ControlNets add to the UNet's maps. ``evaluations``
-    counts the latents that the UNet has seen, ``level`` is the last that it was fed.
+    the conditional half runs, as in diffusers, and so it does of a UNet that is told the guidance. ``extra`` (batch,
+    channels, height, width) is appended to the latent's channels, where inpainting checkpoints expect their mask and
+    masked image. ``rescale`` is the share of `rescale_guided` in a guided prediction. ``steering`` is what ControlNets
+    add to the UNet's maps. ``evaluations`` counts the latents that the UNet has seen, ``level`` is the last that it was
+    fed.
     """
 
     def __init__(
@@ -34,11 +37,12 @@ class GuidedDenoiser:
         rescale: float = 0.0,
         steering: Optional[Steering] = None,
     ) -> None:
-        self.guided = negative_text is not None and is_guided(guidance_scale)
+        reads_guidance = unet.config.time_cond_proj_dim is not None
+        self.guided = negative_text is not None and is_guided(guidance_scale) and not reads_guidance
         self.unet = unet
         self.prediction_type = prediction_type
         halves = [negative_text, text] if negative_text is not None and self.guided else [text]
-        self.text = TextContext(join_conditions([read_condition(half) for half in halves]))
+        self.text = self._read_text(join_conditions([read_condition(half) for half in halves]), guidance_scale)
         self.guidance_scale = guidance_scale
         self.extra = extra
         self.rescale = rescale
@@ -48,8 +52,15 @@ class GuidedDenoiser:
 
     def turn(self, text: Union[jt.Var, Condition], guidance_scale: float) -> None:
         """Go on under another text, (batch, ...) or, unconditional half first, (2 batch, ...), and another scale."""
-        self.guided = is_guided(guidance_scale)
-        self.text, self.guidance_scale = TextContext(text), guidance_scale
+        self.guided = is_guided(guidance_scale) and self.unet.config.time_cond_proj_dim is None
+        self.text, self.guidance_scale = self._read_text(read_condition(text), guidance_scale), guidance_scale
+
+    def _read_text(self, condition: Condition, guidance_scale: float) -> TextContext:
+        """The condition as the UNet takes it, with the guidance where it reads that."""
+        width = self.unet.config.time_cond_proj_dim
+        if width is None:
+            return TextContext(condition)
+        return TextContext(replace(condition, guidance=jt.array(embed_guidance(guidance_scale, width))))
 
     def __call__(self, x: jt.Var, level: Level, step: int) -> Prediction:
         """The prediction for x (batch, channels, height, width), which stands at ``level``."""

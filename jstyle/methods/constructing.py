@@ -18,6 +18,11 @@ def require_parts(method: str, pipe: Any, pipeline: type, settings: Any, kind: t
         raise InputError(
             f"{method} wants a pipeline, such as jstyle.{pipeline.__name__}.from_pretrained(...), not {_name(pipe)}"
         )
+    if getattr(pipe.unet.config, "time_cond_proj_dim", None) is not None:
+        raise InputError(
+            f"{method} needs a model that answers for every level, and this one was distilled to a few steps: take the "
+            "one that it was distilled from"
+        )
     if not isinstance(settings, kind):
         raise InputError(f"{method} wants its settings as {kind.__name__}(...), not {_name(settings)}")
     try:

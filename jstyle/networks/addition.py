@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Optional
 
 import numpy as np
@@ -59,6 +60,36 @@ def check_addition(condition: Condition, rows: int, config: EncoderConfig) -> No
     wrong = [n for n in (len(row.list_numbers((1, 1), count)) for row in condition.sizes) if n != count]
     if wrong:
         raise InputError(f"UNet: wanted {count} numbers about a picture's size (time_ids), got {wrong[0]}")
+
+
+def embed_guidance(scale: float, width: int) -> np.ndarray:
+    """Sinusoids (1, width) of a guidance scale, less 1, a thousand times (arXiv 2310.04378, section 4.2; as diffusers).
+
+    They rise unlike those of times: the lowest frequency is 1 / 10000, and sines come first.
+    """
+    half = width // 2
+    frequencies = np.exp(np.arange(half, dtype=np.float32) * np.float32(-math.log(10000) / (half - 1)))
+    angles = np.float32(1000 * (scale - 1)) * frequencies
+    return np.concatenate([np.sin(angles), np.cos(angles), np.zeros(width % 2, np.float32)])[None]
+
+
+def read_guidance(text: Any, embedded: Any) -> Any:
+    """A text with what is said of the guidance. Raises InputError where both say it."""
+    if embedded is None:
+        return text
+    if isinstance(text, TextContext) or (isinstance(text, Condition) and text.guidance is not None):
+        raise InputError("UNet: timestep_cond stands beside a text, or in its Condition, not in both")
+    condition = text if isinstance(text, Condition) else Condition(read_numbers("UNet", "a text", text))
+    return replace(condition, guidance=read_numbers("UNet", "timestep_cond", embedded))
+
+
+def check_guidance(condition: Condition, rows: int, width: Optional[int]) -> None:
+    """Raise InputError for numbers about the guidance that a UNet does not read, or of another shape."""
+    if condition.guidance is None:
+        return
+    if width is None:
+        raise InputError("UNet: timestep_cond is for one that reads the guidance, whose config has time_cond_proj_dim")
+    check_shape("UNet", "timestep_cond", condition.guidance, ((1, rows) if rows > 1 else 1, width), f" for {rows} rows")
 
 
 def read_added(text: Any, added: Optional[Mapping[str, Any]]) -> Any:

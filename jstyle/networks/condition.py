@@ -60,12 +60,14 @@ class Condition:
     """Texts for the cross-attentions, (rows, tokens, width), and what is added to the time's embedding beside them.
 
     ``pooled`` (rows, pooled width) is one vector of each text, ``sizes`` what each row says of its picture's size.
-    UNets of Stable Diffusion 1.x and 2.x read neither. One row serves all rows of a latent.
+    UNets of Stable Diffusion 1.x and 2.x read neither. One row serves all rows of a latent. ``guidance`` (1 or rows,
+    width) is what UNets that were distilled with it read of the guidance (`embed_guidance`).
     """
 
     text: jt.Var
     pooled: Optional[jt.Var] = None
     sizes: tuple[RowSizes, ...] = ()
+    guidance: Optional[jt.Var] = None
 
     def __len__(self) -> int:
         return self.text.shape[0]
@@ -79,7 +81,10 @@ class Condition:
     def take(self, rows: Sequence[int]) -> Condition:
         """These rows, in their order."""
         pooled = None if self.pooled is None else _take(self.pooled, rows)
-        return Condition(_take(self.text, rows), pooled, tuple(self.sizes[row] for row in rows if self.sizes))
+        guidance = self.guidance
+        if guidance is not None and guidance.shape[0] > 1:
+            guidance = _take(guidance, rows)
+        return Condition(_take(self.text, rows), pooled, tuple(self.sizes[row] for row in rows if self.sizes), guidance)
 
     def say(self, sizes: RowSizes) -> Condition:
         """The same, every row of which says that of its picture's size."""

@@ -167,9 +167,14 @@ class UNetConfig(EncoderConfig):
     sample_size: int = 64
     out_channels: int = 4
     up_block_types: tuple[str, ...] = ("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3
+    time_cond_proj_dim: Optional[int] = later(None)
+    """How many numbers it reads of the guidance, where that is an input, as LCMs do (arXiv 2310.04378)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        width = self.time_cond_proj_dim
+        require(width is None or width >= 4, f"time_cond_proj_dim must be at least 4, not {width}")
+        require_sizes(1 << 16, time_cond_proj_dim=width or 4)
         _check_levels(self, up_block_types=_UNET_UP)
         require_sizes(1 << 16, out_channels=self.out_channels)
         require_sizes(LONGEST_SIDE, sample_size=self.sample_size)

@@ -9,13 +9,13 @@ import numpy as np
 
 from jstyle import ops
 from jstyle.errors import InputError
-from jstyle.networks.addition import read_added
+from jstyle.networks.addition import check_guidance, read_added, read_guidance
 from jstyle.networks.attention import TextContext
 from jstyle.networks.condition import Condition
 from jstyle.networks.config import UNetConfig
 from jstyle.networks.editing import bind
 from jstyle.networks.entry import Array, check_shape, read_numbers, refuse_arguments
-from jstyle.networks.layers import Conv2d, GroupNorm
+from jstyle.networks.layers import Conv2d, GroupNorm, Linear
 from jstyle.networks.network import Kind
 from jstyle.networks.outputs import ControlNetOutput, UNetOutput
 from jstyle.networks.recompute import recomputed
@@ -48,6 +48,8 @@ class UNet2DConditionModel(FromSingleFile, Encoder):
         self.up_blocks = jt.nn.ModuleList(
             [get_block(UP_BLOCKS, name)(config, level) for name, level in zip(config.up_block_types, levels)]
         )
+        if config.time_cond_proj_dim is not None:
+            self.time_embedding.cond_proj = Linear(config.time_cond_proj_dim, widths[0], bias=False)
         self.conv_norm_out = GroupNorm(config.norm_num_groups, widths[0], config.norm_eps)
         self.conv_out = Conv2d(widths[0], config.out_channels, 3, padding=(1, 1))
         self.sites = self.number_sites()
@@ -60,6 +62,7 @@ class UNet2DConditionModel(FromSingleFile, Encoder):
         *,
         step: int = 0,
         added_cond_kwargs: Optional[Mapping[str, Any]] = None,
+        timestep_cond: Optional[Array] = None,
         down_block_additional_residuals: Optional[Sequence[Array]] = None,
         mid_block_additional_residual: Optional[Array] = None,
         return_dict: bool = True,
@@ -70,15 +73,17 @@ class UNet2DConditionModel(FromSingleFile, Encoder):
         ``encoder_hidden_states`` is (batch, tokens, cross_attention_dim), or a `Condition`; one `TextContext` passed to
         several calls saves projecting the text again. A UNet of SDXL reads more than a text: what a `Condition` has, or
         diffusers' ``added_cond_kwargs``, ``text_embeds`` (batch, pooled width) and ``time_ids`` (batch, sizes).
-        ``timestep`` is one time for all rows, or one for each, in numbers of any kind.
+        ``timestep_cond`` (1 or batch, time_cond_proj_dim) is what `embed_guidance` makes of the guidance, for a UNet
+        that reads it. ``timestep`` is one time for all rows, or one for each, in numbers of any kind.
         ``step`` is announced to the attached editors. The residuals are what `ControlNetModel` answers: they are added
         to the skip connections and to what the middle makes. ``others`` are diffusers' arguments for other networks,
         which must be None. Raises InputError, before anything is computed, for inputs of other shapes.
         """
         refuse_arguments("UNet", others, list_arguments(self.execute))
         latents = read_numbers("UNet", "latents", sample)
-        condition = read_added(encoder_hidden_states, added_cond_kwargs)
+        condition = read_guidance(read_added(encoder_hidden_states, added_cond_kwargs), timestep_cond)
         text, times = self.check_inputs(latents, timestep, condition)
+        check_guidance(text.condition, latents.shape[0], self.config.time_cond_proj_dim)
         residuals = self._read_residuals(latents, down_block_additional_residuals, mid_block_additional_residual)
         if self._recompute and not jt.flags.no_grad:
             with recomputed(self, self.list_trained()):
@@ -86,6 +91,10 @@ class UNet2DConditionModel(FromSingleFile, Encoder):
         else:
             output = self.compute(latents, times, text, step, residuals)
         return UNetOutput(output) if return_dict else (output,)
+
+    def list_read(self, condition: Condition) -> list[jt.Var]:
+        """The guidance, where it reads that and is told."""
+        return [] if condition.guidance is None or self.config.time_cond_proj_dim is None else [condition.guidance]
 
     def compute(
         self,

@@ -25,14 +25,19 @@ from jstyle.runtime import jt
 
 
 class TimestepEmbedding(jt.Module):
-    """Two linear layers over the sinusoidal embedding of the time."""
+    """Two linear layers over the sinusoidal embedding of the time.
+
+    A UNet that reads the guidance has a ``cond_proj`` before them.
+    """
 
     def __init__(self, channels: int, out_channels: int) -> None:
         self.linear_1 = Linear(channels, out_channels)
         self.linear_2 = Linear(out_channels, out_channels)
 
-    def execute(self, x: jt.Var) -> jt.Var:
-        """Sinusoids (batch, channels) -> (batch, out_channels)."""
+    def execute(self, x: jt.Var, guidance: Optional[jt.Var] = None) -> jt.Var:
+        """Sinusoids of times (batch, channels), and of the guidance (1 or batch, width) -> (batch, out_channels)."""
+        if guidance is not None:
+            x = x + self.cond_proj(guidance)
         return self.linear_2(ops.silu(self.linear_1(x)))
 
 
@@ -145,10 +150,15 @@ class Encoder(Adaptable, Network):
     def _embed_time(self, times: np.ndarray, condition: Condition, size: Size) -> jt.Var:
         """The embedding of times (rows,), and of what stands beside a text, after its silu, (rows, channels)."""
         sinusoids = embed_numbers(times, self.config.block_out_channels[0], self.config)
-        temb = self.time_embedding(ops.cast(sinusoids, self.dtype))
+        read = self.list_read(condition)
+        temb = self.time_embedding(ops.cast(sinusoids, self.dtype), *(ops.cast(one, self.dtype) for one in read))
         if self.config.has_addition:
             temb = temb + self.add_embedding(make_addition(condition, size, self.config, self.dtype))
         return ops.silu(temb)
+
+    def list_read(self, condition: Condition) -> list[jt.Var]:
+        """What it reads with the time's sinusoids."""
+        return []
 
     def number_sites(self) -> tuple[Site, ...]:
         """Number the attention layers in the order of execution and give each its site."""

@@ -33,6 +33,7 @@ from jstyle.settings.prompts import PromptSettings
 from jstyle.settings.vocabulary import is_guided
 from jstyle.weights.known_words import describe_unknown_words
 
+_GUIDED_BY_ITSELF = "the negative prompt is not used: this model was distilled with the guidance as an input"
 UNUSED_NEGATIVE = "the negative prompt is not used: at a guidance of 1 or less the prompt's prediction stands alone"
 
 
@@ -170,9 +171,11 @@ class TextReading(LoadedModel):
         """The text, and under guidance what stands against it, each with a row an image."""
         text = self.condition_texts(prompt, copies, skip, reading)
         self.tell_unknown_words([read_text(one, reading) for one in list_texts(prompt)])
-        if not is_guided(guidance):
+        reads_guidance = self.unet.config.time_cond_proj_dim is not None
+        if reads_guidance or not is_guided(guidance):
             if negative_prompt is not None and (not is_text(negative_prompt) or negative_prompt):
-                warnings.warn(UNUSED_NEGATIVE, InputWarning, stacklevel=3)
+                told = _GUIDED_BY_ITSELF if reads_guidance else UNUSED_NEGATIVE
+                warnings.warn(told, InputWarning, stacklevel=3)
             return text, None
         if negative_prompt is None and self.zeroes_no_negative:
             return text, text.zero()
