@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from benchmarks.prompt_edits import EDITS, GUIDANCE, NEW_TEXT, STEPS, WAYS, draw_edits, encode_units
+from benchmarks.prompt_edits import EDITS, GUIDANCE, NEW_TEXT, STEPS, choose_settings, draw_edits, encode_units
 from benchmarks.quality.adherence import prompt
 from jstyle.methods.prompt_to_prompt.blend import WordMaps, find_map_sites
 from jstyle.methods.prompt_to_prompt.editor import mark_values, read_marks
@@ -31,7 +31,6 @@ from jstyle.networks.editing import QKV, Site, attached
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from recipes.tiny.drawings import Scene
 
-BLENDED = "local blend"
 KINDS = ("colour", "object")
 
 
@@ -72,10 +71,10 @@ def main() -> None:
                     found.setdefault((way, kind), []).append(measure_outside(pipe, made["source"], picture, mask))
             print(f"{kind} {seed}: {len(shares)} measured", flush=True)
     print(f"outside is {1 - np.mean(shares):.0%} of a picture; {len(shares)} edits")
-    print(f"{'':<16}{'edits':<9}{'distance':>10}{'squared error':>15}{'PSNR':>10}")
+    print(f"{'':<20}{'edits':<9}{'distance':>10}{'squared error':>15}{'PSNR':>10}")
     for (way, kind), numbers in found.items():
         far, error = np.mean(numbers, axis=0)
-        print(f"{way:<16}{kind:<9}{far:>10.3f}{error:>15.5f}{-10 * np.log10(error):>7.1f} dB")
+        print(f"{way:<20}{kind:<9}{far:>10.3f}{error:>15.5f}{-10 * np.log10(error):>7.1f} dB")
 
 
 def make_pictures(
@@ -96,10 +95,8 @@ def make_pictures(
     maps.add((looked[0], looked[1]))
     height, width = pipe.latent_shape(pipe.size, pipe.size)[1:]
     mask = maps.draw_masks((height, width), settings.blend_level, settings.blend_threshold)[0, 0]
-    words = tuple(dict.fromkeys((source.object, target.object)))
-    for name, way in {**WAYS, BLENDED: PromptToPromptSettings(blend_words=words)}.items():
-        edit = PromptToPrompt(pipe, replace(way, steps=STEPS, guidance=GUIDANCE))
-        made[name] = edit(prompt(source), [prompt(target)], seed=seed)[1]
+    for name, chosen in choose_settings(source, target).items():
+        made[name] = PromptToPrompt(pipe, chosen)(prompt(source), [prompt(target)], seed=seed)[1]
     return made, mask
 
 

@@ -33,7 +33,8 @@ from recipes.tiny.drawings import MONOCHROME, Scene, sample_scene
 SEED = 2208
 EDITS: Mapping[str, int] = {"colour": 14, "object": 13, "technique": 13}
 SHORT = PromptToPromptSettings(cross_replace_steps=(0.0, 0.4), self_replace_steps=(0.0, 0.2))
-WAYS: Mapping[str, PromptToPromptSettings] = {"default": PromptToPromptSettings(), "short windows": SHORT}
+BLENDED = "short, local blend"
+WAYS = ("default", "short windows", BLENDED)
 STEPS = 20
 GUIDANCE = 3.0
 NEW_TEXT = "new text alone"
@@ -50,16 +51,18 @@ def main() -> None:
     edits = draw_edits()
     made: dict[str, list[Image.Image]] = {"source": [], **{name: [] for name in WAYS}, NEW_TEXT: []}
     for seed, (source, target, _) in enumerate(edits):
-        for name, way in WAYS.items():
-            settings = replace(way, steps=STEPS, guidance=GUIDANCE)
-            first, edited = PromptToPrompt(pipe, settings)(prompt(source), [prompt(target)], seed=seed)
+        pictures = {
+            name: PromptToPrompt(pipe, settings)(prompt(source), [prompt(target)], seed=seed)
+            for name, settings in choose_settings(source, target).items()
+        }
+        for name, (_, edited) in pictures.items():
             made[name].append(edited)
-        made["source"].append(first)
+        made["source"].append(pictures[WAYS[0]][0])
         made[NEW_TEXT] += pipe(
             prompt(target), num_inference_steps=STEPS, guidance_scale=GUIDANCE, seed=seed, sampler="ddim"
         ).images
     kinds = [kind for _, _, kind in edits]
-    print(f"{'':<16}{'edits':<11}{'new word read':>14}{'others read':>13}{'distance':>10}")
+    print(f"{'':<20}{'edits':<11}{'new word read':>14}{'others read':>13}{'distance':>10}")
     for name in (*WAYS, NEW_TEXT):
         far = measure_distances(pipe, made["source"], made[name])
         read = judge.hits(reader, np.stack([np.asarray(one) for one in made[name]]), [target for _, target, _ in edits])
@@ -67,11 +70,19 @@ def main() -> None:
             rows = [row for row, kind in enumerate(kinds) if chosen in (kind, "all")]
             new = np.array([read[kinds[row]][row] for row in rows])
             others = np.array([[read[kind][row] for kind in read if kind != kinds[row]] for row in rows])
-            print(f"{name:<16}{chosen:<11}{np.nanmean(new):>14.0%}{np.nanmean(others):>13.0%}{far[rows].mean():>10.3f}")
+            print(f"{name:<20}{chosen:<11}{np.nanmean(new):>14.0%}{np.nanmean(others):>13.0%}{far[rows].mean():>10.3f}")
     if options.sheet:
         shown = [row for kind in EDITS for row in [i for i, one in enumerate(kinds) if one == kind][:2]]
         columns = [f"{edits[row][2]}: {getattr(edits[row][1], edits[row][2])}" for row in shown]
         draw_grid([[made[name][row] for row in shown] for name in made], list(made), columns).save(options.sheet)
+
+
+def choose_settings(source: Scene, target: Scene) -> dict[str, PromptToPromptSettings]:
+    """Those of each way. Local blend is around both texts' things; another technique is to be everywhere."""
+    words = (source.object,) if source.object == target.object else (source.object, target.object)
+    blended = SHORT if source.technique != target.technique else replace(SHORT, blend_words=words)
+    ways = dict(zip(WAYS, (PromptToPromptSettings(), SHORT, blended)))
+    return {name: replace(way, steps=STEPS, guidance=GUIDANCE) for name, way in ways.items()}
 
 
 def draw_edits() -> list[tuple[Scene, Scene, str]]:
