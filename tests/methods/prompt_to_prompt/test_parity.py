@@ -1,4 +1,4 @@
-"""Prompt-to-Prompt against a float64 rendering with whole matrices of attention, and the paper's code's alignment."""
+"""Prompt-to-Prompt against a float64 rendering with whole matrices of attention, and the paper's own code."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from jstyle.ops import KeyValue
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from tests.parity.networks import GOLDEN, golden, relative_error
 
-RECORDED = golden("prompt_to_prompt")
+RECORDED, PUBLISHED = golden("prompt_to_prompt"), golden("prompt_to_prompt_published")
 SHAPE = (4, 16, 16)
 CAT = "a cat on a mat"
 DOG = "a dog on a mat"
@@ -65,6 +65,23 @@ def test_final_latents(pipe: StableDiffusionPipeline, name: str) -> None:
     assert sorted(made) == list(range(len(RECORDED[name])))
     for number, latents in made.items():
         assert relative_error(latents, RECORDED[name][number]) < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "changes"),
+    [
+        ("replace", "a bridge on a hat", {}),
+        ("refine", REFINED, {}),
+        ("reweight", CAT, {"cross_replace_steps": (0.0, 1.0), "reweight": {"mat": 3.0, "cat": -1.0}, **NO_LAYOUT}),
+    ],
+)
+def test_the_papers_own_controllers(
+    pipe: StableDiffusionPipeline, name: str, target: str, changes: dict[str, Any]
+) -> None:
+    settings = PromptToPromptSettings(**{"steps": 6, "guidance": 4.0, "self_level": 0, "blend_level": 1, **changes})
+    events = PromptToPromptOnLatents(pipe, settings, CAT, [target], shape=SHAPE, seed=5, clean=None).edit(range(2))
+    for number, latents in dict(event for event in events if isinstance(event, tuple)).items():
+        assert relative_error(latents, PUBLISHED[name][number]) < 1e-4
 
 
 def test_an_edit_is_the_same_in_any_batch(pipe: StableDiffusionPipeline) -> None:
