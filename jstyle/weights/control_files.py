@@ -63,7 +63,7 @@ class NetFiles:
 
 
 def locate_net(name: str, config: Optional[str] = None) -> NetFiles:
-    """The net of that name: its folder or a model's that has one, a hub id, or a file.
+    """The net of that name: its folder or a model's that has one, "tiny" as such, a hub id, or a file.
 
     ``config`` is the folder or hub id whose config.json describes a file; by default it is that of a net of Stable
     Diffusion 1.x or 2.x. Raises InputError for anything missing, damaged or of another kind.
@@ -78,7 +78,7 @@ def locate_net(name: str, config: Optional[str] = None) -> NetFiles:
         return read_net_file(path, None if config is None else _read_config(config))
     if config is not None:
         raise InputError(f"config is for a ControlNet in one file, and {name!r} is none: leave it out")
-    if not (path.is_dir() or hub.is_hub_id(name)):
+    if not (name == hub.EMBEDDED or path.is_dir() or hub.is_hub_id(name)):
         raise InputError(f"there is no ControlNet {name!r}: {guess_path(path) or 'name its folder or its file'}")
     folder = hub.locate_component(name, None, PART, (_CONFIG,))
     return NetFiles(read_network(ControlNetConfig, folder), store_folder(PART, folder))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from jstyle.errors import InputError
 from jstyle.networks import ControlNetModel
@@ -19,6 +20,8 @@ from jstyle.pipelines.controlnet import (
     StableDiffusionControlNetPipeline,
 )
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
+from jstyle.training.draws import make_generator
+from recipes.tiny.drawings import caption, render, sample_scene
 from tests.golden import tiny
 from tests.parity.networks import GOLDEN, seeded
 
@@ -164,3 +167,27 @@ def test_a_pipeline_without_a_net(pipe: StableDiffusionControlNetPipeline) -> No
     StableDiffusionControlNetPipeline.from_pretrained(MODEL).to("cpu")
     with pytest.raises(InputError, match="this pipeline has no ControlNet: give controlnet="):
         StableDiffusionControlNetPipeline.from_pretrained(MODEL)(image=MAP, **CALL)
+
+
+def find_edges(picture: Image.Image) -> np.ndarray:
+    """Where brightness changes from pixel to pixel, smoothed: (height, width)."""
+    grey = np.asarray(picture.convert("L").filter(ImageFilter.GaussianBlur(1)), float)
+    return np.hypot(*np.gradient(grey))
+
+
+def test_the_embedded_net_draws_along_its_map() -> None:
+    """Without it the same caption and seed come to another outline."""
+    rng = make_generator(3, 0, "an embedded net's map")
+    scene = replace(sample_scene(rng), technique="poster")
+    edges = find_edges(Image.fromarray(render(scene, 128)))
+    lines = Image.fromarray((255 * (edges > np.quantile(edges, 0.92))).astype(np.uint8))
+    pipe = StableDiffusionControlNetPipeline.from_pretrained("tiny", controlnet=ControlNetModel.from_pretrained("tiny"))
+    found = []
+    for scale in (0.0, 1.0):
+        picture = pipe(
+            caption(scene, rng), lines, num_inference_steps=10, guidance_scale=3.0, seed=1,
+            controlnet_conditioning_scale=scale,
+        ).images[0]  # fmt: skip
+        found.append(np.corrcoef(edges.ravel(), find_edges(picture).ravel())[0, 1])
+    assert found[1] > 0.5 and found[1] > found[0] + 0.2
+    assert StableDiffusionPipeline.from_pretrained("tiny").model_hash == pipe.model_hash
