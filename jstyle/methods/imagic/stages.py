@@ -125,10 +125,7 @@ class Stages:
         ):
             for step in steps:
                 yield Updated(course.output.name.split("-")[0], 1, step.loss)
-        average = state.average
-        del state, steps
-        jt.gc()  # what comes next is of other shapes, and would not find its room in what is kept for reuse
-        return average
+        return state.average
 
 
 def start_lora(pipe: StableDiffusionPipeline, rank: int, seed: int) -> Lora[LowRank]:
