@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from jstyle.errors import InputError
 from jstyle.methods.prompt_to_prompt.blend import find_map_sites
 from jstyle.methods.prompt_to_prompt.settings import PromptToPromptSettings, choose_layout_calls, choose_word_calls
 from jstyle.networks.editing import Site
@@ -37,6 +38,7 @@ class EditPlan:
 
     def __init__(self, settings: PromptToPromptSettings, sites: Sequence[Site], calls: int) -> None:
         assert settings.self_level is not None and settings.blend_level is not None
+        require_layout(sites, settings.self_level)
         self.calls = calls
         self._sites = sites
         self._level = settings.self_level
@@ -61,3 +63,13 @@ class EditPlan:
     def blends(self, call: int) -> bool:
         """Whether what no blend word looks at is put back after a call."""
         return call in self._blend_calls
+
+
+def require_layout(sites: Sequence[Site], level: int) -> None:
+    """Raise InputError where no map of the network is halved so often: no layout would be taken, without a word."""
+    deepest = max(site.level for site in sites if not site.is_cross)
+    if level > deepest:
+        raise InputError(
+            f"self_level {level}: this model's maps are halved {deepest} times at most; "
+            "no layout is taken with self_replace_steps 0 0"
+        )

@@ -164,8 +164,14 @@ def test_levels_are_those_of_the_papers_maps_whatever_the_model() -> None:
         assert (filled.self_level, filled.blend_level) == (1, level)
 
 
-def test_maps_that_the_model_does_not_have_are_refused() -> None:
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"blend_words": ("cat",), "blend_level": 3}, "blend_level 3: this model has maps of words at the levels"),
+        ({"self_level": 9}, "self_level 9: this model's maps are halved . times at most"),
+    ],
+)
+def test_maps_that_the_model_does_not_have_are_refused(settings: dict[str, Any], said: str) -> None:
     pipe = StableDiffusionPipeline.from_pretrained(MODEL.model)
-    settings = PromptToPromptSettings(steps=2, blend_words=("cat",), blend_level=3)
-    with pytest.raises(InputError, match="blend_level 3: this model has maps of words at the levels"):
-        PromptToPrompt(pipe, settings)("a cat", ["a dog"])
+    with pytest.raises(InputError, match=said):
+        PromptToPrompt(pipe, PromptToPromptSettings(steps=2, **settings))("a cat", ["a dog"])
