@@ -10,7 +10,7 @@ from typing import Any, Optional
 from jstyle.events import Event
 from jstyle.files import sweep_dead
 from jstyle.settings.adapted import AdaptedModelSettings
-from jstyle.settings.fields import free, require
+from jstyle.settings.fields import free, require, spelt
 from jstyle.settings.paths import Pictures, Results, choose_folder, names_picture
 from jstyle.table import Table, load_attribute
 
@@ -19,14 +19,16 @@ from jstyle.table import Table, load_attribute
 class PairInputs:
     """What to work on. A method that is given more has a dataclass of its own that adds it."""
 
-    content: tuple[Pictures, ...]
+    content: tuple[Pictures, ...] = spelt("content_file_path")
     """Pictures to be stylised, or folders of them."""
 
-    style: tuple[Pictures, ...]
+    style: tuple[Pictures, ...] = spelt("style_file_path")
     """Pictures, or folders of pictures, whose style is taken."""
 
-    output: Results
-    """Folder for the results, made where it is missing; of a single pair its file, which ends in .png."""
+    output: Results = Path("output.png")
+    """Folder for the results, made where it is missing; of a single pair its file, which ends in .png. Several pairs
+    need a folder.
+    """
 
     overwrite: bool = free(False, because="asks for the same picture again")
     """Make finished pairs again."""

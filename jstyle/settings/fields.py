@@ -15,6 +15,7 @@ MISSING: Any = dataclasses.MISSING
 _FREE = "changes no result because"
 _LATER = "is no part of the identity at this value"
 _FLAT = "stands at its holder's level, with these changes"
+_SPELT = "is also the option of this name"
 
 
 def free(default: Any = MISSING, *, default_factory: Any = MISSING, because: str, compare: bool = True) -> Any:
@@ -32,6 +33,11 @@ def free(default: Any = MISSING, *, default_factory: Any = MISSING, because: str
 def later(default: Any) -> Any:
     """A field that is no part of the identity while it has its default, so what was made before it came stays known."""
     return dataclasses.field(default=default, metadata={_LATER: default})
+
+
+def spelt(name: str) -> Any:
+    """A field without a default whose option people also know by another name, which YAML and JSON do not take."""
+    return dataclasses.field(metadata={_SPELT: name})
 
 
 def flat(kind: type, **changes: Any) -> Any:
@@ -61,6 +67,11 @@ def is_free(field: dataclasses.Field) -> bool:
 def is_later_default(field: dataclasses.Field, value: Any) -> bool:
     """Whether the field came later, and has the value that stands for how it was before."""
     return _LATER in field.metadata and field.metadata[_LATER] == value
+
+
+def other_spelling(field: dataclasses.Field) -> str:
+    """The other name of the field's option; "" for none."""
+    return field.metadata.get(_SPELT, "")
 
 
 def is_flat(field: dataclasses.Field) -> bool:

@@ -15,6 +15,7 @@ from jstyle.settings.fields import (
     default_of,
     field_docs,
     is_flat,
+    other_spelling,
     start_of_flat,
     typed_fields,
     values_by_name,
@@ -42,13 +43,16 @@ class Choices(tuple):
 
 @dataclasses.dataclass(frozen=True)
 class Option:
-    """An option: the field at `path`, of the dataclass `kind`. `default` is MISSING where it has none."""
+    """An option: the field at `path`, of the dataclass `kind`. `default` is MISSING where it has none, `other` is ""
+    where it has no other spelling.
+    """
 
     path: tuple[str, ...]
     hint: Any
     default: Any
     kind: type
     doc: str
+    other: str = ""
 
     @property
     def name(self) -> str:
@@ -82,7 +86,8 @@ class Option:
         if self.items:
             is_fixed = self.items[-1] is not Ellipsis and self.inner is self.hint
             common["nargs"] = len(self.items) if is_fixed else "+"
-        action: Any = group.add_argument(self.name, **common)
+        spellings = [self.name, f"--{self.other}"] if self.other else [self.name]
+        action: Any = group.add_argument(*spellings, **common)
         if shown is Path:
             action.complete = FILES
 
@@ -129,7 +134,7 @@ def list_options(kind: type, start: Mapping[str, Any], path: tuple[str, ...] = (
         if is_flat(field):
             yield from list_options(hint, start_of_flat(field, default), path)
             continue
-        yield Option((*path, field.name), hint, default, kind, docs.get(field.name, ""))
+        yield Option((*path, field.name), hint, default, kind, docs.get(field.name, ""), other_spelling(field))
         if dataclasses.is_dataclass(inner):
             yield from list_options(typing.cast(type, inner), values_by_name(default), (*path, field.name))
 

@@ -33,10 +33,10 @@ CASES = [
 
 
 def list_needed(words: str) -> list[str]:
-    """Words without which the command says first that something is missing."""
+    """Words without which the command says first that something is missing, or that folders need one as output."""
     needed = ["--preset", "baseline"] if words == "submit" else []
     for option in list_options(join_flat(COMMANDS[words].settings), {}):
-        if option.default is MISSING:
+        if option.default is MISSING or option.default == Path("output.png"):
             value = {"output": "out", "model": __file__, "image": f"{HERE}/woodcut.png"}.get(option.path[-1], HERE)
             texts = ["a", "b"] if option.items else ["a"]
             needed += [option.name, *([value] if Path in (option.inner, *option.items) else texts)]

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jstyle.cli.commands import make_method_command
 from jstyle.errors import InputError
 from jstyle.events import Evaluated, Event, Failure, PictureWritten, Planned, Remark
 from jstyle.methods.pairs import (
@@ -369,3 +370,19 @@ def test_an_output_that_ends_in_png_is_the_file_of_one_pair(tmp_path: Path, file
             start(several, files[2:], out)
     with pytest.raises(InputError, match=r"is one file, and there are 2 pairs: name a folder"):
         start(files[:1], [files[1].parent], out)
+
+
+def test_two_pictures_become_output_png_where_nothing_else_is_said(
+    tmp_path: Path, files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = make_method_command(METHOD)
+    rest = ["--model", str(GOLDEN / "diffusers_folder"), "--width", "16", "--height", "16"]
+    pair = [f"--content-file-path={files[0]}", "--style-file-path", str(files[2])]
+    assert command.main([*pair, *rest], "toy") == 0
+    assert Image.open(tmp_path / "output.png").size == (16, 16)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "output.png"]
+    with pytest.raises(InputError, match=r"output\.png' .*--overwrite"):
+        command.main([f"--content={files[1]}", f"--style={files[2]}", *rest], "toy")
+    with pytest.raises(InputError, match=r"'output\.png' is one file: .* name a folder as output"):
+        command.main(["--content", *map(str, files[:2]), f"--style={files[2]}", *rest], "toy")
