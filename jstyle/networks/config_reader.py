@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from jstyle.errors import InputError
 from jstyle.settings.fields import require, typed_fields
-from jstyle.settings.messages import Where, guess, show
+from jstyle.settings.messages import Where, find_close, show
 from jstyle.settings.reader import read_value
 
 Config = TypeVar("Config")
@@ -73,8 +73,9 @@ def read_diffusers(cls: type[Config], raw: Mapping[str, Any], fixed: Mapping[str
             continue
         allowed = fixed.get(key, value if value in (None, False) else None)
         if allowed is not Ellipsis and value != allowed:
-            meant = guess(key, names) or "only Stable Diffusion 1.x, 2.x and XL load here"
-            message = f"{key} = {show(value)} is not supported; {meant}"
+            meant = find_close(key, names, 0.9)  # so near that it is no other switch of diffusers'
+            advice = f"did you mean {meant}?" if meant else "only Stable Diffusion 1.x, 2.x and XL load here"
+            message = f"{key} = {show(value)} is not supported; {advice}"
             raise Where(place).error(message)
     switches = {
         field.name for field, hint in typed_fields(cls) if hint is bool

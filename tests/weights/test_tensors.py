@@ -158,7 +158,8 @@ def test_saved_keys_shapes_and_configs_are_diffusers_own(folder: Path, tmp_path:
 @pytest.mark.parametrize(
     ("file", "key", "value", "message"),
     [
-        ("unet/config.json", "time_cond_proj_dim", 256, "time_cond_proj_dim = 256 is not supported"),
+        ("unet/config.json", "time_embedding_dim", 256, "time_embedding_dim = 256 is not supported; only Stable"),
+        ("unet/config.json", "cross_attention_norm", "x", "cross_attention_norm = 'x' is not supported; only Stable"),
         ("unet/config.json", "act_fn", "gelu", "act_fn = 'gelu' is not supported"),
         ("unet/config.json", "attention_head_dim", [3, 3, 3, 3], "attention_head_dim 3 does not divide 8 channels"),
         ("unet/config.json", "cross_attention_dim", 17, "mixes two models"),
