@@ -32,6 +32,8 @@ def write_sample(command: SettingsCommand) -> bytes:
     joined: Any = join_flat(command.settings)
     fields = level_fields(joined)
     values = {name: REQUIRED[hint] for name, (field, hint) in fields.items() if is_required(field)}
+    if "output" in fields:  # where it has a default, that may be one file
+        values["output"] = REQUIRED[Path]
     return dump_yaml(plain(build(joined, {**values, **CHOSEN.get(command.words, {})}))).encode()
 
 

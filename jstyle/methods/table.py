@@ -14,6 +14,9 @@ from jstyle.settings.fields import free, require, spelt
 from jstyle.settings.paths import Pictures, Results, choose_folder, names_picture
 from jstyle.table import Table, load_attribute
 
+PAIRS_OUTPUT = Path("output.png")
+"""Where a pair goes if nobody says."""
+
 
 @dataclass(frozen=True)
 class PairInputs:
@@ -25,7 +28,7 @@ class PairInputs:
     style: tuple[Pictures, ...] = spelt("style_file_path")
     """Pictures, or folders of pictures, whose style is taken."""
 
-    output: Results = Path("output.png")
+    output: Results = PAIRS_OUTPUT
     """Folder for the results, made where it is missing; of a single pair its file, which ends in .png. Several pairs
     need a folder.
     """
@@ -52,9 +55,10 @@ class PairInputs:
 def require_single(output: Path, contents: Sequence[Path], styles: Sequence[Path]) -> None:
     """Raise ValueError where an output is one file, and there may be several pairs."""
     single = len(contents) == len(styles) == 1 and not contents[0].is_dir()
+    unsaid = ", the output where none is named," if output == PAIRS_OUTPUT else ""
     require(
         single or not names_picture(output),
-        f"{str(output)!r} is one file: give one content and one style, or name a folder as output",
+        f"{str(output)!r}{unsaid} is one file: give one content and one style, or name a folder as output",
     )
 
 

@@ -384,5 +384,7 @@ def test_two_pictures_become_output_png_where_nothing_else_is_said(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "output.png"]
     with pytest.raises(InputError, match=r"output\.png' .*--overwrite"):
         command.main([f"--content={files[1]}", f"--style={files[2]}", *rest], "toy")
-    with pytest.raises(InputError, match=r"'output\.png' is one file: .* name a folder as output"):
+    with pytest.raises(
+        InputError, match=r"'output\.png', the output where none is named, is one file: .* name a folder as output"
+    ):
         command.main(["--content", *map(str, files[:2]), f"--style={files[2]}", *rest], "toy")
