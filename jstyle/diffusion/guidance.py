@@ -37,9 +37,8 @@ class GuidedDenoiser:
         rescale: float = 0.0,
         steering: Optional[Steering] = None,
     ) -> None:
-        reads_guidance = unet.config.time_cond_proj_dim is not None
-        self.guided = negative_text is not None and is_guided(guidance_scale) and not reads_guidance
         self.unet = unet
+        self.guided = negative_text is not None and self.needs_halves(guidance_scale)
         self.prediction_type = prediction_type
         halves = [negative_text, text] if negative_text is not None and self.guided else [text]
         self.text = self._read_text(join_conditions([read_condition(half) for half in halves]), guidance_scale)
@@ -50,9 +49,13 @@ class GuidedDenoiser:
         self.evaluations = 0
         self.level = CLEAN
 
+    def needs_halves(self, guidance_scale: float) -> bool:
+        """Whether an unconditional half runs at that scale: not where the UNet is told it."""
+        return is_guided(guidance_scale) and self.unet.config.time_cond_proj_dim is None
+
     def turn(self, text: Union[jt.Var, Condition], guidance_scale: float) -> None:
         """Go on under another text, (batch, ...) or, unconditional half first, (2 batch, ...), and another scale."""
-        self.guided = is_guided(guidance_scale) and self.unet.config.time_cond_proj_dim is None
+        self.guided = self.needs_halves(guidance_scale)
         self.text, self.guidance_scale = self._read_text(read_condition(text), guidance_scale), guidance_scale
 
     def _read_text(self, condition: Condition, guidance_scale: float) -> TextContext:

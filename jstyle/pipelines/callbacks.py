@@ -18,7 +18,6 @@ from jstyle.networks.condition import GivenNumbers
 from jstyle.pipelines.arrays import read_var
 from jstyle.runtime import jt
 from jstyle.settings.arguments import read_names, read_number
-from jstyle.settings.vocabulary import is_guided
 
 if TYPE_CHECKING:
     from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
@@ -159,7 +158,7 @@ class Watcher:
         guidance = read_number("guidance_scale", guidance)
         known = {"prompt_embeds": denoiser.text.text, **self._show_addition(latents)}
         read = {name: read_var(changed.get(name, known[name]), name) for name in names}
-        rows = latents.shape[0] * (2 if is_guided(guidance) else 1)
+        rows = latents.shape[0] * (2 if denoiser.needs_halves(guidance) else 1)
         for name, array in read.items():
             wanted = (rows, *known[name].shape[1:])
             if tuple(array.shape) != wanted:

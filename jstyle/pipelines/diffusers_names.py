@@ -33,7 +33,7 @@ REFUSED: Mapping[str, str] = {
     "extract_init_dict": _NO_CONFIG,
     "from_config": f"{_NO_CONFIG}; from_pretrained loads a folder",
     "get_config_dict": _NO_CONFIG,
-    "get_guidance_scale_embedding": "no network here reads the guidance as a number",
+    "get_guidance_scale_embedding": "a call tells guidance_scale to a UNet that reads it",
     "get_timesteps": _IN_CALL,
     "has_compatibles": _NO_CONFIG,
     "hf_device_map": "there is one device; pipe.device names it",

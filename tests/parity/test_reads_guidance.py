@@ -73,6 +73,18 @@ def test_runs_need_one_half(pipe: Any) -> None:
     assert evaluations == [1] * 10 and not pipe.do_classifier_free_guidance
 
 
+def test_a_callback_changes_text_and_guidance_of_one_half(pipe: Any) -> None:
+    def change(pipe: Any, step: int, t: Any, shown: dict[str, Any]) -> dict[str, Any]:
+        pipe._guidance_scale = 6.0
+        return {"prompt_embeds": shown["prompt_embeds"] * 0.5}
+
+    call = {**CALL, "num_inference_steps": 2, "height": 64, "width": 64, "latents": RECORDED["noise"]}
+    plain = pipe(**call).images
+    names = ["latents", "prompt_embeds"]
+    made = pipe(**call, callback_on_step_end=change, callback_on_step_end_tensor_inputs=names).images
+    assert relative_error(made, plain) > 1e-3
+
+
 def test_a_run_from_a_picture() -> None:
     pipe = jstyle.AutoPipelineForImage2Image.from_pretrained(str(GOLDEN / "diffusers_folder"), unet=make_unet("sd"))
     pipe.scheduler = jstyle.DDIMScheduler.from_config(pipe.scheduler.config)
