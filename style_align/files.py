@@ -15,8 +15,9 @@ from jstyle.methods.pairs import publish
 from jstyle.pictures import images
 from jstyle.pictures.finished import is_finished, read_state
 from jstyle.pictures.sheets import choose_cell_side, draw_grid, join_sheets, measure_cell, write_sheet
-from jstyle.pictures.spec import ModelIdentity, PictureSpec
-from jstyle.settings.fields import free
+from jstyle.pictures.spec import ControlSubject, ModelIdentity, PictureSpec
+from jstyle.settings.control import ControlSettings
+from jstyle.settings.fields import free, later
 from jstyle.settings.name_patterns import shorten
 from style_align.settings import StyleAlignSettings
 
@@ -60,6 +61,9 @@ class SetSubject:
     companions: tuple[Companion, ...] = ()
     """All pictures of the set but the reference, where they attend to each other; else a picture depends on none."""
 
+    controls: tuple[ControlSubject, ...] = later(())
+    """What steers it, and never the references."""
+
     start_file: str = free("", because="the hash stands for it")
 
 
@@ -91,15 +95,17 @@ class SetFiles:
         self.references = pictures[:1] if begins_set else [folder / name for name in names]
         self.targets = pictures[1:] if begins_set else pictures
         self._folder = folder
-        common = PictureSpec(method, model, settings, None)
+        target = PictureSpec(method, model, settings, None)
+        reference = replace(target, settings=replace(settings, controls=ControlSettings()))
         companions: tuple[Companion, ...] = ()
         if settings.sharing.full_attention_share:
             companions = tuple(
                 Companion(target.prompt, target.seed, target.start, target.start_file) for target in targets
             )
         self._specs = {
-            path: replace(common, subject=replace(subject, companions=companions))
-            for path, subject in zip([*self.targets, *self.references], [*targets, *references])
+            path: replace(spec, subject=replace(subject, companions=companions))
+            for paths, spec, subjects in ((self.targets, target, targets), (self.references, reference, references))
+            for path, subject in zip(paths, subjects)
         }
 
     def spec(self, path: Path) -> PictureSpec:

@@ -44,6 +44,11 @@ class SetInputs:
     image: tuple[ReadFile, ...] = ()
     """Pictures to start from (image-to-image): one for all texts, or one each."""
 
+    control: tuple[ReadFile, ...] = ()
+    """Maps, or pictures that preprocess makes maps of: of each ControlNet one for all texts but the reference's, or
+    one each, net by net.
+    """
+
     overwrite: bool = free(False, because="asks for the same pictures again")
     """Make finished pictures again."""
 

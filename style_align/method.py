@@ -9,6 +9,7 @@ from typing import Any, Optional, Union
 
 import numpy as np
 
+from jstyle.diffusion.control import Steering
 from jstyle.diffusion.guidance import GuidedDenoiser
 from jstyle.diffusion.noise import NoiseSource
 from jstyle.diffusion.samplers import Denoiser, Step
@@ -16,6 +17,7 @@ from jstyle.diffusion.schedule import diffuse
 from jstyle.errors import InputError
 from jstyle.events import Evaluated
 from jstyle.methods.room import count_features, fit_memory
+from jstyle.pipelines.controls import NO_CONTROLS, Controls
 from jstyle.pipelines.cost import Meter
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline, step_noise, without_gradients
 from jstyle.pipelines.starts import first_step
@@ -23,13 +25,10 @@ from jstyle.runtime import jt
 from jstyle.settings.reader import plain
 from jstyle.settings.vocabulary import is_guided
 from style_align.features import Recorder, shared_sites
-from style_align.panorama import Panorama, WindowDenoiser, windows
+from style_align.panorama import Panorama, WindowDenoiser, latent_shapes, windows
 from style_align.reference import Reference, References, Trajectory, invert, load_same
 from style_align.settings import StyleAlignSettings
 from style_align.share import Aligned, Joint
-
-Shape = tuple[int, int, int]
-"""(channels, height, width)."""
 
 
 @dataclass(frozen=True)
@@ -46,21 +45,6 @@ class Row:
 LatentReference = Union[Row, Trajectory]
 Aligning = Iterator[Union[Evaluated, tuple[int, np.ndarray]]]
 """(row, its final latents (channels, height, width)) as soon as they are there, and what was evaluated before."""
-
-
-def latent_shapes(pipe: StableDiffusionPipeline, settings: StyleAlignSettings) -> tuple[Shape, Shape]:
-    """The latents of targets and of references; a panorama's reference is one window.
-
-    Raises InputError for sizes that the model cannot have, and windows that leave gaps.
-    """
-    canvas = settings.canvas
-    if not canvas.panorama:
-        shape = pipe.latent_shape(canvas.height, canvas.width)
-        return shape, shape
-    shape = pipe.latent_shape(canvas.height, canvas.width or 2 * pipe.size)
-    side = canvas.window or pipe.unet.config.sample_size
-    windows(*shape[1:], side, canvas.stride, circular=canvas.circular)
-    return shape, (shape[0], min(side, shape[1]), min(side, shape[2]))
 
 
 class StyleAlignedOnLatents:
@@ -99,16 +83,17 @@ class StyleAlignedOnLatents:
         self._references: list[Reference] = []  # opened when they are first needed
         self._joint: Optional[np.ndarray] = None
 
-    def align(self, rows: Sequence[Row]) -> Aligning:
-        """Make the rows.
+    def align(self, rows: Sequence[Row], controls: Controls = NO_CONTROLS) -> Aligning:
+        """Make the rows, steered by ``controls``, which never steer a reference.
 
         With features in memory, batch after batch is done; else all are done together, after the last step. Raises
-        InputError where some rows start from pictures and some do not.
+        InputError where some rows start from pictures and some do not, and for controls that cannot be theirs.
         """
         if not rows:
             return
         if len({row.clean is None for row in rows}) == 2:
             raise InputError("give a picture to start from for all targets, or for none")
+        self._check_controls(controls)
         if self.sharing.full_attention_share:
             yield from enumerate((yield from self._align_jointly(rows)))
             return
@@ -121,7 +106,10 @@ class StyleAlignedOnLatents:
             reference.keep(None if together else settings.reference.feature_dtype)
         references = References(self._references, self._weights, self.sharing)
         meter = Meter("reference", references)
-        runs = [self._sample_batch([rows[i] for i in batch], references, meter) for batch in batches]
+        runs = [
+            self._sample_batch([rows[i] for i in batch], controls.take(batch, len(rows)), references, meter)
+            for batch in batches
+        ]
         for event in take_turns(runs, together=together):
             if isinstance(event, Evaluated):
                 yield event
@@ -208,11 +196,24 @@ class StyleAlignedOnLatents:
         calls = self._settings.reference.fixed_point
         return (yield from invert(denoiser, jt.array(clean[None]), levels, self._pipe.schedule, calls))
 
+    def _check_controls(self, controls: Controls) -> None:
+        if not controls.shown:
+            if self._settings.controls.controlnet:
+                raise InputError("the settings name ControlNets: give their maps")
+            return
+        if self._settings.canvas.panorama:
+            raise InputError("a panorama takes no ControlNet: leave controlnet out")
+        if self.sharing.full_attention_share:
+            raise InputError("full attention sharing takes no ControlNet: leave one of the two out")
+        controls.check(self._pipe)
+
     def _sample_batch(
-        self, rows: Sequence[Row], references: References, reference_meter: Meter
+        self, rows: Sequence[Row], controls: Controls, references: References, reference_meter: Meter
     ) -> Iterator[Union[Evaluated, Step]]:
         """A batch's steps, each behind what it took; nothing happens before the first is asked for."""
-        denoiser = self._make_denoiser(rows, references)
+        steps = self._settings.sampling.steps
+        steering = controls.steer(self._pipe, self._shape[1:], len(rows), steps, self._choose_start(rows))
+        denoiser = self._make_denoiser(rows, references, steering)
         meter = Meter("pictures", denoiser)
         for step in self._sample(denoiser, rows):
             yield from (event for event in (reference_meter.read(), meter.read()) if event.count)
@@ -221,11 +222,10 @@ class StyleAlignedOnLatents:
     def _sample(self, denoiser: Denoiser, rows: Sequence[Row]) -> Iterator[Step]:
         """The sampler of some rows, from noise or from noised pictures."""
         noise = NoiseSource([row.seed for row in rows])
-        sampling, schedule, start = self._settings.sampling, self._pipe.schedule, 0
+        sampling, schedule, start = self._settings.sampling, self._pipe.schedule, self._choose_start(rows)
         x = noise.normal("latents", self._shape)
         clean = [row.clean for row in rows if row.clean is not None]
         if clean:
-            start = first_step(sampling.steps, sampling.image_strength)
             level = self._sampler.levels(schedule, sampling.steps, None)[start]
             x = diffuse(jt.array(np.stack(clean)), x, level.alpha_bar)
         else:
@@ -233,9 +233,16 @@ class StyleAlignedOnLatents:
         fresh = step_noise(noise, self._shape)
         return self._sampler(denoiser, x, schedule, sampling.steps, start=start, eta=sampling.eta, noise=fresh)
 
-    def _make_denoiser(self, rows: Sequence[Row], references: References) -> WindowDenoiser:
+    def _choose_start(self, rows: Sequence[Row]) -> int:
+        """The step that they start with."""
+        sampling = self._settings.sampling
+        return 0 if rows[0].clean is None else first_step(sampling.steps, sampling.image_strength)
+
+    def _make_denoiser(
+        self, rows: Sequence[Row], references: References, steering: Optional[Steering]
+    ) -> WindowDenoiser:
         def align(prompts: Sequence[str]) -> Aligned:
-            return Aligned(self._guide(prompts), references, self.sharing)
+            return Aligned(self._guide(prompts, steering), references, self.sharing)
 
         canvas = self._settings.canvas
         if not canvas.panorama:
@@ -244,11 +251,14 @@ class StyleAlignedOnLatents:
         places = windows(*self._shape[1:], side, canvas.stride, circular=canvas.circular)
         return Panorama(lambda count: align([rows[0].prompt] * count), places, self._settings.sampling.batch_size)
 
-    def _guide(self, prompts: Sequence[str]) -> GuidedDenoiser:
-        return self._denoiser(prompts, self._settings.sampling.negative_prompt, self.guidance)
+    def _guide(self, prompts: Sequence[str], steering: Optional[Steering] = None) -> GuidedDenoiser:
+        return self._denoiser(prompts, self._settings.sampling.negative_prompt, self.guidance, steering)
 
-    def _denoiser(self, prompts: Sequence[str], negative_prompt: str, guidance: float) -> GuidedDenoiser:
-        return self._pipe.denoiser(list(prompts), negative_prompt or None, guidance, reading=self._settings.reading)
+    def _denoiser(
+        self, prompts: Sequence[str], negative_prompt: str, guidance: float, steering: Optional[Steering] = None
+    ) -> GuidedDenoiser:
+        reading = self._settings.reading
+        return self._pipe.denoiser(list(prompts), negative_prompt or None, guidance, reading=reading, steering=steering)
 
     def _align_jointly(self, rows: Sequence[Row]) -> Generator[Evaluated, None, np.ndarray]:
         """The final latents of a set that shares everything; its reference's is kept."""

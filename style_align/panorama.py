@@ -13,6 +13,10 @@ from jstyle.errors import InputError
 from jstyle.pipelines.cost import CountingDenoiser
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
+from style_align.settings import StyleAlignSettings
+
+Shape = tuple[int, int, int]
+"""(channels, height, width)."""
 
 
 class Window(NamedTuple):
@@ -39,6 +43,21 @@ def _starts(length: int, side: int, stride: int) -> list[int]:
     if length <= side:
         return [0]
     return [*range(0, length - side, stride), length - side]
+
+
+def latent_shapes(pipe: StableDiffusionPipeline, settings: StyleAlignSettings) -> tuple[Shape, Shape]:
+    """The latents of targets and of references; a panorama's reference is one window.
+
+    Raises InputError for sizes that the model cannot have, and windows that leave gaps.
+    """
+    canvas = settings.canvas
+    if not canvas.panorama:
+        shape = pipe.latent_shape(canvas.height, canvas.width)
+        return shape, shape
+    shape = pipe.latent_shape(canvas.height, canvas.width or 2 * pipe.size)
+    side = canvas.window or pipe.unet.config.sample_size
+    windows(*shape[1:], side, canvas.stride, circular=canvas.circular)
+    return shape, (shape[0], min(side, shape[1]), min(side, shape[2]))
 
 
 class WindowDenoiser(Denoiser, CountingDenoiser, Protocol):

@@ -6,6 +6,7 @@ So nothing depends on which worker makes a picture, and the set's next picture s
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from typing import Any, Optional, Union
 
 from PIL import Image
@@ -15,6 +16,7 @@ from jstyle.events import Evaluated
 from jstyle.methods.pairs import NOT_FINITE
 from jstyle.methods.sets import ImageReference, TextReference
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
+from jstyle.settings.control import ControlSettings
 from jstyle.settings.fields import require
 from jstyle.settings.reader import build
 from style_align.run import AlignedSet, Target
@@ -26,7 +28,9 @@ _THE_PICTURES = (
 )  # fmt: skip
 """What the pictures of a recipe say themselves."""
 
-_REFUSED = ("batch_size", "panorama", "window", "stride", "circular")
+_REFUSED = (
+    "batch_size", "panorama", "window", "stride", "circular", *(field.name for field in fields(ControlSettings)),
+)  # fmt: skip
 """What makes no set of single pictures."""
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from jstyle.files import hash_files
-from jstyle.methods.recalled import Need, Origin, Recalled
+from jstyle.methods.recalled import Need, Origin, Recalled, list_control_origins
 
 _PLACES = {"picture_file": "reference_image", "saved_file": "reference"}
 """What says where a reference lies, and the setting that names it."""
@@ -32,7 +32,10 @@ def recall_set(subject: Mapping[str, Any], settings: Mapping[str, Any]) -> Recal
         values["seed"] = first
     if seed is not None and first is not None and seed - first != 1:
         needs.append(Need(("prompt",), _explain_number(seed - first, targets[0])))
-    return Recalled(values, (), [*origins, *starts], [*needs, *start_needs])
+    controls = list_control_origins(subject, settings)
+    if controls:
+        values["control"] = [str(origin.path) for origin in controls if origin.setting == "control"]
+    return Recalled(values, (), [*origins, *starts, *controls], [*needs, *start_needs])
 
 
 def _recall_reference(subject: Mapping[str, Any]) -> Recalled:

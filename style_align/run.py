@@ -14,6 +14,7 @@ from PIL import Image
 from jstyle.errors import InputError
 from jstyle.events import Evaluated, Event, Planned, Remark, closing, exhaust
 from jstyle.files import check_output, hash_files, sweep_dead
+from jstyle.methods import steering
 from jstyle.methods.constructing import require_parts
 from jstyle.methods.pairs import NOT_FINITE
 from jstyle.methods.sets import ImageReference, TextReference
@@ -22,7 +23,8 @@ from jstyle.pictures import images
 from jstyle.pictures.colours import Tell
 from jstyle.pictures.fitting import Frame, Size
 from jstyle.pictures.sheets import check_sheet
-from jstyle.pictures.spec import identify_model
+from jstyle.pictures.spec import ControlSubject, identify_model
+from jstyle.pipelines.controls import NO_CONTROLS, Controls
 from jstyle.pipelines.cost import CountingPipeline, count_evaluations
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
@@ -30,7 +32,8 @@ from jstyle.settings.model import ModelSettings
 from style_align import panorama
 from style_align.files import SHEET, ReferenceSubject, SetFiles, SetSubject
 from style_align.inputs import SetInputs
-from style_align.method import LatentReference, Row, StyleAlignedOnLatents, latent_shapes
+from style_align.method import LatentReference, Row, StyleAlignedOnLatents
+from style_align.panorama import latent_shapes
 from style_align.reference import Trajectory, load_trajectory
 from style_align.settings import StyleAlignSettings
 
@@ -74,12 +77,14 @@ class StyleAligned:
         reference: Union[AnyReference, Sequence[AnyReference], None] = None,
         weights: Optional[Sequence[float]] = None,
         starts: Optional[Sequence[Image.Image]] = None,
+        maps: Sequence[Image.Image] = (),
     ) -> list[Image.Image]:
         """A picture of each text, all in the style of ``reference``, or of several mixed by ``weights``.
 
         Without a reference it is the first text's picture, which has the noise of ``seed``, by default the settings'.
-        The further pictures have seed + 1, seed + 2, ..., and begin at ``starts`` where these are given, one each.
-        Raises InputError for what the model cannot take, and where a result is not finite.
+        The further pictures have seed + 1, seed + 2, ..., and begin at ``starts`` where these are given, one each. They
+        are steered by the ControlNets that the settings name, each with one of the ``maps`` for all, or one each, net
+        by net. Raises InputError for what the model cannot take, and where a result is not finite.
         """
         seed = self._settings.sampling.seed if seed is None else seed
         texts = list(prompts)
@@ -88,10 +93,11 @@ class StyleAligned:
                 raise InputError("give at least one text, the first for the reference")
             reference = TextReference(texts.pop(0), seed)
             pictures = self.open_set([reference])
-            made = pictures.make_all(make_targets(texts, seed, starts))
+            made = pictures.make_all(make_targets(texts, seed, starts), pictures.open_controls(maps, len(texts)))
             return [*exhaust(pictures.make_references()), *made]
         references = [reference] if isinstance(reference, (TextReference, ImageReference, Trajectory)) else reference
-        return self.open_set(references, weights).make_all(make_targets(texts, seed, starts))
+        pictures = self.open_set(references, weights)
+        return pictures.make_all(make_targets(texts, seed, starts), pictures.open_controls(maps, len(texts)))
 
     def open_set(self, references: Sequence[AnyReference], weights: Optional[Sequence[float]] = None) -> AlignedSet:
         """A set that more and more pictures can be made of; its references are evaluated once where that is kept."""
@@ -109,7 +115,7 @@ class AlignedSet:
         weights: Optional[Sequence[float]] = None,
     ) -> None:
         self._pipe = pipe
-        self._is_circular = settings.canvas.circular
+        self._settings = settings
         self._shape, self._reference_shape = latent_shapes(pipe, settings)
         factor, how = pipe.vae.config.factor, settings.canvas.fit
         self.frame, self.reference_frame = (
@@ -118,21 +124,34 @@ class AlignedSet:
         rows = [self._to_latents(reference) for reference in references]
         self.on_latents = StyleAlignedOnLatents(pipe, settings, rows, weights)
 
-    def make_pictures(self, targets: Sequence[Target]) -> Iterator[Union[Evaluated, tuple[int, Optional[Image.Image]]]]:
+    def open_controls(self, maps: Sequence[Image.Image], pictures: int) -> Controls:
+        """The ControlNets that the settings name, each with one of the maps for all of so many pictures, or one each.
+
+        Raises InputError for other numbers of maps, and for nets that are not there or not this model's.
+        """
+        settings = self._settings.controls
+        dealt = steering.deal_maps(maps, len(settings.controlnet), pictures)
+        nets = steering.locate_nets(settings, self._pipe)
+        size = self.frame.width, self.frame.height
+        return steering.open_controls(self._pipe, settings, nets, dealt, size, self.frame.how)
+
+    def make_pictures(
+        self, targets: Sequence[Target], controls: Controls = NO_CONTROLS
+    ) -> Iterator[Union[Evaluated, tuple[int, Optional[Image.Image]]]]:
         """Make the targets: (number, picture) as soon as it is there, None in its place where it is not finite."""
-        side = self._reference_shape[2]
+        side, circular = self._reference_shape[2], self._settings.canvas.circular
         rows = [
             Row(target.prompt, target.seed, None if target.image is None else self._encode(target.image, self.frame))
             for target in targets
         ]
-        with closing(self.on_latents.align(rows)) as events:
+        with closing(self.on_latents.align(rows, controls)) as events:
             for event in events:
                 if isinstance(event, Evaluated):
                     yield event
                     continue
                 number, latents = event
                 with jt.no_grad():
-                    decoded = panorama.decode(self._pipe, jt.array(latents[None]), side, circular=self._is_circular)
+                    decoded = panorama.decode(self._pipe, jt.array(latents[None]), side, circular=circular)
                 yield number, images.to_images(decoded)[0] if np.isfinite(decoded).all() else None
 
     def make_references(self) -> Generator[Evaluated, None, list[Image.Image]]:
@@ -140,9 +159,9 @@ class AlignedSet:
         ends = yield from self.on_latents.finish_references()
         return [images.to_images(self._pipe.decode_latents(jt.array(end[None])))[0] for end in ends]
 
-    def make_all(self, targets: Sequence[Target]) -> list[Image.Image]:
+    def make_all(self, targets: Sequence[Target], controls: Controls = NO_CONTROLS) -> list[Image.Image]:
         """The targets' pictures, in order. Raises InputError where one is not finite."""
-        pictures = dict(event for event in self.make_pictures(targets) if not isinstance(event, Evaluated))
+        pictures = dict(event for event in self.make_pictures(targets, controls) if not isinstance(event, Evaluated))
         finite = [picture for _, picture in sorted(pictures.items()) if picture is not None]
         if len(finite) < len(targets):
             raise InputError(NOT_FINITE)
@@ -180,6 +199,7 @@ class SetPlan:
 
     references: Sequence[AnyReference]
     targets: Sequence[Target]
+    maps: Sequence[Image.Image]
     files: SetFiles
     unfinished: AbstractSet[Path]
     saves_reference: bool
@@ -228,17 +248,19 @@ def plan_set(
     references, reference_subjects = open_references(inputs, settings, remarks.append)
     starts = [images.open_image(path, remarks.append) for path in inputs.image]
     targets = make_targets(inputs.target_prompts, settings.sampling.seed, starts)
+    maps = [images.open_image(path, remarks.append) for path in inputs.control]
+    controls = list_controls(inputs, settings, model, counting)
     planned = AlignedSet(counting, settings, references, inputs.reference_weights)
     given = [reference.image for reference in references if isinstance(reference, ImageReference)]
     remarks += planned.reference_frame.describe_losses(measure(inputs.reference_image, given))
-    remarks += planned.frame.describe_losses(measure(inputs.image, starts))
+    remarks += planned.frame.describe_losses(measure([*inputs.image, *inputs.control], [*starts, *maps]))
     yield from map(Remark, remarks)
     files = SetFiles(
         inputs.output,
         method.name,
         identify_model(model, counting),
         settings.fill(planned.on_latents.of_picture),
-        describe_targets(inputs, targets, reference_subjects),
+        describe_targets(inputs, targets, reference_subjects, controls),
         reference_subjects,
         begins_set=not inputs.names_reference,
         overwrite=inputs.overwrite,
@@ -251,13 +273,15 @@ def plan_set(
     if saved is not None and saved.exists() and not inputs.overwrite:
         planned.on_latents.check_saved(saved)
     misses = any(path in unfinished for path in files.targets)
-    return SetPlan(references, targets, files, unfinished, saved is not None and (misses or not saved.exists()))
+    saves = saved is not None and (misses or not saved.exists())
+    return SetPlan(references, targets, maps, files, unfinished, saves)
 
 
 def make_set(pictures: AlignedSet, plan: SetPlan) -> Making:
     """Make what is to be made: each picture with its file, None for one that is not finite; then the path to save."""
-    wanted = plan.wanted
-    with closing(pictures.make_pictures([plan.targets[number] for number in wanted])) as events:
+    wanted, count = plan.wanted, len(plan.targets)
+    controls = pictures.open_controls(plan.maps, count).take(wanted, count) if wanted else NO_CONTROLS
+    with closing(pictures.make_pictures([plan.targets[number] for number in wanted], controls)) as events:
         for event in events:
             yield event if isinstance(event, Evaluated) else (plan.files.targets[wanted[event[0]]], event[1])
     if not plan.unfinished.isdisjoint(plan.files.references):
@@ -295,15 +319,27 @@ def open_references(
     return references, subjects
 
 
+def list_controls(
+    inputs: SetInputs, settings: StyleAlignSettings, model: ModelSettings, pipe: StableDiffusionPipeline
+) -> list[tuple[ControlSubject, ...]]:
+    """What steers each target. Raises InputError for other numbers of maps, and nets that are not the model's."""
+    count = len(inputs.target_prompts)
+    maps = steering.deal_maps(inputs.control, len(settings.controls.controlnet), count)
+    nets = steering.locate_nets(settings.controls, pipe, model.backend)
+    return steering.list_control_subjects(nets, maps, count)
+
+
 def describe_targets(
-    inputs: SetInputs, targets: Sequence[Target], references: Sequence[ReferenceSubject]
+    inputs: SetInputs,
+    targets: Sequence[Target],
+    references: Sequence[ReferenceSubject],
+    controls: Sequence[tuple[ControlSubject, ...]],
 ) -> list[SetSubject]:
     """What each target's picture is of."""
     starts: list[tuple[Optional[str], str]] = [(hash_files([path]), str(path)) for path in inputs.image]
     starts = starts if len(starts) == len(targets) else (starts or [(None, "")]) * len(targets)
+    weights = inputs.reference_weights
     return [
-        SetSubject(
-            target.prompt, target.seed, tuple(references), inputs.reference_weights, start=start, start_file=file
-        )
-        for target, (start, file) in zip(targets, starts)
+        SetSubject(target.prompt, target.seed, tuple(references), weights, start, (), steered, file)
+        for target, (start, file), steered in zip(targets, starts, controls)
     ]

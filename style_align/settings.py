@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Literal, Optional
 
+from jstyle.settings.control import ControlSettings
 from jstyle.settings.fields import flat, free, later, require
 from jstyle.settings.prompts import PromptSettings
 from jstyle.settings.vocabulary import (
@@ -268,6 +269,7 @@ class StyleAlignSettings:
     places: PlacesSettings = flat(PlacesSettings)
     reference: ReferenceSettings = flat(ReferenceSettings)
     canvas: CanvasSettings = flat(CanvasSettings)
+    controls: ControlSettings = flat(ControlSettings)
 
     def __post_init__(self) -> None:
         require(self.preset is None or self.preset in PRESETS, f"preset must be one of {', '.join(PRESETS)}")

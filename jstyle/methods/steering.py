@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Optional
+from typing import TypeVar
 
 from PIL import Image
 
@@ -18,39 +18,63 @@ from jstyle.pictures.spec import ControlSubject
 from jstyle.pipelines.controls import Controls, ShownControl, check_net
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.settings.control import ControlSettings
-from jstyle.settings.model import ModelSettings
-from jstyle.settings.vocabulary import Fit
+from jstyle.settings.vocabulary import Backend, Fit
 from jstyle.weights.control_files import NetFiles, locate_net
 
 SHAPES_DIFFER = 0.02  # of the aspects' logarithms: more than rounding to whole pixels
 
+Map = TypeVar("Map")
+"""A map, or what names it."""
+
 
 def locate_nets(
-    settings: ControlSettings, maps: Optional[int], model: ModelSettings, pipe: StableDiffusionPipeline
+    settings: ControlSettings, pipe: StableDiffusionPipeline, backend: Backend = "native"
 ) -> list[NetFiles]:
-    """The nets that settings name, for a model. ``maps`` counts what is given for them, None where all is a map.
+    """The nets that settings name, for a model; ``backend`` is that of one that is not loaded yet.
 
-    Raises InputError where there is another number of them, and for a net that is not there or not this model's.
+    Raises InputError for a net that is not there or not this model's.
     """
-    count = len(settings.controlnet)
-    if maps is not None and maps != count:
-        if not count:
-            raise InputError(
-                "a map steers by a ControlNet: give --controlnet for each --control, or leave --control out"
-            )
-        shown = f"{maps} maps for {count} ControlNets"
-        raise InputError(f"{shown}: give a --controlnet for each --control, and a --control for each --controlnet")
-    if count and model.backend != "native":
-        raise InputError(f"backend {model.backend} takes no ControlNet: leave backend at native")
+    if settings.controlnet and backend != "native":
+        raise InputError(f"backend {backend} takes no ControlNet: leave backend at native")
     nets = [locate_net(name) for name in settings.controlnet]
     for net in nets:
         check_net(net.config, pipe)
     return nets
 
 
-def list_control_subjects(nets: Sequence[NetFiles], maps: Sequence[Path]) -> tuple[ControlSubject, ...]:
-    """What a picture says of the nets and of the files that their maps are, or are made of."""
-    return tuple(ControlSubject(net.identity, hash_files([path]), str(path)) for net, path in zip(nets, maps))
+def deal_maps(maps: Sequence[Map], nets: int, pictures: int = 1) -> list[Sequence[Map]]:
+    """Each net's maps of those of all, net by net: one for all of so many pictures, or one each.
+
+    Raises InputError for other numbers of them.
+    """
+    if len(maps) in (nets, nets * pictures):
+        each = len(maps) // max(nets, 1)
+        return [maps[net * each : (net + 1) * each] for net in range(nets)]
+    if not nets:
+        raise InputError("a map steers by a ControlNet: give --controlnet for each --control, or leave --control out")
+    shown = f"{len(maps)} maps for {nets} ControlNets"
+    if pictures == 1:
+        raise InputError(f"{shown}: give a --controlnet for each --control, and a --control for each --controlnet")
+    raise InputError(
+        f"{shown} and {pictures} pictures: give each net one --control for all pictures, or one each, net by net"
+    )
+
+
+def list_control_subjects(
+    nets: Sequence[NetFiles], maps: Sequence[Sequence[Path]], pictures: int = 1
+) -> list[tuple[ControlSubject, ...]]:
+    """What each of so many pictures says of the nets and of the files that their maps are, or are made of.
+
+    ``maps`` are each net's, as `deal_maps` deals them.
+    """
+    if not nets:
+        return [()] * pictures
+    columns = []
+    for net, paths in zip(nets, maps):
+        identity = net.identity
+        column = [ControlSubject(identity, hash_files([path]), str(path)) for path in paths]
+        columns.append(column * (pictures // len(column)))
+    return list(zip(*columns))
 
 
 def open_controls(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
@@ -70,7 +70,22 @@ class Controls:
             yield f"control_{name}", [getattr(one, name) for one in self.shown]
         yield "guess_mode", self.guess_mode
 
-    def check(self, pipe: StableDiffusionPipeline, start: Start) -> None:
+    def take(self, numbers: Sequence[int], images: int) -> Controls:
+        """Those of some of so many images, by their numbers; a map for all is every one's.
+
+        Raises InputError where a net has another number of maps.
+        """
+        chosen = []
+        for one in self.shown:
+            maps = len(one.pictures)
+            if maps not in (1, images):
+                raise InputError(
+                    f"ControlNet: {maps} maps for {images} pictures; give one for all of them, or one each"
+                )
+            chosen.append(one if maps == 1 else replace(one, pictures=tuple(one.pictures[n] for n in numbers)))
+        return replace(self, shown=tuple(chosen))
+
+    def check(self, pipe: StableDiffusionPipeline, start: Optional[Start] = None) -> None:
         """Raise InputError where a net is not for this model, and for a start at a part of a picture."""
         for one in self.shown:
             check_net(one.net.config, pipe)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -104,6 +105,9 @@ SPECS: Mapping[str, Any] = {
     "inst": PictureSpec("inst", MODEL, InstSettings(), PairSubject("content", "style")),
     "artfusion": PictureSpec("artfusion", MODEL, ArtFusionSettings(), PairSubject("content", "style")),
     "style_align": PictureSpec("style_align", MODEL, StyleAlignSettings(), SUBJECT),
+    "steered set": PictureSpec(
+        "style_align", MODEL, StyleAlignSettings(controls=CONTROLS), replace(SUBJECT, controls=(STEERED,))
+    ),
     "exactly inverted set": PictureSpec(
         "style_align", MODEL, StyleAlignSettings(reference=ReferenceSettings(inversion_guidance=1.0)), SUBJECT
     ),

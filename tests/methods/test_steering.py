@@ -13,6 +13,7 @@ from PIL import Image
 from jstyle.cli.main import main
 from jstyle.errors import InputError
 from jstyle.events import Event, PictureWritten
+from jstyle.methods.steering import deal_maps
 from jstyle.methods.text_to_image import METHOD
 from jstyle.methods.text_to_image.settings import TextToImageInputs, TextToImageSettings
 from jstyle.networks import ControlNetModel
@@ -134,6 +135,11 @@ def test_the_same_in_any_batch_and_from_a_picture(things: Things, tmp_path: Path
     pairs = zip(*(sorted(folder.iterdir()) for folder in (tmp_path / "1", tmp_path / "2")))
     for one, other in pairs:
         assert np.abs(np.asarray(Image.open(one), int) - np.asarray(Image.open(other), int)).max() <= 1
+
+
+def test_maps_of_several_pictures_are_dealt_net_by_net() -> None:
+    assert deal_maps("abcd", 2, 2) == ["ab", "cd"] and deal_maps("ab", 2, 3) == ["a", "b"]
+    assert deal_maps("", 0, 3) == []
 
 
 NET, MAP = "--controlnet NET", "--control MAP"

@@ -106,6 +106,7 @@ def test_a_picture_that_is_not_finite(pipe: StableDiffusionPipeline, monkeypatch
         ({"steps": 5}, None, True, "steps is the picture's own"),
         ({"image_strength": 0.5}, None, True, "image_strength is the picture's own"),
         ({"panorama": True}, None, True, "panorama is nothing that a set"),
+        ({"controlnet": ["tiny"]}, None, True, "controlnet is nothing that a set"),
         ({"batch_size": 2}, None, True, "batch_size is nothing that a set"),
         ({"features": "auto"}, None, True, "memory or recompute"),
         ({"preset": "full_attention"}, None, True, "full_attention_share makes a set depend"),

@@ -93,4 +93,4 @@ def test_option_names_stand_at_one_level() -> None:
     """As command lines and YAML files have had them."""
     names = set(plain(StyleAlignSettings()))
     assert {"preset", "steps", "guidance", "adain_queries", "layer_start", "offset", "features", "window"} < names
-    assert len(names) == 39
+    assert len(names) == 45

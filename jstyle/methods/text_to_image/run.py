@@ -54,14 +54,16 @@ def run_text_to_image(
     maps = [images.open_image(path, remarks.append) for path in inputs.control]
     yield from map(Remark, remarks)
     counting = CountingPipeline.from_settings(model)
-    nets = steering.locate_nets(settings.controls, len(maps), model, counting)
+    shown = steering.deal_maps(maps, len(settings.controls.controlnet))
+    nets = steering.locate_nets(settings.controls, counting, model.backend)
     size = choose_size(counting, settings, pictures[0], maps)
     if inputs.image is not None and pictures[0] is not None and settings.padding_mask_crop is None:
         frame = make_frame(counting, settings)
         yield from map(Remark, frame.describe_losses({str(inputs.image): pictures[0].size}))
         yield from map(Remark, describe_size(pictures[0].size, frame.fit(pictures[0]).size, inputs.mask is not None))
     identity = identify_model(model, counting)
-    subjects = list_subjects(inputs, settings, steering.list_control_subjects(nets, inputs.control))
+    (controls,) = steering.list_control_subjects(nets, steering.deal_maps(inputs.control, len(nets)))
+    subjects = list_subjects(inputs, settings, controls)
     specs = [PictureSpec(method.name, identity, settings, subject) for subject in subjects]
     files = ImageFiles(inputs, specs)
     unfinished = files.list_unfinished(overwrite=inputs.overwrite)
@@ -70,7 +72,6 @@ def run_text_to_image(
         start = FromNoise(*size[::-1]) if size and not pictures[0] else choose_start(pipe, settings, *pictures)
         controls = NO_CONTROLS
         if size is not None:
-            shown = [(picture,) for picture in maps]
             controls = steering.open_controls(pipe, settings.controls, nets, shown, size, settings.fit)
         for first in range(0, len(unfinished), settings.batch_size):
             batch = unfinished[first : first + settings.batch_size]
