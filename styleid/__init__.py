@@ -15,5 +15,6 @@ METHOD = Method(
     stylise="styleid.run:StyleID",
     fill="jstyle.methods.pairs:fill_size",
     settle="styleid.run:settle",
+    steer="jstyle.methods.steering:steer_contents",
     check_finish="styleid.settings:check_finish",
 )

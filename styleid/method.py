@@ -9,6 +9,7 @@ from typing import Optional, Union
 import numpy as np
 
 from jstyle.diffusion.adain import adain
+from jstyle.diffusion.control import Steering
 from jstyle.diffusion.guidance import GuidedDenoiser
 from jstyle.diffusion.samplers import Denoiser, Step, ddim, ddim_invert
 from jstyle.diffusion.schedule import Level, Prediction, Schedule
@@ -52,6 +53,7 @@ class StyleIDOnLatents:
         settings: StyleIDSettings,
     ) -> None:
         self._unet = unet
+        self._text = text
         self._schedule = schedule
         self._settings = settings
         self.paths = injected_sites(unet, settings.layers)
@@ -97,11 +99,19 @@ class StyleIDOnLatents:
                 yield meter.read()
         return np.array(x.numpy())
 
-    def stylise(self, contents: Sequence[Inverted], style: Inverted) -> Generator[Evaluated, None, jt.Var]:
-        """The contents in the style, clean latents (contents, channels, height, width)."""
-        settings, meter = self._settings, Meter("stylisation", self._denoiser)
-        start = int(settings.skip_first_step)
-        denoiser = _Injecting(self._denoiser, self.paths, settings, contents, style)
+    def stylise(
+        self, contents: Sequence[Inverted], style: Inverted, steering: Optional[Steering] = None
+    ) -> Generator[Evaluated, None, jt.Var]:
+        """The contents in the style, clean latents (contents, channels, height, width).
+
+        ``steering`` acts here alone: inversions, whose features are injected, are never steered.
+        """
+        settings, start, steered = self._settings, self._settings.first_step, self._denoiser
+        if steering is not None:
+            kind = self._schedule.prediction_type
+            steered = GuidedDenoiser(self._unet, kind, self._text, steering=steering)
+        denoiser = _Injecting(self._denoiser, steered, self.paths, settings, contents, style)
+        meter = Meter("stylisation", denoiser)
         denoiser.prepare(self._schedule.levels(settings.steps)[start], start)
         x = jt.array(np.stack([content.latent for content in contents]))
         if settings.adain:
@@ -127,22 +137,32 @@ class StyleIDOnLatents:
 
 
 class _Injecting:
-    """A denoiser whose self-attention is that of the contents in the style, at the steps that inject."""
+    """A denoiser, ``steered``, whose self-attention is that of the contents in the style, at the steps that inject.
+
+    ``denoiser`` is that of the inversions, which computes features again.
+    """
 
     def __init__(
         self,
         denoiser: GuidedDenoiser,
+        steered: GuidedDenoiser,
         paths: frozenset[str],
         settings: StyleIDSettings,
         contents: Sequence[Inverted],
         style: Inverted,
     ) -> None:
         self._denoiser = denoiser
+        self._steered = steered
         self._paths = paths
         self._settings = settings
         self._contents = contents
         self._style = style
         self._editor: Optional[tuple[int, AttentionEditor]] = None
+
+    @property
+    def evaluations(self) -> int:
+        """The latents that have gone through the UNet."""
+        return sum(one.evaluations for one in {self._denoiser, self._steered})
 
     def prepare(self, level: Level, step: int) -> None:
         """Have the features of a step at hand before what is to be denoised is built.
@@ -154,8 +174,8 @@ class _Injecting:
 
     def __call__(self, x: jt.Var, level: Level, step: int) -> Prediction:
         if step not in self._settings.injected_steps:
-            return self._denoiser(x, level, step)
-        return self._denoise_edited(self._editor_of(level, step), x, level, step)
+            return self._steered(x, level, step)
+        return self._denoise_edited(self._steered, self._editor_of(level, step), x, level, step)
 
     def _editor_of(self, level: Level, step: int) -> AttentionEditor:
         if self._editor is None or self._editor[0] != step:
@@ -174,10 +194,12 @@ class _Injecting:
             return [image.bank for image in images if image.bank is not None]
         banks = [MemoryBank() for _ in images]
         recorder = Recorder(role, banks, self._settings.feature_dtype)
-        self._denoise_edited(recorder, jt.array(np.stack(fed)), level, step)
+        self._denoise_edited(self._denoiser, recorder, jt.array(np.stack(fed)), level, step)
         recorder.flush(step)
         return list(banks)
 
-    def _denoise_edited(self, editor: AttentionEditor, x: jt.Var, level: Level, step: int) -> Prediction:
-        with attached(self._denoiser.unet, editor, lambda site: site.path in self._paths):
-            return self._denoiser(x, level, step)
+    def _denoise_edited(
+        self, denoiser: GuidedDenoiser, editor: AttentionEditor, x: jt.Var, level: Level, step: int
+    ) -> Prediction:
+        with attached(denoiser.unet, editor, lambda site: site.path in self._paths):
+            return denoiser(x, level, step)

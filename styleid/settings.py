@@ -7,8 +7,9 @@ from typing import Any, Literal, Optional
 
 from jstyle.errors import InputError
 from jstyle.methods.table import PairInputs
-from jstyle.settings.fields import free, later, require
-from jstyle.settings.paths import ResultsFolder
+from jstyle.settings.control import ControlSettings
+from jstyle.settings.fields import flat, free, later, require
+from jstyle.settings.paths import ReadFile, ResultsFolder
 from jstyle.settings.vocabulary import (
     FeatureDtype,
     Fit,
@@ -97,6 +98,8 @@ class StyleIDSettings:
     batch_size: int = free(1, because="a picture depends on its batch in last bits alone")
     """Images that go through the UNet together."""
 
+    controls: ControlSettings = flat(ControlSettings)
+
     def __post_init__(self) -> None:
         require_steps(self.steps, least=2)
         require_share(gamma=self.gamma)
@@ -125,6 +128,11 @@ class StyleIDSettings:
             require(self.injection or not said, f"{field.name} changes nothing without injection: leave it out")
 
     @property
+    def first_step(self) -> int:
+        """The sampling step that a stylisation starts with."""
+        return int(self.skip_first_step)
+
+    @property
     def injected_steps(self) -> range:
         """The sampling steps whose attention is replaced."""
         if not self.injection:
@@ -135,6 +143,11 @@ class StyleIDSettings:
 @dataclass(frozen=True)
 class StyleIDInputs(PairInputs):
     """What to work on."""
+
+    control: tuple[ReadFile, ...] = ()
+    """Maps, or pictures that preprocess makes maps of: of each ControlNet one for all contents, or one each, net by
+    net; by default preprocess makes them of the contents.
+    """
 
     store: Optional[ResultsFolder] = free(None, because="features are the same wherever they are kept")
     """Where disk features are kept; by default features/ in the output folder."""
@@ -156,3 +169,4 @@ def check_finish(settings: StyleIDSettings) -> None:
     Features on disk take gigabytes a picture there, and no other picture would read them.
     """
     require(settings.features != "disk", "features must be auto, memory or recompute, not disk")
+    require(not settings.controls.controlnet, "a finish takes no ControlNet: leave controlnet out")

@@ -22,7 +22,7 @@ from jstyle.pictures import images, png_texts
 from jstyle.pictures.finished import is_finished, read_state, write_picture
 from jstyle.pictures.fitting import Frame, Size
 from jstyle.pictures.sheets import check_sheet, choose_cell_side, draw_table, measure_cell, write_sheet
-from jstyle.pictures.spec import ModelIdentity, PairSubject, PictureSpec, identify_model
+from jstyle.pictures.spec import ControlSubject, ModelIdentity, PairSubject, PictureSpec, identify_model
 from jstyle.settings.identity import digest
 from jstyle.settings.paths import choose_folder, describe_output, names_picture
 from jstyle.table import load_attribute
@@ -138,6 +138,11 @@ def run_pairs(method: Method, inputs: PairInputs, settings: Any, model: Any) -> 
     contents = yield from open_pictures(inputs.content, frame, inputs.folder)
     styles = yield from open_pictures(inputs.style, frame)
     identity = identify_model(model, counting)
+    controls: Sequence[tuple[ControlSubject, ...]] = ()
+    shown: dict[str, Any] = {}
+    if method.steer is not None:
+        steered = yield from load_attribute(method.steer)(inputs, settings, model, counting, list(contents))
+        controls, shown = steered.subjects, {"maps": steered.maps}
     files = PairFiles(
         inputs.output,
         method.name,
@@ -145,6 +150,7 @@ def run_pairs(method: Method, inputs: PairInputs, settings: Any, model: Any) -> 
         identity,
         list(contents),
         list(styles),
+        controls=controls,
         overwrite=inputs.overwrite,
     )
     pictures = list(contents.values()), list(styles.values())
@@ -154,7 +160,7 @@ def run_pairs(method: Method, inputs: PairInputs, settings: Any, model: Any) -> 
         yield from [Remark(line)] if line else []
 
     def stylise(pipe: Any, pairs: Collection[Pair]) -> Iterator[Union[Evaluated, Stylised]]:
-        return make(pipe, settings, **inputs.arguments()).stylise_pairs(*pictures, pairs)
+        return make(pipe, settings, **inputs.arguments()).stylise_pairs(*pictures, pairs, **shown)
 
     def load() -> Any:
         return load_attribute(model.pipeline).from_settings(model)
@@ -243,11 +249,13 @@ class PairFiles:
         hashes: Optional[dict[Path, str]] = None,
         places: Optional[dict[Path, Path]] = None,
         *,
+        controls: Sequence[tuple[ControlSubject, ...]] = (),
         overwrite: bool = False,
     ) -> None:
         """``output`` is the folder of all pairs, or the file of the only one, which then has no contact sheet.
         ``hashes`` and ``places`` are given for paths that stand for more than one file: their digest, and the folder
-        in which these lie. ``overwrite`` makes all anew. Raises InputError for a file of several.
+        in which these lie. ``controls`` are what steers each content. ``overwrite`` makes all anew. Raises InputError
+        for a file of several.
         """
         self.overwrite = overwrite
         self.pairs = list_pairs(len(contents), len(styles))
@@ -263,6 +271,7 @@ class PairFiles:
         stems = [f"{self._names[0][content]}_stylized_{self._names[1][style]}" for content, style in self.pairs]
         self._stems = dict(zip(self.pairs, number_repeated(stems)))
         self._places = places or {}
+        self._controls = controls or [()] * len(contents)
         self._hashes = {path: (hashes or {}).get(path) or hash_files([path]) for path in [*contents, *styles]}
 
     def path(self, pair: Pair) -> Path:
@@ -274,8 +283,8 @@ class PairFiles:
     def spec(self, pair: Pair) -> PictureSpec:
         """What a pair's picture is."""
         content, style = self._paths[0][pair[0]], self._paths[1][pair[1]]
-        places = (str(self._places.get(path, path)) for path in (content, style))
-        subject = PairSubject(self._hashes[content], self._hashes[style], *places)
+        places = [str(self._places.get(path, path)) for path in (content, style)]
+        subject = PairSubject(self._hashes[content], self._hashes[style], *places, controls=self._controls[pair[0]])
         return replace(self._common, subject=subject)
 
     def list_unfinished(self) -> list[Pair]:

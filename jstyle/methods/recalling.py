@@ -14,7 +14,7 @@ from typing import Any
 from jstyle.errors import InputError
 from jstyle.methods.from_python import list_needs
 from jstyle.methods.parameters import recall_parameters
-from jstyle.methods.recalled import Need, Origin, Recalled, list_adapters
+from jstyle.methods.recalled import Need, Origin, Recalled, list_adapters, list_control_origins
 from jstyle.methods.table import METHODS, Method
 from jstyle.pictures.a1111 import read_parameters
 from jstyle.pictures.png_texts import SHEET_MARK, read_texts
@@ -118,10 +118,16 @@ def _recall_spec(method: Method, spec: Mapping[str, Any], path: Path) -> Recalle
 
 
 def recall_pair(subject: Mapping[str, Any], settings: Mapping[str, Any]) -> Recalled:
-    """Content and style of a pair's picture."""
+    """Content and style of a pair's picture, and the maps that steered it, unless they were made of the content."""
     origins, needs = list_origins(subject, ("content", "style"))
     values = {origin.setting: [str(origin.path)] for origin in origins}
-    return Recalled(values, origins=origins, needs=needs)
+    controls = list_control_origins(subject, settings)
+    maps = [origin for origin in controls if origin.setting == "control"]
+    if all(origin.digest == subject.get("content") for origin in maps):
+        controls = [origin for origin in controls if origin not in maps]
+    else:
+        values["control"] = [str(origin.path) for origin in maps]
+    return Recalled(values, origins=[*origins, *controls], needs=needs)
 
 
 def list_origins(subject: Mapping[str, Any], settings: Sequence[str]) -> tuple[list[Origin], list[Need]]:

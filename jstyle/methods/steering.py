@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from PIL import Image
 
 from jstyle.errors import InputError
+from jstyle.events import Remark
 from jstyle.files import hash_files
+from jstyle.networks import ControlNetModel
 from jstyle.pictures import images
 from jstyle.pictures.control_maps import make_map
 from jstyle.pictures.fitting import Size
@@ -18,6 +21,7 @@ from jstyle.pictures.spec import ControlSubject
 from jstyle.pipelines.controls import Controls, ShownControl, check_net
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.settings.control import ControlSettings
+from jstyle.settings.model import ModelSettings
 from jstyle.settings.vocabulary import Backend, Fit
 from jstyle.weights.control_files import NetFiles, locate_net
 
@@ -86,12 +90,44 @@ def open_controls(
     how: Fit = "crop",
 ) -> Controls:
     """The nets, loaded, with the maps of that (width, height) that are made of each one's pictures, or are these."""
+    fitted = [[images.fit(picture, *size, how) for picture in given] for given in pictures]
+    return show_maps(settings, [pipe.open_net(net) for net in nets], fitted)
+
+
+def show_maps(
+    settings: ControlSettings, nets: Sequence[ControlNetModel], pictures: Sequence[Sequence[Image.Image]]
+) -> Controls:
+    """The nets with the maps that are made of each one's pictures, or are these."""
     shown = []
     for choice, net, given in zip(settings.list_choices(), nets, pictures):
-        fitted = [images.fit(picture, *size, how) for picture in given]
-        maps = fitted if choice.preprocess is None else [make_map(picture, choice.preprocess) for picture in fitted]
-        shown.append(ShownControl(pipe.open_net(net), tuple(maps), choice.scale, choice.start, choice.end))
+        maps = given if choice.preprocess is None else [make_map(picture, choice.preprocess) for picture in given]
+        shown.append(ShownControl(net, tuple(maps), choice.scale, choice.start, choice.end))
     return Controls(tuple(shown), settings.guess_mode)
+
+
+@dataclass(frozen=True)
+class PairControls:
+    """Of a method that puts contents into styles: what each content's pictures say of nets and maps, and the maps that
+    are given. Without any, maps are made of the contents.
+    """
+
+    subjects: Sequence[tuple[ControlSubject, ...]]
+    maps: Sequence[Image.Image]
+
+
+def steer_contents(
+    inputs: Any, settings: Any, model: ModelSettings, pipe: StableDiffusionPipeline, contents: Sequence[Path]
+) -> Generator[Remark, None, PairControls]:
+    """What steers the contents: ``settings.controls``, by maps of ``inputs.control``, or else of the contents.
+
+    Raises InputError for other numbers of maps, and for nets that are not there or not this model's.
+    """
+    count, remarks = len(settings.controls.controlnet), list[str]()
+    made_of = deal_maps(inputs.control or [*contents] * count, count, len(contents))
+    nets = locate_nets(settings.controls, pipe, model.backend)
+    maps = [images.open_image(path, remarks.append) for path in inputs.control]
+    yield from map(Remark, remarks)
+    return PairControls(list_control_subjects(nets, made_of, len(contents)), maps)
 
 
 def require_shape(what: str, size: Size, wanted: Size, of: str) -> None:

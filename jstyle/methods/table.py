@@ -77,6 +77,8 @@ class Method:
       pictures' files say.
     * ``settle(pipe, settings, pairs, **arguments)``, where the machine decides over what changes no result, gives the
       settings for these pairs and a line on what was decided, or nothing. It is asked once, before a run is counted.
+    * ``steer(inputs, settings, model, pipe, contents)``, where ControlNets steer pairs, tells what is to be told of
+      maps, and gives what pictures say of them and the maps to hand on (`jstyle.methods.steering.steer_contents`).
     * ``check_finish(settings)``, where a finish cannot have all settings, raises ValueError for those it cannot have.
     * ``recall(subject, settings)``, of what a picture's file says of both, gives values of ``inputs`` and ``settings``,
       the files that it was made from, and what must be given beside it (`jstyle.methods.recalled.Recalled`).
@@ -109,6 +111,7 @@ class Method:
     stylise: Optional[str] = None
     fill: Optional[str] = None
     settle: Optional[str] = None
+    steer: Optional[str] = None
     check_finish: Optional[str] = None
     picture_set: Optional[str] = None
     recall: str = "jstyle.methods.recalling:recall_pair"

@@ -140,6 +140,15 @@ class PictureSpec:
 
 
 @dataclass(frozen=True)
+class ControlSubject:
+    """A ControlNet, and the file that its map is, or is made of, by their digests."""
+
+    net: str
+    map: str
+    map_file: str = free("", because="the hash stands for it")
+
+
+@dataclass(frozen=True)
 class PairSubject:
     """A content in a style, by the hashes of their files."""
 
@@ -147,15 +156,7 @@ class PairSubject:
     style: str
     content_file: str = free("", because="the hash stands for it")
     style_file: str = free("", because="the hash stands for it")
-
-
-@dataclass(frozen=True)
-class ControlSubject:
-    """A ControlNet, and the file that its map is, or is made of, by their digests."""
-
-    net: str
-    map: str
-    map_file: str = free("", because="the hash stands for it")
+    controls: tuple[ControlSubject, ...] = later(())
 
 
 @dataclass(frozen=True)

@@ -137,6 +137,11 @@ RECIPES: list[tuple[str, str, str]] = [
         "picture: {finish: {method: styleid, settings: {features: disk}}}",
         "memory or recompute, not disk",
     ),
+    (
+        "finish with a net",
+        "picture: {finish: {method: styleid, settings: {controlnet: [tiny], preprocess: [canny]}}}",
+        "a finish takes no ControlNet",
+    ),
     ("finish reference", 'styles: {"02": {finish: {method: styleid, reference: boat}}}', "has no reference 'boat'"),
     ("adapter kind", "picture: {adapters: [{kind: magic, file: x}]}", "no adapter kind 'magic'"),
     ("adapters no list", "picture: {adapters: {kind: lora}}", "picture: adapters must be a list"),

@@ -83,6 +83,9 @@ SPECS: Mapping[str, Any] = {
         "txt2img", MODEL, TextToImageSettings(controls=CONTROLS), TextSubject("a", 1, controls=(STEERED,))
     ),
     "styleid": PictureSpec("styleid", MODEL, StyleIDSettings(), PairSubject("content", "style")),
+    "steered pair": PictureSpec(
+        "styleid", MODEL, StyleIDSettings(controls=CONTROLS), PairSubject("content", "style", controls=(STEERED,))
+    ),
     "exactly inverted": PictureSpec("styleid", MODEL, StyleIDSettings(inversion="target"), PairSubject("a", "b")),
     "z_star": PictureSpec("z_star", MODEL, ZStarSettings(), PairSubject("content", "style")),
     "null texts": PictureSpec("z_star", MODEL, ZStarSettings(null_text=1), PairSubject("content", "style")),
