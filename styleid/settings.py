@@ -166,7 +166,11 @@ class StyleIDInputs(PairInputs):
 def check_finish(settings: StyleIDSettings) -> None:
     """Raise ValueError for settings that the finish of a recipe's picture cannot have.
 
-    Features on disk take gigabytes a picture there, and no other picture would read them.
+    Features on disk take gigabytes a picture there, and no other picture would read them; there are no maps but those
+    that are made of the picture.
     """
     require(settings.features != "disk", "features must be auto, memory or recompute, not disk")
-    require(not settings.controls.controlnet, "a finish takes no ControlNet: leave controlnet out")
+    steered = settings.controls
+    require(
+        not steered.controlnet or bool(steered.preprocess), "a finish makes the maps of controlnet: give preprocess"
+    )

@@ -10,6 +10,7 @@ from typing import Any, Optional, Union
 import numpy as np
 from PIL import Image
 
+from jstyle.competition.methods import identify_nets
 from jstyle.competition.references import choose_reference
 from jstyle.competition.spec import FinishSpec, SetSpec, SubmissionPicture
 from jstyle.errors import InputError
@@ -79,6 +80,8 @@ class PictureMaker:
 
     def _finish(self, spec: SubmissionPicture, finish: FinishSpec, files: Files, picture: Image.Image) -> Made:
         """The picture as content, a reference as style."""
+        if identify_nets(finish.settings) != finish.nets:
+            raise InputError("a ControlNet is another than when this was planned; run the command again")
         references = open_pictures(finish.references, files)
         reference = choose_reference(finish.reference, references, picture, spec.seed)
         stylise = load_attribute(METHODS[finish.method].stylise or "")

@@ -10,6 +10,7 @@ from typing import Any
 from jstyle.competition.dataset import Style
 from jstyle.competition.settings import AdapterSettings, FinishSettings, PictureSettings
 from jstyle.methods.table import METHODS, Method
+from jstyle.settings.control import ControlSettings
 from jstyle.settings.fields import require
 from jstyle.settings.messages import suggest
 from jstyle.settings.reader import build, plain
@@ -17,6 +18,7 @@ from jstyle.settings.vocabulary import DRAWN
 from jstyle.table import load_attribute
 from jstyle.training.many_styles.spec import build_settings
 from jstyle.training.teaching.table import list_attachable
+from jstyle.weights.control_files import locate_net
 
 Size = tuple[int, int]
 """(width, height) in pixels."""
@@ -72,6 +74,16 @@ def build_set(picture: PictureSettings, size: Size, place: str) -> Any:
     build_settings = load_attribute(method.picture_set or "").build_settings
     of_picture = picture.set.reference != "prompt"
     return _call_at(f"{place}: set.settings", build_settings, picture.set.settings, provided, of_picture=of_picture)
+
+
+def name_nets(settings: Any) -> tuple[str, ...]:
+    """The ControlNets that a method's settings name."""
+    return getattr(settings, "controls", ControlSettings()).controlnet
+
+
+def identify_nets(settings: Any) -> tuple[str, ...]:
+    """Their digests. Raises InputError for one that is not there."""
+    return tuple(locate_net(name).identity for name in name_nets(settings))
 
 
 def check_adapter(adapter: AdapterSettings, style: Style, place: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Optional
 
 from jstyle.methods.table import METHODS
 from jstyle.pictures.spec import PromptedPicture
+from jstyle.settings.fields import later
 from jstyle.settings.reader import build
 
 
@@ -63,6 +64,9 @@ class FinishSpec:
 
     references: tuple[str, ...]
     """The hashes of the files from which it is chosen."""
+
+    nets: tuple[str, ...] = later(())
+    """The digests of the ControlNets that its settings name."""
 
 
 @dataclass(frozen=True)

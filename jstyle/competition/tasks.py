@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from jstyle.competition.archive import picture_name
-from jstyle.competition.methods import Size
+from jstyle.competition.methods import Size, identify_nets, name_nets
 from jstyle.competition.recipe import RecipePicture
 from jstyle.competition.references import RULES, describe_set_file, find_finish_files, find_set_file, find_start_files
 from jstyle.competition.spec import FinishSpec, SetSpec, StartSpec, SubmissionPicture
@@ -20,6 +20,9 @@ from jstyle.jobs.task import Task
 from jstyle.pictures.spec import AdapterSpec, ModelIdentity
 from jstyle.settings.reader import plain
 from jstyle.settings.vocabulary import is_guided
+
+KnownNets = dict[tuple[str, ...], tuple[str, ...]]
+"""The digests of ControlNets by their names."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +49,10 @@ def plan_tasks(
     """A task for each picture, to be written under ``folder``."""
     firsts = {picture.style.number: picture for picture in reversed(pictures)}
     hashes: dict[Path, str] = {}
+    nets: KnownNets = {}
     tasks = []
     for picture in pictures:
-        maker = _SpecMaker(picture, trainings, hashes)
+        maker = _SpecMaker(picture, trainings, hashes, nets)
         spec = maker.make(model, size, firsts[picture.style.number])
         name = picture_name(picture.style.number, picture.prompt)
         tasks.append(PictureTask(name, spec, maker.files, folder / name))
@@ -56,13 +60,14 @@ def plan_tasks(
 
 
 class _SpecMaker:
-    """Makes the spec of a picture, and keeps which files it names; ``hashes`` are those of files read before."""
+    """Makes the spec of a picture, and keeps which files it names; ``hashes`` and ``nets`` are what was read before."""
 
-    def __init__(self, picture: RecipePicture, trainings: Trainings, hashes: dict[Path, str]) -> None:
+    def __init__(self, picture: RecipePicture, trainings: Trainings, hashes: dict[Path, str], nets: KnownNets) -> None:
         self.files: dict[str, Path] = {}
         self._picture = picture
         self._trainings = trainings
         self._hashes = hashes
+        self._nets = nets
 
     def make(self, model: ModelIdentity, size: Size, first: RecipePicture) -> SubmissionPicture:
         """``first`` is the picture of the style's first prompt."""
@@ -120,7 +125,11 @@ class _SpecMaker:
         assert finish is not None
         rule = finish.reference if finish.reference in RULES else "first"
         references = self._name(find_finish_files(finish, self._picture.style, "finish"))
-        return FinishSpec(finish.method, self._picture.finish, rule, references)
+        settings = self._picture.finish
+        named = name_nets(settings)
+        if named not in self._nets:
+            self._nets[named] = identify_nets(settings)
+        return FinishSpec(finish.method, settings, rule, references, self._nets[named])
 
     def _name(self, paths: Iterable[Path]) -> tuple[str, ...]:
         """The hashes of files."""

@@ -139,8 +139,8 @@ RECIPES: list[tuple[str, str, str]] = [
     ),
     (
         "finish with a net",
-        "picture: {finish: {method: styleid, settings: {controlnet: [tiny], preprocess: [canny]}}}",
-        "a finish takes no ControlNet",
+        "picture: {finish: {method: styleid, settings: {controlnet: [tiny]}}}",
+        "picture: finish.settings: a finish makes the maps of controlnet: give preprocess",
     ),
     ("finish reference", 'styles: {"02": {finish: {method: styleid, reference: boat}}}', "has no reference 'boat'"),
     ("adapter kind", "picture: {adapters: [{kind: magic, file: x}]}", "no adapter kind 'magic'"),

@@ -127,7 +127,7 @@ SPECS: Mapping[str, Any] = {
         start=StartSpec(0.5, ("hash",)),
         adapters=(AdapterSpec("lora", "identity"),),
         set=SetSpec("style_align", StyleAlignSettings(), "r", 0, "picture"),
-        finish=FinishSpec("styleid", StyleIDSettings(), "first", ("hash",)),
+        finish=FinishSpec("styleid", StyleIDSettings(), "first", ("hash",), ("net",)),
     ),
     "prompted": PromptedPicture(MODEL, 64, 64, "a", 4, 2.0, 0, adapters=(AdapterSpec("lora", "identity"),)),
 }
