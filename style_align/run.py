@@ -26,6 +26,7 @@ from jstyle.pictures.sheets import check_sheet
 from jstyle.pictures.spec import ControlSubject, identify_model
 from jstyle.pipelines.controls import NO_CONTROLS, Controls
 from jstyle.pipelines.cost import CountingPipeline, count_evaluations
+from jstyle.pipelines.opening import open_pipeline
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
 from jstyle.settings.model import ModelSettings
@@ -229,7 +230,7 @@ def run_set(method: Method, inputs: SetInputs, settings: StyleAlignSettings, mod
     finished = sum(path not in plan.unfinished for path in wanted)
     yield Planned(len(wanted), finished, count_evaluations(make, counting))
     is_finished = not plan.unfinished and not plan.saves_reference
-    with closing(() if is_finished else make(StableDiffusionPipeline.from_settings(model))) as events:
+    with closing(() if is_finished else make(open_pipeline(model))) as events:
         for event in events:
             if isinstance(event, Trajectory):
                 assert inputs.save_reference is not None

@@ -23,6 +23,7 @@ from jstyle.pictures.finished import is_finished, read_state, write_picture
 from jstyle.pictures.fitting import Frame, Size
 from jstyle.pictures.sheets import check_sheet, choose_cell_side, draw_table, measure_cell, write_sheet
 from jstyle.pictures.spec import ControlSubject, ModelIdentity, PairSubject, PictureSpec, identify_model
+from jstyle.pipelines.opening import open_pipeline
 from jstyle.settings.identity import digest
 from jstyle.settings.paths import choose_folder, describe_output, names_picture
 from jstyle.table import load_attribute
@@ -162,10 +163,7 @@ def run_pairs(method: Method, inputs: PairInputs, settings: Any, model: Any) -> 
     def stylise(pipe: Any, pairs: Collection[Pair]) -> Iterator[Union[Evaluated, Stylised]]:
         return make(pipe, settings, **inputs.arguments()).stylise_pairs(*pictures, pairs, **shown)
 
-    def load() -> Any:
-        return load_attribute(model.pipeline).from_settings(model)
-
-    yield from write_pairs(files, pairs, stylise, counting, load=load)
+    yield from write_pairs(files, pairs, stylise, counting, load=lambda: open_pipeline(model))
     files.write_sheet(*pictures)
     yield Remark(describe_output(inputs.output))
 

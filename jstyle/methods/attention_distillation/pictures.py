@@ -16,6 +16,7 @@ from jstyle.pictures import images
 from jstyle.pictures.finished import is_finished
 from jstyle.pictures.spec import PictureSpec
 from jstyle.pipelines.cost import CountingPipeline, count_evaluations
+from jstyle.pipelines.opening import open_pipeline
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
 from jstyle.settings.model import ModelSettings
@@ -47,7 +48,7 @@ def run_pictures(
     ]
     evaluations = count_evaluations(lambda pipe: make(pipe, unfinished), counting)
     yield Planned(len(specs), len(specs) - len(unfinished), evaluations)
-    with closing(make(StableDiffusionPipeline.from_settings(model), unfinished) if unfinished else ()) as events:
+    with closing(make(open_pipeline(model), unfinished) if unfinished else ()) as events:
         for event in events:
             if isinstance(event, Evaluated):
                 yield event

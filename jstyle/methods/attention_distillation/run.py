@@ -44,6 +44,7 @@ from jstyle.methods.pairs import (
 from jstyle.methods.table import Method
 from jstyle.pictures.spec import PictureSpec, identify_model
 from jstyle.pipelines.cost import CountingPipeline
+from jstyle.pipelines.opening import open_pipeline
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.settings.model import ModelSettings
 from jstyle.settings.paths import describe_output, names_picture
@@ -165,10 +166,8 @@ def _run_pairs(
     def stylise(pipe: StableDiffusionPipeline, pairs: Collection[Pair]) -> Iterator[Union[Evaluated, Stylised]]:
         return AttentionDistillation(pipe, settings).stylise_pairs(*given, pairs)
 
-    def load() -> StableDiffusionPipeline:
-        return StableDiffusionPipeline.from_settings(model)
-
-    yield from write_pairs(files, files.list_unfinished(), stylise, counting, load=load)
+    pairs = files.list_unfinished()
+    yield from write_pairs(files, pairs, stylise, counting, load=lambda: open_pipeline(model))
     files.write_sheet(given[0], [show_style(style) for style in given[1]])
     yield Remark(describe_output(inputs.output))
 

@@ -34,6 +34,7 @@ from jstyle.methods.table import Method
 from jstyle.pictures import images
 from jstyle.pictures.spec import identify_model
 from jstyle.pipelines.cost import CountingPipeline
+from jstyle.pipelines.opening import open_pipeline
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
 from jstyle.settings.model import ModelSettings
@@ -122,7 +123,7 @@ def run_inst(method: Method, inputs: InstInputs, settings: InstSettings, model: 
 
     @lru_cache(maxsize=1)
     def load() -> StableDiffusionPipeline:
-        return StableDiffusionPipeline.from_settings(model)
+        return open_pipeline(model)
 
     styles = []
     for path, training in trainings.items():

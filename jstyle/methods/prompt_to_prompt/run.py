@@ -24,6 +24,7 @@ from jstyle.pictures import images
 from jstyle.pictures.finished import is_finished
 from jstyle.pictures.spec import PictureSpec, identify_model
 from jstyle.pipelines.cost import CountingPipeline, count_evaluations
+from jstyle.pipelines.opening import open_pipeline
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
 from jstyle.settings.model import ModelSettings
@@ -142,7 +143,7 @@ def run_prompt_to_prompt(
 
     updates = settings.steps * settings.null_text if any(number != SOURCE for number in unfinished) else 0
     yield Planned(len(specs), len(specs) - len(unfinished), count_evaluations(edit, counting), updates)
-    loaded = StableDiffusionPipeline.from_settings(model) if unfinished else None
+    loaded = open_pipeline(model) if unfinished else None
     with closing(edit(loaded, inputs.null_texts) if loaded else ()) as events:
         for event in events:
             if not isinstance(event, tuple):

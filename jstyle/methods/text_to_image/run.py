@@ -19,6 +19,7 @@ from jstyle.pictures.fitting import Frame, Size
 from jstyle.pictures.spec import ControlSubject, PictureSpec, identify_model
 from jstyle.pipelines.controls import NO_CONTROLS, Controls
 from jstyle.pipelines.cost import CountingPipeline, count_evaluations
+from jstyle.pipelines.opening import open_pipeline
 from jstyle.pipelines.prompted import tell_evaluations
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.pipelines.starts import FromMaskedPictures, FromNoise, FromPictures, Start
@@ -79,7 +80,7 @@ def run_text_to_image(
             yield from zip(batch, (yield from generate(pipe, settings, subjects, start, controls)))
 
     yield Planned(len(specs), len(specs) - len(unfinished), count_evaluations(make, counting))
-    with closing(make(StableDiffusionPipeline.from_settings(model)) if unfinished else ()) as events:
+    with closing(make(open_pipeline(model)) if unfinished else ()) as events:
         for event in events:
             if isinstance(event, Evaluated):
                 yield event
