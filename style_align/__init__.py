@@ -20,4 +20,5 @@ METHOD = Method(
     run="style_align.run:run_set",
     recall="style_align.recalling:recall_set",
     picture_set="style_align.picture_set:StyleAlignedSet",
+    foremost=("style_strength", "steps", "guidance", "seed", "width", "height"),
 )

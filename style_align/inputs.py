@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Optional
 
 from jstyle.settings.fields import free, require
-from jstyle.settings.paths import ReadFile, ResultFile, ResultsFolder, names_something
+from jstyle.settings.paths import Picture, ReadFile, ResultFile, ResultsFolder, names_something
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class SetInputs:
     reference_prompt: tuple[str, ...] = ()
     """Text of a reference to generate, or what a reference picture shows; several are mixed."""
 
-    reference_image: tuple[ReadFile, ...] = ()
+    reference_image: tuple[Picture, ...] = ()
     """Pictures as references; each needs its --reference_prompt."""
 
     reference: tuple[ReadFile, ...] = ()
@@ -41,7 +41,7 @@ class SetInputs:
     save_reference: Optional[ResultFile] = None
     """File to keep the reference in for later runs."""
 
-    image: tuple[ReadFile, ...] = ()
+    image: tuple[Picture, ...] = ()
     """Pictures to start from (image-to-image): one for all texts, or one each."""
 
     control: tuple[ReadFile, ...] = ()

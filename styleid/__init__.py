@@ -17,4 +17,5 @@ METHOD = Method(
     settle="styleid.run:settle",
     steer="jstyle.methods.steering:steer_contents",
     check_finish="styleid.settings:check_finish",
+    foremost=("gamma", "temperature", "steps", "width", "height"),
 )

@@ -50,7 +50,7 @@ FLOORS = [
     {"jstyle/competition"},
     {"jstyle/workers"},
     {"jstyle/doctor.py"},
-    {"jstyle/cli", "jstyle/__main__.py", "recipes"},
+    {"jstyle/cli", "jstyle/web", "jstyle/__main__.py", "recipes"},
     {"scripts"},
 ]
 """From the ground up: a file imports from its own room and from floors below it."""

@@ -22,6 +22,7 @@ from jstyle.training.teaching.table import TEACHINGS, Teaching
 _RECALL = "jstyle.methods.recalling:recall_settings"
 _TEACHING = ("jstyle.cli.train_styles:COMMAND",)
 _FILES = ("jstyle.cli.convert:COMMAND",)
+_PAGE = ("jstyle.cli.web:COMMAND",)
 _COMPETITION = ("jstyle.cli.submit:COMMAND", "jstyle.cli.score:COMMAND")
 
 
@@ -31,6 +32,7 @@ def group_commands() -> Iterator[tuple[str, Iterable[Command]]]:
     yield "Teach a model", chain(map(make_teaching_command, TEACHINGS.values()), map(load_attribute, _TEACHING))
     yield "Files of models", map(load_attribute, _FILES)
     yield "The competition", map(load_attribute, _COMPETITION)
+    yield "In a browser", map(load_attribute, _PAGE)
     yield "This installation", installation.COMMANDS
 
 

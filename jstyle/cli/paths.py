@@ -98,6 +98,7 @@ def _check_results(path: Path) -> None:
 
 _CHECKS: Mapping[Use, Callable[[Path], None]] = {
     Use.PICTURES: _check_pictures,
+    Use.PICTURE: check_file,
     Use.FILE: check_file,
     Use.FOLDER: _check_folder,
     Use.SOMETHING: _check_something,

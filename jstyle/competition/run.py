@@ -17,7 +17,7 @@ from jstyle.jobs.engine import Engine
 from jstyle.jobs.task import Done
 from jstyle.settings.configs import find_config
 from jstyle.settings.fields import require
-from jstyle.settings.paths import ReadFolder, ResultsFolder, require_paths
+from jstyle.settings.paths import ReadFolder, ResultsFolder, Source, require_paths
 from jstyle.settings.vocabulary import Backend, require_at_least, require_count
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class SubmissionInputs:
     base: Optional[str] = None
     """One of the recipe's bases, such as sd21: the same for another base model."""
 
-    model: Optional[str] = None
+    model: Optional[Source] = None
     """A folder in diffusers' layout, a hub id, or tiny, in the place of the recipe's."""
 
     output: ResultsFolder = Path("outputs/submission")

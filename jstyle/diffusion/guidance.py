@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Optional, Union
 
+from jstyle.diffusion.aims import note_aim
 from jstyle.diffusion.control import Steering
 from jstyle.diffusion.schedule import CLEAN, Level, Prediction, to_prediction
 from jstyle.networks import Condition, TextContext, UNet2DConditionModel
@@ -79,7 +80,9 @@ class GuidedDenoiser:
                 output = guide(unconditional, conditional, self.guidance_scale)
                 if self.rescale:
                     output = rescale_guided(output, conditional, self.rescale)
-            return to_prediction(output, x, level.alpha_bar, self.prediction_type)
+            prediction = to_prediction(output, x, level.alpha_bar, self.prediction_type)
+        note_aim(prediction.x0)
+        return prediction
 
     def ask(self, latent: jt.Var, level: Level, step: int, **residuals: Any) -> jt.Var:
         """The UNet's own answer to what it is fed, (rows, channels, height, width), through which gradients pass.

@@ -104,6 +104,9 @@ class Method:
     inputs: type = PairInputs
     """The dataclass of what a command works on."""
 
+    foremost: tuple[str, ...] = ("steps", "guidance", "seed", "width", "height")
+    """Those of the settings that a form shows before all others, as far as there are such."""
+
     model: type = AdaptedModelSettings
     """The dataclass that names its model."""
 

@@ -11,7 +11,7 @@ from jstyle.errors import InputError
 from jstyle.files import hash_files
 from jstyle.settings.fields import free, require
 from jstyle.settings.model import ModelSettings
-from jstyle.settings.paths import guess_path, require_paths
+from jstyle.settings.paths import Source, guess_path, require_paths
 
 PEFT_CONFIG = "adapter_config.json"
 """The file beside those of peft, which alone says how strong they are."""
@@ -23,10 +23,10 @@ _BY_HASH = "the hash of the model with all that is on it stands for it"
 class AdaptedModelSettings(ModelSettings):
     """Which networks, what is put on them, and how they compute."""
 
-    lora: tuple[str, ...] = free((), because=_BY_HASH)
+    lora: tuple[Source, ...] = free((), because=_BY_HASH)
     """LoRA to put on the model: files, folders or hub ids, each FILE or FILE:WEIGHT; by default the weight is 1."""
 
-    words: tuple[str, ...] = free((), because=_BY_HASH)
+    words: tuple[Source, ...] = free((), because=_BY_HASH)
     """Learnt words (textual inversion): files, folders or hub ids, each FILE or FILE:WORD for another name."""
 
     def __post_init__(self) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from typing import NamedTuple, Optional
 
 from jstyle.settings.fields import free, later, require
+from jstyle.settings.paths import Source
 from jstyle.settings.vocabulary import Preprocessor, require_finite, require_window
 
 
@@ -23,7 +24,7 @@ class ControlChoice(NamedTuple):
 class ControlSettings:
     """ControlNets (arXiv 2302.05543); each has a map of its own, and a number of its own where one is not for all."""
 
-    controlnet: tuple[str, ...] = free((), because="the nets' own digests stand for them")
+    controlnet: tuple[Source, ...] = free((), because="the nets' own digests stand for them")
     """ControlNets: folders, single .safetensors files, or hub ids."""
 
     preprocess: tuple[Preprocessor, ...] = later(())

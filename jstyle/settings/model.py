@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Optional
 
 from jstyle.settings.fields import free
-from jstyle.settings.paths import ReadFile, require_paths
+from jstyle.settings.paths import ReadFile, Source, require_paths
 from jstyle.settings.vocabulary import Backend, Precision, PredictionType
 
 _BY_HASH = "the weights' hash stands for it"
@@ -23,6 +23,9 @@ class NamesModel:
     counting: ClassVar[str]
     """The class whose ``from_settings`` reads sizes and digests, and stands for it where a run is counted."""
 
+    locate: ClassVar[str]
+    """The function of these settings that raises InputError where there is no such model; it reads no weights."""
+
     describe: ClassVar[str]
     """The function of these settings that tells its digests (`jstyle.weights.description.Checkpoint`)."""
 
@@ -33,9 +36,10 @@ class ModelSettings(NamesModel):
 
     pipeline: ClassVar[str] = "jstyle.pipelines.stable_diffusion:StableDiffusionPipeline"
     counting: ClassVar[str] = "jstyle.pipelines.cost:CountingPipeline"
+    locate: ClassVar[str] = "jstyle.weights.model_files:locate_model"
     describe: ClassVar[str] = "jstyle.weights.description:describe_checkpoint"
 
-    model: str = free("tiny", because=_BY_HASH)
+    model: Source = free("tiny", because=_BY_HASH)
     """A folder in diffusers' layout, a single .safetensors file, a hub id, or tiny, the embedded model."""
 
     revision: Optional[str] = free(None, because=_BY_HASH)
@@ -44,10 +48,10 @@ class ModelSettings(NamesModel):
     variant: Optional[str] = free(None, because=_BY_HASH)
     """fp16 reads the half-precision files of a model."""
 
-    vae_weights: Optional[str] = free(None, because=_BY_HASH)
+    vae_weights: Optional[Source] = free(None, because=_BY_HASH)
     """A VAE in the place of the model's own: a .safetensors file, a folder or a hub id."""
 
-    base_model: Optional[str] = free(None, because=_BY_HASH)
+    base_model: Optional[Source] = free(None, because=_BY_HASH)
     """The folder or hub id whose tokenizer, configurations and networks a single file takes that has none."""
 
     prediction_type: Optional[PredictionType] = free(None, because="the model's configuration stands for it")
@@ -72,6 +76,7 @@ class ArtFusionModelSettings(NamesModel):
 
     pipeline: ClassVar[str] = "jstyle.pipelines.artfusion:ArtFusionPipeline"
     counting: ClassVar[str] = "jstyle.pipelines.artfusion:CountingArtFusion"
+    locate: ClassVar[str] = "jstyle.weights.artfusion:locate_artfusion"
     describe: ClassVar[str] = "jstyle.weights.artfusion:describe_artfusion"
     precision: ClassVar[Precision] = "fp32"
     backend: ClassVar[Backend] = "native"

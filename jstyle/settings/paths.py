@@ -23,21 +23,25 @@ class Use(Enum):
     """What is done with what lies at a path."""
 
     PICTURES = "a picture is read, or those of a folder"
+    PICTURE = "a picture is read"
     FILE = "a file is read"
     FOLDER = "a folder is read"
     SOMETHING = "a file or a folder is read"
     RESULTS_FOLDER = "a folder is written to, and made where it is missing"
     RESULT = "a file is written"
     RESULTS = "pictures are written: to a folder, or one to the file that ends in .png"
+    SOURCE = "a text names a file, a folder or a hub id that is read"
 
 
 Pictures = Annotated[Path, Use.PICTURES]
+Picture = Annotated[Path, Use.PICTURE]
 ReadFile = Annotated[Path, Use.FILE]
 ReadFolder = Annotated[Path, Use.FOLDER]
 ReadPath = Annotated[Path, Use.SOMETHING]
 ResultsFolder = Annotated[Path, Use.RESULTS_FOLDER]
 ResultFile = Annotated[Path, Use.RESULT]
 Results = Annotated[Path, Use.RESULTS]
+Source = Annotated[str, Use.SOURCE]
 
 _PICTURE = ".png"
 _LONGEST_NAME, _LONGEST = 255, 4000  # bytes of a name, and of a path, that systems take
@@ -122,13 +126,14 @@ def list_paths(settings: Any) -> Iterator[tuple[Path, Use]]:
         value = getattr(settings, field.name)
         if dataclasses.is_dataclass(value):
             yield from list_paths(value)
-        elif (use := _find_use(hints[field.name])) is not None:
+        elif (use := find_use(hints[field.name])) not in (None, Use.SOURCE):
             paths = value if isinstance(value, (tuple, list)) else [value]
             yield from ((path, use) for path in paths if path is not None)
 
 
-def _find_use(hint: Any) -> Optional[Use]:
+def find_use(hint: Any) -> Optional[Use]:
+    """What is done with what a field of this type, its marks included, names; None where it is no path."""
     if isinstance(hint, Use):
         return hint
     within = [*getattr(hint, "__metadata__", ()), *typing.get_args(hint)]
-    return next((use for use in map(_find_use, within) if use is not None), None)
+    return next((use for use in map(find_use, within) if use is not None), None)

@@ -108,6 +108,11 @@ def read_artfusion(file: Path) -> ArtFusionFile:
     )
 
 
+def locate_artfusion(settings: ArtFusionModelSettings) -> ArtFusionFile:
+    """What the settings' file is. Raises InputError as `read_artfusion` does."""
+    return read_artfusion(Path(settings.model))
+
+
 def describe_artfusion(settings: ArtFusionModelSettings) -> Checkpoint:
     """The digests of a model that is not loaded. Raises InputError as `read_artfusion` does."""
     sizes = read_artfusion(settings.model).sizes

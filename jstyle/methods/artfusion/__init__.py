@@ -15,4 +15,5 @@ METHOD = Method(
     model=ArtFusionModelSettings,
     stylise="jstyle.methods.artfusion.run:ArtFusion",
     check_finish="jstyle.methods.artfusion.settings:check_finish",
+    foremost=("content_scale", "style_scale", "steps", "seed"),
 )

@@ -16,4 +16,5 @@ METHOD = Method(
     fill="jstyle.methods.pairs:fill_size",
     stylise="jstyle.methods.attention_distillation.run:AttentionDistillation",
     recall="jstyle.methods.attention_distillation.recalling:recall_distilled",
+    foremost=("content_weight", "steps", "iterations", "seed"),
 )

@@ -14,4 +14,5 @@ METHOD = Method(
     inputs=ImagicInputs,
     run="jstyle.methods.imagic.run:run_imagic",
     recall="jstyle.methods.imagic.recalling:recall_edit",
+    foremost=("tune", "embedding_loop.steps", "unet_loop.steps", "steps", "guidance", "seed"),
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, Optional
 
 from jstyle.settings.fields import free, require
-from jstyle.settings.paths import ReadFile, ResultsFolder
+from jstyle.settings.paths import Picture, ResultsFolder
 from jstyle.settings.vocabulary import (
     Fit,
     SamplerName,
@@ -122,7 +122,7 @@ def require_etas(name: str, etas: Sequence[float]) -> None:
 class ImagicInputs:
     """What to edit."""
 
-    image: ReadFile
+    image: Picture
     """The picture."""
 
     prompt: str

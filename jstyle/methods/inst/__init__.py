@@ -16,6 +16,7 @@ METHOD = Method(
     inputs=InstInputs,
     run="jstyle.methods.inst.run:run_inst",
     recall="jstyle.methods.inst.recalling:recall_stylised",
+    foremost=("strength", "steps", "training.loop.steps", "seed"),
 )
 
 TEACHING = Teaching(

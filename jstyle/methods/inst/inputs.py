@@ -9,7 +9,7 @@ from typing import Optional
 from jstyle.methods.inst.settings import InstTraining
 from jstyle.methods.table import require_single
 from jstyle.settings.fields import free
-from jstyle.settings.paths import Pictures, ReadPath, Results, ResultsFolder, choose_folder, require_paths
+from jstyle.settings.paths import Pictures, ReadPath, Results, ResultsFolder, Source, choose_folder, require_paths
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class InstInputs:
     styles: Optional[ResultsFolder] = free(None, because="a training is the same wherever it lies")
     """Where the trainings of style pictures are kept, for later runs too; by default styles/ in the output folder."""
 
-    image_encoder: Optional[str] = None
+    image_encoder: Optional[Source] = None
     """A model or folder whose CLIP image encoder looks at the style; by default the model's own."""
 
     compat: bool = False

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Optional
 
 from jstyle.settings.fields import free, require
-from jstyle.settings.paths import require_paths
+from jstyle.settings.paths import Source, require_paths
 from jstyle.settings.vocabulary import (
     Fit,
     draw_seed,
@@ -119,7 +119,7 @@ class InstTrainSettings(InstTraining, TeachSettings):
     picture: Optional[str] = None
     """The name of that picture, where there are several; by default the first by name."""
 
-    image_encoder: Optional[str] = free(None, because="its weights' hash stands for it")
+    image_encoder: Optional[Source] = free(None, because="its weights' hash stands for it")
     """A model or folder whose CLIP image encoder looks at the picture; by default the model's own."""
 
     compat: bool = False

@@ -14,4 +14,5 @@ METHOD = Method(
     inputs=EditInputs,
     run="jstyle.methods.prompt_to_prompt.run:run_prompt_to_prompt",
     recall="jstyle.methods.prompt_to_prompt.recalling:recall_edit",
+    foremost=("edit", "cross_replace_steps", "self_replace_steps", "steps", "guidance", "seed"),
 )

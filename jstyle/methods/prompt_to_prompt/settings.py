@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, Optional
 
 from jstyle.settings.fields import free, require
-from jstyle.settings.paths import ReadFile, ResultsFolder
+from jstyle.settings.paths import Picture, ResultsFolder
 from jstyle.settings.vocabulary import (
     Fit,
     SamplerName,
@@ -155,7 +155,7 @@ class EditInputs:
     output: ResultsFolder = Path("outputs/prompt_to_prompt")
     """Folder for the results; made where it is missing."""
 
-    image: Optional[ReadFile] = None
+    image: Optional[Picture] = None
     """Edit this picture, which is inverted, in place of one that is generated."""
 
     overwrite: bool = free(False, because="asks for the same pictures again")

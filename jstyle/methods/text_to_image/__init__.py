@@ -14,4 +14,5 @@ METHOD = Method(
     inputs=TextToImageInputs,
     run="jstyle.methods.text_to_image.run:run_text_to_image",
     recall="jstyle.methods.text_to_image.recalling:recall_image",
+    foremost=("negative_prompt", "strength", "steps", "guidance", "sampler", "seed", "width", "height"),
 )

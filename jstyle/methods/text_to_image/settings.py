@@ -10,7 +10,7 @@ from jstyle.pictures.spec import ControlSubject
 from jstyle.settings.control import ControlSettings
 from jstyle.settings.fields import flat, free, later, require
 from jstyle.settings.name_patterns import NUMBERED, require_pattern
-from jstyle.settings.paths import ReadFile, Results, choose_folder, names_picture
+from jstyle.settings.paths import Picture, Results, choose_folder, names_picture
 from jstyle.settings.prompts import PromptSettings
 from jstyle.settings.vocabulary import (
     Fit,
@@ -105,13 +105,13 @@ class TextToImageInputs:
     name: str = NUMBERED
     """What images' files are called in the folder; without {number} a name stands for one image."""
 
-    image: Optional[ReadFile] = None
+    image: Optional[Picture] = None
     """Start from this picture (image-to-image)."""
 
-    mask: Optional[ReadFile] = None
+    mask: Optional[Picture] = None
     """White where the picture is to change (inpainting)."""
 
-    control: tuple[ReadFile, ...] = ()
+    control: tuple[Picture, ...] = ()
     """Maps, or pictures that preprocess makes maps of, one for each ControlNet."""
 
     images: int = 1

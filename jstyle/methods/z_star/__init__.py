@@ -13,4 +13,5 @@ METHOD = Method(
     settings=ZStarSettings,
     stylise="jstyle.methods.z_star.run:ZStar",
     fill="jstyle.methods.pairs:fill_size",
+    foremost=("style_scale", "content_scale", "steps"),
 )

@@ -34,6 +34,12 @@ class Teaching:
     result: str
     """The file that is written, below the output."""
 
+    serves: str = ""
+    """The setting of methods that takes what was learnt, such as "lora"."""
+
+    foremost: tuple[str, ...] = ("prompt", "loop.steps", "loop.rate", "validation_prompts", "validation_every")
+    """Those of the settings that a form shows before all others, as far as there are such."""
+
     hash_networks: Optional[str] = None
     """(settings) -> the hash of networks that these name beside the model, or None where they name none. Finding it
     starts no Jittor."""

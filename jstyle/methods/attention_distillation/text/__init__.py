@@ -14,4 +14,5 @@ METHOD = Method(
     inputs=DistilledTextInputs,
     run="jstyle.methods.attention_distillation.text.run:run_distilled_text",
     recall="jstyle.methods.attention_distillation.text.recalling:recall_distilled_text",
+    foremost=("steps", "iterations", "guidance", "seed"),
 )

@@ -13,4 +13,5 @@ TEACHING = Teaching(
     settings=ControlNetSettings,
     run="jstyle.training.teaching.controlnet.train:train_controlnet",
     result="controlnet/diffusion_pytorch_model.safetensors",
+    serves="controlnet",
 )

@@ -13,5 +13,6 @@ TEACHING = Teaching(
     settings=FineTuningSettings,
     run="jstyle.training.teaching.whole_networks:train_networks",
     result="model/unet/diffusion_pytorch_model.safetensors",
+    serves="model",
     attach="jstyle.adapters.attaching:attach_networks",
 )

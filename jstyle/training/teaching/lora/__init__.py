@@ -13,5 +13,6 @@ TEACHING = Teaching(
     settings=LoraSettings,
     run="jstyle.training.teaching.lora.train:train_lora",
     result="pytorch_lora_weights.safetensors",
+    serves="lora",
     attach="jstyle.adapters.attaching:attach_lora",
 )

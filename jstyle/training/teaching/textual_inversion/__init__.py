@@ -13,5 +13,7 @@ TEACHING = Teaching(
     settings=TextualInversionSettings,
     run="jstyle.training.teaching.textual_inversion.train:train_textual_inversion",
     result="learned_embeds.safetensors",
+    serves="words",
+    foremost=("token", "kind", "loop.steps", "loop.rate", "validation_prompts", "validation_every"),
     attach="jstyle.adapters.attaching:attach_word",
 )

@@ -1,0 +1,315 @@
+"""The page in Gradio: a tab for each work, and beside them what was asked for and what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Optional
+
+import gradio as gr  # pyright: ignore[reportMissingImports]
+import pandas as pd  # pyright: ignore[reportMissingImports]
+
+from jstyle import __version__
+from jstyle.errors import InputError
+from jstyle.web import showing
+from jstyle.web.forms import Field
+from jstyle.web.house import House
+from jstyle.web.widgets import make_widget
+from jstyle.web.works import COMPETITION, PICTURES, TEACHING, Work
+
+_POLL = 1.0  # seconds
+_MOST_BUTTONS = 4
+"""Requests that can be cancelled at once: those that are made next."""
+
+_LARGEST_SEED = 2**31 - 1
+_VERBS = {PICTURES: "Make", TEACHING: "Teach", COMPETITION: "Start"}
+
+CSS = """
+.jstyle-status {padding: .5rem 0; line-height: 1.6; overflow-wrap: anywhere}
+.jstyle-status progress {width: 100%; height: .8rem; accent-color: #6366f1}
+.jstyle-preview {max-width: 100%; width: 256px; border-radius: 6px}
+.jstyle-error {color: #b00020}
+.dark .jstyle-error {color: #ff8a80}
+"""
+
+
+@dataclass
+class Form:
+    """A work's tab: its fields with their components."""
+
+    work: Work
+    fields: list[Field]
+    widgets: list[gr.components.Component]
+
+    def find_seed(self) -> Optional[int]:
+        """Which of the fields is the seed, None where there is none."""
+        names = [field.name for field in self.fields]
+        return names.index("seed") if "seed" in names else None
+
+
+def make_theme() -> gr.themes.Base:
+    """Gradio's own look in the fonts of the system: none is fetched."""
+    return gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
+
+
+def build_page(house: House) -> gr.Blocks:
+    """All of it; `house` does what is asked."""
+    with gr.Blocks(title="jstyle", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
+        token = gr.BrowserState("", storage_key="jstyle-visitor", secret="jstyle")
+        gr.Markdown(f"## jstyle\nStyle transfer with Stable Diffusion in Jittor, version {__version__}.")
+        with gr.Row():
+            with gr.Column(scale=3, min_width=320):
+                forms = _build_tabs(house)
+            with gr.Column(scale=2, min_width=320):
+                results = _build_results(house, token)
+        for form, buttons in forms:
+            _connect(house, form, buttons, token, results)
+            _offer_api(house, form)
+        page.load(house.welcome, token, token, api_visibility="private")
+        poll = gr.Timer(_POLL)
+        poll.tick(
+            lambda token, seen: _look(house, token, seen),
+            [token, results.seen],
+            results.components,
+            queue=False,
+            show_progress="hidden",
+            api_visibility="private",
+        )
+    return page
+
+
+@dataclass
+class Buttons:
+    """What starts a work, and what its form is filled in from."""
+
+    make: gr.Button
+    another: Optional[gr.Button]
+    picture: Optional[gr.File]
+
+
+def _build_tabs(house: House) -> list[tuple[Form, Buttons]]:
+    forms = []
+    groups = [group for group in (PICTURES, TEACHING, COMPETITION) if house.list_group(group)]
+    with gr.Tabs():
+        for group in groups:
+            with gr.Tab(group), gr.Tabs():
+                for work in house.list_group(group):
+                    with gr.Tab(work.title, id=work.name):
+                        forms.append(_build_form(house, work))
+    return forms
+
+
+def _build_form(house: House, work: Work) -> tuple[Form, Buttons]:
+    source = f" ({work.source})" if work.source else ""
+    gr.Markdown(f"{work.summary[:1].upper()}{work.summary[1:]}{source}.")
+    fields = house.fields[work.name]
+    lacking = house.find_lacking(work)
+    if lacking:
+        gr.Markdown(f"*{lacking}*")
+    widgets: dict[str, gr.components.Component] = {}
+    for some in _split_foremost(fields):
+        with gr.Row(equal_height=False):
+            widgets.update(_make_widgets(house, work, some))
+    has_seed = work.group == PICTURES and "seed" in work.foremost
+    with gr.Row():
+        make = gr.Button(_VERBS[work.group], variant="primary", elem_id=f"make-{work.name}")
+        another = gr.Button("Another seed", elem_id=f"another-{work.name}") if has_seed else None
+    optional = [field for field in fields if field.kind == "pictures" and not field.is_required]
+    if optional:
+        with gr.Accordion("Pictures to start from", open=False), gr.Row(equal_height=False):
+            widgets.update(_make_widgets(house, work, optional))
+    with gr.Accordion("More settings", open=False), gr.Row(equal_height=False):
+        widgets.update(_make_widgets(house, work, [field for field in fields if field.name not in widgets]))
+    picture = None
+    if work.group == PICTURES:
+        with gr.Accordion("Settings from a picture", open=False):
+            picture = gr.File(label="A PNG that was made here", elem_id=f"from-{work.name}", height=90)
+    return Form(work, fields, [widgets[field.name] for field in fields]), Buttons(make, another, picture)
+
+
+def _split_foremost(fields: Sequence[Field]) -> list[list[Field]]:
+    """What stands in front, a row each: pictures, every text that takes the whole width, the rest."""
+    foremost = [field for field in fields if field.is_foremost and (field.is_required or field.kind != "pictures")]
+    pictures = [field for field in foremost if field.kind == "pictures"]
+    texts = [field for field in foremost if field.kind in ("text", "texts")]
+    return [pictures, *([field] for field in texts), [field for field in foremost if field not in (*pictures, *texts)]]
+
+
+def _make_widgets(house: House, work: Work, fields: Sequence[Field]) -> dict[str, gr.components.Component]:
+    return {field.name: make_widget(field, house.list_names(work, field)) for field in fields}
+
+
+@dataclass
+class Results:
+    """What stands beside the forms."""
+
+    status: gr.HTML
+    gallery: gr.Gallery
+    download: gr.File
+    curve: gr.LinePlot
+    learnt: gr.HTML
+    buttons: list[gr.Button]
+    numbers: gr.State
+    """Which request each of the buttons cancels."""
+
+    seen: gr.State
+    """What was shown last."""
+
+    @property
+    def components(self) -> list[Any]:
+        """What a look at the queue changes."""
+        return [
+            self.status,
+            self.gallery,
+            self.download,
+            self.curve,
+            self.learnt,
+            *self.buttons,
+            self.numbers,
+            self.seen,
+        ]
+
+
+def _build_results(house: House, token: gr.BrowserState) -> Results:
+    seen, numbers = gr.State({}), gr.State([])
+    status = gr.HTML(showing.show_request(house.desk, None), elem_id="status")
+    curve = gr.LinePlot(
+        pd.DataFrame({"update": [], "loss": []}), x="update", y="loss", height=180, visible=False, label="Loss"
+    )
+
+    buttons = [gr.Button(visible=False, size="sm", elem_classes="jstyle-cancel") for _ in range(_MOST_BUTTONS)]
+    for place, button in enumerate(buttons):
+        button.click(
+            lambda token, numbers, place=place: house.cancel(token, numbers[place]),
+            [token, numbers],
+            queue=False,
+            api_visibility="private",
+        )
+    gallery = gr.Gallery(
+        label="Made", format="png", columns=3, height="auto", object_fit="contain", interactive=False,
+        buttons=["download", "fullscreen"], elem_id="made",
+    )  # fmt: skip
+    download = gr.File(
+        label="Last files, as they are", file_count="multiple", interactive=False, height=160, elem_id="files"
+    )
+    learnt = gr.HTML("")
+    return Results(status, gallery, download, curve, learnt, buttons, numbers, seen)
+
+
+def _look(house: House, token: str, seen: dict[str, Any]) -> list[Any]:
+    """What has changed since the last look, the rest skipped."""
+    visitor = house.visitors.find(token)
+    requests = [] if visitor is None else house.desk.list_of(visitor.token)
+    shown = showing.choose_shown(requests)
+    pictures = [] if visitor is None else visitor.list_pictures()
+    losses = showing.describe_losses(shown)
+    now = {
+        "status": showing.show_request(house.desk, shown),
+        "pictures": [str(path) for path in pictures],
+        "losses": len(losses) and (shown.number if shown else 0, losses[-1]["update"]),
+        "cancel": showing.list_cancellable(requests)[:_MOST_BUTTONS],
+        "learnt": showing.list_learnt(requests),
+    }
+    new = {name: value != seen.get(name) for name, value in now.items()}
+    if not any(new.values()):
+        return [gr.skip()] * (7 + _MOST_BUTTONS)
+    gallery = [(str(path), showing.caption(path)) for path in pictures]
+    curve = gr.LinePlot(pd.DataFrame(losses, columns=["update", "loss"]), visible=bool(losses))
+    return [
+        now["status"] if new["status"] else gr.skip(),
+        gallery if new["pictures"] else gr.skip(),
+        now["pictures"][:12] if new["pictures"] else gr.skip(),
+        curve if new["losses"] else gr.skip(),
+        now["learnt"] if new["learnt"] else gr.skip(),
+        *(_label_buttons(now["cancel"]) if new["cancel"] else [gr.skip()] * (_MOST_BUTTONS + 1)),
+        now,
+    ]
+
+
+def _label_buttons(cancellable: Sequence[tuple[int, str]]) -> list[Any]:
+    """The buttons that are needed, and which request each is for."""
+    shown = [gr.Button(words, visible=True) for _, words in cancellable]
+    hidden = [gr.Button(visible=False)] * (_MOST_BUTTONS - len(shown))
+    return [*shown, *hidden, [number for number, _ in cancellable]]
+
+
+def _connect(house: House, form: Form, buttons: Buttons, token: gr.BrowserState, results: Results) -> None:
+    place = form.find_seed()
+
+    def make(token: str, *values: Any) -> str:
+        return _ask(house, form, token, list(values))
+
+    buttons.make.click(make, [token, *form.widgets], token, api_visibility="private", concurrency_limit=None)
+    if buttons.another is not None and place is not None:
+
+        def make_another(token: str, *values: Any) -> tuple[str, int]:
+            seed = random.randrange(_LARGEST_SEED)
+            return _ask(house, form, token, [*values[:place], seed, *values[place + 1 :]]), seed
+
+        outputs = [token, form.widgets[place]]
+        buttons.another.click(
+            make_another, [token, *form.widgets], outputs, api_visibility="private", concurrency_limit=None
+        )
+    if buttons.picture is not None:
+        buttons.picture.upload(
+            lambda path: _fill_in(house, form, path), buttons.picture, form.widgets, api_visibility="private"
+        )
+
+
+def _ask(house: House, form: Form, token: str, values: list[Any]) -> str:
+    """Put the form's request into the queue, or say in a line why not. Returns the visitor's token."""
+    visitor = house.visitors.welcome(token)
+    given = {field.name: _unwrap(field, value) for field, value in zip(form.fields, values)}
+    try:
+        house.ask(visitor, form.work, given)
+    except InputError as error:
+        gr.Warning(showing.escape(str(error)), duration=20)
+    return visitor.token
+
+
+def _unwrap(field: Field, value: Any) -> Any:
+    """Pictures as the paths of what was uploaded, without captions."""
+    if field.kind != "pictures":
+        return value
+    return [path for path, _ in value or []]
+
+
+def _fill_in(house: House, form: Form, path: Optional[str]) -> list[Any]:
+    """The fields as the settings in a picture have them; what it does not say stays."""
+    if path is None:
+        return [gr.skip()] * len(form.widgets)
+    try:
+        values, lines = house.recall(form.work, Path(path))
+    except InputError as error:
+        gr.Warning(showing.escape(str(error).replace(path, Path(path).name)), duration=20)
+        return [gr.skip()] * len(form.widgets)
+    for line in lines:
+        gr.Info(showing.escape(line.replace(path, Path(path).name)))
+    return [values.get(field.name, gr.skip()) for field in form.fields]
+
+
+def _offer_api(house: House, form: Form) -> None:
+    """The work for programs: pictures by setting, the other settings as one JSON object, files back."""
+    pictures = [field for field in form.fields if field.kind == "pictures"]
+
+    async def make(*given: Any) -> list[str]:
+        visitor = house.visitors.welcome()
+        brought = {field.name: paths or [] for field, paths in zip(pictures, given)}
+        try:
+            request = house.ask(visitor, form.work, {**house.read_api_settings(given[-1]), **brought})
+        except InputError as error:
+            raise gr.Error(showing.escape(str(error)), print_exception=False) from None
+        while not request.is_over:
+            await asyncio.sleep(0.2)
+        if request.state != "done":
+            raise gr.Error(showing.escape(request.error or "it was cancelled"), print_exception=False)
+        return [str(path) for path in house.list_results(request)]
+
+    with gr.Row(visible=False):
+        inputs: list[Any] = [gr.File(label=field.label, file_count="multiple", type="filepath") for field in pictures]
+        inputs.append(gr.JSON(label="Settings"))
+        output, button = gr.File(label="Results", file_count="multiple"), gr.Button()
+    button.click(make, inputs, output, api_name=form.work.name, concurrency_limit=None)

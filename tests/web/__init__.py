@@ -1,0 +1,1 @@
+"""The web page: forms, visitors, the queue, the worker, and what a browser sees."""
