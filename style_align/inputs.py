@@ -44,7 +44,7 @@ class SetInputs:
     image: tuple[Picture, ...] = ()
     """Pictures to start from (image-to-image): one for all texts, or one each."""
 
-    control: tuple[ReadFile, ...] = ()
+    control: tuple[Picture, ...] = ()
     """Maps, or pictures that preprocess makes maps of: of each ControlNet one for all texts but the reference's, or
     one each, net by net.
     """

@@ -9,7 +9,7 @@ from jstyle.errors import InputError
 from jstyle.methods.table import PairInputs
 from jstyle.settings.control import ControlSettings
 from jstyle.settings.fields import flat, free, later, require
-from jstyle.settings.paths import ReadFile, ResultsFolder
+from jstyle.settings.paths import Picture, ResultsFolder
 from jstyle.settings.vocabulary import (
     FeatureDtype,
     Fit,
@@ -144,7 +144,7 @@ class StyleIDSettings:
 class StyleIDInputs(PairInputs):
     """What to work on."""
 
-    control: tuple[ReadFile, ...] = ()
+    control: tuple[Picture, ...] = ()
     """Maps, or pictures that preprocess makes maps of: of each ControlNet one for all contents, or one each, net by
     net; by default preprocess makes them of the contents.
     """
