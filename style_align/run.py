@@ -22,6 +22,7 @@ from jstyle.methods.table import Method
 from jstyle.pictures import images
 from jstyle.pictures.colours import Tell
 from jstyle.pictures.fitting import Frame, Size
+from jstyle.pictures.given import GivenPictures, open_given
 from jstyle.pictures.sheets import check_sheet
 from jstyle.pictures.spec import ControlSubject, identify_model
 from jstyle.pipelines.controls import NO_CONTROLS, Controls
@@ -78,7 +79,7 @@ class StyleAligned:
         reference: Union[AnyReference, Sequence[AnyReference], None] = None,
         weights: Optional[Sequence[float]] = None,
         starts: Optional[Sequence[Image.Image]] = None,
-        maps: Sequence[Image.Image] = (),
+        maps: GivenPictures = (),
     ) -> list[Image.Image]:
         """A picture of each text, all in the style of ``reference``, or of several mixed by ``weights``.
 
@@ -88,17 +89,17 @@ class StyleAligned:
         by net. Raises InputError for what the model cannot take, and where a result is not finite.
         """
         seed = self._settings.sampling.seed if seed is None else seed
-        texts = list(prompts)
+        texts, shown = list(prompts), open_given(maps, "maps")
         if reference is None:
             if not texts:
                 raise InputError("give at least one text, the first for the reference")
             reference = TextReference(texts.pop(0), seed)
             pictures = self.open_set([reference])
-            made = pictures.make_all(make_targets(texts, seed, starts), pictures.open_controls(maps, len(texts)))
+            made = pictures.make_all(make_targets(texts, seed, starts), pictures.open_controls(shown, len(texts)))
             return [*exhaust(pictures.make_references()), *made]
         references = [reference] if isinstance(reference, (TextReference, ImageReference, Trajectory)) else reference
         pictures = self.open_set(references, weights)
-        return pictures.make_all(make_targets(texts, seed, starts), pictures.open_controls(maps, len(texts)))
+        return pictures.make_all(make_targets(texts, seed, starts), pictures.open_controls(shown, len(texts)))
 
     def open_set(self, references: Sequence[AnyReference], weights: Optional[Sequence[float]] = None) -> AlignedSet:
         """A set that more and more pictures can be made of; its references are evaluated once where that is kept."""

@@ -20,6 +20,7 @@ from jstyle.methods.kept import Kept
 from jstyle.methods.pairs import Pair, Stylised, fill_size, list_pairs, take_picture
 from jstyle.methods.room import count_features
 from jstyle.pictures import images
+from jstyle.pictures.given import GivenPictures, open_given
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from styleid.bank import count_arrays
 from styleid.inverter import Inverter
@@ -62,13 +63,13 @@ class StyleID:
         self._folder = store
         self._nets = [pipe.open_net(net) for net in steering.locate_nets(self._settings.controls, pipe)]
 
-    def __call__(self, content: Image.Image, style: Image.Image, *, maps: Sequence[Image.Image] = ()) -> Image.Image:
+    def __call__(self, content: Image.Image, style: Image.Image, *, maps: GivenPictures = ()) -> Image.Image:
         """The content in the style, of the size that it comes to.
 
         ``maps`` are one a net; without them they are made of the content. Raises InputError for other numbers of them,
         and where the result is not finite.
         """
-        return take_picture(self.stylise_pairs([content], [style], maps=maps))
+        return take_picture(self.stylise_pairs([content], [style], maps=open_given(maps, "maps")))
 
     def settle(self, pairs: Collection[Pair]) -> tuple[StyleIDSettings, str]:
         """The settings with the keeping of features decided by the room that there is, and a line that says how.

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import jstyle
 from jstyle.cli.main import main
 from jstyle.diffusion.control import Control, Steering
 from jstyle.errors import InputError
@@ -157,7 +158,7 @@ def test_python_makes_what_the_command_makes(pipe: StableDiffusionPipeline, fold
     made = draw(tmp_path, *SMALL, *TEXTS, *words)
     chosen = settings(steps=3, width=32, height=32, controlnet=[str(folder / "net")], control_end=[0.7], batch_size=1,
                       features="recompute", feature_dtype="float16")  # fmt: skip
-    maps = [Image.open(folder / f"{name}.png") for name in ("a", "b")]
+    maps = [folder / "a.png", Image.open(folder / "b.png")]
     same = StyleAligned(pipe, chosen)(TEXTS[1:], maps=maps)
     for one, other in zip(made, same):
         np.testing.assert_array_equal(one, np.asarray(other, int))
@@ -179,6 +180,20 @@ def test_any_batch_and_any_keeping_of_features(pipe: StableDiffusionPipeline, fo
     other = make([str(folder / "net")], maps, batch_size=2, features="recompute")
     assert np.abs(one - other).max() <= 1
     assert np.abs(one - make([], [], batch_size=1, features="memory")).max() > 3
+
+
+def test_on_sdxl(tmp_path: Path) -> None:
+    pipe = jstyle.DiffusionPipeline.from_pretrained(str(GOLDEN / "sdxl_folder"))
+    tiny_net(tiny.SDXL["unet"]).save_pretrained(tmp_path)
+    nets = [{}, {"controlnet": [str(tmp_path)], "preprocess": ["invert"]}]
+    plain, steered = (
+        StyleAligned(pipe, settings(preset="sdxl", steps=2, features="recompute", **net))(
+            ["a train", "a boat", "a car"], maps=[picture(1)] if net else []
+        )
+        for net in nets
+    )
+    changes = [np.abs(np.asarray(one, int) - np.asarray(other, int)).max() for one, other in zip(plain, steered)]
+    assert changes[0] == 0 and min(changes[1:]) > 3
 
 
 NET, MAP = "--controlnet NET", "--control A"

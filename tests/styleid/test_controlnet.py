@@ -95,6 +95,10 @@ def test_maps_are_made_of_the_contents_or_given(pipe: StableDiffusionPipeline, f
     swapped = stylise(pipe, maps[::-1], **net)
     assert min(np.abs(swapped - made).max(axis=(1, 2, 3))) > 0
     np.testing.assert_array_equal(stylise(pipe, maps[:1], **net)[0], made[0])
+    one = StyleID(pipe, settings(**net))(picture(0), picture(2), maps=np.asarray(maps[0]))
+    np.testing.assert_array_equal(np.asarray(one, int), made[0])
+    with pytest.raises(InputError, match="maps must be a picture"):
+        StyleID(pipe, settings(**net))(picture(0), picture(2), maps=7)
     first_of_three = stylise(pipe, maps, **net, control_end=[0.4])
     assert min(np.abs(first_of_three - plain).max(axis=(1, 2, 3))) > 3, "a window is of the steps that run"
     with pytest.raises(InputError, match="a ControlNet needs maps: give --preprocess"):
@@ -112,8 +116,8 @@ def test_features_kept_or_computed_again_are_the_same_bits(pipe: StableDiffusion
 def test_on_sdxl(tmp_path: Path) -> None:
     pipe = jstyle.DiffusionPipeline.from_pretrained(str(GOLDEN / "sdxl_folder"))
     tiny_net(tiny.SDXL["unet"]).save_pretrained(tmp_path)
-    plain = stylise(pipe, batch_size=2)
-    made = stylise(pipe, batch_size=2, controlnet=[str(tmp_path)], preprocess=["tile"])
+    plain = stylise(pipe, batch_size=2, steps=2)
+    made = stylise(pipe, batch_size=2, steps=2, controlnet=[str(tmp_path)], preprocess=["tile"])
     assert min(np.abs(made - plain).max(axis=(1, 2, 3))) > 3
 
 
