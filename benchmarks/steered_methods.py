@@ -45,7 +45,7 @@ SEED = 2302
 SETS, EACH = 8, 4
 STEPS, GUIDANCE = 50, 3.0
 CELLS = (4, 8)
-SHOWN = 3
+SHOWN = 2  # sets in the figure
 
 Row = list[Image.Image]
 
@@ -62,7 +62,7 @@ def main() -> None:
     pipe = StableDiffusionPipeline.from_pretrained("tiny")
     rows, labels = (draw_sets if options.part == "sets" else draw_pairs)(pipe, options)
     if options.sheet:
-        draw_grid(rows, labels, cell=rows[0][0].size).save(options.sheet)
+        draw_grid(rows, labels, cell=rows[0][0].size).save(options.sheet, quality=88)
 
 
 def name_nets(options: argparse.Namespace, scale: float, **more: Any) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def name_nets(options: argparse.Namespace, scale: float, **more: Any) -> dict[st
 
 
 def draw_sets(pipe: StableDiffusionPipeline, options: argparse.Namespace) -> tuple[list[Row], list[str]]:
-    """The sets, plain and steered; rows of some, the reference first."""
+    """The sets, plain and steered; in a row some, side by side, the reference first."""
     rng = make_generator(SEED, 0, "sets")
     scenes = [
         [replace(sample_scene(rng), technique=TECHNIQUES[number % len(TECHNIQUES)]) for _ in range(EACH)]
@@ -83,19 +83,17 @@ def draw_sets(pipe: StableDiffusionPipeline, options: argparse.Namespace) -> tup
     drawn = [[draw(pipe, scene) for scene in one] for one in scenes]
     print(f"{'scale':<10}{'edges':>8}{'CLIP':>8}{'Hist':>8}")
     print_sets(pipe, "renderer", drawn, maps)
-    rows = [[Image.new("RGB", maps[i][0].size, "white"), *maps[i]] for i in range(SHOWN)]
-    labels = ["maps"] * SHOWN
+    blank = Image.new("RGB", maps[0][0].size, "white")
+    rows, labels = [[one for row in maps[:SHOWN] for one in (blank, *row)]], ["maps"]
     for scale in options.scales:
         settings = build(
             StyleAlignSettings, {"steps": STEPS, "guidance": GUIDANCE, **name_nets(options, scale), "batch_size": EACH}
         )
         made = [draw_set(pipe, settings, 100 * i, captions[i], maps[i] if scale else []) for i in range(SETS)]
         print_sets(pipe, f"{scale:g}", made, maps)
-        rows += made[:SHOWN]
-        labels += [f"scale {scale:g}"] * SHOWN
-    return [row for i in range(SHOWN) for row in rows[i::SHOWN]], [
-        one for i in range(SHOWN) for one in labels[i::SHOWN]
-    ]
+        rows.append([one for row in made[:SHOWN] for one in row])
+        labels.append(f"scale {scale:g}" if scale else "without")
+    return rows, labels
 
 
 def draw(pipe: StableDiffusionPipeline, scene: Any) -> Image.Image:
