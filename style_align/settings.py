@@ -99,7 +99,7 @@ class SamplingSettings:
     """The curve that the sampler's levels follow; by default the checkpoint's spacing."""
 
     eta: float = 0.0
-    """Noise of ddim: 0 none, 1 as much as ddpm."""
+    """Noise of ddim (0 none, 1 as much as ddpm) and of tcd."""
 
     seed: int = free(0, because="what a picture is names the seed of each")
     """Picture i of the set has seed + i; the reference is the first. -1 draws one."""

@@ -121,7 +121,7 @@ class PictureSettings:
     """Classifier-free guidance; 1 or less turns it off."""
 
     eta: float = 0.0
-    """Noise of ddim."""
+    """Noise of ddim and of tcd."""
 
     seed: Union[int, tuple[int, ...]] = 0
     """For all or for a style, a number (prompt i has seed + i) or a list with one a prompt; for a prompt its seed."""

@@ -52,7 +52,7 @@ class GuidedDenoiser:
 
     def needs_halves(self, guidance_scale: float) -> bool:
         """Whether an unconditional half runs at that scale: not where the UNet is told it."""
-        return is_guided(guidance_scale) and self.unet.config.time_cond_proj_dim is None
+        return is_guided(guidance_scale) and not self.unet.config.reads_guidance
 
     def turn(self, text: Union[jt.Var, Condition], guidance_scale: float) -> None:
         """Go on under another text, (batch, ...) or, unconditional half first, (2 batch, ...), and another scale."""

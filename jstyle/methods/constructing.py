@@ -18,7 +18,7 @@ def require_parts(method: str, pipe: Any, pipeline: type, settings: Any, kind: t
         raise InputError(
             f"{method} wants a pipeline, such as jstyle.{pipeline.__name__}.from_pretrained(...), not {_name(pipe)}"
         )
-    if getattr(pipe.unet.config, "time_cond_proj_dim", None) is not None:
+    if getattr(pipe.unet.config, "reads_guidance", False):  # ArtFusion's has no such thing
         raise InputError(
             f"{method} needs a model that answers for every level, and this one was distilled to a few steps: take the "
             "one that it was distilled from"

@@ -179,6 +179,11 @@ class UNetConfig(EncoderConfig):
         require_sizes(1 << 16, out_channels=self.out_channels)
         require_sizes(LONGEST_SIDE, sample_size=self.sample_size)
 
+    @property
+    def reads_guidance(self) -> bool:
+        """Whether the guidance is told to it, so that it needs no second half."""
+        return self.time_cond_proj_dim is not None
+
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any], place: str = "UNet config") -> UNetConfig:
         """Read diffusers' JSON, which stands at ``place``. Raises InputError for what is wrong or not supported."""

@@ -94,7 +94,7 @@ class UNet2DConditionModel(FromSingleFile, Encoder):
 
     def list_read(self, condition: Condition) -> list[jt.Var]:
         """The guidance, where it reads that and is told."""
-        return [] if condition.guidance is None or self.config.time_cond_proj_dim is None else [condition.guidance]
+        return [] if condition.guidance is None else [condition.guidance]
 
     def compute(
         self,

@@ -194,7 +194,7 @@ class PromptedPicture:
     """The curve of the sampler's levels; the model's own by default."""
 
     eta: float = 0.0
-    """Noise of ddim."""
+    """Noise of ddim and of tcd."""
 
     adapters: tuple[AdapterSpec, ...] = ()
     """What is put on the model, in this order."""

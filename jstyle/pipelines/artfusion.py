@@ -45,7 +45,7 @@ class ArtFusionPipeline(Latents):
         }  # fmt: skip
         for name, (network, stored) in networks.items():
             tensors = stored.open([parameter for parameter, _ in network.named_parameters()])
-            load_weights(network, tensors, name, described_by=stored.described_by, spell=stored.spell)
+            load_weights(network, tensors, name, described_by=stored.described_by, spell=stored.spell, is_new=True)
         self._shift, self._scale = (jt.array(row).reshape(1, -1, 1, 1) for row in (file.shift, file.scale))
         self.null_style = jt.array(file.null_style).reshape(1, -1)
 

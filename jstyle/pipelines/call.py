@@ -126,7 +126,7 @@ class CallOptions(TypedDict, total=False):
     """The initial unit noise, (images, 4, height / 8, width / 8)."""
 
     eta: float
-    """Noise of ddim: 0 none, 1 as much as ddpm."""
+    """Noise of ddim (0 none, 1 as much as ddpm) and of tcd."""
 
     sampler: Optional[str]
     """By default the checkpoint's own, or that of the ``scheduler`` in its place."""

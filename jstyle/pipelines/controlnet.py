@@ -21,6 +21,7 @@ from jstyle.pipelines.image_to_image import (
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.pipelines.starts import FromNoise
 from jstyle.pipelines.texts import Prompt
+from jstyle.settings.arguments import read_yes
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
@@ -158,10 +159,7 @@ class ControlNetLoading(StableDiffusionPipeline):
         )
         maps = part_maps(require_given(given, name), len(nets), name)
         shown = [ShownControl(*each) for each in zip(nets, maps, scales, starts, ends)]
-        guess_mode = options.pop("guess_mode", False)
-        if not isinstance(guess_mode, bool):
-            raise InputError(f"guess_mode must be True or False, not {guess_mode!r:.60}")
-        return Controls(tuple(shown), guess_mode)
+        return Controls(tuple(shown), read_yes("guess_mode", options.pop("guess_mode", False)))
 
 
 class StableDiffusionControlNetPipeline(ControlNetLoading):

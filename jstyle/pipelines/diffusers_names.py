@@ -117,7 +117,7 @@ class DiffusersNames:
     @property
     def do_classifier_free_guidance(self) -> bool:
         """Whether the last call has an unconditional half."""
-        return is_guided(self._guidance_scale) and self.unet.config.time_cond_proj_dim is None
+        return is_guided(self._guidance_scale) and not self.unet.config.reads_guidance
 
     @property
     def clip_skip(self) -> Optional[int]:

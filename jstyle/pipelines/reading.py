@@ -171,10 +171,9 @@ class TextReading(LoadedModel):
         """The text, and under guidance what stands against it, each with a row an image."""
         text = self.condition_texts(prompt, copies, skip, reading)
         self.tell_unknown_words([read_text(one, reading) for one in list_texts(prompt)])
-        reads_guidance = self.unet.config.time_cond_proj_dim is not None
-        if reads_guidance or not is_guided(guidance):
+        if self.unet.config.reads_guidance or not is_guided(guidance):
             if negative_prompt is not None and (not is_text(negative_prompt) or negative_prompt):
-                told = _GUIDED_BY_ITSELF if reads_guidance else UNUSED_NEGATIVE
+                told = _GUIDED_BY_ITSELF if self.unet.config.reads_guidance else UNUSED_NEGATIVE
                 warnings.warn(told, InputWarning, stacklevel=3)
             return text, None
         if negative_prompt is None and self.zeroes_no_negative:

@@ -61,7 +61,8 @@ def read(source: Union[str, Path]) -> LearntStyle:
     if not all(np.isfinite(array).all() for array in (embedding, *arrays.values())):
         raise InputError(f"{str(file)!r} holds numbers that are not finite; train the style again")
     network = StyleAttention(sizes)
-    load_weights(network, ArrayTensors(arrays), repr(str(file)), _name_in_network, described_by="the sizes beside them")
+    described = "the sizes beside them"
+    load_weights(network, ArrayTensors(arrays), repr(str(file)), _name_in_network, described_by=described, is_new=True)
     return LearntStyle(token, np.ascontiguousarray(embedding, np.float32), network, about)
 
 

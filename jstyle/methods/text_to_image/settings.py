@@ -54,7 +54,7 @@ class TextToImageSettings:
     """The curve that the sampler's levels follow; by default the checkpoint's spacing."""
 
     eta: float = 0.0
-    """Noise of ddim: 0 none, 1 as much as ddpm."""
+    """Noise of ddim (0 none, 1 as much as ddpm) and of tcd."""
 
     seed: int = free(0, because=_BY_SUBJECT)
     """Image i of the run has seed + i; -1 draws one."""

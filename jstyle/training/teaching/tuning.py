@@ -107,7 +107,7 @@ def require_teachable(pipe: StableDiffusionPipeline, name: str) -> StableDiffusi
     jt.flags.th_mode = 0  # who has imported JTorch has turned this on: then nothing would ask for a gradient
     if pipe.unet.config.in_channels != pipe.vae.config.latent_channels:
         raise InputError(f"{name} is an inpainting model, whose UNet wants a mask too; train another")
-    if pipe.unet.config.time_cond_proj_dim is not None:
+    if pipe.unet.config.reads_guidance:
         raise InputError(f"{name} was distilled to a few steps; train the one that it was distilled from")
     return pipe
 
