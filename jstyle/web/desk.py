@@ -13,6 +13,7 @@ from typing import Any, Literal, Optional
 from jstyle.errors import InputError
 from jstyle.events import Evaluated, Failure, PictureWritten, Planned, Remark, Updated
 from jstyle.web.process import WorkerProcess
+from jstyle.web.visitors import Visitor
 
 State = Literal["waiting", "running", "stopping", "done", "failed", "stopped"]
 
@@ -26,7 +27,7 @@ class Request:
     """One piece of work that a visitor asked for, and what has come of it so far."""
 
     number: int
-    visitor: str
+    visitor: Visitor
     work: str
     title: str
     settings: Sequence[Any]
@@ -71,15 +72,15 @@ class Request:
         elif event == PictureWritten.__name__:
             self.pictures.append(Path(told["path"]))
         elif event == Remark.__name__:
-            self.lines.append(told["text"])
+            self.lines.append(self.visitor.shorten(told["text"]))
         elif event == Failure.__name__:
-            self.error = f"{told['subject']}: {told['reason']}"
+            self.error = self.visitor.shorten(f"{told['subject']}: {told['reason']}")
         self.preview = told.get("preview", self.preview)
 
     def end(self, told: Mapping[str, Any]) -> None:
         """Take in how it ended."""
         self.learnt, self.preview = told.get("learnt", ""), ""
-        self.error = told.get("error", self.error)
+        self.error = self.visitor.shorten(told.get("error", self.error))
         self.state = "failed" if told["end"] == "done" and self.error else told["end"]
         self.seconds = time.monotonic() - self.began
 
@@ -97,10 +98,10 @@ class Desk:
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
-    def ask(self, visitor: str, work: str, title: str, settings: Sequence[Any], folder: Path) -> Request:
+    def ask(self, visitor: Visitor, work: str, title: str, settings: Sequence[Any], folder: Path) -> Request:
         """Put a request at the end of the queue. Raises InputError where the visitor has too many in it."""
         with self._changed:
-            waiting = [one for one in self._requests if one.visitor == visitor and not one.is_over]
+            waiting = [one for one in self._requests if one.visitor.token == visitor.token and not one.is_over]
             if len(waiting) >= self._most_waiting:
                 raise InputError(f"{len(waiting)} of your requests are in the queue: wait for one, or cancel it")
             self._count += 1
@@ -113,7 +114,9 @@ class Desk:
     def cancel(self, visitor: str, number: int) -> bool:
         """End a visitor's own request; one under way after the step at hand. Whether there was one."""
         with self._changed:
-            request = next((one for one in self._requests if (one.visitor, one.number) == (visitor, number)), None)
+            request = next(
+                (one for one in self._requests if (one.visitor.token, one.number) == (visitor, number)), None
+            )
             if request is None or request.is_over:
                 return False
             if request.state == "waiting":
@@ -126,7 +129,7 @@ class Desk:
     def list_of(self, visitor: str) -> list[Request]:
         """A visitor's requests, the last one first."""
         with self._changed:
-            return [one for one in reversed(self._requests) if one.visitor == visitor]
+            return [one for one in reversed(self._requests) if one.visitor.token == visitor]
 
     def count_ahead(self, request: Request) -> int:
         """How many requests are made before this one."""

@@ -70,22 +70,26 @@ class House:
 
         Raises InputError, one line, for what is wrong with them.
         """
-        offers = self._offer_learnt(visitor, work)
-        values = read_form(
-            self.fields[work.name], given, offers, lambda path: str(visitor.admit(Path(path))),
-            self._settings.most_pictures,
-        )  # fmt: skip
+        try:
+            settings, folder = self._read(visitor, work, given)
+        except InputError as error:
+            raise InputError(visitor.shorten(str(error))) from None
+        return self.desk.ask(visitor, work.name, work.title, settings, folder)
+
+    def _read(self, visitor: Visitor, work: Work, given: Mapping[str, Any]) -> tuple[list[Any], Path]:
+        """The plain settings of a request, and the folder of its results, made where all is right."""
+        fields, offers = self.fields[work.name], self._offer_learnt(visitor, work)
+        most = self._settings.most_pictures
+        values = read_form(fields, given, offers, lambda path: str(visitor.admit(Path(path))), most)
         if self._settings.data is not None and work.name == "submit":
             values["data"] = str(self._settings.data)
-        build_settings(work, values, self.visitors.root)  # before a folder is made
-        folder = visitor.new_folder(work.name)
-        settings = build_settings(work, values, folder)
-        for part in settings:
+        for part in build_settings(work, values, self.visitors.root):
             check_paths(part)
-        return self.desk.ask(visitor.token, work.name, work.title, [plain(part) for part in settings], folder)
+        folder = visitor.new_folder(work.name)
+        return [plain(part) for part in build_settings(work, values, folder)], folder
 
-    def cancel(self, token: Any, number: int) -> None:
-        """End a visitor's own request."""
+    def cancel(self, token: Any, number: int = 0) -> None:
+        """End a visitor's own request; there is none of the number 0."""
         visitor = self.visitors.find(token)
         if visitor is not None:
             self.desk.cancel(visitor.token, number)
@@ -114,10 +118,15 @@ class House:
         return _flatten(settings)
 
     def list_results(self, request: Request) -> list[Path]:
-        """The files that a request has made: its pictures, and what was learnt."""
-        learnt = [Path(request.learnt)] if request.learnt and Path(request.learnt).is_file() else []
+        """The files that a request has made: its pictures and sheets, what was learnt, and a submission's zip."""
         sheets = sorted(request.folder.glob("*sheet*.png"))
-        return [*request.pictures, *learnt, *(sheet for sheet in sheets if sheet not in request.pictures)]
+        others = self.list_other_files(request)
+        return [*request.pictures, *(sheet for sheet in sheets if sheet not in request.pictures), *others]
+
+    def list_other_files(self, request: Request) -> list[Path]:
+        """Those of the files that are no pictures."""
+        learnt = [Path(request.learnt)] if request.learnt and Path(request.learnt).is_file() else []
+        return [*learnt, *sorted(request.folder.glob("*.zip"))]
 
     def _offer_learnt(self, visitor: Visitor, work: Work) -> Offers:
         """What is offered, with what the visitor has taught."""

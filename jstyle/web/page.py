@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +24,14 @@ from jstyle.web.works import COMPETITION, PICTURES, TEACHING, Work
 _POLL = 1.0  # seconds
 _MOST_BUTTONS = 4
 """Requests that can be cancelled at once: those that are made next."""
+
+_MOST_FILES = 12
+"""That are listed for download; all pictures are in the gallery."""
+
+_MOST_SESSIONS = 8
+"""Of which Gradio keeps a copy of the page's configuration, 2 MB each: pages that are open, and calls by programs. It
+would keep 10000, and needs none here.
+"""
 
 _LARGEST_SEED = 2**31 - 1
 _VERBS = {PICTURES: "Make", TEACHING: "Teach", COMPETITION: "Start"}
@@ -78,6 +87,7 @@ def build_page(house: House) -> gr.Blocks:
             show_progress="hidden",
             api_visibility="private",
         )
+    page.state_session_capacity = _MOST_SESSIONS
     return page
 
 
@@ -152,11 +162,11 @@ class Results:
     curve: gr.LinePlot
     learnt: gr.HTML
     buttons: list[gr.Button]
-    numbers: gr.State
+    numbers: gr.JSON
     """Which request each of the buttons cancels."""
 
-    seen: gr.State
-    """What was shown last."""
+    seen: gr.JSON
+    """Hashes of what was shown last. Browsers hold it, so nothing is lost where Gradio forgets a session."""
 
     @property
     def components(self) -> list[Any]:
@@ -174,7 +184,7 @@ class Results:
 
 
 def _build_results(house: House, token: gr.BrowserState) -> Results:
-    seen, numbers = gr.State({}), gr.State([])
+    seen, numbers = gr.JSON({}, visible=False), gr.JSON([], visible=False)
     status = gr.HTML(showing.show_request(house.desk, None), elem_id="status")
     curve = gr.LinePlot(
         pd.DataFrame({"update": [], "loss": []}), x="update", y="loss", height=180, visible=False, label="Loss"
@@ -183,7 +193,7 @@ def _build_results(house: House, token: gr.BrowserState) -> Results:
     buttons = [gr.Button(visible=False, size="sm", elem_classes="jstyle-cancel") for _ in range(_MOST_BUTTONS)]
     for place, button in enumerate(buttons):
         button.click(
-            lambda token, numbers, place=place: house.cancel(token, numbers[place]),
+            lambda token, numbers, place=place: house.cancel(token, *(numbers or [])[place : place + 1]),
             [token, numbers],
             queue=False,
             api_visibility="private",
@@ -199,7 +209,7 @@ def _build_results(house: House, token: gr.BrowserState) -> Results:
     return Results(status, gallery, download, curve, learnt, buttons, numbers, seen)
 
 
-def _look(house: House, token: str, seen: dict[str, Any]) -> list[Any]:
+def _look(house: House, token: str, seen: Any) -> list[Any]:
     """What has changed since the last look, the rest skipped."""
     visitor = house.visitors.find(token)
     requests = [] if visitor is None else house.desk.list_of(visitor.token)
@@ -209,11 +219,13 @@ def _look(house: House, token: str, seen: dict[str, Any]) -> list[Any]:
     now = {
         "status": showing.show_request(house.desk, shown),
         "pictures": [str(path) for path in pictures],
+        "files": [str(path) for request in requests for path in house.list_other_files(request)],
         "losses": len(losses) and (shown.number if shown else 0, losses[-1]["update"]),
         "cancel": showing.list_cancellable(requests)[:_MOST_BUTTONS],
         "learnt": showing.list_learnt(requests),
     }
-    new = {name: value != seen.get(name) for name, value in now.items()}
+    hashes = {name: hashlib.sha256(repr(value).encode()).hexdigest()[:16] for name, value in now.items()}
+    new = {name: found != (seen or {}).get(name) for name, found in hashes.items()}
     if not any(new.values()):
         return [gr.skip()] * (7 + _MOST_BUTTONS)
     gallery = [(str(path), showing.caption(path)) for path in pictures]
@@ -221,11 +233,11 @@ def _look(house: House, token: str, seen: dict[str, Any]) -> list[Any]:
     return [
         now["status"] if new["status"] else gr.skip(),
         gallery if new["pictures"] else gr.skip(),
-        now["pictures"][:12] if new["pictures"] else gr.skip(),
+        [*now["files"], *now["pictures"]][:_MOST_FILES] if new["files"] or new["pictures"] else gr.skip(),
         curve if new["losses"] else gr.skip(),
         now["learnt"] if new["learnt"] else gr.skip(),
         *(_label_buttons(now["cancel"]) if new["cancel"] else [gr.skip()] * (_MOST_BUTTONS + 1)),
-        now,
+        hashes,
     ]
 
 
@@ -292,14 +304,17 @@ def _fill_in(house: House, form: Form, path: Optional[str]) -> list[Any]:
 
 
 def _offer_api(house: House, form: Form) -> None:
-    """The work for programs: pictures by setting, the other settings as one JSON object, files back."""
+    """The work for programs: pictures that it needs, the settings as one JSON object, pictures that it may have."""
     pictures = [field for field in form.fields if field.kind == "pictures"]
+    needed = [field for field in pictures if field.is_required]
+    others = [field for field in pictures if not field.is_required]
 
     async def make(*given: Any) -> list[str]:
-        visitor = house.visitors.welcome()
-        brought = {field.name: paths or [] for field, paths in zip(pictures, given)}
+        visitor, settings = house.visitors.welcome(), given[len(needed)]
+        brought = dict(zip([*needed, *others], [*given[: len(needed)], *given[len(needed) + 1 :]]))
         try:
-            request = house.ask(visitor, form.work, {**house.read_api_settings(given[-1]), **brought})
+            paths = {field.name: paths or [] for field, paths in brought.items()}
+            request = house.ask(visitor, form.work, {**house.read_api_settings(settings), **paths})
         except InputError as error:
             raise gr.Error(showing.escape(str(error)), print_exception=False) from None
         while not request.is_over:
@@ -309,7 +324,12 @@ def _offer_api(house: House, form: Form) -> None:
         return [str(path) for path in house.list_results(request)]
 
     with gr.Row(visible=False):
-        inputs: list[Any] = [gr.File(label=field.label, file_count="multiple", type="filepath") for field in pictures]
+        inputs: list[Any] = [_take_files(field) for field in needed]
         inputs.append(gr.JSON(label="Settings"))
+        inputs += [_take_files(field) for field in others]
         output, button = gr.File(label="Results", file_count="multiple"), gr.Button()
     button.click(make, inputs, output, api_name=form.work.name, concurrency_limit=None)
+
+
+def _take_files(field: Field) -> gr.File:
+    return gr.File(label=field.label, file_count="multiple", type="filepath")

@@ -39,8 +39,9 @@ class WorkerProcess:
 
     def stop(self) -> None:
         """Ask for the end of the request under way, which comes after the step at hand."""
-        with suppress(OSError, ValueError):
-            self._send({"stop": True})
+        if self._process is not None:
+            with suppress(OSError, ValueError):
+                self._send({"stop": True})
 
     def start(self) -> None:
         """Bring the worker up before anybody waits for it."""

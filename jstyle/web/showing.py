@@ -33,9 +33,9 @@ def show_request(desk: Desk, request: Optional[Request]) -> str:
     if request.preview:
         source = f"data:image/png;base64,{escape(request.preview, quote=True)}"
         parts.append(f'<img class="jstyle-preview" alt="preview of what is being made" src="{source}">')
-    parts += [escape(_shorten(line, request)) for line in request.lines[-_LINES:]]
+    parts += [escape(line) for line in request.lines[-_LINES:]]
     if request.error:
-        parts.append(f'<span class="jstyle-error">{escape(_shorten(request.error, request))}</span>')
+        parts.append(f'<span class="jstyle-error">{escape(request.error)}</span>')
     return f'<div class="jstyle-status" role="status">{"<br>".join(parts)}</div>'
 
 
@@ -57,14 +57,6 @@ def _describe_seconds(seconds: float) -> str:
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def _shorten(line: str, request: Request) -> str:
-    """A run's line without the folders of the server."""
-    own = request.folder.parent
-    for folder in (f"{request.folder}/", f"{own}/", f"{own.parent}/"):
-        line = line.replace(folder, "")
-    return line
 
 
 def choose_shown(requests: Sequence[Request]) -> Optional[Request]:

@@ -56,6 +56,12 @@ class Visitor:
         make_folder(folder)
         return folder
 
+    def shorten(self, line: str) -> str:
+        """A line without the folders of the server."""
+        for folder in (f"{self._folder / 'made'}/", f"{self._folder}/", f"{self._folder.parent / 'uploads'}/"):
+            line = line.replace(folder, "")
+        return line
+
     def list_pictures(self) -> list[Path]:
         """The pictures that were made, the last ones first."""
         return list(self._iterate_pictures())[:_SHOWN]

@@ -55,7 +55,7 @@ def list_works(*, submits: bool = True) -> dict[str, Work]:
         )
     if submits:
         summary = "makes a submission to the style track from a recipe: plan, pictures, sheets, zip"
-        foremost = ("preset", "styles", "plan")
+        foremost = ("preset", "plan", "styles")
         works.append(Work("submit", "Submission", summary, "", COMPETITION, (SubmissionInputs,), _submit, foremost))
     return {work.name: work for work in works}
 

@@ -65,12 +65,12 @@ def call(address: str, work: str, *data: Any) -> tuple[str, Any]:
 
 
 def draw(address: str, prompt: str, steps: int = 2) -> tuple[str, Any]:
-    return call(address, "txt2img", [], [], [], {"prompt": prompt, "steps": steps})
+    return call(address, "txt2img", {"prompt": prompt, "steps": steps}, [], [], [])
 
 
 def test_a_pair_comes_back_with_its_settings(address: str) -> None:
     pictures = [[upload(address, file.read_bytes(), file.name)] for file in (CONTENT, STYLE)]
-    kind, ((first, sheet),) = call(address, "styleid", *pictures, {"steps": 4, "gamma": 0.4})
+    kind, ((first, sheet),) = call(address, "styleid", *pictures, {"steps": 4, "gamma": 0.4}, [])
     assert kind == "complete" and sheet["orig_name"] == "contact_sheet.png"
     picture = Image.open(BytesIO(fetch(first["url"])))
     assert picture.size == (256, 256) and '"gamma": 0.4' in picture.info["jstyle"]
@@ -91,14 +91,14 @@ def test_a_pair_comes_back_with_its_settings(address: str) -> None:
 )
 def test_wrong_settings_are_one_line(address: str, settings: Any, line: str) -> None:
     pictures = [[upload(address, file.read_bytes(), file.name)] for file in (CONTENT, STYLE)]
-    kind, told = call(address, "styleid", *pictures, settings)
+    kind, told = call(address, "styleid", *pictures, settings, [])
     assert kind == "error" and line in json.dumps(told) and "Traceback" not in json.dumps(told)
 
 
 @pytest.mark.parametrize("content", [b"", b"no picture", b"\x89PNG\r\n\x1a\n" + b"\0" * 50, b"GIF89a"])
 def test_what_is_no_picture_is_one_line(address: str, content: bytes) -> None:
     spoilt, whole = upload(address, content, "../../bad name.png"), upload(address, STYLE.read_bytes())
-    kind, told = call(address, "styleid", [spoilt], [whole], {})
+    kind, told = call(address, "styleid", [spoilt], [whole], {}, [])
     assert kind == "error" and "Traceback" not in json.dumps(told) and str(ROOT) not in json.dumps(told)
     assert draw(address, "a house")[0] == "complete", "the next request is made"
 
@@ -107,7 +107,7 @@ def test_paths_that_were_not_given_are_not_read(address: str, folder: Path) -> N
     whole = upload(address, STYLE.read_bytes())
     inside = f"{whole['path']}/../../../../etc/passwd"
     for path in ("/etc/passwd", str(CONTENT), "../../etc/passwd", inside, "http://127.0.0.1:1/a"):
-        status, told = fail(f"{address}/call/styleid", {"data": [[{**whole, "path": path}], [whole], {}]})
+        status, told = fail(f"{address}/call/styleid", {"data": [[{**whole, "path": path}], [whole], {}, []]})
         assert status == 400 and "pictures are uploaded first" in told
         assert fail(f"{address}/file={path}")[0] in (403, 404)
     assert fail(f"{address}/file={folder}")[0] in (403, 404)
@@ -117,7 +117,7 @@ def test_uploads_have_limits(address: str) -> None:
     with pytest.raises((urllib.error.HTTPError, urllib.error.URLError, ConnectionError)):
         upload(address, b"\0" * (3 << 20))
     whole = upload(address, STYLE.read_bytes())
-    kind, told = call(address, "styleid", [whole] * 4, [whole], {})
+    kind, told = call(address, "styleid", [whole] * 4, [whole], {}, [])
     assert kind == "error" and "4 pictures, and 3 are taken at once" in json.dumps(told)
 
 

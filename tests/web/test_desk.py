@@ -14,6 +14,7 @@ from jstyle.errors import InputError
 from jstyle.web.desk import Desk, Request
 from jstyle.web.process import WorkerProcess
 from jstyle.web.showing import choose_shown, list_cancellable, show_request
+from jstyle.web.visitors import Visitor
 
 
 class Played(WorkerProcess):
@@ -37,7 +38,7 @@ class Played(WorkerProcess):
                 return
             yield {"event": "Evaluated", "stage": "images", "count": 1}
         if settings[0] == "fails":
-            yield {"end": "failed", "error": "<b>no</b>"}
+            yield {"end": "failed", "error": "<b>no</b> in /web/me/made/a.png"}
             return
         yield {"event": "PictureWritten", "path": f"/made/{settings[0]}.png"}
         yield {"end": "done"}
@@ -63,7 +64,7 @@ def desk(worker: Played) -> Iterator[Desk]:
 
 
 def ask(desk: Desk, name: str, visitor: str = "me") -> Request:
-    return desk.ask(visitor, "styleid", "StyleID", [name], Path("/made/0001-styleid"))
+    return desk.ask(Visitor(Path("/web"), visitor), "styleid", "StyleID", [name], Path("/made/0001-styleid"))
 
 
 def wait(request: Request, *states: str) -> None:
@@ -151,7 +152,7 @@ def test_what_is_shown_is_escaped(worker: Played, desk: Desk) -> None:
     failing = ask(desk, "fails")
     finish(worker, failing)
     shown = show_request(desk, failing)
-    assert "&lt;b&gt;no&lt;/b&gt;" in shown and "<b>no" not in shown
+    assert "&lt;b&gt;no&lt;/b&gt; in a.png" in shown
 
 
 def test_the_one_under_way_is_shown_first(worker: Played, desk: Desk) -> None:
