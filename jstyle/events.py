@@ -50,6 +50,13 @@ class Updated:
 
 
 @dataclass(frozen=True)
+class PictureFound:
+    """A picture of the run stands there, finished before: told ahead of the plan."""
+
+    path: Path
+
+
+@dataclass(frozen=True)
 class PictureWritten:
     """A picture stands under its name, whole."""
 
@@ -79,7 +86,7 @@ class Remark:
     text: str
 
 
-Event = Union[Planned, Evaluated, Updated, PictureWritten, StyleTaught, Failure, Remark]
+Event = Union[Planned, Evaluated, Updated, PictureFound, PictureWritten, StyleTaught, Failure, Remark]
 
 
 def tell_warnings(run: Iterable[T]) -> Iterator[Union[T, Remark]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Optional
@@ -121,6 +122,10 @@ class SetFiles:
             path for path, spec in self._specs.items() if not is_finished(path, spec, overwrite=self.overwrite)
         }
         return set(self._specs) if whole and unfinished else unfinished
+
+    def list_finished(self, unfinished: AbstractSet[Path]) -> list[Path]:
+        """The pictures, references first, that are not among the ``unfinished`` ones."""
+        return [path for path in (*self.references, *self.targets) if path not in unfinished]
 
     def write(self, path: Path, picture: Optional[Image.Image]) -> Event:
         """Write a picture, None where it is not finite, and say what became of it.

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from jstyle.errors import InputError
-from jstyle.events import Evaluated, Event, Planned, Remark, closing, exhaust
+from jstyle.events import Evaluated, Event, PictureFound, Planned, Remark, closing, exhaust
 from jstyle.files import check_output, hash_files, sweep_dead
 from jstyle.methods import steering
 from jstyle.methods.constructing import require_parts
@@ -229,6 +229,7 @@ def run_set(method: Method, inputs: SetInputs, settings: StyleAlignSettings, mod
 
     wanted = plan.files.wanted
     finished = sum(path not in plan.unfinished for path in wanted)
+    yield from (PictureFound(path) for path in plan.files.list_finished(plan.unfinished))
     yield Planned(len(wanted), finished, count_evaluations(make, counting))
     is_finished = not plan.unfinished and not plan.saves_reference
     with closing(() if is_finished else make(open_pipeline(model))) as events:

@@ -148,6 +148,21 @@ def test_its_pictures_are_recognised(registered: None, tmp_path: Path, capsys: p
     assert images.open_image(path).getpixel((5, 5)) == (110, 50, 130)
 
 
+def test_it_has_grids(registered: None, tmp_path: Path) -> None:
+    """Amounts down and styles across, each colour the mean's; a setting that takes a list is given once a value."""
+    for name, colour in (("content", (200, 40, 40)), ("blue", (20, 60, 220)), ("green", (40, 240, 80))):
+        Image.new("RGB", (40, 40), colour).save(tmp_path / f"{name}.png")
+    styles = [word for name in ("blue", "green") for word in ("--style", str(tmp_path / f"{name}.png"))]
+    words = ["grid", "toy-method", "--content", str(tmp_path / "content.png"), "--amount", "0.25", "0.5", *styles]
+    assert main([*words, "--output", str(tmp_path / "out")]) == 0
+    sheet = images.open_image(tmp_path / "out" / "amount_x_style.png")
+    places = [(x * sheet.width // 4, y * sheet.height // 4) for y in (1, 3) for x in (1, 3)]
+    assert [sheet.getpixel(place) for place in places] == [
+        (155, 45, 85), (160, 90, 50), (110, 50, 130), (120, 140, 60),
+    ]  # fmt: skip
+    assert len([path for path in tmp_path.rglob("*_stylized_*.png") if png_texts.is_ours(path)]) == 4
+
+
 def test_it_finishes_pictures_of_recipes(registered: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = tmp_path / "data" / "00"
     (data / "images").mkdir(parents=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional, Protocol
 
-from jstyle.cli.paths import check_file, check_paths, fetch_named
+from jstyle.cli.paths import check_file, fetch_checked
 from jstyle.settings.configs import find_config
 from jstyle.settings.model import NamesModel
 from jstyle.settings.words import make_parser, parse_words
@@ -62,7 +62,7 @@ class SettingsCommand:
 
     def make_parser(self, prog: str) -> argparse.ArgumentParser:
         """Every option of the command."""
-        return make_parser(self.settings, prog, self._description(), takes_picture=self.recall is not None)
+        return make_parser(self.settings, prog, describe(self), takes_picture=self.recall is not None)
 
     def main(self, argv: Sequence[str], prog: str) -> int:
         """Read the words and run."""
@@ -75,23 +75,29 @@ class SettingsCommand:
             return recalled[0]
 
         reader = None if self.recall is None else read_picture
-        parsed = parse_words(self.settings, argv, prog, self._description(), find_config, reader)
+        parsed = parse_words(self.settings, argv, prog, describe(self), find_config, reader)
         settings = []
         for part in parsed:
-            settings.append(fetch_named(part))
-            check_paths(settings[-1])
+            settings.append(fetch_checked(part))
         for found in recalled:
             found.check_model(next(part for part in settings if isinstance(part, NamesModel)))
         return self.run(*settings)
 
     def _read_picture(self, path: Path, given: Collection[str]) -> Recalled:
         assert self.recall is not None
-        check_file(path)
-        recalled = self.recall(path, given)
-        for line in recalled.lines:
-            print(line, file=sys.stderr)
-        return recalled
+        return read_picture(self.recall, path, given)
 
-    def _description(self) -> str:
-        sentence = self.summary[:1].upper() + self.summary[1:]
-        return f"{sentence} ({self.source})." if self.source else f"{sentence}."
+
+def describe(command: Command) -> str:
+    """What a command's help says of it."""
+    sentence = command.summary[:1].upper() + command.summary[1:]
+    return f"{sentence} ({command.source})." if command.source else f"{sentence}."
+
+
+def read_picture(recall: Callable[[Path, Collection[str]], Recalled], path: Path, given: Collection[str]) -> Recalled:
+    """What `--from PICTURE` takes from it, with what is to be told of that. Raises InputError as ``recall`` does."""
+    check_file(path)
+    recalled = recall(path, given)
+    for line in recalled.lines:
+        print(line, file=sys.stderr)
+    return recalled

@@ -31,6 +31,13 @@ def check_paths(settings: Any) -> None:
         _check_model(model)
 
 
+def fetch_checked(settings: Any) -> Any:
+    """The settings, with `fetch_named`'s files, whose paths can be used. Raises InputError as both do."""
+    settings = fetch_named(settings)
+    check_paths(settings)
+    return settings
+
+
 def fetch_named(settings: Any) -> Any:
     """The settings with files in the place of the hub ids of LoRAs and words. Raises InputError as `fetch_adapters`."""
     if isinstance(settings, AdaptedModelSettings) and (settings.lora or settings.words):

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from jstyle.errors import InputError
-from jstyle.events import Evaluated, Event, Failure, PictureWritten, Planned, Remark, closing
+from jstyle.events import Evaluated, Event, Failure, PictureFound, PictureWritten, Planned, Remark, closing
 from jstyle.files import check_output, fit_name, hash_files
 from jstyle.methods.table import Method, PairInputs
 from jstyle.pictures import images, png_texts
@@ -184,6 +184,7 @@ def write_pairs(
 
     groups = files.group_equal(pairs)
     evaluations = count_evaluations(lambda counting: stylise(counting, groups.keys()), pipe)
+    yield from (PictureFound(files.path(pair)) for pair in files.pairs if pair not in pairs)
     yield Planned(len(files.pairs), len(files.pairs) - len(pairs), evaluations)
     with closing(stylise(load() if load else pipe, groups.keys()) if groups else ()) as events:
         for event in events:

@@ -27,8 +27,8 @@ def open_pipeline(model: NamesModel) -> Any:
 
 @contextmanager
 def kept_loaded() -> Iterator[Keeper]:
-    """Inside, the model that was opened last stays in memory until another is."""
-    keeper = Keeper()
+    """Inside, the model that was opened last stays in memory until another is; within another such `with`, as there."""
+    keeper = _keeper.get() or Keeper()
     token = _keeper.set(keeper)
     try:
         yield keeper

@@ -72,11 +72,14 @@ class Option:
             return (arguments[0], ...)
         return arguments if typing.get_origin(self.inner) is tuple else ()
 
-    def add_to(self, group: argparse._ArgumentGroup) -> None:
-        """Add the option to a parser's group; its words are then at `name` in what the parser finds."""
+    def add_to(self, group: argparse._ArgumentGroup, *, collects: bool = False) -> None:
+        """Add the option to a parser's group; its words are then at `name` in what the parser finds.
+
+        With ``collects`` that is a list, of what each time said; a value that is no list may have several words.
+        """
         common: dict[str, Any] = {"dest": self.name, "default": argparse.SUPPRESS, "help": self._help()}
         if self.hint is bool:
-            group.add_argument(self.name, f"--no_{self.name[2:]}", action=Switch, **common)
+            group.add_argument(self.name, f"--no_{self.name[2:]}", action=Switches if collects else Switch, **common)
             return
         shown = self.items[0] if self.items else self.inner
         common["metavar"] = _METAVARS.get(without_null(shown), "YAML")
@@ -86,6 +89,8 @@ class Option:
         if self.items:
             is_fixed = self.items[-1] is not Ellipsis and self.inner is self.hint
             common["nargs"] = len(self.items) if is_fixed else "+"
+        if collects:
+            common.update(action="append", nargs=common.get("nargs", "+"))
         spellings = [self.name, f"--{self.other}"] if self.other else [self.name]
         action: Any = group.add_argument(*spellings, **common)
         if shown is Path:
@@ -124,6 +129,17 @@ class Switch(argparse.Action):
     ) -> None:
         """Set whether the option was given by its first spelling."""
         setattr(namespace, self.dest, option_string == self.option_strings[0])
+
+
+class Switches(Switch):
+    """The same, and a list of each time that it was given."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option_string: Any = None
+    ) -> None:
+        """Add whether the option was given by its first spelling."""
+        given = option_string == self.option_strings[0]
+        setattr(namespace, self.dest, [*getattr(namespace, self.dest, ()), given])
 
 
 def list_options(kind: type, start: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[Option]:

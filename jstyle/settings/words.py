@@ -8,7 +8,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Optional, Protocol
 
 from jstyle.errors import InputError
@@ -55,12 +57,53 @@ def parse_words(
 
     Raises InputError, one line, where anything given is wrong; SystemExit(0) after `--help` and `--print_config`.
     """
-    joined, picture = join_flat(kinds), None
-    options = {option.name: option for option in list_options(joined, {})}
+    joined = join_flat(kinds)
     parser = make_parser(kinds, prog, description, takes_picture=read_picture is not None)
+    values = _gather(joined, vars(_read_argv(parser, argv)), find_config or Path, read_picture)
+    built = build(joined, values, dashes="--")
+    return tuple(getattr(built, f"part{index}") for index in range(len(kinds)))
+
+
+def parse_axes(
+    parser: argparse.ArgumentParser,
+    kinds: Sequence[type],
+    argv: Optional[Sequence[str]],
+    find_config: Callable[[str], Path],
+    read_picture: Callable[[Path, Collection[str]], PictureSettings],
+    defaults: Mapping[str, Any],
+) -> tuple[dict[str, Any], dict[str, list[Any]], Mapping[str, Any]]:
+    """Settings of which some have several values, of the words for a `make_parser` that ``collects``.
+
+    ``defaults`` are plain values of settings that have none, or another. Returns plain values of all, the first where
+    there are several; by their dotted names all values of those that have several, in the order of the words; and what
+    the parser found. Errors as of `parse_words`.
+    """
+    joined = join_flat(kinds)
     parsed = vars(_read_argv(parser, argv))
-    config = _read_config(joined, parsed.get("config", []), find_config or Path)
-    values = merged(config, _read_options(options, parsed))
+    options = {option.name: option for option in list_options(joined, {})}
+    axes: dict[str, list[Any]] = {}
+    for name in [name for name in parsed if name in options]:
+        option = options[name]
+        said = parsed[name]  # of each time, or of a value that is no list all words
+        if option.hint is not bool and not option.items:
+            said = list(chain.from_iterable(said))
+        if len(said) > 1:
+            axes[".".join(option.path)] = [_read_option(option, words) for words in said]
+        parsed[name] = said[0]
+    return _gather(joined, parsed, find_config, read_picture, defaults), axes, parsed
+
+
+def _gather(
+    joined: type,
+    parsed: Mapping[str, Any],
+    find_config: Callable[[str], Path],
+    read_picture: Optional[Callable[[Path, Collection[str]], PictureSettings]],
+    defaults: Mapping[str, Any] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """The plain values that were given: options over a picture's over a config's over ``defaults``."""
+    options, picture = {option.name: option for option in list_options(joined, {})}, None
+    config = _read_config(joined, parsed.get("config", []), find_config)
+    values = merged(merged(defaults, config), _read_options(options, parsed))
     if read_picture is not None and "from" in parsed:
         picture = read_picture(read_leaf(Path, parsed["from"], Where("--from")), values.keys())
         values = merged(picture.values, values)
@@ -73,16 +116,16 @@ def parse_words(
     for option in options.values():
         if len(option.path) == 1 and option.default is MISSING and option.path[0] not in values:
             raise InputError(f"{option.name} is missing: give it here or in a --config")
-    built = build(joined, values, dashes="--")
-    return tuple(getattr(built, f"part{index}") for index in range(len(kinds)))
+    return values
 
 
 def make_parser(
-    kinds: Sequence[type], prog: str, description: str, *, takes_picture: bool = False
+    kinds: Sequence[type], prog: str, description: str, *, takes_picture: bool = False, collects: bool = False
 ) -> argparse.ArgumentParser:
     """The parser of `parse_words`: a group of options for each dataclass, an option for each field.
 
-    It takes options with hyphens too, and raises InputError instead of leaving the process.
+    It takes options with hyphens too, and raises InputError instead of leaving the process. With ``collects`` a setting
+    may have several values, for `parse_axes`.
     """
     parser = LineParser(
         prog=prog,
@@ -102,13 +145,14 @@ def make_parser(
             help="picture of jstyle's or of A1111's web UI, whose settings are the defaults",
         )
         picture.complete = FILES
-    parser.add_argument("--print_config", action="store_true", help="show as YAML what is given, and leave")
+    if not collects:
+        parser.add_argument("--print_config", action="store_true", help="show as YAML what is given, and leave")
     groups: dict[Any, argparse._ArgumentGroup] = {}
     for option in list_options(join_flat(kinds), {}):
         key = (option.kind, option.path[:-1])
         if key not in groups:
             groups[key] = parser.add_argument_group(_title(*key))
-        option.add_to(groups[key])
+        option.add_to(groups[key], collects=collects)
     return parser
 
 
@@ -146,12 +190,18 @@ def _read_options(options: Mapping[str, Option], parsed: Mapping[str, Any]) -> d
     for name in sorted(options, key=lambda name: len(options[name].path)):
         if name in parsed:
             option = options[name]
-            value = option.value_of(parsed[name])
-            read_value(option.hint, value, Where(name), whole=False)
+            value = _read_option(option, parsed[name])
             for part in reversed(option.path):
                 value = {part: value}
             values = merged(values, value)
     return values
+
+
+def _read_option(option: Option, words: Any) -> Any:
+    """The plain value that an option's words stand for. Raises InputError where it is of another type."""
+    value = option.value_of(words)
+    read_value(option.hint, value, Where(option.name), whole=False)
+    return value
 
 
 def _title(kind: type, path: tuple[str, ...]) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from jstyle.errors import InputError
-from jstyle.events import Evaluated, Event, Planned, Remark, closing
+from jstyle.events import Evaluated, Event, PictureFound, Planned, Remark, closing
 from jstyle.methods.pairs import NOT_FINITE, publish
 from jstyle.pictures import images
 from jstyle.pictures.finished import is_finished
@@ -47,6 +47,7 @@ def run_pictures(
         number for number, path in enumerate(paths) if not is_finished(path, specs[path], overwrite=overwrite)
     ]
     evaluations = count_evaluations(lambda pipe: make(pipe, unfinished), counting)
+    yield from (PictureFound(path) for number, path in enumerate(paths) if number not in unfinished)
     yield Planned(len(specs), len(specs) - len(unfinished), evaluations)
     with closing(make(open_pipeline(model), unfinished) if unfinished else ()) as events:
         for event in events:

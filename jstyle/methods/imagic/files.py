@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Optional
 
 from PIL import Image
@@ -46,6 +48,10 @@ class ImagicFiles:
             for place, (path, spec) in enumerate(zip(self._paths, self._specs))
             if not is_finished(path, spec, overwrite=self._overwrite)
         ]
+
+    def list_finished(self, unfinished: Sequence[int]) -> list[Path]:
+        """The pictures that are not among the ``unfinished`` ones."""
+        return [path for place, path in enumerate(self._paths) if place not in unfinished]
 
     def write(self, place: int, picture: Optional[Image.Image]) -> Event:
         """Write the picture of the eta at a place, and say what became of it."""

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from jstyle.errors import InputError, InputWarning
-from jstyle.events import Evaluated, Event, Planned, Remark, Updated, closing
+from jstyle.events import Evaluated, Event, PictureFound, Planned, Remark, Updated, closing
 from jstyle.files import check_output
 from jstyle.methods.constructing import require_parts
 from jstyle.methods.imagic.files import ImagicFiles
@@ -171,6 +171,7 @@ def run_imagic(method: Method, inputs: ImagicInputs, settings: ImagicSettings, m
     nothing = dict.fromkeys(unfinished, np.zeros((1, 1), np.float32))
     evaluations = count_evaluations(lambda pipe: Imagic(pipe, settings).draw(nothing, fitted.size), counting)
     updates = stages.count_updates() if unfinished else 0
+    yield from map(PictureFound, files.list_finished(unfinished))
     yield Planned(len(inputs.eta), len(inputs.eta) - len(unfinished), evaluations, updates)
 
     def edit() -> Iterator[Union[Updated, Evaluated, Made]]:

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from jstyle.errors import InputError
-from jstyle.events import Evaluated, Event, Planned, Remark, Updated, closing
+from jstyle.events import Evaluated, Event, PictureFound, Planned, Remark, Updated, closing
 from jstyle.files import check_output, fit_name, hash_files
 from jstyle.methods.constructing import require_parts
 from jstyle.methods.pairs import NOT_FINITE, publish
@@ -142,6 +142,7 @@ def run_prompt_to_prompt(
         return method.edit(inputs.prompt, targets, unfinished, seed=seed, image=image, null_texts=null_texts)
 
     updates = settings.steps * settings.null_text if any(number != SOURCE for number in unfinished) else 0
+    yield from (PictureFound(path) for number, path in enumerate(paths) if number not in unfinished)
     yield Planned(len(specs), len(specs) - len(unfinished), count_evaluations(edit, counting), updates)
     loaded = open_pipeline(model) if unfinished else None
     with closing(edit(loaded, inputs.null_texts) if loaded else ()) as events:

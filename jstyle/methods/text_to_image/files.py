@@ -53,6 +53,10 @@ class ImageFiles:
         numbers = range(len(self._specs))
         return [number for number in numbers if not self._is_finished(number, overwrite=overwrite)]
 
+    def list_finished(self, unfinished: Sequence[int]) -> list[Path]:
+        """Where the images are that are not among the ``unfinished`` ones."""
+        return [path for number, path in sorted(self._paths.items()) if number not in unfinished]
+
     def write(self, number: int, picture: Image.Image, *, overwrite: bool) -> Path:
         """Write the image of a spec; returns its file."""
         spec, path = self._specs[number], self._paths.get(number)

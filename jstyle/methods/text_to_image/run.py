@@ -8,7 +8,7 @@ from typing import Any, Optional, Union
 from PIL import Image
 
 from jstyle.errors import InputError
-from jstyle.events import Evaluated, Event, PictureWritten, Planned, Remark, closing
+from jstyle.events import Evaluated, Event, PictureFound, PictureWritten, Planned, Remark, closing
 from jstyle.files import check_output, hash_files
 from jstyle.methods import steering
 from jstyle.methods.table import Method
@@ -79,6 +79,7 @@ def run_text_to_image(
             subjects = [specs[number].subject for number in batch]
             yield from zip(batch, (yield from generate(pipe, settings, subjects, start, controls)))
 
+    yield from (PictureFound(path) for path in files.list_finished(unfinished))
     yield Planned(len(specs), len(specs) - len(unfinished), count_evaluations(make, counting))
     with closing(make(open_pipeline(model)) if unfinished else ()) as events:
         for event in events:

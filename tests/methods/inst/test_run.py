@@ -16,7 +16,7 @@ import jstyle
 from jstyle import InST, StableDiffusionPipeline
 from jstyle.cli.main import main
 from jstyle.errors import InputError
-from jstyle.events import Evaluated, Event, Failure, PictureWritten, Planned, Remark, Updated
+from jstyle.events import Evaluated, Event, Failure, PictureFound, PictureWritten, Planned, Remark, Updated
 from jstyle.files import hash_files
 from jstyle.methods.inst import METHOD, run
 from jstyle.methods.inst.inputs import InstInputs
@@ -175,7 +175,8 @@ def test_from_pictures_to_pictures(
     monkeypatch.setattr(StableDiffusionPipeline, "from_settings", lambda *_: pytest.fail("the model was loaded"))
     again = start(model, [renamed, finished.parent], out, [sea.parent])
     monkeypatch.undo()
-    assert again == [Planned(2, 2, 0), Remark(f"pictures are in {out}")]
+    assert {event.path for event in again[:2] if isinstance(event, PictureFound)} == {out / name for name in names}
+    assert again[2:] == [Planned(2, 2, 0), Remark(f"pictures are in {out}")]
     assert {**contents_of(out), "contact_sheet.png": b""} == {**before, "contact_sheet.png": b""}
     assert {path: path.stat().st_mtime_ns for path in learnt.iterdir()} == times
     with pytest.raises(InputError, match=r"begun with .*dropout = 0\.05, not 0\.2"):
