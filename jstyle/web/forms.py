@@ -205,6 +205,23 @@ def _read_names(field: Field, value: Any, offered: Mapping[str, str]) -> Any:
     return MISSING if not sources else sources if field.takes_several else sources[0]
 
 
+AXES = ("whole", "number", "words", "text", "choice")
+"""Kinds of fields that a grid can go through."""
+
+
+def read_axis(field: Field, text: str) -> list[Any]:
+    """The plain values of a field that a grid goes through: words, or what stands between commas.
+
+    Raises InputError for a value of another type, and where there are not several.
+    """
+    words = [word.strip() for word in text.split(",")] if "," in text else text.split()
+    kind = field.option.items[:1] or (field.option.hint,)
+    values = [field.option.value_of([word] if field.takes_several else word) for word in words if word]
+    if len(values) < 2 or kind == (bool,):
+        raise InputError(f"{field.label}: a grid needs several values, such as 1 2 3")
+    return values
+
+
 def build_settings(work: Work, values: Mapping[str, Any], output: Path) -> tuple[Any, ...]:
     """An instance of each of a work's kinds, whose results go to the folder `output`.
 

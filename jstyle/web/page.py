@@ -16,8 +16,8 @@ import pandas as pd  # pyright: ignore[reportMissingImports]
 from jstyle import __version__
 from jstyle.errors import InputError
 from jstyle.web import showing
-from jstyle.web.forms import Field
-from jstyle.web.house import House
+from jstyle.web.forms import AXES, Field
+from jstyle.web.service import Service
 from jstyle.web.widgets import make_widget
 from jstyle.web.works import COMPETITION, PICTURES, TEACHING, Work
 
@@ -64,23 +64,23 @@ def make_theme() -> gr.themes.Base:
     return gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
 
 
-def build_page(house: House) -> gr.Blocks:
-    """All of it; `house` does what is asked."""
+def build_page(service: Service) -> gr.Blocks:
+    """All of it; `service` does what is asked."""
     with gr.Blocks(title="jstyle", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
         token = gr.BrowserState("", storage_key="jstyle-visitor", secret="jstyle")
         gr.Markdown(f"## jstyle\nStyle transfer with Stable Diffusion in Jittor, version {__version__}.")
         with gr.Row():
             with gr.Column(scale=3, min_width=320):
-                forms = _build_tabs(house)
+                forms = _build_tabs(service)
             with gr.Column(scale=2, min_width=320):
-                results = _build_results(house, token)
+                results = _build_results(service, token)
         for form, buttons in forms:
-            _connect(house, form, buttons, token, results)
-            _offer_api(house, form)
-        page.load(house.welcome, token, token, api_visibility="private")
+            _connect(service, form, buttons, token, results)
+            _offer_api(service, form)
+        page.load(service.welcome, token, token, api_visibility="private")
         poll = gr.Timer(_POLL)
         poll.tick(
-            lambda token, seen: _look(house, token, seen),
+            lambda token, seen: _look(service, token, seen),
             [token, results.seen],
             results.components,
             queue=False,
@@ -98,31 +98,33 @@ class Buttons:
     make: gr.Button
     another: Optional[gr.Button]
     picture: Optional[gr.File]
+    grid: list[Any]
+    """The button of a grid, and its settings with their values; empty where there is none."""
 
 
-def _build_tabs(house: House) -> list[tuple[Form, Buttons]]:
+def _build_tabs(service: Service) -> list[tuple[Form, Buttons]]:
     forms = []
-    groups = [group for group in (PICTURES, TEACHING, COMPETITION) if house.list_group(group)]
+    groups = [group for group in (PICTURES, TEACHING, COMPETITION) if service.list_group(group)]
     with gr.Tabs():
         for group in groups:
             with gr.Tab(group), gr.Tabs():
-                for work in house.list_group(group):
+                for work in service.list_group(group):
                     with gr.Tab(work.title, id=work.name):
-                        forms.append(_build_form(house, work))
+                        forms.append(_build_form(service, work))
     return forms
 
 
-def _build_form(house: House, work: Work) -> tuple[Form, Buttons]:
+def _build_form(service: Service, work: Work) -> tuple[Form, Buttons]:
     source = f" ({work.source})" if work.source else ""
     gr.Markdown(f"{work.summary[:1].upper()}{work.summary[1:]}{source}.")
-    fields = house.fields[work.name]
-    lacking = house.find_lacking(work)
+    fields = service.fields[work.name]
+    lacking = service.find_lacking(work)
     if lacking:
         gr.Markdown(f"*{lacking}*")
     widgets: dict[str, gr.components.Component] = {}
     for some in _split_foremost(fields):
         with gr.Row(equal_height=False):
-            widgets.update(_make_widgets(house, work, some))
+            widgets.update(_make_widgets(service, work, some))
     has_seed = work.group == PICTURES and "seed" in work.foremost
     with gr.Row():
         make = gr.Button(_VERBS[work.group], variant="primary", elem_id=f"make-{work.name}")
@@ -130,14 +132,27 @@ def _build_form(house: House, work: Work) -> tuple[Form, Buttons]:
     optional = [field for field in fields if field.kind == "pictures" and not field.is_required]
     if optional:
         with gr.Accordion("Pictures to start from", open=False), gr.Row(equal_height=False):
-            widgets.update(_make_widgets(house, work, optional))
+            widgets.update(_make_widgets(service, work, optional))
     with gr.Accordion("More settings", open=False), gr.Row(equal_height=False):
-        widgets.update(_make_widgets(house, work, [field for field in fields if field.name not in widgets]))
-    picture = None
+        widgets.update(_make_widgets(service, work, [field for field in fields if field.name not in widgets]))
+    picture, grid = None, []
     if work.group == PICTURES:
+        with gr.Accordion("A grid: what one or two settings do", open=False):
+            grid = _build_grid(work, fields)
         with gr.Accordion("Settings from a picture", open=False):
             picture = gr.File(label="A PNG that was made here", elem_id=f"from-{work.name}", height=90)
-    return Form(work, fields, [widgets[field.name] for field in fields]), Buttons(make, another, picture)
+    return Form(work, fields, [widgets[field.name] for field in fields]), Buttons(make, another, picture, grid)
+
+
+def _build_grid(work: Work, fields: Sequence[Field]) -> list[Any]:
+    """A button, then a setting and its values, twice."""
+    names = [("", ""), *((field.label, field.name) for field in fields if field.kind in AXES)]
+    parts: list[Any] = []
+    for side in ("down", "across"):
+        with gr.Row():
+            parts.append(gr.Dropdown(names, value="", label=f"Setting {side}", elem_id=f"{side}-{work.name}"))
+            parts.append(gr.Textbox(label=f"Its values {side}", placeholder="0.3 0.5 0.75"))
+    return [gr.Button("Make the grid", elem_id=f"grid-{work.name}"), *parts]
 
 
 def _split_foremost(fields: Sequence[Field]) -> list[list[Field]]:
@@ -148,8 +163,8 @@ def _split_foremost(fields: Sequence[Field]) -> list[list[Field]]:
     return [pictures, *([field] for field in texts), [field for field in foremost if field not in (*pictures, *texts)]]
 
 
-def _make_widgets(house: House, work: Work, fields: Sequence[Field]) -> dict[str, gr.components.Component]:
-    return {field.name: make_widget(field, house.list_names(work, field)) for field in fields}
+def _make_widgets(service: Service, work: Work, fields: Sequence[Field]) -> dict[str, gr.components.Component]:
+    return {field.name: make_widget(field, service.list_names(work, field)) for field in fields}
 
 
 @dataclass
@@ -183,9 +198,9 @@ class Results:
         ]
 
 
-def _build_results(house: House, token: gr.BrowserState) -> Results:
+def _build_results(service: Service, token: gr.BrowserState) -> Results:
     seen, numbers = gr.JSON({}, visible=False), gr.JSON([], visible=False)
-    status = gr.HTML(showing.show_request(house.desk, None), elem_id="status")
+    status = gr.HTML(showing.show_request(service.queue, None), elem_id="status")
     curve = gr.LinePlot(
         pd.DataFrame({"update": [], "loss": []}), x="update", y="loss", height=180, visible=False, label="Loss"
     )
@@ -193,7 +208,7 @@ def _build_results(house: House, token: gr.BrowserState) -> Results:
     buttons = [gr.Button(visible=False, size="sm", elem_classes="jstyle-cancel") for _ in range(_MOST_BUTTONS)]
     for place, button in enumerate(buttons):
         button.click(
-            lambda token, numbers, place=place: house.cancel(token, *(numbers or [])[place : place + 1]),
+            lambda token, numbers, place=place: service.cancel(token, *(numbers or [])[place : place + 1]),
             [token, numbers],
             queue=False,
             api_visibility="private",
@@ -209,17 +224,17 @@ def _build_results(house: House, token: gr.BrowserState) -> Results:
     return Results(status, gallery, download, curve, learnt, buttons, numbers, seen)
 
 
-def _look(house: House, token: str, seen: Any) -> list[Any]:
+def _look(service: Service, token: str, seen: Any) -> list[Any]:
     """What has changed since the last look, the rest skipped."""
-    visitor = house.visitors.find(token)
-    requests = [] if visitor is None else house.desk.list_of(visitor.token)
+    visitor = service.visitors.find(token)
+    requests = [] if visitor is None else service.queue.list_of(visitor.token)
     shown = showing.choose_shown(requests)
     pictures = [] if visitor is None else visitor.list_pictures()
     losses = showing.describe_losses(shown)
     now = {
-        "status": showing.show_request(house.desk, shown),
+        "status": showing.show_request(service.queue, shown),
         "pictures": [str(path) for path in pictures],
-        "files": [str(path) for request in requests for path in house.list_other_files(request)],
+        "files": [str(path) for request in requests for path in service.list_other_files(request)],
         "losses": len(losses) and (shown.number if shown else 0, losses[-1]["update"]),
         "cancel": showing.list_cancellable(requests)[:_MOST_BUTTONS],
         "learnt": showing.list_learnt(requests),
@@ -248,35 +263,52 @@ def _label_buttons(cancellable: Sequence[tuple[int, str]]) -> list[Any]:
     return [*shown, *hidden, [number for number, _ in cancellable]]
 
 
-def _connect(house: House, form: Form, buttons: Buttons, token: gr.BrowserState, results: Results) -> None:
+def _connect(service: Service, form: Form, buttons: Buttons, token: gr.BrowserState, results: Results) -> None:
     place = form.find_seed()
 
     def make(token: str, *values: Any) -> str:
-        return _ask(house, form, token, list(values))
+        return _ask(service, form, token, list(values))
 
     buttons.make.click(make, [token, *form.widgets], token, api_visibility="private", concurrency_limit=None)
     if buttons.another is not None and place is not None:
 
         def make_another(token: str, *values: Any) -> tuple[str, int]:
             seed = random.randrange(_LARGEST_SEED)
-            return _ask(house, form, token, [*values[:place], seed, *values[place + 1 :]]), seed
+            return _ask(service, form, token, [*values[:place], seed, *values[place + 1 :]]), seed
 
         outputs = [token, form.widgets[place]]
         buttons.another.click(
             make_another, [token, *form.widgets], outputs, api_visibility="private", concurrency_limit=None
         )
+    if buttons.grid:
+
+        def make_grid(token: str, *values: Any) -> str:
+            down, down_values, across, across_values = values[:4]
+            axes = [(down, down_values), (across, across_values)]
+            return _ask(service, form, token, list(values[4:]), axes)
+
+        inputs = [token, *buttons.grid[1:], *form.widgets]
+        buttons.grid[0].click(make_grid, inputs, token, api_visibility="private", concurrency_limit=None)
     if buttons.picture is not None:
         buttons.picture.upload(
-            lambda path: _fill_in(house, form, path), buttons.picture, form.widgets, api_visibility="private"
+            lambda path: _fill_in(service, form, path), buttons.picture, form.widgets, api_visibility="private"
         )
 
 
-def _ask(house: House, form: Form, token: str, values: list[Any]) -> str:
-    """Put the form's request into the queue, or say in a line why not. Returns the visitor's token."""
-    visitor = house.visitors.welcome(token)
+def _ask(
+    service: Service, form: Form, token: str, values: list[Any], axes: Optional[Sequence[tuple[str, str]]] = None
+) -> str:
+    """Put the form's request into the queue, a grid where there are ``axes``, or say in a line why not.
+
+    Returns the visitor's token.
+    """
+    visitor = service.visitors.welcome(token)
     given = {field.name: _unwrap(field, value) for field, value in zip(form.fields, values)}
     try:
-        house.ask(visitor, form.work, given)
+        if axes is None:
+            service.ask(visitor, form.work, given)
+        else:
+            service.ask_for_grid(visitor, form.work, given, axes)
     except InputError as error:
         gr.Warning(showing.escape(str(error)), duration=20)
     return visitor.token
@@ -289,12 +321,12 @@ def _unwrap(field: Field, value: Any) -> Any:
     return [path for path, _ in value or []]
 
 
-def _fill_in(house: House, form: Form, path: Optional[str]) -> list[Any]:
+def _fill_in(service: Service, form: Form, path: Optional[str]) -> list[Any]:
     """The fields as the settings in a picture have them; what it does not say stays."""
     if path is None:
         return [gr.skip()] * len(form.widgets)
     try:
-        values, lines = house.recall(form.work, Path(path))
+        values, lines = service.recall(form.work, Path(path))
     except InputError as error:
         gr.Warning(showing.escape(str(error).replace(path, Path(path).name)), duration=20)
         return [gr.skip()] * len(form.widgets)
@@ -303,25 +335,25 @@ def _fill_in(house: House, form: Form, path: Optional[str]) -> list[Any]:
     return [values.get(field.name, gr.skip()) for field in form.fields]
 
 
-def _offer_api(house: House, form: Form) -> None:
+def _offer_api(service: Service, form: Form) -> None:
     """The work for programs: pictures that it needs, the settings as one JSON object, pictures that it may have."""
     pictures = [field for field in form.fields if field.kind == "pictures"]
     needed = [field for field in pictures if field.is_required]
     others = [field for field in pictures if not field.is_required]
 
     async def make(*given: Any) -> list[str]:
-        visitor, settings = house.visitors.welcome(), given[len(needed)]
+        visitor, settings = service.visitors.welcome(), given[len(needed)]
         brought = dict(zip([*needed, *others], [*given[: len(needed)], *given[len(needed) + 1 :]]))
         try:
             paths = {field.name: paths or [] for field, paths in brought.items()}
-            request = house.ask(visitor, form.work, {**house.read_api_settings(settings), **paths})
+            request = service.ask(visitor, form.work, {**service.read_api_settings(settings), **paths})
         except InputError as error:
             raise gr.Error(showing.escape(str(error)), print_exception=False) from None
         while not request.is_over:
             await asyncio.sleep(0.2)
         if request.state != "done":
             raise gr.Error(showing.escape(request.error or "it was cancelled"), print_exception=False)
-        return [str(path) for path in house.list_results(request)]
+        return [str(path) for path in service.list_results(request)]
 
     with gr.Row(visible=False):
         inputs: list[Any] = [_take_files(field) for field in needed]

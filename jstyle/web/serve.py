@@ -10,7 +10,7 @@ from typing import Any
 
 from jstyle.errors import InputError
 from jstyle.web.gate import Gate
-from jstyle.web.house import House
+from jstyle.web.service import Service
 from jstyle.web.settings import WebSettings
 
 
@@ -19,28 +19,28 @@ def serve(settings: WebSettings) -> int:
 
     Raises InputError where Gradio is not installed, and for an address that cannot be listened at.
     """
-    house = House(settings)
+    service = Service(settings)
     listening = _listen(settings)
     try:
-        app = make_app(house, settings)
+        app = make_app(service, settings)
         import uvicorn  # pyright: ignore[reportMissingImports]
 
-        house.start()
+        service.start()
         host, port = listening.getsockname()[:2]
         print(f"the page is at http://{host}:{port}; Ctrl-C ends it", flush=True)
         config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=3)
         uvicorn.Server(config).run([listening])
     finally:
         listening.close()
-        house.close()
+        service.close()
     return 0
 
 
-def make_app(house: House, settings: WebSettings) -> Any:
+def make_app(service: Service, settings: WebSettings) -> Any:
     """The page as an ASGI application. Raises InputError where Gradio is not installed."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
-    uploads = house.visitors.root / "uploads"
+    uploads = service.visitors.root / "uploads"
     uploads.mkdir(exist_ok=True)
     os.environ["GRADIO_TEMP_DIR"] = str(uploads)
     try:
@@ -53,11 +53,11 @@ def make_app(house: House, settings: WebSettings) -> Any:
     app = fastapi.FastAPI(openapi_url=None)
     mounted = gr.mount_gradio_app(
         app,
-        build_page(house),
+        build_page(service),
         path="",
         auth=None if settings.password is None else _check_password(settings.password),
         auth_message="Any name, and the password that you were told.",
-        allowed_paths=[str(house.visitors.root)],
+        allowed_paths=[str(service.visitors.root)],
         max_file_size=settings.largest_upload << 20,
         show_error=True,
         footer_links=["api", "settings"],

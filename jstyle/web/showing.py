@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, Optional
 
-from jstyle.web.desk import Desk, Request
+from jstyle.web.request_queue import Request, RequestQueue
 
 _WORDS = {
     "waiting": "waiting",
@@ -21,11 +21,11 @@ _LINES = 3
 """Of what a run said last."""
 
 
-def show_request(desk: Desk, request: Optional[Request]) -> str:
+def show_request(queue: RequestQueue, request: Optional[Request]) -> str:
     """The request that matters most to its visitor, with how far it is."""
     if request is None:
         return '<div class="jstyle-status" role="status">Nothing was asked for yet.</div>'
-    parts = [f"<strong>{escape(request.title)}</strong>: {_describe_state(desk, request)}"]
+    parts = [f"<strong>{escape(request.title)}</strong>: {_describe_state(queue, request)}"]
     if request.state in ("running", "stopping") and request.ahead:
         share = min(1.0, request.done / request.ahead)
         parts.append(f'<progress value="{share:.3f}" max="1" aria-label="progress">{share:.0%}</progress>')
@@ -39,10 +39,10 @@ def show_request(desk: Desk, request: Optional[Request]) -> str:
     return f'<div class="jstyle-status" role="status">{"<br>".join(parts)}</div>'
 
 
-def _describe_state(desk: Desk, request: Request) -> str:
+def _describe_state(queue: RequestQueue, request: Request) -> str:
     if request.state != "waiting":
         return _WORDS[request.state]
-    ahead, wait = desk.count_ahead(request), desk.guess_wait(request)
+    ahead, wait = queue.count_ahead(request), queue.guess_wait(request)
     place = f"number {ahead + 1} in the queue"
     return place if wait is None else f"{place}, begins in about {_describe_seconds(wait)}"
 

@@ -24,7 +24,7 @@ from jstyle.events import Event, Planned, closing, tell_warnings
 from jstyle.jobs.server import end_with_parent
 from jstyle.runtime.start_error import StartError
 from jstyle.settings.reader import build, plain
-from jstyle.web.works import list_works
+from jstyle.web.works import GRID, list_works
 
 if TYPE_CHECKING:
     from jstyle.diffusion.aims import Aim
@@ -39,7 +39,7 @@ class Worker:
 
     def __init__(self, previews: Previews) -> None:
         self.stopping = threading.Event()
-        self._works = list_works()
+        self._works = {**list_works(), GRID.name: GRID}
         self._previews = previews
 
     def run(self, request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from jstyle.competition.run import SubmissionInputs, run_submission
 from jstyle.events import Event
+from jstyle.methods.grids import Grid, plan_grid, run_grid
 from jstyle.methods.table import METHODS, Method
 from jstyle.settings.model import NamesModel
 from jstyle.training.teaching.table import TEACHINGS
@@ -58,6 +60,28 @@ def list_works(*, submits: bool = True) -> dict[str, Work]:
         foremost = ("preset", "plan", "styles")
         works.append(Work("submit", "Submission", summary, "", COMPETITION, (SubmissionInputs,), _submit, foremost))
     return {work.name: work for work in works}
+
+
+@dataclass(frozen=True)
+class GridSettings:
+    """A grid of a method's pictures, as `jstyle.methods.grids.plan_grid` takes it."""
+
+    method: str
+    values: Mapping[str, Any]
+    axes: Mapping[str, tuple[Any, ...]]
+    output: Path
+
+    def plan(self) -> Grid:
+        """Its cells. Raises InputError as `plan_grid` does."""
+        return plan_grid(METHODS[self.method], self.values, self.axes, self.output)
+
+
+def _draw_grid(settings: GridSettings) -> Generator[Event, None, None]:
+    yield from run_grid(settings.plan())
+
+
+GRID = Work("grid", "Grid", "what one or two settings do, on one sheet", "", "", (GridSettings,), _draw_grid, ())
+"""It has no tab of its own: each method's can ask for it."""
 
 
 def _of_method(method: Method) -> Work:

@@ -112,7 +112,7 @@ def test_a_pair_from_upload_to_download_and_back(page: Any, address: str, tmp_pa
     open_tab(page, "StyleID")
     upload(page, CONTENT, STYLE)
     fill(page, "Gamma", "0.35")
-    fill(page, "Steps", "30")
+    fill(page, "Steps", "16")
     page.click("#make-styleid")
     page.locator("#status img.jstyle-preview").wait_for()
     shoot(page, "web_making")
@@ -140,7 +140,7 @@ def test_a_pair_from_upload_to_download_and_back(page: Any, address: str, tmp_pa
 
 def test_three_in_the_queue_and_one_cancelled(page: Any) -> None:
     fill(page, "Prompt *", "a house")
-    fill(page, "Steps", "250")
+    fill(page, "Steps", "150")
     for count in (1, 2, 3):
         page.click("#make-txt2img")
         playwright.expect(page.locator(".jstyle-cancel:visible")).to_have_count(count)
@@ -158,6 +158,19 @@ def test_another_seed_is_another_picture(page: Any) -> None:
         page.click("#another-txt2img")
         playwright.expect(page.locator("#made img")).to_have_count(count)
     assert find_field(page, "Seed").input_value() != "0"
+
+
+def test_a_grid_is_one_sheet(page: Any) -> None:
+    fill(page, "Prompt *", "a house")
+    page.get_by_role("button", name="A grid: what one or two settings do").locator("visible=true").click()
+    page.wait_for_timeout(500)  # it opens slowly
+    page.locator("#down-txt2img input").click()
+    page.get_by_role("option", name="Steps", exact=True).click()
+    playwright.expect(page.locator("#down-txt2img input")).to_have_value("Steps")
+    fill(page, "Its values down", "2 4 8")
+    page.click("#grid-txt2img")
+    wait_for(page, "Grid of Text to image: done")
+    playwright.expect(page.locator("#made img")).to_have_count(4)  # three pictures and their sheet
 
 
 def test_what_is_wrong_is_said_in_a_line(page: Any, tmp_path: Path) -> None:

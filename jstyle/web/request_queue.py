@@ -85,7 +85,7 @@ class Request:
         self.seconds = time.monotonic() - self.began
 
 
-class Desk:
+class RequestQueue:
     """Takes requests, and has them made one after another."""
 
     def __init__(self, process: WorkerProcess, most_waiting: int) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +14,20 @@ from jstyle.methods.recalling import recall_settings
 from jstyle.methods.table import METHODS
 from jstyle.settings.messages import show
 from jstyle.settings.reader import plain
-from jstyle.web.desk import Desk, Request
-from jstyle.web.forms import Field, build_settings, list_fields, read_form, show_value
+from jstyle.web.forms import AXES, Field, build_settings, list_fields, read_axis, read_form, show_value
 from jstyle.web.offers import Offers, list_offers, select_models
 from jstyle.web.process import WorkerProcess
+from jstyle.web.request_queue import Request, RequestQueue
 from jstyle.web.settings import WebSettings
 from jstyle.web.showing import name_learnt
 from jstyle.web.visitors import Visitor, Visitors
-from jstyle.web.works import Work, list_works
+from jstyle.web.works import GRID, TEACHING, GridSettings, Work, list_works
+
+MOST_CELLS = 64
+"""Of one grid."""
 
 
-class House:
+class Service:
     """Everything behind the page. Raises InputError where nothing can be offered."""
 
     def __init__(self, settings: WebSettings) -> None:
@@ -37,7 +42,7 @@ class House:
             raise InputError(f"none of the models is here: {', '.join(settings.model)}")
         self.visitors = Visitors(settings.output)
         self._process = WorkerProcess()
-        self.desk = Desk(self._process, settings.most_waiting)
+        self.queue = RequestQueue(self._process, settings.most_waiting)
 
     def start(self) -> None:
         """Bring the worker up before the first visitor waits for it."""
@@ -45,7 +50,7 @@ class House:
 
     def close(self) -> None:
         """End what is under way; a training writes a checkpoint."""
-        self.desk.close()
+        self.queue.close()
 
     def list_group(self, group: str) -> list[Work]:
         """The works of a group."""
@@ -70,29 +75,67 @@ class House:
 
         Raises InputError, one line, for what is wrong with them.
         """
-        try:
-            settings, folder = self._read(visitor, work, given)
-        except InputError as error:
-            raise InputError(visitor.shorten(str(error))) from None
-        return self.desk.ask(visitor, work.name, work.title, settings, folder)
+        with _shortened(visitor):
+            values = self._read_values(visitor, work, given)
+            for part in build_settings(work, values, self.visitors.root):
+                check_paths(part)
+            folder = self._choose_folder(visitor, work, values)
+            settings = [plain(part) for part in build_settings(work, values, folder)]
+        return self.queue.ask(visitor, work.name, work.title, settings, folder)
 
-    def _read(self, visitor: Visitor, work: Work, given: Mapping[str, Any]) -> tuple[list[Any], Path]:
-        """The plain settings of a request, and the folder of its results, made where all is right."""
+    def ask_for_grid(
+        self, visitor: Visitor, work: Work, given: Mapping[str, Any], axes: Sequence[tuple[str, str]]
+    ) -> Request:
+        """Put a grid into the queue: of one or two fields, by their names, the values in ``axes``.
+
+        Raises InputError, one line, for what is wrong with any cell.
+        """
+        with _shortened(visitor):
+            values = self._read_values(visitor, work, given)
+            grid = GridSettings(work.name, values, self._read_axes(work, axes), self.visitors.root)
+            cells = grid.plan().cells
+            if len(cells) > MOST_CELLS:
+                raise InputError(f"a grid of {len(cells)} cells: {MOST_CELLS} are made at once")
+            check_paths(cells[0].inputs)
+            folder = visitor.new_folder(f"grid-{work.name}")
+        return self.queue.ask(
+            visitor, GRID.name, f"Grid of {work.title}", [plain(replace(grid, output=folder))], folder
+        )
+
+    def _choose_folder(self, visitor: Visitor, work: Work, values: Mapping[str, Any]) -> Path:
+        """A new folder, or that of the same training where it was cancelled or has failed: it goes on from there."""
+        for request in self.queue.list_of(visitor.token) if work.group == TEACHING else ():
+            if request.work == work.name and request.state in ("stopped", "failed"):
+                again = [plain(part) for part in build_settings(work, values, request.folder)]
+                if again == list(request.settings):
+                    return request.folder
+        return visitor.new_folder(work.name)
+
+    def _read_axes(self, work: Work, axes: Sequence[tuple[str, str]]) -> dict[str, tuple[Any, ...]]:
+        """Values by their setting, without those that are of none. Raises InputError for what is no axis."""
+        fields = {field.name: field for field in self.fields[work.name] if field.kind in AXES}
+        read: dict[str, tuple[Any, ...]] = {}
+        for name, text in axes:
+            if name and (name not in fields or name in read):
+                raise InputError(f"a grid goes through two different settings, and not twice through {name!r:.80}")
+            if name:
+                read[name] = tuple(read_axis(fields[name], text))
+        return read
+
+    def _read_values(self, visitor: Visitor, work: Work, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The plain settings of a form, nested."""
         fields, offers = self.fields[work.name], self._offer_learnt(visitor, work)
         most = self._settings.most_pictures
         values = read_form(fields, given, offers, lambda path: str(visitor.admit(Path(path))), most)
         if self._settings.data is not None and work.name == "submit":
             values["data"] = str(self._settings.data)
-        for part in build_settings(work, values, self.visitors.root):
-            check_paths(part)
-        folder = visitor.new_folder(work.name)
-        return [plain(part) for part in build_settings(work, values, folder)], folder
+        return values
 
     def cancel(self, token: Any, number: int = 0) -> None:
         """End a visitor's own request; there is none of the number 0."""
         visitor = self.visitors.find(token)
         if visitor is not None:
-            self.desk.cancel(visitor.token, number)
+            self.queue.cancel(visitor.token, number)
 
     def recall(self, work: Work, picture: Path) -> tuple[dict[str, Any], list[str]]:
         """The values of a form's fields that a picture's file says, and lines on what was not taken over.
@@ -131,11 +174,20 @@ class House:
     def _offer_learnt(self, visitor: Visitor, work: Work) -> Offers:
         """What is offered, with what the visitor has taught."""
         offers = {name: dict(offered) for name, offered in self._offers[work.name].items()}
-        for request in self.desk.list_of(visitor.token):
-            serves = self.works[request.work].serves
+        for request in self.queue.list_of(visitor.token):
+            serves = self.works[request.work].serves if request.work in self.works else ""
             if request.learnt and serves:
                 offers[serves][name_learnt(request)] = request.learnt
         return offers
+
+
+@contextmanager
+def _shortened(visitor: Visitor) -> Iterator[None]:
+    """Inside, an InputError says nothing of the server's folders."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(visitor.shorten(str(error))) from None
 
 
 def _flatten(settings: Mapping[str, Any], start: str = "") -> dict[str, Any]:
