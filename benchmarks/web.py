@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import re
+import socket
 import statistics
 import subprocess
 import sys
@@ -58,8 +59,31 @@ class Page:
         picture = Image.open(BytesIO(self.fetch(json.loads(data)[0][0]["url"])))
         return f'"{prompt}"' in picture.info["jstyle"]
 
+    def upload_too_much(self) -> str:
+        """The answer to a file of 100 MB."""
+        mark = "a-mark"
+        head = f'--{mark}\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\n'.encode()
+        body = head + bytes(100 << 20) + f"\r\n--{mark}--\r\n".encode()
+        kind = {"Content-Type": f"multipart/form-data; boundary={mark}"}
+        try:
+            with urllib.request.urlopen(urllib.request.Request(f"{self._api}/upload", body, kind)) as answer:
+                return f"taken: {answer.read()!r}"
+        except urllib.error.HTTPError as error:
+            return error.read().decode()
+        except OSError as error:  # it hung up before all was sent
+            return str(error)
+
+    def hang_up(self) -> str:
+        """What comes of a connection that is cut in the middle of a request: nothing."""
+        host, _, port = self._api.split("/")[2].partition(":")
+        with socket.create_connection((host, int(port))) as connection:
+            connection.sendall(b"POST /gradio_api/upload HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nx")
+        return ""
+
     def ask_wrongly(self, number: int) -> str:
         """The answer to one of some bad requests: wrong types, unknown settings, paths, too much of anything."""
+        if number % 10 in (3, 7):
+            return self.upload_too_much() if number % 10 == 3 else self.hang_up()
         file = {"path": "/etc/hostname", "meta": {"_type": "gradio.FileData"}}
         wrong: list[Any] = [
             {"prompt": "a house", "steps": "many"},
@@ -134,7 +158,10 @@ def main() -> None:
         print(f"own answers: median {statistics.median(took):.3f} s, longest {max(took):.2f} s")
         print(f"memory of page and worker: {first} MB after the first picture, {last} MB at the end")
         answers = [page.ask_wrongly(number) for number in range(BAD)]
-        print(f"{BAD} bad requests: {sum('Traceback' in answer for answer in answers)} tracebacks")
+        print(
+            f"{BAD} bad requests: {sum('Traceback' in answer for answer in answers)} tracebacks, "
+            f"{sum(answer.startswith('taken') for answer in answers)} taken"
+        )
         print(f"the next good one is made: {page.draw('the last house')}")
 
 

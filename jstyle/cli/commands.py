@@ -10,7 +10,6 @@ from typing import Any
 
 from jstyle.cli import installation
 from jstyle.cli.command import Command, SettingsCommand
-from jstyle.cli.grid import GridCommand
 from jstyle.cli.report import show_events
 from jstyle.errors import InputError
 from jstyle.events import Event, Remark
@@ -20,6 +19,7 @@ from jstyle.table import load_attribute
 from jstyle.training.stopping import stop_between_updates
 from jstyle.training.teaching.table import TEACHINGS, Teaching
 
+_GRID = "jstyle.cli.grid:GridCommand"
 _RECALL = "jstyle.methods.recalling:recall_settings"
 _TEACHING = ("jstyle.cli.train_styles:COMMAND",)
 _FILES = ("jstyle.cli.convert:COMMAND",)
@@ -30,7 +30,7 @@ _COMPETITION = ("jstyle.cli.submit:COMMAND", "jstyle.cli.score:COMMAND")
 def group_commands() -> Iterator[tuple[str, Iterable[Command]]]:
     """The commands of each group under its title; what the later ones need is imported when they are looked at."""
     yield "Make pictures", map(make_method_command, METHODS.values())
-    yield "Compare settings", map(GridCommand, METHODS.values())
+    yield "Compare settings", map(load_attribute(_GRID), METHODS.values())
     yield "Teach a model", chain(map(make_teaching_command, TEACHINGS.values()), map(load_attribute, _TEACHING))
     yield "Files of models", map(load_attribute, _FILES)
     yield "The competition", map(load_attribute, _COMPETITION)

@@ -17,8 +17,8 @@ _WORDS = {
     "failed": "failed",
     "stopped": "cancelled",
 }
-_LINES = 3
-"""Of what a run said last."""
+_LINES = {False: 3, True: 40}
+"""Of what a run said last, while it goes on and when it is over."""
 
 
 def show_request(queue: RequestQueue, request: Optional[Request]) -> str:
@@ -33,7 +33,7 @@ def show_request(queue: RequestQueue, request: Optional[Request]) -> str:
     if request.preview:
         source = f"data:image/png;base64,{escape(request.preview, quote=True)}"
         parts.append(f'<img class="jstyle-preview" alt="preview of what is being made" src="{source}">')
-    parts += [escape(line) for line in request.lines[-_LINES:]]
+    parts += [escape(line) for line in request.lines[-_LINES[request.is_over] :]]
     if request.error:
         parts.append(f'<span class="jstyle-error">{escape(request.error)}</span>')
     return f'<div class="jstyle-status" role="status">{"<br>".join(parts)}</div>'
