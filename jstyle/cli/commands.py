@@ -23,6 +23,7 @@ _GRID = "jstyle.cli.grid:GridCommand"
 _RECALL = "jstyle.methods.recalling:recall_settings"
 _TEACHING = ("jstyle.cli.train_styles:COMMAND",)
 _FILES = ("jstyle.cli.convert:COMMAND",)
+_COMPARISON = ("jstyle.cli.metrics:COMMAND",)
 _PAGE = ("jstyle.cli.web:COMMAND",)
 _COMPETITION = ("jstyle.cli.submit:COMMAND", "jstyle.cli.score:COMMAND")
 
@@ -33,6 +34,7 @@ def group_commands() -> Iterator[tuple[str, Iterable[Command]]]:
     yield "Compare settings", map(load_attribute(_GRID), METHODS.values())
     yield "Teach a model", chain(map(make_teaching_command, TEACHINGS.values()), map(load_attribute, _TEACHING))
     yield "Files of models", map(load_attribute, _FILES)
+    yield "Compare pictures", map(load_attribute, _COMPARISON)
     yield "The competition", map(load_attribute, _COMPETITION)
     yield "In a browser", map(load_attribute, _PAGE)
     yield "This installation", installation.COMMANDS

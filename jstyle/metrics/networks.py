@@ -68,7 +68,7 @@ def ask_networks(
         "models": {"dino": dino, "clip": clip},
         "device": device,
     }
-    return _read(_run(python, program or _PROGRAM, json.dumps(request)), styles)
+    return _read(run_torch(python, program or _PROGRAM, json.dumps(request)), styles)
 
 
 def _name_files(pictures: StylePictures) -> dict[str, Any]:
@@ -78,7 +78,11 @@ def _name_files(pictures: StylePictures) -> dict[str, Any]:
     }
 
 
-def _run(python: Path, program: Path, request: str) -> str:
+def run_torch(python: Path, program: Path, request: str) -> str:
+    """What a program of this folder answers to a request under the interpreter ``python`` of a PyTorch environment.
+
+    Raises InputError where it cannot be run.
+    """
     try:
         done = subprocess.run([str(python), str(program)], input=request, stdout=subprocess.PIPE, text=True)
     except OSError as error:
