@@ -38,7 +38,7 @@ def address(folder: Path) -> Iterator[str]:
 def fetch(url: str, data: Any = None, content_type: str = "application/json", method: Any = None) -> bytes:
     body = data if data is None or isinstance(data, bytes) else json.dumps(data).encode()
     request = urllib.request.Request(url, body, {"Content-Type": content_type}, method=method)
-    with urllib.request.urlopen(request, timeout=120) as answer:
+    with urllib.request.urlopen(request, timeout=600) as answer:
         return answer.read()
 
 
@@ -148,7 +148,7 @@ def test_a_worker_that_is_killed_fails_its_request_alone(address: str, folder: P
     time.sleep(2)
     for pid in list_processes("jstyle.web.worker", str(folder)):
         os.kill(pid, signal.SIGKILL)
-    thread.join(120)
+    thread.join(600)
     kind, line = told[0]
     assert kind == "error" and "the worker died" in json.dumps(line)
     assert draw(address, "a house")[0] == "complete"

@@ -17,12 +17,12 @@ from PIL import Image
 from tests.web.served import BROWSER, ROOT, served
 
 playwright = pytest.importorskip("playwright.sync_api")
-playwright.expect.set_options(timeout=60_000)
+playwright.expect.set_options(timeout=300_000)
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="there is no Chromium here")
 
 CONTENT, STYLE = ROOT / "samples/content/house_by_the_sea.png", ROOT / "samples/style/woodcut.png"
 SHOTS = ROOT / "docs/images"
-PATIENCE = 60_000  # milliseconds
+PATIENCE = 300_000  # milliseconds: on a new machine kernels are compiled first
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +112,7 @@ def test_a_pair_from_upload_to_download_and_back(page: Any, address: str, tmp_pa
     open_tab(page, "StyleID")
     upload(page, CONTENT, STYLE)
     fill(page, "Gamma", "0.35")
-    fill(page, "Steps", "16")
+    fill(page, "Steps", "30")
     page.click("#make-styleid")
     page.locator("#status img.jstyle-preview").wait_for()
     shoot(page, "web_making")
@@ -140,8 +140,8 @@ def test_a_pair_from_upload_to_download_and_back(page: Any, address: str, tmp_pa
 
 def test_three_in_the_queue_and_one_cancelled(page: Any) -> None:
     fill(page, "Prompt *", "a house")
-    fill(page, "Steps", "150")
-    for count in (1, 2, 3):
+    for count, steps in ((1, "900"), (2, "900"), (3, "2")):
+        fill(page, "Steps", steps)
         page.click("#make-txt2img")
         playwright.expect(page.locator(".jstyle-cancel:visible")).to_have_count(count)
     page.locator(".jstyle-cancel:visible", has_text="waiting").first.click()

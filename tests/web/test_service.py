@@ -53,7 +53,7 @@ def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service
 
 def ask(service: Service, visitor: Any, work: str, **given: Any) -> Request:
     request = service.ask(visitor, service.works[work], given)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while not request.is_over:
         assert time.monotonic() < deadline
         time.sleep(0.005)
