@@ -49,7 +49,9 @@ def test_norms(dtype: np.dtype) -> None:
     rng = np.random.default_rng(0)
     tensors = [normal(rng, size, dtype=dtype) for size in SIZES] + [normal(rng, 3, 5, 7, dtype=dtype)]
     truth = np.array([np.linalg.norm(np.float64(x)) for x in tensors])
-    assert relative_error(run_one("norms", tensors, (len(tensors),)), truth) < 2e-7
+    assert (
+        relative_error(run_one("norms", tensors, (len(tensors),)), truth) < 1e-6
+    )  # narrower registers make longer sums
     tensors[4][3] = np.nan
     tensors[6][-1] = np.inf
     found = run_one("norms", tensors, (len(tensors),))

@@ -22,9 +22,11 @@ from jstyle.networks.recompute import recomputed
 from jstyle.pipelines.cost import Meter
 from jstyle.pipelines.stable_diffusion import StableDiffusionPipeline
 from jstyle.runtime import jt
+from jstyle.settings.model import ModelSettings
 from jstyle.training.optimizer import AdamW, gradients_of
 from jstyle.training.teaching.tuning import frozen, require_teachable
 
+_COARSE = "gradients are computed in fp32 or fp16, not bf16: load the model with precision fp32"
 ADAIN_EPS = 1e-6  # as the paper's code
 FP16_SCALE = 65536.0  # of the loss, whose gradients would vanish in fp16
 
@@ -159,10 +161,16 @@ class AttentionDistillationOnLatents:
         return site.path in self._paths
 
 
+def refuse_coarse(model: ModelSettings) -> None:
+    """Raise InputError for settings that want a precision without gradients, whether or not this processor has it."""
+    if model.precision == "bf16":
+        raise InputError(_COARSE)
+
+
 def require_gradients(pipe: StableDiffusionPipeline) -> StableDiffusionPipeline:
     """The pipeline itself. Raises InputError where no gradient comes to the latents of a picture."""
     if pipe.unet.dtype == "bfloat16":
-        raise InputError("gradients are computed in fp32 or fp16, not bf16: load the model with precision fp32")
+        raise InputError(_COARSE)
     return require_teachable(pipe, "the model")
 
 

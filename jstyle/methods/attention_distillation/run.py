@@ -12,7 +12,11 @@ from PIL import Image
 from jstyle.diffusion.noise import NoiseSource
 from jstyle.events import Evaluated, Event, Remark
 from jstyle.files import check_output, fit_name
-from jstyle.methods.attention_distillation.method import AttentionDistillationOnLatents, require_gradients
+from jstyle.methods.attention_distillation.method import (
+    AttentionDistillationOnLatents,
+    refuse_coarse,
+    require_gradients,
+)
 from jstyle.methods.attention_distillation.pictures import Making, decode_picture, run_pictures, take_first
 from jstyle.methods.attention_distillation.settings import (
     AttentionDistillationInputs,
@@ -128,6 +132,7 @@ def run_attention_distillation(
     can be made, or where a picture's file is something else.
     """
     check_output(inputs.folder)
+    refuse_coarse(model)
     counting = CountingPipeline.from_settings(model)
     require_gradients(counting)
     settings = fill_size(settings, counting)

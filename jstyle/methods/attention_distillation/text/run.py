@@ -12,7 +12,11 @@ from PIL import Image
 from jstyle.diffusion.noise import NoiseSource
 from jstyle.events import Event
 from jstyle.files import check_output, fit_name
-from jstyle.methods.attention_distillation.method import AttentionDistillationOnLatents, require_gradients
+from jstyle.methods.attention_distillation.method import (
+    AttentionDistillationOnLatents,
+    refuse_coarse,
+    require_gradients,
+)
 from jstyle.methods.attention_distillation.pictures import Making, decode_picture, run_pictures, take_first
 from jstyle.methods.attention_distillation.styles import (
     NamedStyle,
@@ -91,6 +95,7 @@ def run_distilled_text(
     picture's file is something else.
     """
     check_output(inputs.folder)
+    refuse_coarse(model)
     counting = CountingPipeline.from_settings(model)
     require_gradients(counting)
     opened = yield from open_pictures(inputs.style, make_style_frame(counting, settings))
