@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jstyle.events import Evaluated, Event, PictureWritten, Planned, Remark
+from jstyle.events import Evaluated, Event, PictureFound, PictureWritten, Planned, Remark
 from jstyle.methods.pairs import Stylised, fill_size
 from jstyle.pictures import images
 from jstyle.pipelines.cost import CountingPipeline
@@ -139,7 +139,7 @@ def give_room(monkeypatch: pytest.MonkeyPatch, memory: float, disk: float) -> No
 
 def decide(folders: tuple[Path, Path], out: Path, **changes: Any) -> tuple[str, list[Event]]:
     """What the run says before it is planned, and all its events."""
-    events = list(begin(folders, out, **changes))
+    events = [event for event in begin(folders, out, **changes) if not isinstance(event, PictureFound)]
     assert isinstance(events[0], Remark) and isinstance(events[1], Planned)
     return events[0].text, events
 
